@@ -1,0 +1,66 @@
+"""The common parent of everything written as JSON."""
+
+import json
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from autodls.errors import InputError, PlanError
+from autodls.records.files import sha256_of_bytes, write_bytes
+
+
+class Record(BaseModel):
+    """A frozen JSON record that refuses unknown keys, NaN and infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def to_bytes(self) -> bytes:
+        """The bytes that `save` writes: indented JSON in field order, ending in a line end."""
+        return (json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n").encode()
+
+    def sha256(self) -> str:
+        """SHA-256 of `to_bytes()`, which is also that of the saved file."""
+        return sha256_of_bytes(self.to_bytes())
+
+    def save(self, path: Path) -> None:
+        """Write the record to `path` atomically."""
+        write_bytes(path, self.to_bytes())
+
+    @classmethod
+    def load(cls, path: Path, repair: str, error: type[InputError] = PlanError) -> Self:
+        """Read the record from `path`.
+
+        Raises `error`, whose message ends in `repair`, when the file is missing or not a valid record.
+        """
+        return cls.parse(read_json(path, repair, error), str(path), repair, error)
+
+    @classmethod
+    def parse(cls, content: object, where: str, repair: str, error: type[InputError] = PlanError) -> Self:
+        """Validate `content`, read from `where`; raises `error` with one line that names the first wrong field."""
+        try:
+            return cls.model_validate(content)
+        except ValidationError as failure:
+            raise error(f"{where}: {first_fault(failure)}; {repair}") from None
+
+
+def first_fault(failure: ValidationError) -> str:
+    """One line for the first of the faults that pydantic found."""
+    faults = failure.errors(include_url=False)
+    field = ".".join(str(part) for part in faults[0]["loc"]) or "record"
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    found = repr(faults[0].get("input"))
+    found = found if len(found) <= 60 else found[:57] + "..."
+    return f"field '{field}': {faults[0]['msg'].removeprefix('Value error, ')}, found {found}{more}"
+
+
+def read_json(path: Path, repair: str, error: type[InputError]) -> object:
+    """Parse the JSON file `path`; raises `error`, ending in `repair`, when it is missing or broken."""
+    try:
+        return json.loads(path.read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError:
+        raise error(f"{path}: no such file; {repair}") from None
+    except OSError as failure:
+        raise error(f"{path}: cannot be read ({failure.strerror}); {repair}") from None
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as failure:
+        raise error(f"{path}: not valid JSON ({failure}); {repair}") from None

@@ -1,0 +1,130 @@
+"""dataset.json: nnU-Net's keys and one of ours."""
+
+import operator
+import re
+from collections.abc import Callable
+from typing import Literal
+
+from pydantic import ConfigDict, Field, field_validator
+
+from autodls.errors import DatasetError
+from autodls.records.base import Record
+
+_COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_RULE = re.compile(r"^\s*(>=|<=|==|!=|>|<)\s*(-?\d+(?:\.\d+)?)\s*$")
+
+
+class Target(Record):
+    """The question: which cases are positive.
+
+    >>> Target(name="PD-L1 high", column="cps", positive=">= 20").is_positive(20.0)
+    True
+    """
+
+    name: str
+    column: str
+    positive: str = Field(description="a comparison with a number, such as '>= 20'")
+
+    @field_validator("positive")
+    @classmethod
+    def _readable(cls, rule: str) -> str:
+        if not _RULE.match(rule):
+            raise ValueError(f"must be one of {list(_COMPARISONS)} and a number, such as '>= 20', got '{rule}'")
+        return rule
+
+    def is_positive(self, value: float) -> bool:
+        """Whether a case with `value` in the target column is positive."""
+        matched = _RULE.match(self.positive)
+        if matched is None:
+            raise DatasetError(f"target rule '{self.positive}' is not a comparison with a number")
+        return _COMPARISONS[matched[1]](value, float(matched[2]))
+
+
+class CohortColumn(Record):
+    """Which column says where a case belongs, and which of its values are trained on."""
+
+    column: str
+    training: tuple[str, ...] = Field(min_length=1)
+
+
+class SurvivalColumns(Record):
+    """Follow-up time and event."""
+
+    time: str
+    event: str
+    unit: Literal["days", "weeks", "months", "years"]
+    landmark: float | None = None
+
+
+class StudySettings(Record):
+    """The key "autodls" of dataset.json."""
+
+    target: Target
+    roi_channel: str | None = None
+    case: str = "case"
+    patient: str | None = None
+    site: str | None = None
+    cohort: CohortColumn | None = None
+    survival: SurvivalColumns | None = None
+    clinical: tuple[str, ...] = ()
+
+
+class DatasetDescription(Record):
+    """dataset.json; keys of nnU-Net that we do not use are kept out of our way."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    name: str = "dataset"
+    channel_names: dict[str, str]
+    labels: dict[str, int | tuple[int, ...]]
+    numTraining: int | None = None  # nnU-Net's spelling
+    file_ending: str = ".nii.gz"
+    autodls: StudySettings
+
+    @field_validator("channel_names")
+    @classmethod
+    def _consecutive(cls, channels: dict[str, str]) -> dict[str, str]:
+        if sorted(channels, key=lambda key: (len(key), key)) != [str(index) for index in range(len(channels))]:
+            raise ValueError(f"keys must be '0', '1', ... without gaps, got {list(channels)}")
+        if len(set(channels.values())) != len(channels):
+            raise ValueError(f"names must differ, got {list(channels.values())}")
+        for name in channels.values():
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", name):
+                raise ValueError(f"'{name}' must be made of letters, digits, '_', '.', '+' and '-'")
+            if name in {"case", "fold", "label", "dls", "dls_raw", "present", "rois", "fusion", "call", "cutoff"}:
+                raise ValueError(f"'{name}' is the name of a column or file of ours; choose another channel name")
+        return {str(index): channels[str(index)] for index in range(len(channels))}
+
+    @field_validator("file_ending")
+    @classmethod
+    def _known(cls, ending: str) -> str:
+        known = (".nii.gz", ".nii", ".nrrd", ".mha")
+        if ending not in known:
+            raise ValueError(f"must be one of {list(known)}, got '{ending}'")
+        return ending
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """Names of the sequences, in the order of the channels."""
+        return tuple(self.channel_names.values())
+
+    @property
+    def roi_channel(self) -> str:
+        """The sequence that the ROI was drawn on: as given, else the last channel."""
+        return self.autodls.roi_channel or self.sequences[-1]
+
+    @property
+    def roi_labels(self) -> frozenset[int]:
+        """Values of an ROI image that mean tumour."""
+        values: set[int] = set()
+        for name, value in self.labels.items():
+            if name != "background":
+                values.update(value if isinstance(value, tuple) else (value,))
+        return frozenset(values - {0})

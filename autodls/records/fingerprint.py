@@ -1,0 +1,59 @@
+"""What the training cohort looks like: the only thing, beside the preset, that a plan is derived from."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from autodls.records.base import Record
+
+
+class Quantiles(Record):
+    """Spread of one quantity over cases."""
+
+    minimum: float
+    p5: float
+    median: float
+    p95: float
+    maximum: float
+
+
+class SequenceFingerprint(Record):
+    """One sequence over all training cases that have it."""
+
+    cases: int = Field(description="training cases with this sequence")
+    share_missing: float
+    spacing_mm: tuple[Quantiles, Quantiles, Quantiles] | None = Field(description="x, y, z; None without any case")
+    shape: tuple[Quantiles, Quantiles, Quantiles] | None = Field(description="voxels in x, y, z")
+    obliqueness_deg: Quantiles | None = Field(description="largest angle of an image axis to its nearest body axis")
+    head_percentiles: dict[str, Quantiles] | None = Field(
+        description="intensity percentiles 0.5, 5, 50, 95, 99.5 of each case's foreground, over cases"
+    )
+    roi_percentiles: dict[str, Quantiles] | None = Field(description="the same inside the ROI")
+    same_grid_as_roi: float = Field(description="share of its cases whose grid equals that of the ROI sequence")
+    overlap_with_roi: float = Field(description="smallest share of a tumour's bounding box that this sequence covers")
+
+
+class TumourFingerprint(Record):
+    """Size of the tumour over training cases."""
+
+    extent_mm: dict[Literal["axial", "coronal", "sagittal"], Quantiles] = Field(
+        description="side of the smallest square around the tumour in the plane of largest area"
+    )
+    volume_ml: Quantiles
+    components: Quantiles
+
+
+class Fingerprint(Record):
+    """The training cohort, summarised."""
+
+    format: Literal["autodls-fingerprint/1"] = "autodls-fingerprint/1"
+    dataset: str
+    roi_channel: str
+    cases: int
+    patients: int
+    positives: int
+    sites: dict[str, int] = Field(description="training cases by site; empty without a site column")
+    cohort_sha256: str = Field(description="of id, patient, site and label of every training case")
+    inputs_sha256: str = Field(description="of every image and ROI file of the training cohort")
+    sequences: dict[str, SequenceFingerprint]
+    tumour: TumourFingerprint

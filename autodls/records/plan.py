@@ -1,0 +1,148 @@
+"""The plan: every choice of the pipeline, with the sentence that says why."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from autodls.records.base import Record
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class IntensityPlan(Record):
+    """How the intensities of one sequence become network input."""
+
+    scheme: Literal["zscore", "minmax_zscore", "window"] = Field(
+        description="zscore: clip to percentiles of the field of view, then z-score; minmax_zscore: the paper's 0-1 "
+        "scaling, then z-score; window: a fixed window in HU, for CT"
+    )
+    clip_percentiles: tuple[float, float] | None = Field(default=None, description="percent, for scheme zscore")
+    window_hu: tuple[float, float] | None = Field(default=None, description="lower and upper bound, for scheme window")
+
+    @model_validator(mode="after")
+    def _complete(self) -> "IntensityPlan":
+        needed = {"zscore": self.clip_percentiles, "window": self.window_hu}.get(self.scheme, ())
+        if needed is None:
+            raise ValueError(f"scheme {self.scheme} needs its bounds")
+        for bounds in (self.clip_percentiles, self.window_hu):
+            if bounds is not None and bounds[0] >= bounds[1]:
+                raise ValueError(f"bounds must be increasing, got {bounds}")
+        return self
+
+
+class PreprocessingPlan(Record):
+    """From volumes to one 2.5D sample a case."""
+
+    roi_channel: str = Field(description="the sequence whose grid carries the ROI")
+    registration: Literal["none", "geometry", "rigid"] = Field(
+        description="none: all grids equal; geometry: through spacing, direction and origin; rigid: mutual information"
+    )
+    spacing_mm: Positive = Field(description="isotropic grid on which planes are chosen and sampled")
+    crop_mm: Positive = Field(description="side of the square around the tumour")
+    slice_size_px: Count = Field(description="side of a stored plane")
+    input_size_px: Annotated[int, Field(ge=32)] = Field(description="side of the network input, cropped from the plane")
+    intensity: dict[str, IntensityPlan] = Field(description="by sequence, in the order of the channels")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "PreprocessingPlan":
+        if self.roi_channel not in self.intensity:
+            raise ValueError(f"roi_channel '{self.roi_channel}' is not one of {list(self.intensity)}")
+        if self.input_size_px > self.slice_size_px:
+            raise ValueError(f"input_size_px {self.input_size_px} exceeds slice_size_px {self.slice_size_px}")
+        return self
+
+
+class FusionPlan(Record):
+    """The transformer over the feature maps of all sequences."""
+
+    patch_px: Count = Field(description="side of a token, in pixels of the feature map")
+    heads: Count
+    layers: Count
+    dropout: Share
+
+
+class NetworkPlan(Record):
+    """Encoder per sequence, PCA, fusion."""
+
+    encoder: Literal["resnet101", "resnet50"]
+    encoder_weights: str = Field(description="imagenet, random, or a file (.pth, .safetensors)")
+    pca_dims: Count = Field(description="channels kept per sequence")
+    fusion: FusionPlan
+
+
+class TrainingPlan(Record):
+    """Optimisation and protocol."""
+
+    folds: Annotated[int, Field(ge=2)]
+    batch_size: Annotated[int, Field(ge=2)]
+    epochs: Count
+    patience: Count = Field(description="epochs without a better inner hold-out loss before training stops")
+    optimizer: Literal["sgd"]
+    learning_rate: Positive
+    loss: Literal["focal"]
+    focal_gamma: Annotated[float, Field(ge=0)]
+    focal_alpha: Annotated[float, Field(gt=0, lt=1)] = Field(description="weight of the positive class")
+    precision: Literal["bf16", "fp32"]
+    seed: int
+    momentum: Share = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    warmup_epochs: Annotated[int, Field(ge=0)] = Field(description="epochs over which the learning rate rises")
+    batch_norm_momentum: Annotated[float, Field(gt=0, le=1)]
+    encoder_dropout: Share = Field(description="before the last linear layer of an encoder")
+    inner_holdout: Annotated[float, Field(gt=0, lt=0.5)] = Field(
+        description="share of a fold's training part kept for early stopping and for the scale of its scores"
+    )
+    augmentation: Literal["paper", "nnunet"]
+    fusion_epochs: Count
+    sequence_dropout: Share = Field(description="chance that the fusion is trained without one of the sequences")
+
+
+class Budget(Record):
+    """What the plan was made to fit."""
+
+    memory_gib: Positive
+    predicted_memory_gib: Positive
+    device: Literal["cpu", "cuda"]
+    predicted_training_minutes: Positive
+
+
+class Expectation(Record):
+    """What a cohort of this size can show, said before training."""
+
+    positives: int
+    negatives: int
+    rarer_class_per_fold: float
+    assumed_auc: float
+    auc_ci_half_width: float
+    statement: str
+
+
+class Plan(Record):
+    """All settings of one training run."""
+
+    format: Literal["autodls-plan/1"] = "autodls-plan/1"
+    dataset: str
+    preset: str
+    fingerprint_sha256: str
+    preprocessing: PreprocessingPlan
+    network: NetworkPlan
+    training: TrainingPlan
+    budget: Budget
+    expectation: Expectation
+    reasons: dict[str, str] = Field(description="by dotted name of the field")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Plan":
+        if self.network.pca_dims * len(self.sequences) % self.network.fusion.heads:
+            raise ValueError(
+                f"pca_dims {self.network.pca_dims} x {len(self.sequences)} sequences is no multiple of "
+                f"fusion.heads {self.network.fusion.heads}"
+            )
+        return self
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """Names of the sequences, in the order of the channels."""
+        return tuple(self.preprocessing.intensity)

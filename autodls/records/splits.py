@@ -1,0 +1,48 @@
+"""Who is trained on and who is scored, written once and checked on every read."""
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from autodls.records.base import Record
+
+
+class Fold(Record):
+    """One fold: cases that train, cases of the inner hold-out, cases that the fold never sees."""
+
+    index: int
+    train: tuple[str, ...]
+    inner: tuple[str, ...]
+    validation: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> "Fold":
+        parts = {"train": set(self.train), "inner": set(self.inner), "validation": set(self.validation)}
+        for name, members in parts.items():
+            if not members:
+                raise ValueError(f"fold {self.index}: {name} is empty")
+        for first, second in (("train", "inner"), ("train", "validation"), ("inner", "validation")):
+            if shared := parts[first] & parts[second]:
+                raise ValueError(f"fold {self.index}: {len(shared)} cases in {first} and {second}, e.g. {min(shared)}")
+        return self
+
+
+class Splits(Record):
+    """All folds of a training cohort."""
+
+    format: Literal["autodls-splits/1"] = "autodls-splits/1"
+    seed: int
+    cohort_sha256: str
+    folds: tuple[Fold, ...]
+
+    @model_validator(mode="after")
+    def _each_case_once(self) -> "Splits":
+        validated = [case for fold in self.folds for case in fold.validation]
+        if len(set(validated)) != len(validated):
+            raise ValueError(f"{len(validated) - len(set(validated))} cases are validated by more than one fold")
+        for position, fold in enumerate(self.folds):
+            if fold.index != position:
+                raise ValueError(f"fold at position {position} has index {fold.index}")
+            if set(fold.train) | set(fold.inner) | set(fold.validation) != set(validated):
+                raise ValueError(f"fold {fold.index} does not hold the same cases as the others")
+        return self
