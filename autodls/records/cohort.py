@@ -4,20 +4,49 @@ Reading a cohort opens `dataset.json` and the table and lists two folders; it op
 only set of cases that plan, preprocess and train are given.
 """
 
-import csv
-import math
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from autodls.errors import DatasetError
 from autodls.records.base import read_json
+from autodls.records.case_id import case_id_fault
 from autodls.records.dataset import DatasetDescription
 from autodls.records.files import sha256_of_bytes
+from autodls.records.listing import CaseFiles, list_files, stray_problems
+from autodls.records.problems import Problem, error
+from autodls.records.rows import (
+    Row,
+    concerns_training,
+    id_problems,
+    require_columns,
+    row_cohort,
+    row_label,
+    row_names,
+    row_patient,
+    row_problems,
+    row_site,
+    training_cohorts,
+)
+from autodls.records.table import is_missing, read_number, read_table
 
-MISSING_TEXTS = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "--", "?", "."})
-ALL_TRAINING = "train"
-_SEPARATORS = ",;\t"
+__all__ = [
+    "Case",
+    "Cohort",
+    "JoinedCohort",
+    "cohort_sha256",
+    "is_missing",
+    "join_cohort",
+    "read_cohort",
+    "read_description",
+    "read_number",
+    "read_table",
+    "training_cohorts",
+]
+
+TABLE = "clinical.csv"
 
 
 @dataclass(frozen=True)
@@ -63,10 +92,17 @@ class Cohort:
         return case.cohort in training_cohorts(self.description)
 
 
-def training_cohorts(description: DatasetDescription) -> tuple[str, ...]:
-    """Names of the cohorts that are trained on."""
-    settings = description.autodls.cohort
-    return settings.training if settings else (ALL_TRAINING,)
+@dataclass(frozen=True)
+class JoinedCohort:
+    """A cohort as far as its table and its files allow, with everything that is wrong in them.
+
+    Rows whose id is missing, unsafe or used twice are named in `problems` and left out of `cohort`. `aside` names the
+    rows that are not trained on.
+    """
+
+    cohort: Cohort
+    problems: tuple[Problem, ...]
+    aside: frozenset[str]
 
 
 def read_description(folder: Path) -> DatasetDescription:
@@ -82,69 +118,107 @@ def read_description(folder: Path) -> DatasetDescription:
     return description
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of a table in UTF-8 (a byte-order mark is allowed), separated by comma, semicolon or tab.
+def read_cohort(folder: Path, strict: Literal["training", "all"] = "training") -> Cohort:
+    """Read the cases of a dataset folder.
 
-    Raises DatasetError for an unreadable file, a duplicate column, or a row with too many or too few cells.
+    Raises DatasetError, which names the first problem and counts the others. Unless `strict` is "all", problems of
+    cases that are not trained on are passed over, so that nothing in a held-out row disturbs plan and train: its label
+    is None where it cannot be read.
     """
+    joined = join_cohort(folder)
+    passed_over = joined.aside if strict == "training" else frozenset()
+    errors = [problem for problem in joined.problems if problem.is_error and problem.case not in passed_over]
+    if errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise DatasetError(f"{folder}: {errors[0]}{more}; `autodls check` lists every problem")
+    return joined.cohort
+
+
+def join_cohort(folder: Path) -> JoinedCohort:
+    """Join the table of a dataset folder with its files, and collect what is wrong; opens no image.
+
+    Raises DatasetError only where there is nothing to join: no description, no table, no images, a column missing.
+    """
+    description = read_description(folder)
+    rows = read_table(folder / TABLE)
+    require_columns(rows, description, folder / TABLE)
+    listing = list_files(folder)
+    names = row_names(rows, description)
+    rows_of = Counter(names)
+    known = frozenset(names)
+    aside = known - {name for name, row in zip(names, rows, strict=True) if concerns_training(row, description)}
+    cases = tuple(
+        _case(name, row, description, listing.files_of(name, description, known))
+        for name, row in sorted(zip(names, rows, strict=True), key=lambda pair: pair[0])
+        if rows_of[name] == 1 and case_id_fault(name) is None
+    )
+    cohort = Cohort(folder, description, cases)
+    problems = [
+        *id_problems(names, aside),
+        *(found for name, row in zip(names, rows, strict=True) for found in row_problems(name, row, description)),
+        *(_no_image(case) for case in cases if not case.images),
+        *stray_problems(listing, description, known),
+        *_cohort_problems(cohort),
+    ]
+    return JoinedCohort(cohort, tuple(sorted(problems)), aside)
+
+
+def _case(name: str, row: Row, description: DatasetDescription, files: CaseFiles) -> Case:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: no such file; a dataset folder holds the table of its cases there") from None
-    except UnicodeDecodeError as failure:
-        raise DatasetError(f"{path}: not UTF-8 at byte {failure.start}; save the table as 'CSV UTF-8'") from None
-    except OSError as failure:
-        raise DatasetError(f"{path}: cannot be read ({failure.strerror}); check the file's permissions") from None
-    return _parse_rows(text, path)
+        label = row_label(row, description)
+    except ValueError:
+        label = None
+    patient, site = row_patient(name, row, description), row_site(row, description)
+    cohort = row_cohort(row, description)
+    return Case(name, patient, site, cohort, label, files.images, files.roi, files.rois, dict(row))
 
 
-def _parse_rows(text: str, path: Path) -> list[dict[str, str]]:
-    lines = text.splitlines()
-    if not lines:
-        raise DatasetError(f"{path}: the table is empty; it needs a header and a row for each case")
-    separator = max(_SEPARATORS, key=lines[0].count)
-    try:
-        header, *body = csv.reader(lines, delimiter=separator, strict=True)
-    except csv.Error as failure:
-        raise DatasetError(f"{path}: not a valid CSV table ({failure}); save it anew as 'CSV UTF-8'") from None
-    header = [name.strip() for name in header]
-    if twice := sorted({name for name in header if header.count(name) > 1}):
-        raise DatasetError(f"{path}: column '{twice[0]}' stands twice in the header; rename one of them")
-    rows = []
-    for number, cells in enumerate(body, start=2):
-        if not any(cell.strip() for cell in cells):
-            continue
-        if len(cells) != len(header):
-            raise DatasetError(
-                f"{path}: row {number} has {len(cells)} cells, its header {len(header)}; quote cells that hold a '{separator}'"
-            )
-        rows.append({name: cell.strip() for name, cell in zip(header, cells, strict=True)})
-    return rows
+def _no_image(case: Case) -> Problem:
+    return error(case.id, "it has no image", f"add imagesTr/{case.id}_0000... or remove its row")
 
 
-def is_missing(text: str) -> bool:
-    """Whether a cell of a table means that nothing is known.
+def _cohort_problems(cohort: Cohort) -> list[Problem]:
+    """What makes training impossible or its judgement worthless, though every case be sound."""
+    return [
+        *_patients_on_both_sides(cohort),
+        *_nothing_to_learn(cohort.training, cohort),
+        *(
+            error("", f"no training case has sequence '{sequence}'", "add its images, or take it out of channel_names")
+            for sequence in cohort.description.sequences
+            if cohort.training and not any(sequence in case.images for case in cohort.training)
+        ),
+    ]
 
-    >>> is_missing("NA"), is_missing("0")
-    (True, False)
-    """
-    return text.strip().lower() in MISSING_TEXTS
+
+def _patients_on_both_sides(cohort: Cohort) -> list[Problem]:
+    held_out: defaultdict[str, list[Case]] = defaultdict(list)
+    for case in cohort.cases:
+        if not cohort.is_training(case):
+            held_out[case.patient].append(case)
+    return [
+        error(
+            case.id,
+            f"its patient '{case.patient}' is also in cohort '{held_out[case.patient][0].cohort}' "
+            f"(case {held_out[case.patient][0].id})",
+            "keep all cases of a patient in one cohort",
+        )
+        for case in cohort.cases
+        if cohort.is_training(case) and case.patient in held_out
+    ]
 
 
-def read_number(text: str) -> float | None:
-    """The finite number in a cell, None where it is missing.
-
-    Raises ValueError for anything else.
-
-    >>> read_number("20"), read_number("")
-    (20.0, None)
-    """
-    if is_missing(text):
-        return None
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is not finite")
-    return value
+def _nothing_to_learn(training: Sequence[Case], cohort: Cohort) -> list[Problem]:
+    target = cohort.description.autodls.target
+    rule = f"'{target.column} {target.positive}'"
+    if not training:
+        names = ", ".join(repr(name) for name in training_cohorts(cohort.description))
+        found = ", ".join(sorted({repr(case.cohort) for case in cohort.cases}))
+        repair = "correct the cohort names in dataset.json, or fill in labels"
+        return [error("", f"no case of cohort {names} has a label (cohorts found: {found})", repair)]
+    if len({case.label for case in training}) == 1:
+        side = "positive" if training[0].label else "negative"
+        return [error("", f"every training case is {side} by {rule}", "correct the rule; training needs both classes")]
+    return []
 
 
 def cohort_sha256(cases: Iterable[Case]) -> str:

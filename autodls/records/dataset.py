@@ -18,7 +18,11 @@ _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
-_RULE = re.compile(r"^\s*(>=|<=|==|!=|>|<)\s*(-?\d+(?:\.\d+)?)\s*$")
+_RULE = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*([+-]?\d+(?:\.\d+)?)\s*", re.ASCII)
+_RESERVED = frozenset(
+    {"case", "fold", "label", "dls", "dls_raw", "present", "rois", "fusion", "call", "cutoff", "spread", "flags"}
+)
+FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
 class Target(Record):
@@ -35,13 +39,13 @@ class Target(Record):
     @field_validator("positive")
     @classmethod
     def _readable(cls, rule: str) -> str:
-        if not _RULE.match(rule):
+        if not _RULE.fullmatch(rule):
             raise ValueError(f"must be one of {list(_COMPARISONS)} and a number, such as '>= 20', got '{rule}'")
         return rule
 
     def is_positive(self, value: float) -> bool:
         """Whether a case with `value` in the target column is positive."""
-        matched = _RULE.match(self.positive)
+        matched = _RULE.fullmatch(self.positive)
         if matched is None:
             raise DatasetError(f"target rule '{self.positive}' is not a comparison with a number")
         return _COMPARISONS[matched[1]](value, float(matched[2]))
@@ -84,7 +88,7 @@ class DatasetDescription(Record):
     name: str = "dataset"
     channel_names: dict[str, str]
     labels: dict[str, int | tuple[int, ...]]
-    numTraining: int | None = None  # nnU-Net's spelling
+    numTraining: int | None = None  # noqa: N815 (nnU-Net's spelling)
     file_ending: str = ".nii.gz"
     autodls: StudySettings
 
@@ -93,22 +97,30 @@ class DatasetDescription(Record):
     def _consecutive(cls, channels: dict[str, str]) -> dict[str, str]:
         if sorted(channels, key=lambda key: (len(key), key)) != [str(index) for index in range(len(channels))]:
             raise ValueError(f"keys must be '0', '1', ... without gaps, got {list(channels)}")
-        if len(set(channels.values())) != len(channels):
-            raise ValueError(f"names must differ, got {list(channels.values())}")
+        if not channels or len({name.lower() for name in channels.values()}) != len(channels):
+            raise ValueError(f"names must be given and differ, also in lower case, got {list(channels.values())}")
         for name in channels.values():
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", name):
                 raise ValueError(f"'{name}' must be made of letters, digits, '_', '.', '+' and '-'")
-            if name in {"case", "fold", "label", "dls", "dls_raw", "present", "rois", "fusion", "call", "cutoff"}:
+            if name.lower() in _RESERVED:
                 raise ValueError(f"'{name}' is the name of a column or file of ours; choose another channel name")
         return {str(index): channels[str(index)] for index in range(len(channels))}
 
     @field_validator("file_ending")
     @classmethod
     def _known(cls, ending: str) -> str:
-        known = (".nii.gz", ".nii", ".nrrd", ".mha")
-        if ending not in known:
-            raise ValueError(f"must be one of {list(known)}, got '{ending}'")
+        if ending not in FILE_ENDINGS:
+            raise ValueError(f"must be one of {list(FILE_ENDINGS)}, got '{ending}'")
         return ending
+
+    @field_validator("labels")
+    @classmethod
+    def _tumour_named(cls, labels: dict[str, int | tuple[int, ...]]) -> dict[str, int | tuple[int, ...]]:
+        if "ignore" in labels:
+            raise ValueError("nnU-Net's label 'ignore' is not supported; every voxel is tumour or background")
+        if not _values(labels) or min(_values(labels)) < 1:
+            raise ValueError(f"must hold background 0 and a positive value that means tumour, got {labels}")
+        return labels
 
     @property
     def sequences(self) -> tuple[str, ...]:
@@ -123,8 +135,9 @@ class DatasetDescription(Record):
     @property
     def roi_labels(self) -> frozenset[int]:
         """Values of an ROI image that mean tumour."""
-        values: set[int] = set()
-        for name, value in self.labels.items():
-            if name != "background":
-                values.update(value if isinstance(value, tuple) else (value,))
-        return frozenset(values - {0})
+        return _values(self.labels)
+
+
+def _values(labels: dict[str, int | tuple[int, ...]]) -> frozenset[int]:
+    groups = [value if isinstance(value, tuple) else (value,) for name, value in labels.items() if name != "background"]
+    return frozenset(value for group in groups for value in group if value != 0)

@@ -1,0 +1,1 @@
+"""Volumes and the grids they lie on: the only package that imports SimpleITK."""

@@ -1,0 +1,80 @@
+"""All cases of a cohort, in parallel; a case whose stored sample still fits is left alone."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autodls.errors import DatasetError
+from autodls.parallel import map_parallel
+from autodls.preprocessing.case import case_key, prepare_case
+from autodls.preprocessing.store import load_summary, save_sample
+from autodls.records.cohort import Case
+from autodls.records.dataset import DatasetDescription
+from autodls.records.plan import Plan, PreprocessingPlan
+from autodls.records.problems import Problem, error, warning
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One case to prepare; small, and can be sent to another process."""
+
+    case: str
+    images: Mapping[str, Path]
+    roi: Path | None
+    rois: Mapping[str, Path]
+    roi_labels: frozenset[int]
+    plan: PreprocessingPlan
+    target: Path
+
+
+def preprocess_cases(
+    cases: Sequence[Case],
+    description: DatasetDescription,
+    plan: Plan,
+    path_of: Callable[[str], Path],
+    workers: int,
+    advance: Callable[[str], None],
+) -> list[Problem]:
+    """Write the sample of every case to `path_of(case id)` and call `advance` with each id as it is done.
+
+    A sample whose key still fits plan and files is kept, so a killed run continues. Files have the same bytes whatever
+    the number of `workers`, which are processes. Returns warnings in the order of ids: what a person should know of
+    cases that were prepared. Raises DatasetError, after all others are written, which lists every case that failed.
+    """
+    tasks = [
+        _Task(
+            case.id,
+            dict(case.images),
+            case.roi,
+            dict(case.rois),
+            description.roi_labels,
+            plan.preprocessing,
+            path_of(case.id),
+        )
+        for case in sorted(cases, key=lambda case: case.id)
+    ]
+    found = map_parallel(_work, tasks, [task.case for task in tasks], workers, advance)
+    problems = [problem for of_case in found for problem in of_case]
+    failed = [str(problem) for problem in problems if problem.is_error]
+    if failed:
+        raise DatasetError(f"{len(failed)} of {len(tasks)} cases cannot be prepared: " + " | ".join(failed))
+    return problems
+
+
+def _work(task: _Task) -> list[Problem]:
+    """Prepare and store one case unless its stored sample still fits; returns what is to be said about it."""
+    if task.roi is None:
+        return [error(task.case, "has no ROI", "draw it on the ROI channel, or take the case out of the table")]
+    try:
+        key = case_key(task.images, task.roi, task.roi_labels, task.plan)
+        stored = load_summary(task.target)
+        if stored and stored[0] == key:
+            flags = stored[1]
+        else:
+            sample = prepare_case(task.case, task.images, task.roi, task.rois, task.roi_labels, task.plan)
+            save_sample(task.target, sample)
+            flags = sample.flags
+    except DatasetError as failure:
+        what, _, repair = str(failure).removeprefix(f"case {task.case}: ").rpartition("; ")
+        return [error(task.case, what, repair)]
+    return [warning(task.case, flag, "look at the case") for flag in flags]

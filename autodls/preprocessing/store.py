@@ -1,0 +1,115 @@
+"""The 2.5D sample of a case on disk: safetensors, read without SimpleITK."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from autodls.errors import ArgumentError, StaleRecordError
+from autodls.imaging.geometry import as_triple
+from autodls.preprocessing.planes import PLANES, Plane
+from autodls.records.files import write_bytes
+
+FORMAT = "autodls-sample/1"
+_METADATA = "autodls"  # one key: safetensors writes several in no fixed order
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One case as the networks see it.
+
+    `pixels` float32 [sequence, plane, row, column], planes axial, sagittal, coronal, zeros where a sequence is missing;
+    `present` bool [sequence]; `planes` says where the pictures lie in the patient; `flags` what a person should know;
+    `key` is the SHA-256 of everything that the sample was derived from.
+    """
+
+    case: str
+    pixels: NDArray[np.float32]
+    present: NDArray[np.bool_]
+    planes: tuple[Plane, ...]
+    flags: tuple[str, ...]
+    key: str
+
+    def __post_init__(self) -> None:
+        """Refuse pixels, sequences and planes that do not fit together, and pixels that are not finite."""
+        expected = (len(self.present), len(PLANES), *(self.planes[0].size if self.planes else ()))
+        if self.pixels.shape != expected or tuple(plane.name for plane in self.planes) != PLANES:
+            raise ArgumentError(
+                f"sample of case {self.case}: pixels {self.pixels.shape} for sequences, planes and size {expected}"
+            )
+        if self.pixels.dtype != np.float32 or not np.isfinite(self.pixels).all():
+            raise ArgumentError(f"sample of case {self.case}: pixels must be finite float32, are {self.pixels.dtype}")
+
+
+def save_sample(path: Path, sample: Sample) -> None:
+    """Write `sample` to `path` atomically; the same sample gives the same bytes."""
+    record = {
+        "format": FORMAT,
+        "case": sample.case,
+        "key": sample.key,
+        "flags": list(sample.flags),
+        "planes": [asdict(plane) for plane in sample.planes],
+    }
+    tensors = {"pixels": np.ascontiguousarray(sample.pixels), "present": np.ascontiguousarray(sample.present)}
+    write_bytes(path, save(tensors, metadata={_METADATA: json.dumps(record)}))
+
+
+def load_sample(path: Path) -> Sample:
+    """Read the sample `path`; raises StaleRecordError for a missing, damaged or foreign file."""
+    record, tensors = _read(path, ("pixels", "present"))
+    try:
+        return Sample(
+            record["case"],
+            tensors["pixels"],
+            tensors["present"],
+            tuple(_plane(fields) for fields in record["planes"]),
+            tuple(record["flags"]),
+            record["key"],
+        )
+    except (KeyError, TypeError, ValueError, ArgumentError) as failure:
+        raise _damaged(path, str(failure)) from None
+
+
+def load_summary(path: Path) -> tuple[str, tuple[str, ...]] | None:
+    """Key and flags of the sample `path` without its pixels; None when there is none that can be read."""
+    try:
+        record, _ = _read(path, ())
+        return str(record["key"]), tuple(record["flags"])
+    except (StaleRecordError, KeyError, TypeError):
+        return None
+
+
+def _read(path: Path, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    if not path.is_file():
+        raise StaleRecordError(f"{path}: no such sample; run 'autodls preprocess'")
+    try:
+        with safe_open(path, framework="numpy") as opened:
+            record = json.loads((opened.metadata() or {})[_METADATA])
+            tensors = {name: opened.get_tensor(name) for name in names}
+    except (SafetensorError, OSError, KeyError, ValueError) as failure:
+        raise _damaged(path, str(failure)) from None
+    if record.get("format") != FORMAT:
+        raise _damaged(path, f"format {record.get('format')!r}, expected '{FORMAT}'")
+    return record, tensors
+
+
+def _plane(fields: dict[str, Any]) -> Plane:
+    rows, columns = fields["size"]
+    return Plane(
+        fields["name"],
+        int(fields["index"]),
+        as_triple(fields["origin_mm"]),
+        as_triple(fields["row_step_mm"]),
+        as_triple(fields["column_step_mm"]),
+        (int(rows), int(columns)),
+        float(fields["area_mm2"]),
+    )
+
+
+def _damaged(path: Path, found: str) -> StaleRecordError:
+    return StaleRecordError(f"{path}: not a usable sample ({found}); delete it and run 'autodls preprocess'")

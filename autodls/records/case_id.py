@@ -1,0 +1,41 @@
+"""Case ids become file names on every system that a dataset or a model travels to."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+
+MAX_LENGTH = 100
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # Windows opens a device, not a file
+
+
+def case_id_fault(case_id: str) -> str | None:
+    """Why `case_id` is not a safe file name; None where it is one.
+
+    >>> case_id_fault("TCGA-HT_7473.a") is None
+    True
+    >>> case_id_fault("../x")
+    "holds '/'"
+    >>> case_id_fault("nul")
+    'is a device name on Windows'
+    """
+    if not case_id:
+        return "is empty"
+    if unsafe := re.search(r"[^A-Za-z0-9_.-]", case_id):
+        return f"holds '{unsafe[0]}'"
+    if case_id[0] in "-." or case_id[-1] == ".":
+        return "starts with '-' or '.', or ends with '.'"
+    if len(case_id) > MAX_LENGTH:
+        return f"has {len(case_id)} characters, more than {MAX_LENGTH}"
+    return "is a device name on Windows" if _DEVICE.fullmatch(case_id) else None
+
+
+def colliding_ids(case_ids: Iterable[str]) -> list[tuple[str, ...]]:
+    """Groups of different ids that are one file name where upper and lower case are not told apart.
+
+    >>> colliding_ids(["A1", "B1", "a1"])
+    [('A1', 'a1')]
+    """
+    groups: defaultdict[str, set[str]] = defaultdict(set)
+    for case_id in case_ids:
+        groups[case_id.lower()].add(case_id)
+    return [tuple(sorted(group)) for group in groups.values() if len(group) > 1]

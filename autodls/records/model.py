@@ -1,0 +1,34 @@
+"""model.json: the locked model."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from autodls.records.base import Record
+from autodls.records.dataset import Target
+from autodls.records.scale import LogisticScale
+
+
+class ModelRecord(Record):
+    """What turns the networks' outputs into a score and a call, and the hashes that hold it together."""
+
+    format: Literal["autodls-model/1"] = "autodls-model/1"
+    dataset: str
+    target: Target
+    channel_names: dict[str, str]
+    file_ending: str
+    roi_channel: str
+    roi_labels: tuple[int, ...]
+    rois: Literal["manual", "auto"] = Field(description="the ROIs that the model was trained on")
+    folds: int
+    training_cases: int
+    training_positives: int
+    recalibration: LogisticScale = Field(description="from mean log-odds of the folds to the score, fitted out of fold")
+    cutoff: float = Field(description="call a case high when its score is at or above this")
+    cutoff_source: str
+    plan_sha256: str
+    fingerprint_sha256: str
+    splits_sha256: str
+    oof_scores_sha256: str
+    files: dict[str, str] = Field(description="SHA-256 of every weights file, by its name in the model folder")
+    versions: dict[str, str]

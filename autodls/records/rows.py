@@ -1,0 +1,125 @@
+"""What a row of the dataset table says about its case, and what is wrong with it."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from autodls.errors import DatasetError
+from autodls.records.case_id import case_id_fault, colliding_ids
+from autodls.records.dataset import DatasetDescription
+from autodls.records.problems import Problem, error, warning
+from autodls.records.table import is_missing, read_number
+
+ALL_TRAINING = "train"
+Row = Mapping[str, str]
+_UNSAFE_IN_NAME = re.compile(r'^\.|[\\/:*?"<>|\x00-\x1f]')
+
+
+def training_cohorts(description: DatasetDescription) -> tuple[str, ...]:
+    """Names of the cohorts that are trained on."""
+    settings = description.autodls.cohort
+    return settings.training if settings else (ALL_TRAINING,)
+
+
+def row_cohort(row: Row, description: DatasetDescription) -> str:
+    """The cohort of a row, "" where its cell is empty."""
+    settings = description.autodls.cohort
+    return ALL_TRAINING if settings is None else _known(row[settings.column])
+
+
+def row_label(row: Row, description: DatasetDescription) -> bool | None:
+    """Whether the row is positive, None where its target cell is empty; raises ValueError where it is no number."""
+    value = read_number(row[description.autodls.target.column])
+    return None if value is None else description.autodls.target.is_positive(value)
+
+
+def row_patient(name: str, row: Row, description: DatasetDescription) -> str:
+    """The patient of a row: itself where the table has no patients, or not this one's."""
+    column = description.autodls.patient
+    return name if column is None else _known(row[column]) or name
+
+
+def row_site(row: Row, description: DatasetDescription) -> str | None:
+    """The site of a row, None where it is not known."""
+    column = description.autodls.site
+    return None if column is None else _known(row[column]) or None
+
+
+def concerns_training(row: Row, description: DatasetDescription) -> bool:
+    """Whether the row is trained on, or may be: its cohort and its target cell do not say that it is not."""
+    cohort = row_cohort(row, description)
+    return cohort in ("", *training_cohorts(description)) and not is_missing(row[description.autodls.target.column])
+
+
+def _known(cell: str) -> str:
+    return "" if is_missing(cell) else cell
+
+
+def row_names(rows: Sequence[Row], description: DatasetDescription) -> list[str]:
+    """The case id of each row, or "row 7" where it has none (the header is row 1)."""
+    return [_known(row[description.autodls.case]) or f"row {number}" for number, row in enumerate(rows, start=2)]
+
+
+def require_columns(rows: Sequence[Row], description: DatasetDescription, table: Path) -> None:
+    """Raises DatasetError where the table has no rows, or lacks a column that dataset.json names."""
+    if not rows:
+        raise DatasetError(f"{table}: the table has a header and no rows; it needs a row for each case")
+    settings = description.autodls
+    survival = (settings.survival.time, settings.survival.event) if settings.survival else ()
+    cohort = settings.cohort.column if settings.cohort else None
+    named = (settings.case, settings.target.column, cohort, settings.patient, settings.site, *survival)
+    missing = sorted(
+        {column for column in (*named, *settings.clinical) if column is not None and column not in rows[0]}
+    )
+    if missing:
+        raise DatasetError(
+            f"{table}: no column {', '.join(missing)}, which dataset.json names; its columns are {', '.join(rows[0])}; "
+            "correct the name in one of the two"
+        )
+
+
+def id_problems(names: Sequence[str], aside: Collection[str]) -> list[Problem]:
+    """Ids that are no file names, stand twice, or differ only by upper and lower case.
+
+    Of a group of ids, one that is not `aside` is named where there is one.
+    """
+    found = []
+    for name, count in Counter(names).items():
+        if fault := case_id_fault(name):
+            what = f"its id {fault}" if not name.startswith("row ") else "it has no case id"
+            found.append(error(name, what, "use letters, digits, '_', '.' and '-', in its file names too"))
+        if count > 1:
+            found.append(error(name, f"{count} rows of the table have this id", "keep one row for each case"))
+    for group in colliding_ids(names):
+        first, *others = sorted(group, key=lambda name: (name in aside, name))
+        what = f"its id differs from {', '.join(others)} only by upper and lower case"
+        found.append(error(first, what, "rename one of them, in its file names too"))
+    return found
+
+
+def row_problems(name: str, row: Row, description: DatasetDescription) -> list[Problem]:
+    """What is wrong with the cohort, the patient and the target cell of a row."""
+    settings, found = description.autodls, []
+    cohort = row_cohort(row, description)
+    if settings.cohort and not cohort:
+        what = f"column '{settings.cohort.column}' is empty, so that its cohort is not known"
+        found.append(error(name, what, "write its cohort (any other name than that of training keeps it out)"))
+    if _UNSAFE_IN_NAME.search(cohort):
+        found.append(error(name, f"its cohort '{cohort}' is no safe file name", "rename it, as 'external'"))
+    if settings.patient and is_missing(row[settings.patient]):
+        what = f"column '{settings.patient}' is empty: the case counts as a patient of its own"
+        found.append(warning(name, what, "write its patient, lest one patient stands on both sides of a split"))
+    return found + _target_problems(name, row, description)
+
+
+def _target_problems(name: str, row: Row, description: DatasetDescription) -> list[Problem]:
+    target = description.autodls.target
+    try:
+        label = row_label(row, description)
+    except ValueError:
+        what = f"column '{target.column}' holds '{row[target.column]}', to which '{target.positive}' cannot be applied"
+        return [error(name, what, "write a number with a decimal point, or leave the cell empty")]
+    if label is not None:
+        return []
+    return [warning(name, f"no label: column '{target.column}' is empty", "fill it in, or the case is not trained on")]

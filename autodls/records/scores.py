@@ -1,0 +1,71 @@
+"""Score tables as CSV, read and written without loss: numbers keep all their digits."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from autodls.errors import StaleRecordError
+from autodls.records.base import Record
+from autodls.records.files import write_text
+from autodls.records.table import read_table
+
+Part = Literal["train", "inner", "validation"]
+FUSED = "dls"
+
+
+class FoldScore(Record):
+    """One case scored by one fold."""
+
+    case: str
+    part: Part
+    label: bool
+    logits: dict[str, float] = Field(description="raw logit by row: FUSED and each sequence that the case has")
+    log_odds: dict[str, float] = Field(description="the same on the fold's common scale")
+
+
+def write_fold_scores(path: Path, scores: Sequence[FoldScore], sequences: Sequence[str]) -> None:
+    """Write the scores of one fold."""
+    rows = (FUSED, *sequences)
+    header = ["case", "part", "label", *(f"{kind}:{row}" for kind in ("logit", "log_odds") for row in rows)]
+    lines = [
+        [score.case, score.part, int(score.label), *_cells(score.logits, rows), *_cells(score.log_odds, rows)]
+        for score in scores
+    ]
+    write_csv(path, header, lines)
+
+
+def read_fold_scores(path: Path, sequences: Sequence[str]) -> list[FoldScore]:
+    """Read what `write_fold_scores` wrote; raises StaleRecordError for a damaged table."""
+    rows = (FUSED, *sequences)
+    try:
+        return [
+            FoldScore.model_validate(
+                {
+                    "case": line["case"],
+                    "part": line["part"],
+                    "label": line["label"] == "1",
+                    "logits": {row: float(line[f"logit:{row}"]) for row in rows if line[f"logit:{row}"]},
+                    "log_odds": {row: float(line[f"log_odds:{row}"]) for row in rows if line[f"log_odds:{row}"]},
+                }
+            )
+            for line in read_table(path)
+        ]
+    except (KeyError, ValueError) as failure:
+        raise StaleRecordError(f"{path}: damaged ({failure}); run 'autodls train fold all --restart'") from None
+
+
+def write_csv(path: Path, header: Sequence[str], lines: Sequence[Sequence[object]]) -> None:
+    """Write a table atomically; None becomes an empty cell and floats their shortest exact text."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([["" if cell is None else cell for cell in line] for line in lines])
+    write_text(path, text.getvalue())
+
+
+def _cells(values: dict[str, float], rows: Sequence[str]) -> list[float | None]:
+    return [values.get(row) for row in rows]
