@@ -1,0 +1,1 @@
+"""What stands before training: the check of a dataset, its fingerprint, the plan and the splits."""

@@ -1,0 +1,115 @@
+"""The fingerprint: the training cohort summarised, so that a plan can be derived from it.
+
+Each case is reduced to a few numbers by itself, and a quantity is spread over cases, not over pooled voxels: a case
+with a large tumour weighs no more than another, and memory does not grow with the cohort.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from autodls.errors import DatasetError
+from autodls.parallel import Advance, map_parallel, no_advance
+from autodls.planning.measure import (
+    PERCENTILES,
+    CaseMeasure,
+    MeasureTask,
+    case_inputs_sha256,
+    measure_case,
+)
+from autodls.planning.tumour import PLANES
+from autodls.records.cohort import Case, Cohort, cohort_sha256
+from autodls.records.files import sha256_of_bytes
+from autodls.records.fingerprint import Fingerprint, Quantiles, SequenceFingerprint, TumourFingerprint
+
+UNKNOWN_SITE = "unknown"
+
+
+def extract_fingerprint(cohort: Cohort, workers: int = 1, advance: Advance = no_advance) -> Fingerprint:
+    """Measure every training case, and nothing else, in `workers` processes; their number does not change the result.
+
+    `advance` is called with the id of each case as it is done. Raises DatasetError for an image or an ROI that cannot
+    be used, and where there is nothing to train on.
+    """
+    training, description = cohort.training, cohort.description
+    if not training:
+        raise DatasetError(f"{cohort.folder}: no training case has a label; `autodls check` says more")
+    tasks = [MeasureTask(case, description.roi_channel, description.roi_labels) for case in training]
+    measures = map_parallel(measure_case, tasks, [case.id for case in training], workers, advance)
+    return Fingerprint(
+        dataset=description.name,
+        roi_channel=description.roi_channel,
+        cases=len(training),
+        patients=len({case.patient for case in training}),
+        positives=sum(case.label is True for case in training),
+        sites=_sites(training, cohort),
+        cohort_sha256=cohort_sha256(training),
+        inputs_sha256=_join_hashes(measure.inputs_sha256 for measure in measures),
+        sequences={name: _sequence(name, measures) for name in description.sequences},
+        tumour=TumourFingerprint(
+            extent_mm={plane: quantiles([measure.extent_mm[plane] for measure in measures]) for plane in PLANES},
+            volume_ml=quantiles([measure.volume_ml for measure in measures]),
+            components=quantiles([measure.components for measure in measures]),
+        ),
+    )
+
+
+def inputs_sha256(cases: Sequence[Case], workers: int = 1, advance: Advance = no_advance) -> str:
+    """`Fingerprint.inputs_sha256` anew: of every image and ROI file of `cases`, in the order of their ids."""
+    ordered = sorted(cases, key=lambda case: case.id)
+    return _join_hashes(map_parallel(case_inputs_sha256, ordered, [case.id for case in ordered], workers, advance))
+
+
+def quantiles(values: Sequence[float]) -> Quantiles:
+    """Spread of a quantity over cases.
+
+    >>> quantiles([1, 2, 3, 4, 5]).p95
+    4.8
+    """
+    low, p5, median, p95, high = np.percentile(np.asarray(values, dtype=np.float64), [0, 5, 50, 95, 100]).tolist()
+    return Quantiles(minimum=low, p5=p5, median=median, p95=p95, maximum=high)
+
+
+def _join_hashes(hashes: Iterable[str]) -> str:
+    return sha256_of_bytes("\n".join(hashes).encode())
+
+
+def _sites(training: Sequence[Case], cohort: Cohort) -> dict[str, int]:
+    if cohort.description.autodls.site is None:
+        return {}
+    return dict(sorted(Counter(case.site or UNKNOWN_SITE for case in training).items()))
+
+
+def _sequence(name: str, measures: Sequence[CaseMeasure]) -> SequenceFingerprint:
+    seen = [measure.sequences[name] for measure in measures if name in measure.sequences]
+    return SequenceFingerprint(
+        cases=len(seen),
+        share_missing=1.0 - len(seen) / len(measures),
+        spacing_mm=_per_axis([measure.spacing_mm for measure in seen]),
+        shape=_per_axis([measure.shape for measure in seen]),
+        obliqueness_deg=quantiles([measure.obliqueness_deg for measure in seen]) if seen else None,
+        head_percentiles=_per_percentile([measure.head_percentiles for measure in seen]),
+        roi_percentiles=_per_percentile([m.roi_percentiles for m in seen if m.roi_percentiles is not None]),
+        same_grid_as_roi=_mean([measure.same_grid_as_roi for measure in seen]),
+        overlap_with_roi=min((measure.overlap_with_roi for measure in seen), default=0.0),
+    )
+
+
+def _mean(flags: Sequence[bool]) -> float:
+    return sum(flags) / len(flags) if flags else 0.0
+
+
+def _per_axis(triples: Sequence[tuple[float, float, float]]) -> tuple[Quantiles, Quantiles, Quantiles] | None:
+    if not triples:
+        return None
+    x, y, z = zip(*triples, strict=True)
+    return quantiles(x), quantiles(y), quantiles(z)
+
+
+def _per_percentile(cases: Sequence[tuple[float, ...]]) -> dict[str, Quantiles] | None:
+    if not cases:
+        return None
+    return {
+        f"{percent:g}": quantiles(values) for percent, values in zip(PERCENTILES, zip(*cases, strict=True), strict=True)
+    }
