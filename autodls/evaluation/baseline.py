@@ -1,0 +1,184 @@
+"""Table 1: who the patients are, cohort by cohort, and whether the cohorts differ.
+
+A numeric variable is compared by a t test (two cohorts) or one-way ANOVA (more) where it looks normal in every cohort,
+else by Mann-Whitney or Kruskal-Wallis. The t test pools the variance, as ANOVA does. A categorical one is compared by
+Pearson's chi-square without correction, or by Fisher's exact test where an expected count is under 5.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy import stats
+
+from autodls.errors import ArgumentError
+from autodls.evaluation.delong import Floats
+from autodls.records.base import Record
+from autodls.records.cohort import is_missing, read_number
+
+Strings = NDArray[np.str_]
+Indices = NDArray[np.int64]
+Test = Literal["t", "ANOVA", "Mann-Whitney", "Kruskal-Wallis", "chi-square", "Fisher"]
+_CODES = 6  # a variable of at most this many whole numbers 0..10 is a code, such as a stage
+_FISHER_RESAMPLES = 100_000
+_NORMAL_P = 0.05
+
+
+class Cell(Record):
+    """One level or one variable in one cohort, as numbers and as printed."""
+
+    count: int = Field(description="cases with the level, or with a value")
+    share: float | None = Field(default=None, description="of the cases with a value; levels only")
+    centre: float | None = Field(default=None, description="mean or median; numeric variables only")
+    spread: tuple[float, float] | None = Field(default=None, description="mean -+ SD, or quartiles")
+    text: str
+
+
+class Level(Record):
+    """A level of a categorical variable, or the one row of a numeric one."""
+
+    name: str
+    cells: tuple[Cell, ...] = Field(description="in the order of the cohorts")
+
+
+class Variable(Record):
+    """One variable in all cohorts."""
+
+    name: str
+    kind: Literal["numeric", "categorical"]
+    levels: tuple[Level, ...]
+    missing: tuple[int, ...]
+    test: Test | None = None
+    p: float | None = None
+    reason: str | None = None
+
+
+class BaselineTable(Record):
+    """The whole table."""
+
+    cohorts: tuple[str, ...]
+    n: tuple[int, ...]
+    variables: tuple[Variable, ...]
+
+
+def baseline_table(
+    columns: Mapping[str, Sequence[str]], cohorts: Sequence[str], rng: np.random.Generator
+) -> BaselineTable:
+    """Compare `columns`, cells as text by variable, between the `cohorts` (n,) to which the rows belong.
+
+    `rng` draws the tables of Fisher's test beyond 2 x 2. Raises ArgumentError for columns of another length.
+    """
+    names = tuple(dict.fromkeys(cohorts))
+    member = np.array([names.index(cohort) for cohort in cohorts], dtype=np.int64)
+    for name, cells in columns.items():
+        if len(cells) != len(cohorts):
+            raise ArgumentError(f"variable '{name}' has {len(cells)} cells for {len(cohorts)} cases; give one each")
+    variables = [
+        _variable(name, np.array(cells, dtype=np.str_), member, len(names), rng) for name, cells in columns.items()
+    ]
+    return BaselineTable(
+        cohorts=names, n=tuple(np.bincount(member, minlength=len(names)).tolist()), variables=tuple(variables)
+    )
+
+
+def compare_counts(counts: Sequence[Sequence[int]], rng: np.random.Generator) -> tuple[Test | None, float | None]:
+    """Test and P value of a table of counts (levels, cohorts); None where nothing is left to compare.
+
+    >>> test, p = compare_counts([[72, 29, 42], [195, 86, 92]], np.random.default_rng(0))
+    >>> test, round(p, 3)
+    ('chi-square', 0.519)
+    """
+    table = np.asarray(counts, dtype=np.int64)
+    table = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
+    if min(table.shape) < 2:
+        return None, None
+    result = stats.chi2_contingency(table, correction=False)
+    if result.expected_freq.min() >= 5:
+        return "chi-square", float(result.pvalue)
+    sampling = None if table.shape == (2, 2) else stats.MonteCarloMethod(n_resamples=_FISHER_RESAMPLES, rng=rng)
+    # for tiny tables SciPy returns an array of one value
+    return "Fisher", float(np.asarray(stats.fisher_exact(table, method=sampling).pvalue).item())
+
+
+def compare_numbers(groups: Sequence[Floats]) -> tuple[Test | None, float | None]:
+    """Test and P value for the values of each cohort; None where a cohort has fewer than two or nothing varies."""
+    if len(groups) < 2 or min(len(group) for group in groups) < 2 or np.ptp(np.concatenate(groups)) == 0:
+        return None, None
+    if looks_normal(groups):
+        name: Test = "t" if len(groups) == 2 else "ANOVA"
+        p = stats.ttest_ind(*groups).pvalue if len(groups) == 2 else stats.f_oneway(*groups).pvalue
+        return name, float(p)
+    name = "Mann-Whitney" if len(groups) == 2 else "Kruskal-Wallis"
+    p = stats.mannwhitneyu(*groups).pvalue if len(groups) == 2 else stats.kruskal(*groups).pvalue
+    return name, float(p)
+
+
+def looks_normal(groups: Sequence[Floats]) -> bool:
+    """Whether Shapiro-Wilk rejects normality in none of the groups; groups too small or constant do not look normal."""
+    return all(len(group) >= 3 and np.ptp(group) > 0 and stats.shapiro(group).pvalue > _NORMAL_P for group in groups)
+
+
+def _variable(name: str, cells: Strings, member: Indices, cohorts: int, rng: np.random.Generator) -> Variable:
+    present = np.array([not is_missing(str(cell)) for cell in cells], dtype=bool)
+    missing = tuple(np.bincount(member[~present], minlength=cohorts).tolist())
+    if not present.any():
+        return Variable(name=name, kind="categorical", levels=(), missing=missing, reason="every value is missing")
+    numbers = _numbers(cells[present])
+    if numbers is None:
+        kept, test, p = _levels(cells[present], member[present], cohorts, rng)
+        kind: Literal["numeric", "categorical"] = "categorical"
+    else:
+        groups = [numbers[member[present] == index] for index in range(cohorts)]
+        test, p = compare_numbers(groups)
+        kept, kind = (
+            (Level(name="", cells=tuple(_summary(group, looks_normal(groups)) for group in groups)),),
+            "numeric",
+        )
+    reason = None if p is not None else "nothing to compare: one cohort, one level, or too few values"
+    return Variable(name=name, kind=kind, levels=kept, missing=missing, test=test, p=p, reason=reason)
+
+
+def _numbers(cells: Strings) -> Floats | None:
+    """The values of a numeric variable, None for a categorical one."""
+    try:
+        values = np.array([read_number(str(cell)) for cell in cells], dtype=np.float64)
+    except ValueError:
+        return None
+    codes = set(values.tolist()) <= {float(code) for code in range(11)} and len(set(values.tolist())) <= _CODES
+    return None if codes else values
+
+
+def _levels(
+    cells: Strings, member: Indices, cohorts: int, rng: np.random.Generator
+) -> tuple[tuple[Level, ...], Test | None, float | None]:
+    names, level = np.unique(cells, return_inverse=True)
+    counts = np.zeros((len(names), cohorts), dtype=np.int64)
+    np.add.at(counts, (level, member), 1)
+    totals = counts.sum(axis=0)
+    levels = tuple(
+        Level(
+            name=str(name),
+            cells=tuple(_share(int(count), int(total)) for count, total in zip(row, totals, strict=True)),
+        )
+        for name, row in zip(names, counts, strict=True)
+    )
+    return levels, *compare_counts(counts.tolist(), rng)
+
+
+def _share(count: int, total: int) -> Cell:
+    if total == 0:
+        return Cell(count=0, text="-")
+    return Cell(count=count, share=count / total, text=f"{count} ({100 * count / total:.1f}%)")
+
+
+def _summary(values: Floats, normal: bool) -> Cell:
+    if not len(values):
+        return Cell(count=0, text="-")
+    if normal:
+        mean, deviation = float(values.mean()), float(values.std(ddof=1))
+        text = f"{mean:.1f} ± {deviation:.1f}"
+        return Cell(count=len(values), centre=mean, spread=(mean - deviation, mean + deviation), text=text)
+    low, median, high = (float(value) for value in np.quantile(values, [0.25, 0.5, 0.75]))
+    return Cell(count=len(values), centre=median, spread=(low, high), text=f"{median:.1f} ({low:.1f}-{high:.1f})")

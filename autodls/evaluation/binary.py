@@ -1,0 +1,109 @@
+"""Cut-off, confusion table, and the proportions read from it.
+
+A case is called positive when its score is at or above the cut-off. A ratio without a denominator is None, never 0.
+
+References
+----------
+.. [1] Youden. Index for rating diagnostic tests. Cancer 1950;3:32-35.
+.. [2] Wilson. Probable inference, the law of succession, and statistical inference. JASA 1927;22:209-212.
+.. [3] Brier. Verification of forecasts expressed in terms of probability. Mon Weather Rev 1950;78:1-3.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+from statsmodels.stats.proportion import proportion_confint
+
+from autodls.errors import ArgumentError
+from autodls.evaluation.delong import checked_pair
+from autodls.evaluation.results import Confusion, Proportion, Ratio
+
+
+def youden_cutoff(labels: ArrayLike, scores: ArrayLike) -> float | None:
+    """The observed score with the largest sensitivity + specificity - 1 [1]_, the lowest of ties; None with one class.
+
+    >>> youden_cutoff([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.9])
+    0.4
+    """
+    positive, values = checked_pair(labels, scores)
+    total = int(positive.sum())
+    if total in (0, len(positive)):
+        return None
+    cutoffs, group = np.unique(values, return_inverse=True)
+    positives = np.bincount(group, weights=positive)[::-1].cumsum()[::-1]
+    negatives = np.bincount(group, weights=~positive)[::-1].cumsum()[::-1]
+    # compared as integers, so that equal indices tie exactly
+    index = positives * (len(positive) - total) - negatives * total
+    return float(cutoffs[int(np.argmax(index))])
+
+
+def confusion_at(labels: ArrayLike, scores: ArrayLike, cutoff: float) -> Confusion:
+    """Counts of the four outcomes when `scores >= cutoff` is called positive.
+
+    >>> confusion_at([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.6], cutoff=0.6)
+    Confusion(tp=1, fp=1, fn=1, tn=1)
+    """
+    positive, values = checked_pair(labels, scores)
+    called = values >= cutoff
+    return Confusion(
+        tp=int((called & positive).sum()),
+        fp=int((called & ~positive).sum()),
+        fn=int((~called & positive).sum()),
+        tn=int((~called & ~positive).sum()),
+    )
+
+
+def wilson(successes: int, total: int, level: float = 0.95) -> Proportion:
+    """The proportion `successes` / `total` with Wilson's score interval [2]_; None where `total` is 0.
+
+    >>> estimate = wilson(30, 37)
+    >>> round(estimate.value, 3), round(estimate.low, 3), round(estimate.high, 3)
+    (0.811, 0.658, 0.905)
+    """
+    if not 0 <= successes <= total:
+        raise ArgumentError(f"{successes} successes of {total}: expected a count between 0 and {total}")
+    if total == 0:
+        return Proportion(reason="no case to divide by")
+    low, high = proportion_confint(successes, total, alpha=1 - level, method="wilson")
+    return Proportion(value=successes / total, low=float(max(low, 0)), high=float(min(high, 1)))
+
+
+def proportions(confusion: Confusion) -> dict[str, Proportion]:
+    """Sensitivity, specificity, PPV, NPV and accuracy of a confusion table, by name."""
+    tp, fp, fn, tn = confusion.tp, confusion.fp, confusion.fn, confusion.tn
+    return {
+        "sensitivity": wilson(tp, tp + fn),
+        "specificity": wilson(tn, tn + fp),
+        "ppv": wilson(tp, tp + fp),
+        "npv": wilson(tn, tn + fn),
+        "accuracy": wilson(tp + tn, tp + fp + fn + tn),
+    }
+
+
+def youden_index(confusion: Confusion) -> Proportion:
+    """Sensitivity + specificity - 1, without an interval; None with one class."""
+    rates = proportions(confusion)
+    sensitivity, specificity = rates["sensitivity"].value, rates["specificity"].value
+    if sensitivity is None or specificity is None:
+        return Proportion(reason="sensitivity or specificity is undefined with one class")
+    return Proportion(value=sensitivity + specificity - 1)
+
+
+def brier(labels: ArrayLike, probabilities: ArrayLike) -> Ratio:
+    """Mean squared difference between probability and outcome [3]_; None for scores outside 0..1.
+
+    >>> brier([0, 1], [0.5, 0.5]).value
+    0.25
+    """
+    positive, values = checked_pair(labels, probabilities)
+    if reason := not_probabilities(values):
+        return Ratio(reason=reason)
+    return Ratio(value=float(np.mean((values - positive) ** 2)))
+
+
+def not_probabilities(scores: ArrayLike) -> str | None:
+    """Why `scores` (n,) cannot be read as probabilities, None when they can."""
+    values = np.asarray(scores, dtype=np.float64)
+    if not len(values):
+        return "there are no cases"
+    outside = values[(values < 0) | (values > 1)]
+    return f"{len(outside)} scores lie outside 0..1, e.g. {outside[0]:g}: not a probability" if len(outside) else None

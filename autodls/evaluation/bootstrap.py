@@ -1,0 +1,58 @@
+"""Bootstrap over patients, without a loop over resamples.
+
+A resample is a vector of counts: how often each case was drawn. With the negatives sorted by score, the weighted AUC of
+all resamples comes from one cumulative sum. Every model sees the same resamples, so differences stay paired.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from autodls.evaluation.delong import Bools, Floats, checked_pair
+from autodls.evaluation.results import Proportion
+
+RESAMPLES = 2000
+
+
+def resample_counts(patients: Sequence[str] | int, rng: np.random.Generator, resamples: int = RESAMPLES) -> Floats:
+    """How often each case is drawn, (resamples, n), when patients are drawn with replacement.
+
+    `patients` names the patient of each case, so that all cases of a patient are drawn together; a number n means n
+    cases of n patients.
+    """
+    names = range(patients) if isinstance(patients, int) else patients
+    unique, member = np.unique(np.asarray(names), return_inverse=True)
+    drawn = rng.integers(len(unique), size=(resamples, len(unique)))
+    drawn += np.arange(resamples)[:, None] * len(unique)
+    counts = np.bincount(drawn.ravel(), minlength=resamples * len(unique)).reshape(resamples, len(unique))
+    return counts[:, member].astype(np.float64)
+
+
+def bootstrap_aucs(labels: ArrayLike, scores: ArrayLike, counts: Floats) -> Floats:
+    """AUCs (k, resamples) of k models with scores (k, n); NaN for a resample with one class only."""
+    table = np.atleast_2d(np.asarray(scores, dtype=np.float64))
+    return np.stack([_weighted_aucs(*checked_pair(labels, row), counts.T) for row in table])
+
+
+def _weighted_aucs(positive: Bools, scores: Floats, weights: Floats) -> Floats:
+    negatives = np.flatnonzero(~positive)[np.argsort(scores[~positive])]
+    cumulative = np.zeros((len(negatives) + 1, weights.shape[1]))
+    np.cumsum(weights[negatives], axis=0, out=cumulative[1:])
+    below, not_above = (np.searchsorted(scores[negatives], scores[positive], side) for side in ("left", "right"))
+    wins = np.einsum("pb,pb->b", weights[positive], cumulative[below] + cumulative[not_above]) / 2
+    pairs = weights[positive].sum(axis=0) * cumulative[-1]
+    return np.asarray(np.divide(wins, pairs, out=np.full_like(wins, np.nan), where=pairs > 0))
+
+
+def percentile_interval(estimate: float | None, resampled: Floats, level: float = 0.95) -> Proportion:
+    """`estimate` with the percentile limits of its finite resampled values (resamples,).
+
+    No interval where more than one resample in twenty has no value: what is left would not represent the cohort.
+    """
+    finite = resampled[np.isfinite(resampled)]
+    if estimate is None or len(finite) < 0.95 * len(resampled):
+        lost = len(resampled) - len(finite)
+        return Proportion(value=estimate, reason=f"{lost} of {len(resampled)} resamples hold one class only")
+    low, high = np.quantile(finite, [0.5 - level / 2, 0.5 + level / 2])
+    return Proportion(value=estimate, low=float(low), high=float(high))

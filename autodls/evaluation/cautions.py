@@ -1,0 +1,61 @@
+"""What a reader must know before believing the numbers, in plain words."""
+
+from collections.abc import Iterator, Mapping
+
+from autodls.evaluation.results import CohortMetrics, HazardRatio, ScoreMetrics, Survival
+
+WIDE_INTERVAL = 0.2  # an AUC interval this wide cannot tell a moderate model from a good one
+EVENTS_PER_VARIABLE = 10
+_FAILED_CHECK = 0.05
+
+
+def cautions(cohorts: Mapping[str, CohortMetrics]) -> tuple[str, ...]:
+    """One sentence for every weakness of the cohorts and their metrics, named by cohort and score."""
+    return tuple(
+        f"cohort {name}: {sentence}" for name, cohort in cohorts.items() for sentence in _of_cohort(name, cohort)
+    )
+
+
+def _of_cohort(name: str, cohort: CohortMetrics) -> Iterator[str]:
+    if cohort.excluded:
+        yield f"{len(cohort.excluded)} rows are left out because a value is missing"
+    for column, score in cohort.scores.items():
+        if score.confusion and score.cutoff.source == f"youden:{name}":
+            yield f"{column}: the cut-off was chosen on these very scores, so the rates at it are optimistic"
+        yield from (f"{column}: {sentence}" for sentence in _of_score(score))
+    if cohort.survival is not None:
+        yield from _of_survival(cohort.survival)
+    if cohort.landmark is not None and cohort.landmark.undetermined:
+        yield (
+            f"{cohort.landmark.undetermined} patients were censored before {cohort.landmark.time:g}, so whether they "
+            "benefited is not known"
+        )
+    if cohort.landmark is not None and cohort.landmark.reason:
+        yield f"no landmark AUC: {cohort.landmark.reason}"
+
+
+def _of_score(score: ScoreMetrics) -> Iterator[str]:
+    if score.auc.reason:
+        yield f"AUC: {score.auc.reason}"
+    if score.auc.low is not None and score.auc.high is not None and score.auc.high - score.auc.low > WIDE_INTERVAL:
+        yield f"the 95 % interval of the AUC is wide ({score.auc.low:.2f} to {score.auc.high:.2f})"
+    if score.calibration.reason and score.auc.value is not None:
+        yield f"no full calibration: {score.calibration.reason}"
+
+
+def _of_survival(survival: Survival) -> Iterator[str]:
+    for name, model in (("high over low", survival.cox), ("continuous", survival.cox_continuous)):
+        yield from (f"Cox regression, {name}: {sentence}" for sentence in _of_cox(model))
+    check = survival.proportional_hazards.p
+    if check is not None and check < _FAILED_CHECK:
+        yield f"the hazards are not proportional (P = {check:.3g}), so one hazard ratio does not tell all"
+    events = sum(group.events for group in survival.groups.values())
+    if survival.groups and 0 < events < EVENTS_PER_VARIABLE:
+        yield f"only {events} events for one variable; at least {EVENTS_PER_VARIABLE} are advised"
+
+
+def _of_cox(model: HazardRatio) -> Iterator[str]:
+    if model.method == "firth-profile":
+        yield "the data are separated, so Firth's penalised likelihood is used"
+    if model.reason:
+        yield model.reason

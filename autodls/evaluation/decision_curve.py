@@ -1,0 +1,65 @@
+"""Net benefit: what calling patients at a threshold is worth, in true positives.
+
+Source: Vickers, Elkin. Decision curve analysis: a novel method for evaluating prediction models. Med Decis Making
+2006;26:565-574.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from autodls.evaluation.binary import not_probabilities
+from autodls.evaluation.delong import Floats, checked_pair
+from autodls.evaluation.results import NetBenefit
+
+THRESHOLDS: Floats = np.arange(1, 100) / 100
+
+
+@dataclass(frozen=True)
+class NetBenefitBand:
+    """95 % percentile limits of the net benefit at THRESHOLDS, each (99,)."""
+
+    low: Floats
+    high: Floats
+
+
+def net_benefit(labels: ArrayLike, probabilities: ArrayLike) -> tuple[NetBenefit, ...] | None:
+    """TP/n - FP/n * t/(1-t) at the thresholds t 0.01..0.99, beside treating all and none.
+
+    None for scores outside 0..1: a threshold probability means nothing for them. Scores that are not calibrated give
+    a curve that misleads; see `calibration`.
+
+    >>> [point] = [point for point in net_benefit([0, 1], [0.3, 0.6]) if point.threshold == 0.5]
+    >>> point.model, point.all
+    (0.5, 0.0)
+    """
+    positive, values = checked_pair(labels, probabilities)
+    if not_probabilities(values):
+        return None
+    curve = _curve(positive.astype(np.float64), values, np.ones((1, len(values))))[0]
+    prevalence = positive.mean()
+    treat_all = prevalence - (1 - prevalence) * _odds()
+    return tuple(
+        NetBenefit(threshold=float(threshold), model=float(model), all=float(all_))
+        for threshold, model, all_ in zip(THRESHOLDS, curve, treat_all, strict=True)
+    )
+
+
+def net_benefit_band(labels: ArrayLike, probabilities: ArrayLike, counts: Floats) -> NetBenefitBand | None:
+    """Bootstrap limits of the model's net benefit from `counts` (resamples, n) of `bootstrap.resample_counts`."""
+    positive, values = checked_pair(labels, probabilities)
+    if not_probabilities(values):
+        return None
+    low, high = np.quantile(_curve(positive.astype(np.float64), values, counts), [0.025, 0.975], axis=0)
+    return NetBenefitBand(low, high)
+
+
+def _curve(positive: Floats, values: Floats, counts: Floats) -> Floats:
+    called = (values[:, None] >= THRESHOLDS[None]).astype(np.float64)
+    gain = positive[:, None] * called - (1 - positive)[:, None] * called * _odds()
+    return np.asarray(counts @ gain / counts.sum(axis=1, keepdims=True))
+
+
+def _odds() -> Floats:
+    return np.asarray(THRESHOLDS / (1 - THRESHOLDS))

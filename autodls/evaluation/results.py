@@ -1,0 +1,199 @@
+"""The records of `metrics.json`: numbers or null, and a reason in words wherever a number cannot be had.
+
+A field that is None because the table does not offer it (no label, no follow-up) is null as a whole.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from autodls.records.base import Record
+
+
+class Ratio(Record):
+    """A number, or the reason why there is none."""
+
+    value: float | None = None
+    reason: str | None = None
+
+
+class Proportion(Record):
+    """An estimate with its 95 % interval."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    reason: str | None = None
+
+
+class Auc(Proportion):
+    """AUC with DeLong's variance and its interval on the logit scale."""
+
+    method: Literal["delong-logit"] = "delong-logit"
+
+
+class PlainAuc(Proportion):
+    """AUC with DeLong's symmetric interval, cut at 0 and 1, as pROC gives it."""
+
+    variance: float | None = None
+
+
+class Cutoff(Record):
+    """At or above `value` a case is called positive."""
+
+    value: float | None = None
+    source: str = Field(description="'given', or 'youden:' and the cohort whose scores chose it")
+    reason: str | None = None
+
+
+class Confusion(Record):
+    """Counts at the cut-off."""
+
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+
+
+class Calibration(Record):
+    """Logistic recalibration of the label on the logit of the score."""
+
+    slope: float | None = None
+    intercept: float | None = Field(default=None, description="beside the slope")
+    intercept_large: float | None = Field(
+        default=None, description="calibration in the large: with the slope fixed at 1"
+    )
+    reason: str | None = None
+
+
+class NetBenefit(Record):
+    """Decision curve at one threshold probability."""
+
+    threshold: float
+    model: float
+    all: float
+    none: float = 0.0
+
+
+class ScoreMetrics(Record):
+    """One score in one cohort."""
+
+    auc: Auc
+    auc_delong: PlainAuc
+    cutoff: Cutoff
+    confusion: Confusion | None
+    sensitivity: Proportion
+    specificity: Proportion
+    ppv: Proportion
+    npv: Proportion
+    accuracy: Proportion
+    youden: Proportion
+    brier: float | None
+    calibration: Calibration
+    net_benefit: tuple[NetBenefit, ...] | None
+    reasons: dict[str, str] = Field(description="why brier, confusion or net_benefit is null, by field")
+
+
+class Comparison(Record):
+    """Paired DeLong test, AUC of `a` minus AUC of `b`."""
+
+    a: str
+    b: str
+    delta: float | None = None
+    low: float | None = None
+    high: float | None = None
+    z: float | None = None
+    p: float | None = None
+    p_holm: float | None = Field(default=None, description="Holm-adjusted over the pairs of the cohort")
+    reason: str | None = None
+
+
+class ChiSquare(Record):
+    """A chi-square test."""
+
+    chi2: float | None = None
+    df: int | None = None
+    p: float | None = None
+    reason: str | None = None
+
+
+class HazardRatio(Record):
+    """Cox regression on one covariate."""
+
+    hr: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = Field(default=None, description="Wald test, with Firth the penalised likelihood-ratio test")
+    method: Literal["cox-efron", "firth-profile"] | None = None
+    reason: str | None = None
+
+
+class PTest(Record):
+    """The p value of a test."""
+
+    p: float | None = None
+    reason: str | None = None
+
+
+class GroupSurvival(Record):
+    """Kaplan-Meier summary of one group; the median is null where it is not reached."""
+
+    n: int
+    events: int
+    median: float | None = None
+    median_low: float | None = None
+    median_high: float | None = None
+
+
+class Survival(Record):
+    """Follow-up of one cohort by the first score."""
+
+    median_follow_up: float | None = Field(description="reverse Kaplan-Meier; null where it is not reached")
+    logrank: ChiSquare
+    cox: HazardRatio = Field(description="high over low")
+    cox_continuous: HazardRatio = Field(description="per unit of the score")
+    proportional_hazards: PTest
+    groups: dict[str, GroupSurvival]
+
+
+class Landmark(Record):
+    """Benefit, survival beyond `time`, predicted by the first score."""
+
+    time: float
+    auc_ipcw: float | None = Field(description="weighted by the inverse probability of not being censored; primary")
+    auc_excluding: Proportion = Field(description="leaving the undetermined out")
+    auc_undetermined_benefit: float | None = Field(description="as if every undetermined patient had benefited")
+    auc_undetermined_no_benefit: float | None = Field(description="as if none of them had")
+    undetermined: int = Field(description="patients censored before `time`")
+    rate_km: float | None = Field(description="Kaplan-Meier estimate of the share that benefits")
+    reason: str | None = None
+
+
+class Excluded(Record):
+    """A row that was left out. Rows count as in a spreadsheet: the header is row 1."""
+
+    row: int
+    reason: str
+
+
+class CohortMetrics(Record):
+    """Everything about one cohort."""
+
+    n: int
+    positives: int | None
+    prevalence: float | None
+    excluded: tuple[Excluded, ...]
+    scores: dict[str, ScoreMetrics]
+    comparisons: tuple[Comparison, ...]
+    global_test: ChiSquare
+    survival: Survival | None
+    landmark: Landmark | None
+
+
+class Metrics(Record):
+    """metrics.json."""
+
+    format: Literal["autodls-metrics/1"] = "autodls-metrics/1"
+    reference: str = Field(description="the first score: reference in comparisons and in survival")
+    cohorts: dict[str, CohortMetrics]
+    warnings: tuple[str, ...]

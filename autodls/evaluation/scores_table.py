@@ -1,0 +1,211 @@
+"""Anybody's scores: a table read for `evaluate`, with every row accounted for."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from autodls.errors import ArgumentError
+from autodls.evaluation.delong import Bools, Floats
+from autodls.evaluation.results import Excluded
+from autodls.records.cohort import is_missing, read_number, read_table
+
+ONE_COHORT = "all"
+_BINARY = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+
+
+@dataclass(frozen=True)
+class _Offered:
+    """Columns that are read for their values."""
+
+    scores: tuple[str, ...]
+    label: str | None = None
+    time: str | None = None
+    event: str | None = None
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """Names of the columns, scores first."""
+        return (*self.scores, *(name for name in (self.label, self.time, self.event) if name is not None))
+
+
+@dataclass(frozen=True)
+class Columns(_Offered):
+    """Which columns of a table are read: scores, the first of them the reference; a label, or time and event, or both.
+
+    Raises ArgumentError for a choice that cannot be evaluated.
+    """
+
+    cohort: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.scores:
+            raise ArgumentError("no score column was named; name one with --score")
+        if (self.time is None) != (self.event is None):
+            present, absent = ("time", "event") if self.time else ("event", "time")
+            column = self.time or self.event
+            raise ArgumentError(f"--{present} {column} stands without --{absent}; survival needs both")
+        if self.label is None and self.time is None:
+            raise ArgumentError(
+                f"scores {list(self.scores)} have nothing to be judged by; name --label, or --time and --event"
+            )
+        if twice := [name for name in self.used if self.used.count(name) > 1]:
+            raise ArgumentError(f"column '{twice[0]}' is named twice; give each role a column of its own")
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """Names of the columns, scores first, the cohort last."""
+        return (*super().used, *(() if self.cohort is None else (self.cohort,)))
+
+
+@dataclass(frozen=True)
+class CohortTable:
+    """The complete rows of one cohort: `scores` by name, `labels`, `times` and `events`, each (n,).
+
+    A score without any value in the cohort is not among `scores`; `labels` is None without any label, `times` and
+    `events` without any follow-up.
+    """
+
+    n: int
+    scores: Mapping[str, Floats]
+    labels: Bools | None = None
+    times: Floats | None = None
+    events: Bools | None = None
+    excluded: tuple[Excluded, ...] = ()
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Score names, the reference first, and the cohorts in the order of the table."""
+
+    scores: tuple[str, ...]
+    cohorts: Mapping[str, CohortTable]
+    warnings: tuple[str, ...] = ()
+
+
+def read_scores(path: Path, columns: Columns) -> ScoreTable:
+    """Read the CSV file `path`; raises InputError (exit status 2) naming the row and column that cannot be read."""
+    if not path.is_file():
+        raise ArgumentError(f"{path}: no such file; --scores wants a CSV table with a row for each case")
+    return table_from_rows(read_table(path), columns, str(path))
+
+
+def table_from_rows(rows: Sequence[Mapping[str, str]], columns: Columns, where: str) -> ScoreTable:
+    """Sort `rows`, cells as text by column name, into cohorts; `where` names their origin in errors.
+
+    A row that lacks a value is left out and listed. A column that is empty in a whole cohort leaves out no row there:
+    the cohort goes without it (a cohort of follow-up without labels, for one).
+    """
+    if not rows:
+        raise ArgumentError(f"{where}: the table has no rows; it needs one for each case")
+    for name in columns.used:
+        _check_column(name, rows[0], where)
+    members: dict[str, list[_Row]] = {}
+    warnings = []
+    for index, cells in enumerate(rows):
+        row = _Row(index + 2, cells, where)
+        if columns.cohort is not None and is_missing(cells[columns.cohort]):
+            warnings.append(f"row {row.number} names no cohort and is left out")
+        else:
+            members.setdefault(ONE_COHORT if columns.cohort is None else cells[columns.cohort], []).append(row)
+    cohorts = {name: _cohort_table(cohort, columns) for name, cohort in members.items()}
+    return ScoreTable(columns.scores, cohorts, tuple(warnings))
+
+
+def parse_cutoffs(texts: Sequence[str], scores: Sequence[str]) -> dict[str, float]:
+    """Cut-offs by score from texts such as "dls=0.5"; raises ArgumentError.
+
+    >>> parse_cutoffs(["dls=0.5"], scores=["dls", "T1WI"])
+    {'dls': 0.5}
+    """
+    cutoffs: dict[str, float] = {}
+    for text in texts:
+        name, equals, value = text.rpartition("=")
+        if not equals or name not in scores:
+            raise ArgumentError(f"--cutoff {text}: expected COL=VALUE, COL one of the scores {list(scores)}")
+        try:
+            number = read_number(value)
+        except ValueError:
+            number = None
+        if number is None:
+            raise ArgumentError(f"--cutoff {text}: '{value}' is not a finite number")
+        if cutoffs.setdefault(name, number) != number:
+            raise ArgumentError(f"--cutoff {text}: {name} has the cut-off {cutoffs[name]:g} already; give one")
+    return cutoffs
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row of the table with its number in a spreadsheet, where the header is row 1."""
+
+    number: int
+    cells: Mapping[str, str]
+    where: str
+
+    def lacks(self, column: str) -> bool:
+        return is_missing(self.cells[column])
+
+    def at(self, column: str) -> str:
+        return f"{self.where}: row {self.number}, column '{column}': '{self.cells[column]}'"
+
+    def number_in(self, column: str) -> float:
+        try:
+            number = read_number(self.cells[column])
+        except ValueError:
+            number = None
+        if number is None:
+            raise ArgumentError(
+                f"{self.at(column)} is not a finite number; correct it, or leave the cell empty to leave the row out"
+            )
+        return number
+
+    def time_in(self, column: str) -> float:
+        time = self.number_in(column)
+        if time < 0:
+            raise ArgumentError(f"{self.at(column)} is a negative time; correct it")
+        return time
+
+    def flag_in(self, column: str) -> bool:
+        flag = _BINARY.get(self.cells[column].strip().lower())
+        if flag is None:
+            raise ArgumentError(f"{self.at(column)} is not 0 or 1; code the positive class, or the event, as 1")
+        return flag
+
+
+def _cohort_table(rows: Sequence[_Row], columns: Columns) -> CohortTable:
+    offered = _offered(rows, columns)
+    missing = {row.number: [name for name in offered.used if row.lacks(name)] for row in rows}
+    complete = [row for row in rows if not missing[row.number]]
+    excluded = [
+        Excluded(row=number, reason=f"missing {', '.join(names)}") for number, names in missing.items() if names
+    ]
+    label, time, event = offered.label, offered.time, offered.event
+    return CohortTable(
+        n=len(complete),
+        scores={name: np.array([row.number_in(name) for row in complete], dtype=float) for name in offered.scores},
+        labels=np.array([row.flag_in(label) for row in complete], dtype=bool) if label else None,
+        times=np.array([row.time_in(time) for row in complete], dtype=float) if time else None,
+        events=np.array([row.flag_in(event) for row in complete], dtype=bool) if event else None,
+        excluded=tuple(excluded),
+    )
+
+
+def _offered(rows: Sequence[_Row], columns: Columns) -> "_Offered":
+    """The columns that hold any value in `rows`; time and event go together."""
+    held = {name for name in columns.used if not all(row.lacks(name) for row in rows)}
+    followed = {columns.time, columns.event} <= held
+    return _Offered(
+        scores=tuple(name for name in columns.scores if name in held),
+        label=columns.label if columns.label in held else None,
+        time=columns.time if followed else None,
+        event=columns.event if followed else None,
+    )
+
+
+def _check_column(name: str, row: Mapping[str, str], where: str) -> None:
+    if name not in row:
+        near = difflib.get_close_matches(name, row, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"its columns are {list(row)}"
+        raise ArgumentError(f"{where}: no column '{name}'; {hint}")

@@ -1,0 +1,293 @@
+"""metrics.json from a table: its fields, its conventions, and every way a table can disappoint."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from autodls.errors import ArgumentError, InputError
+from autodls.evaluation.metrics import Choices, evaluate_table
+from autodls.evaluation.scores_table import Columns, parse_cutoffs, read_scores, table_from_rows
+
+EVERYTHING = Columns(scores=("dls", "t1"), label="y", cohort="cohort", time="t", event="e")
+
+
+def study(n=60, seed=0):
+    """Rows of two cohorts with labels, two scores and follow-up, cells as text."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for index in range(n):
+        label = index % 3 == 0
+        score = 1 / (1 + np.exp(-rng.normal(1.5 * label - 0.5)))
+        time, end = rng.exponential(12 * np.exp(score)), rng.exponential(20)
+        cells = (label, score, rng.random(), min(time, end), time <= end)
+        cohort = "train" if index < 2 * n // 3 else "test"
+        rows.append({"cohort": cohort, **dict(zip(("y", "dls", "t1", "t", "e"), map(text_of, cells), strict=True))})
+    return rows
+
+
+def text_of(value):
+    return f"{value:.4f}" if isinstance(value, float) else str(int(value))
+
+
+def evaluated(rows, columns=EVERYTHING, **choices):
+    return evaluate_table(table_from_rows(rows, columns, "scores.csv"), Choices(**choices))
+
+
+def with_cells(rows, column, text, where=lambda row: True):
+    return [{**row, column: text} if where(row) else row for row in rows]
+
+
+def test_the_fields_of_the_contract():
+    written = json.loads(evaluated(study(), cutoff_from="train", landmark=6).to_bytes())
+    cohort = written["cohorts"]["test"]
+    score = cohort["scores"]["dls"]
+    assert list(written["cohorts"]) == ["train", "test"]
+    assert set(cohort) >= {"n", "positives", "prevalence", "excluded", "scores", "comparisons", "survival", "landmark"}
+    assert {"value", "low", "high", "method"} <= set(score["auc"]) and score["auc"]["method"] == "delong-logit"
+    assert {"value", "low", "high", "variance"} <= set(score["auc_delong"])
+    assert {"value", "source"} <= set(score["cutoff"]) and set(score["confusion"]) == {"tp", "fp", "fn", "tn"}
+    for rate in ("sensitivity", "specificity", "ppv", "npv", "accuracy", "youden"):
+        assert {"value", "low", "high"} <= set(score[rate])
+    assert {"slope", "intercept", "intercept_large"} <= set(score["calibration"]) and score["brier"] > 0
+    assert set(score["net_benefit"][0]) == {"threshold", "model", "all", "none"} and len(score["net_benefit"]) == 99
+    assert {"a", "b", "delta", "z", "p", "p_holm"} <= set(cohort["comparisons"][0])
+    survival = cohort["survival"]
+    assert set(survival) == {"median_follow_up", "logrank", "cox", "cox_continuous", "proportional_hazards", "groups"}
+    assert {"chi2", "p"} <= set(survival["logrank"]) and "p" in survival["proportional_hazards"]
+    assert {"hr", "low", "high", "p", "method"} <= set(survival["cox"]) & set(survival["cox_continuous"])
+    assert set(survival["groups"]["high"]) == {"n", "events", "median", "median_low", "median_high"}
+    assert {"time", "auc_ipcw", "auc_excluding", "undetermined", "rate_km"} <= set(cohort["landmark"])
+    assert all(isinstance(text, str) for text in written["warnings"])
+
+
+def test_the_cutoff_is_given_borrowed_or_the_cohorts_own():
+    rows = study()
+    own, borrowed = evaluated(rows), evaluated(rows, cutoff_from="train", cutoffs={"t1": 0.5})
+    train, test = own.cohorts["train"].scores["dls"].cutoff, own.cohorts["test"].scores["dls"].cutoff
+    assert (train.source, test.source) == ("youden:train", "youden:test")
+    assert borrowed.cohorts["test"].scores["dls"].cutoff == train != test
+    assert borrowed.cohorts["test"].scores["t1"].cutoff.source == "given"
+    assert any("train: dls: the cut-off was chosen on these very scores" in text for text in borrowed.warnings)
+    assert not any("test: dls: the cut-off" in text for text in borrowed.warnings)
+
+
+def test_comparisons_start_with_the_reference():
+    rows = [{**row, "t2": row["t1"], "ce": row["y"]} for row in study()]
+    columns = Columns(scores=("dls", "t1", "t2", "ce"), label="y")
+    comparisons = evaluated(rows, columns).cohorts["all"].comparisons
+    assert [(pair.a, pair.b) for pair in comparisons[:4]] == [("dls", "t1"), ("dls", "t2"), ("dls", "ce"), ("t1", "t2")]
+    assert (comparisons[3].z, comparisons[3].p) == (0, 1)
+    assert all(pair.p_holm >= pair.p for pair in comparisons)
+
+
+def test_rows_with_a_missing_value_are_listed():
+    rows = study()
+    rows[3]["dls"], rows[50]["t"], rows[51]["cohort"] = "NaN", "", "NA"
+    metrics = evaluated(rows)
+    assert [(row.row, row.reason) for row in metrics.cohorts["train"].excluded] == [(5, "missing dls")]
+    assert [(row.row, row.reason) for row in metrics.cohorts["test"].excluded] == [(52, "missing t")]
+    assert (metrics.cohorts["train"].n, metrics.cohorts["test"].n) == (39, 18)
+    assert "row 53 names no cohort and is left out" in metrics.warnings
+
+
+def test_a_cohort_without_labels_keeps_its_survival():
+    rows = with_cells(study(), "y", "", where=lambda row: row["cohort"] == "test")
+    cohort = evaluated(rows, cutoff_from="train", landmark=6).cohorts["test"]
+    assert (cohort.n, cohort.positives, cohort.excluded) == (20, None, ())
+    assert cohort.scores["dls"].auc.reason == "no case of the cohort has a label"
+    assert cohort.survival.cox.hr is not None and cohort.landmark.auc_ipcw is not None
+
+
+def test_survival_alone_needs_a_cutoff_for_groups():
+    columns = Columns(scores=("dls",), time="t", event="e")
+    rows = study()
+    without, given_one = evaluated(rows, columns), evaluated(rows, columns, cutoffs={"dls": 0.5})
+    assert without.cohorts["all"].survival.cox.hr is None
+    assert "no cut-off" in without.cohorts["all"].survival.logrank.reason
+    assert without.cohorts["all"].survival.cox_continuous.hr is not None
+    assert given_one.cohorts["all"].survival.cox.hr is not None
+
+
+@pytest.mark.parametrize("score", ["dls", "t1"])
+def test_an_empty_score_column_is_null_in_that_cohort_only(score):
+    rows = with_cells(study(), score, "", where=lambda row: row["cohort"] == "test")
+    metrics = evaluated(rows, landmark=6)
+    assert metrics.cohorts["test"].scores[score].auc.value is None
+    assert metrics.cohorts["train"].scores[score].auc.value is not None
+    assert metrics.cohorts["test"].comparisons[0].reason == "no case of the cohort has this score"
+    assert metrics.cohorts["test"].n == 20
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda rows: with_cells(rows, "y", "1"), "all 20 cases are positive"),
+        (lambda rows: with_cells(rows, "y", "0"), "all 20 cases are negative"),
+    ],
+)
+def test_one_class_is_null_with_a_warning(change, words):
+    rows = study()
+    metrics = evaluated(
+        [row for row in rows if row["cohort"] == "train"] + change([row for row in rows if row["cohort"] == "test"])
+    )
+    score = metrics.cohorts["test"].scores["dls"]
+    assert (score.auc.value, score.auc_delong.variance, score.cutoff.value, score.confusion) == (None, None, None, None)
+    assert words in score.auc.reason
+    assert any("test: dls: AUC" in text for text in metrics.warnings)
+
+
+def test_one_positive_has_an_auc_without_an_interval():
+    rows = with_cells(study(), "y", "0")
+    rows[0]["y"], rows[45]["y"] = "1", "1"
+    score = evaluated(rows).cohorts["test"].scores["dls"]
+    assert score.auc.value is not None
+    assert (score.auc.low, score.auc_delong.low, score.auc_delong.variance) == (None, None, None)
+    assert "only 1 case is positive" in score.auc.reason
+
+
+def test_no_events():
+    survival = evaluated(with_cells(study(), "e", "0"), landmark=6).cohorts["train"].survival
+    assert (survival.cox.hr, survival.cox_continuous.hr, survival.logrank.p) == (None, None, None)
+    assert survival.groups["high"].median is None and survival.groups["high"].events == 0
+
+
+def test_scores_that_are_no_probabilities():
+    rows = with_cells(study(), "dls", "-3.5", where=lambda row: row["y"] == "0")
+    score = evaluated(rows).cohorts["train"].scores["dls"]
+    assert (score.brier, score.net_benefit, score.calibration.slope) == (None, None, None)
+    assert "outside 0..1" in score.calibration.reason and "outside 0..1" in score.reasons["brier"]
+    assert score.auc.value == 1.0 and score.auc.low is None and score.auc_delong.low == 1.0
+
+
+def test_separated_survival_falls_back_and_says_so():
+    rows = with_cells(study(), "e", "0", where=lambda row: float(row["dls"]) < 0.5)
+    metrics = evaluated(rows, cutoffs={"dls": 0.5})
+    assert metrics.cohorts["train"].survival.cox.method == "firth-profile"
+    assert any("Firth" in text for text in metrics.warnings)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_a_handful_of_patients(n):
+    metrics = evaluated(study()[:n], landmark=6)
+    assert metrics.cohorts["train"].n == n
+    assert json.loads(metrics.to_bytes())["cohorts"]["train"]["n"] == n
+
+
+cells = st.sampled_from(["", "0", "1", "0.5", "0.5", "0.25", "NA", "1e3"])
+binary = st.sampled_from(["", "0", "1"])
+rows_of_anything = st.lists(
+    st.fixed_dictionaries(
+        {
+            "cohort": st.sampled_from(["a", "<b>&'\"", "=1+1", ""]),
+            "y": binary,
+            "e": binary,
+            "dls": cells,
+            "t1": cells,
+            "t": cells,
+        }
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(rows_of_anything)
+def test_no_table_crashes_the_evaluation(rows):
+    table = table_from_rows(rows, EVERYTHING, "scores.csv")
+    metrics = evaluate_table(
+        table,
+        Choices(
+            cutoffs={"dls": 0.5}, landmark=0.4 if any(c.times is not None for c in table.cohorts.values()) else None
+        ),
+    )
+    json.loads(metrics.to_bytes(), parse_constant=lambda text: pytest.fail(f"{text} in metrics.json"))
+    named = sum(cohort.n + len(cohort.excluded) for cohort in metrics.cohorts.values())
+    assert named == sum(row["cohort"] != "" for row in rows)
+
+
+def test_a_csv_file_is_read_as_written(tmp_path):
+    path = tmp_path / "scores.csv"
+    rows = study()
+    with path.open("w", newline="", encoding="utf-8-sig") as handle:
+        writer = csv.DictWriter(handle, rows[0], delimiter=";")
+        writer.writeheader()
+        writer.writerows(rows)
+    assert evaluate_table(read_scores(path, EVERYTHING)) == evaluated(rows)
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "words"),
+    [
+        ("dls", "high", "row 2, column 'dls': 'high' is not a finite number"),
+        ("dls", "inf", "row 2, column 'dls': 'inf' is not a finite number"),
+        ("y", "2", "row 2, column 'y': '2' is not 0 or 1"),
+        ("e", "dead", "row 2, column 'e': 'dead' is not 0 or 1"),
+        ("t", "-3", "row 2, column 't': '-3' is a negative time"),
+    ],
+)
+def test_a_cell_that_cannot_be_read_is_named(column, text, words):
+    rows = study()
+    rows[0][column] = text
+    with pytest.raises(ArgumentError, match=words) as caught:
+        evaluated(rows)
+    assert caught.value.exit_status == 2
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"scores": ()}, "no score column"),
+        ({"scores": ("dls",)}, "nothing to be judged by"),
+        ({"scores": ("dls",), "time": "t"}, "without --event"),
+        ({"scores": ("dls",), "event": "e"}, "without --time"),
+        ({"scores": ("dls", "dls"), "label": "y"}, "'dls' is named twice"),
+        ({"scores": ("dls",), "label": "dls"}, "'dls' is named twice"),
+        ({"scores": ("dsl",), "label": "y"}, "did you mean 'dls'"),
+        ({"scores": ("zzz",), "label": "y"}, "its columns are"),
+    ],
+)
+def test_columns_that_cannot_be_evaluated(columns, words):
+    with pytest.raises(ArgumentError, match=words):
+        evaluated(study(), Columns(**columns))
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ({"cutoffs": {"x": 0.5}}, "'x', which is not one of the scores"),
+        ({"cutoff_from": "training"}, "the cohorts are"),
+        ({"landmark": 0}, "landmark 0"),
+    ],
+)
+def test_choices_that_do_not_fit(choices, words):
+    with pytest.raises(ArgumentError, match=words):
+        evaluated(study(), **choices)
+
+
+def test_a_landmark_needs_follow_up():
+    with pytest.raises(ArgumentError, match="no cohort has follow-up"):
+        evaluated(study(), Columns(scores=("dls",), label="y"), landmark=6)
+
+
+@pytest.mark.parametrize("texts", [["dls"], ["dls=high"], ["x=1"], ["=1"], ["dls=nan"], ["dls=0.1", "dls=0.2"]])
+def test_cutoffs_that_cannot_be_read(texts):
+    with pytest.raises(ArgumentError, match="--cutoff"):
+        parse_cutoffs(texts, ["dls"])
+
+
+def test_a_score_name_may_hold_an_equals_sign():
+    assert parse_cutoffs(["a=b=0.5"], ["a=b"]) == {"a=b": 0.5}
+
+
+def test_files_that_are_not_there_or_empty(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        read_scores(tmp_path / "none.csv", EVERYTHING)
+    empty = tmp_path / "empty.csv"
+    empty.write_text("y,dls,t1,t,e,cohort\n")
+    with pytest.raises(InputError, match="no rows"):
+        read_scores(empty, EVERYTHING)
