@@ -183,6 +183,16 @@ def test_structure_covers_its_inside_alone() -> None:
     assert front.cover((x, y, z)).tolist() == [1.0, 0.0, 0.5, 0.0]
 
 
+@pytest.mark.parametrize("site", PROTOCOLS)
+def test_painting_in_boxes_changes_nothing(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = np.random.default_rng(0)
+    anatomy, pose = draw_anatomy(dict.fromkeys(SEQUENCES, 0.0), 0, chance), draw_pose(chance)
+    points = head_points(draw_acquisition(site, "T2WI", 0.5, 0, chance).geometry, pose)
+    boxed = anatomy.intensity(points, "T2WI")
+    monkeypatch.setattr(Structure, "box", lambda part, extents: (slice(None),) * 3)
+    assert np.array_equal(boxed, anatomy.intensity(points, "T2WI"))
+
+
 def test_waves_have_unit_variance() -> None:
     points = tuple(np.random.default_rng(0).uniform(-500, 500, (3, 20_000)).astype(np.float32))
     field = Waves.draw(8, shortest=8, longest=16, chance=np.random.default_rng(2)).at((points[0], points[1], points[2]))
@@ -315,7 +325,7 @@ def test_enhancing_rim_separates_the_classes(folder: Path, rows: list[dict[str, 
 
 
 def rim_over_core(folder: Path, case: str) -> float:
-    """Mean intensity of the outermost voxels in plane over that of the core; of the surroundings, if there is no core."""
+    """Mean intensity of the outermost voxels in plane over that of the core (or of the surroundings)."""
     roi = read_roi(folder / "labelsTr" / f"{case}.nii.gz", frozenset({1})).array.astype(bool)
     image = read_volume(folder / "imagesTr" / f"{case}_0002.nii.gz").array
     in_plane = np.zeros((3, 3, 3), bool)

@@ -29,6 +29,8 @@ class IntensityPlan(Record):
         for bounds in (self.clip_percentiles, self.window_hu):
             if bounds is not None and bounds[0] >= bounds[1]:
                 raise ValueError(f"bounds must be increasing, got {bounds}")
+        if self.clip_percentiles is not None and not 0 <= self.clip_percentiles[0] < self.clip_percentiles[1] <= 100:
+            raise ValueError(f"clip_percentiles must lie within 0 to 100, got {self.clip_percentiles}")
         return self
 
 
@@ -51,6 +53,8 @@ class PreprocessingPlan(Record):
             raise ValueError(f"roi_channel '{self.roi_channel}' is not one of {list(self.intensity)}")
         if self.input_size_px > self.slice_size_px:
             raise ValueError(f"input_size_px {self.input_size_px} exceeds slice_size_px {self.slice_size_px}")
+        if self.crop_mm < self.spacing_mm:
+            raise ValueError(f"crop_mm {self.crop_mm:g} is less than one sample of spacing_mm {self.spacing_mm:g}")
         return self
 
 

@@ -82,6 +82,11 @@ class Workspace:
         return self.root / "plan.json"
 
     @property
+    def previous_plan(self) -> Path:
+        """The plan before the last `autodls plan`."""
+        return self.root / "plan.previous.json"
+
+    @property
     def splits(self) -> Path:
         """Written once by `autodls plan`."""
         return self.root / "splits.json"
@@ -113,6 +118,10 @@ class Workspace:
     def metrics(self) -> Path:
         """Every figure of the evaluation."""
         return self.root / "results" / "metrics.json"
+
+    def table(self, name: str) -> Path:
+        """A table of the evaluation."""
+        return self.root / "results" / "tables" / f"{name}.csv"
 
     def heldout_scores(self, cohort: str) -> Path:
         """Scores of a held-out cohort by the locked model."""

@@ -1,0 +1,32 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+DEMO ?= autodls-demo
+
+.PHONY: demo test test-slow lint install clean
+
+demo: install  ## a phantom cohort through every stage, minutes on two cores
+	$(BIN)/autodls demo $(DEMO)
+
+test: install  ## the tests, under ten minutes on two cores
+	$(BIN)/python -m pytest -q
+
+test-slow: install  ## what takes longer: the leak alarm, learning from real images
+	$(BIN)/python -m pytest -q -m slow --durations=5
+
+lint: install  ## style, types, direction of imports
+	$(BIN)/ruff check autodls tests benchmarks
+	$(BIN)/ruff format --check autodls tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(DEMO) build dist

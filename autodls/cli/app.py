@@ -1,0 +1,187 @@
+"""`autodls`: the commands and their options.
+
+Only what `--help` needs is imported here; each command imports its own work, so that help answers at once.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from autodls import __version__
+
+app = typer.Typer(
+    name="autodls",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Self-configuring tumour classification from multi-sequence MR images.\n\n"
+    "Inside a dataset folder: autodls check, autodls plan, autodls train fold all, then "
+    "autodls predict -i IMAGES --rois ROIS -o OUT. To see it work first: autodls demo.\n\n"
+    "Results go to stdout, progress to stderr. Exit status: 0 done, 1 the run failed, 2 the input or the arguments "
+    "are wrong. Every command is safe to stop and continues when it is run again.",
+)
+train_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train folds, then lock the ensemble.")
+app.add_typer(train_app, name="train")
+
+DatasetOption = Annotated[Path, typer.Option("-d", "--dataset", help="Dataset folder, with dataset.json.")]
+WorkspaceOption = Annotated[
+    Path | None, typer.Option("-w", "--workspace", help="Where results go; DATASET/autodls by default.")
+]
+WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes that read images.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+MemoryOption = Annotated[float | None, typer.Option("--memory-gib", help="Memory that training may use, in GiB.")]
+DeviceOption = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="What to train on.")]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option("--encoder-weights", help="imagenet, random, or a file (.pth, .safetensors); else by the preset."),
+]
+_CURRENT = Path()
+_WORKERS = max(1, min(8, os.cpu_count() or 1))
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"autodls {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def check(
+    dataset: DatasetOption = _CURRENT, workers: WorkersOption = _WORKERS, as_json: JsonOption = False
+) -> None:
+    """Verify the dataset; say, case by case, what is wrong and how to repair it."""
+    from autodls.cli.data_commands import run_check
+
+    raise typer.Exit(run_check(dataset, workers, as_json))
+
+
+@app.command()
+def plan(
+    dataset: DatasetOption = _CURRENT,
+    workspace: WorkspaceOption = None,
+    preset: Annotated[str, typer.Option("--preset", help="auto, paper, or a preset file.")] = "auto",
+    memory_gib: MemoryOption = None,
+    device: DeviceOption = "auto",
+    encoder_weights: WeightsOption = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Print every value with its reason.")] = False,
+    workers: WorkersOption = _WORKERS,
+    as_json: JsonOption = False,
+) -> None:
+    """Inspect the training cohort and derive plan.json and splits.json from it."""
+    from autodls.cli.data_commands import PlanRequest, run_plan
+
+    request = PlanRequest(preset, memory_gib, device, encoder_weights)
+    run_plan(dataset, workspace, request, workers, "json" if as_json else "explain" if explain else "summary")
+
+
+@app.command()
+def preprocess(
+    dataset: DatasetOption = _CURRENT, workspace: WorkspaceOption = None, workers: WorkersOption = _WORKERS
+) -> None:
+    """Write the 2.5D sample of every training case (train does this when needed)."""
+    from autodls.cli.data_commands import run_preprocess
+
+    run_preprocess(dataset, workspace, workers)
+
+
+@train_app.command("fold")
+def train_fold(
+    which: Annotated[str, typer.Argument(metavar="all|K", help="all folds (then the ensemble), or the number of one.")],
+    dataset: DatasetOption = _CURRENT,
+    workspace: WorkspaceOption = None,
+    rois: Annotated[Literal["manual", "auto"], typer.Option("--rois", help="Whose ROIs to train on.")] = "manual",
+    restart: Annotated[bool, typer.Option("--restart", help="Throw away what is trained and begin anew.")] = False,
+    workers: WorkersOption = _WORKERS,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the folds of the plan; with 'all', lock the ensemble afterwards. Run again, it continues.
+
+    In nnU-Net, fold 'all' means one model on all data; here it means all folds.
+    """
+    from autodls.cli.train_command import run_train
+
+    run_train(dataset, workspace, which, rois, restart=restart, workers=workers, as_json=as_json)
+
+
+@app.command()
+def predict(
+    images: Annotated[Path, typer.Option("-i", "--input", help="Folder of CASE_0000.nii.gz, CASE_0001.nii.gz, ...")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for scores.csv and predict.json.")],
+    rois: Annotated[Path | None, typer.Option("--rois", help="Folder of CASE.nii.gz, on the ROI channel's grid.")] = None,
+    model: Annotated[
+        Path | None, typer.Option("-m", "--model", help="Model folder; that of the workspace by default.")
+    ] = None,
+    dataset: DatasetOption = _CURRENT,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score new cases with a locked model: calibrated DLS, spread over folds, high or low, a score per sequence."""
+    from autodls.cli.predict_command import run_predict
+
+    raise typer.Exit(run_predict(images, rois, output, model, dataset, workspace, as_json=as_json))
+
+
+@app.command()
+def evaluate(
+    dataset: DatasetOption = _CURRENT,
+    workspace: WorkspaceOption = None,
+    workers: WorkersOption = _WORKERS,
+    as_json: JsonOption = False,
+    scores: Annotated[Path | None, typer.Option("--scores", help="Any table of scores (CSV); no workspace is needed.")] = None,
+    score: Annotated[list[str] | None, typer.Option("--score", help="Score column; the first is the reference.")] = None,
+    label: Annotated[str | None, typer.Option("--label", help="Label column, 0 or 1.")] = None,
+    cohort: Annotated[str | None, typer.Option("--cohort", help="Cohort column.")] = None,
+    cutoff: Annotated[list[str] | None, typer.Option("--cutoff", help="COL=VALUE, the cut-off of a score.")] = None,
+    cutoff_from: Annotated[str | None, typer.Option("--cutoff-from", help="Cohort whose Youden cut-off is used.")] = None,
+    time: Annotated[str | None, typer.Option("--time", help="Column of follow-up times.")] = None,
+    event: Annotated[str | None, typer.Option("--event", help="Column of events, 0 or 1.")] = None,
+    landmark: Annotated[float | None, typer.Option("--landmark", help="Time after which benefit is durable.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for metrics.json, with --scores.")] = None,
+) -> None:
+    """Judge the locked model on every cohort, or any table of scores with --scores."""
+    from autodls.cli.evaluate_command import TableRequest, run_evaluate, run_evaluate_table
+
+    if scores is None:
+        run_evaluate(dataset, workspace, workers, as_json=as_json)
+        return
+    request = TableRequest(
+        scores, tuple(score or ()), label, cohort, tuple(cutoff or ()), cutoff_from, time, event, landmark, output
+    )
+    run_evaluate_table(request, as_json=as_json)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Argument(help="New folder for the phantom cohort and all results.")] = Path(
+        "autodls-demo"
+    ),
+    cases: Annotated[int | None, typer.Option("--cases", help="Training cases; more take longer.")] = None,
+    difficulty: Annotated[float | None, typer.Option("--difficulty", help="0 (plain) to 1 (drowned).")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed draws another cohort.")] = 0,
+    permute_labels: Annotated[
+        bool, typer.Option("--permute-labels", help="Shuffle the labels: an honest pipeline then finds nothing.")
+    ] = False,
+) -> None:
+    """Write a phantom cohort and run every stage on it: minutes on a laptop, no data needed."""
+    from autodls.cli.demo_command import run_demo
+
+    run_demo(output, cases, difficulty, seed, permute_labels=permute_labels)
+
+
+def main() -> None:
+    """Entry point: runs the command line and turns errors into one line and an exit status."""
+    from autodls.cli.console import exit_status_of
+
+    raise SystemExit(exit_status_of(app))

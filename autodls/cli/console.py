@@ -1,0 +1,96 @@
+"""What a person sees: results on stdout, progress and errors on stderr."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Advance = Callable[[str], None]
+_STOPPED = "stopped; run the same command again to continue where it was"
+_EXIT_STOPPED = 130  # what a shell expects after Ctrl-C
+
+
+def exit_status_of(run: Callable[[], object]) -> int:
+    """Run a command line to its end; an error of ours becomes one line on stderr and its exit status."""
+    from autodls.errors import AutoDLSError
+
+    try:
+        run()
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else 1
+    except AutoDLSError as failure:
+        return _complain(str(failure), failure.exit_status)
+    except KeyboardInterrupt:
+        return _complain(_STOPPED, _EXIT_STOPPED)
+    except BrokenPipeError:
+        return 1
+    except OSError as failure:
+        where = f"{failure.filename}: " if failure.filename else ""
+        return _complain(f"{where}{failure.strerror or failure}; nothing half-written is left, repair and run again", 1)
+    return 0
+
+
+def _complain(message: str, status: int) -> int:
+    one_line = " ".join(message.split())
+    sys.stderr.write(f"autodls: {'' if status == _EXIT_STOPPED else 'error: '}{one_line}\n")
+    return status
+
+
+def note(text: str) -> None:
+    """One line on stderr."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def say(text: str) -> None:
+    """A result, on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def stdout() -> "Console":
+    """A console for results; as wide as the terminal, or wide enough for our tables where there is none."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], numbers_from: int = 99) -> None:
+    """Print a table on stdout; columns from `numbers_from` on are aligned to the right."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    for index, name in enumerate(header):
+        table.add_column(escape(name), justify="right" if index >= numbers_from else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    stdout().print(table)
+
+
+@contextmanager
+def progress(title: str, total: int) -> Iterator[Advance]:
+    """A progress bar over `total` steps on stderr; the result is called with a word about each step that is done."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[word]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True, highlight=False)) as bar:
+        task = bar.add_task(title, total=total, word="")
+
+        def advance(word: str) -> None:
+            bar.update(task, advance=1, word=escape(word))
+
+        yield advance
+        bar.update(task, word="")

@@ -1,0 +1,176 @@
+"""`check`, `plan` and `preprocess`."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from autodls.cli.console import note, progress, say, show_table
+from autodls.cli.session import Session, memory_of_machine_gib
+from autodls.errors import ArgumentError, StaleRecordError
+from autodls.planning.check import CheckReport, check_dataset
+from autodls.planning.decision import Resources
+from autodls.planning.fingerprint import extract_fingerprint
+from autodls.planning.planner import derive_plan
+from autodls.planning.presets import load_preset
+from autodls.planning.splits import make_splits
+from autodls.records.cohort import join_cohort
+from autodls.records.lock import locked
+from autodls.records.plan import Plan
+from autodls.records.splits import Splits
+from autodls.records.workspace import Workspace
+
+View = Literal["summary", "explain", "json"]
+_SHARE_OF_MEMORY = 0.8  # the rest is for the system and for reading images
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """What a person asked of the planner."""
+
+    preset: str = "auto"
+    memory_gib: float | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    encoder_weights: str | None = None
+
+
+def run_check(dataset: Path, workers: int, as_json: bool) -> int:
+    """Check a dataset folder and print what is wrong; the exit status, 2 when there are errors."""
+    cases = len(join_cohort(dataset).cohort.cases)
+    with progress("checking cases", cases) as advance:
+        report = check_dataset(dataset, workers, advance)
+    if as_json:
+        say(json.dumps(asdict(report), default=str, indent=1))
+    else:
+        _show_check(report)
+    return 2 if report.errors else 0
+
+
+def _show_check(report: CheckReport) -> None:
+    show_table(
+        f"Dataset {report.dataset}",
+        ["cohort", "cases", "patients", "positive", "negative", "no label", "missing sequences"],
+        [
+            [
+                name,
+                *(str(n) for n in (count.cases, count.patients, count.positives, count.negatives, count.unlabelled)),
+                ", ".join(f"{sequence} {n}" for sequence, n in count.missing.items() if n) or "none",
+            ]
+            for name, count in report.cohorts.items()
+        ],
+    )
+    if report.problems:
+        rows = [[p.severity, p.case or "(dataset)", p.what, p.repair] for p in report.problems]
+        show_table("Problems", ["", "case", "what", "repair"], rows)
+    verdict = "nothing is wrong" if not report.errors else f"{len(report.errors)} errors must be repaired"
+    say(f"{verdict}; {len(report.warnings)} warnings. Next: autodls plan" if not report.errors else verdict)
+
+
+def run_plan(dataset: Path, workspace: Path | None, request: PlanRequest, workers: int, view: View) -> Plan:
+    """Derive and write fingerprint, plan and splits; splits that still fit are kept."""
+    session = Session.open(dataset, workspace)
+    preset = load_preset(request.preset)
+    resources = resources_of(request)
+    with locked(session.workspace):
+        with progress("fingerprint", len(session.training)) as advance:
+            fingerprint = extract_fingerprint(session.cohort, workers, advance)
+        plan = derive_plan(fingerprint, preset, resources, request.encoder_weights)
+        splits = _splits(session, plan)
+        fingerprint.save(session.workspace.fingerprint)
+        _keep_previous(session.workspace, plan)
+        splits.save(session.workspace.splits)
+        plan.save(session.workspace.plan)
+    _show_plan(plan, view)
+    return plan
+
+
+def resources_of(request: PlanRequest) -> Resources:
+    """What this machine, or the person, lets training use."""
+    import torch
+
+    from autodls.models.fold_model import has_bf16
+
+    if request.device == "cuda" and not torch.cuda.is_available():
+        raise ArgumentError("--device cuda: PyTorch sees no CUDA device here; take --device cpu, or repair the driver")
+    device: Literal["cpu", "cuda"] = "cuda" if request.device != "cpu" and torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        total_gib = torch.cuda.get_device_properties(0).total_memory / 2**30
+    else:
+        total_gib = memory_of_machine_gib()
+    memory_gib = request.memory_gib if request.memory_gib is not None else _SHARE_OF_MEMORY * total_gib
+    if memory_gib <= 0:
+        raise ArgumentError(f"--memory-gib {memory_gib:g}: expected a positive number of GiB")
+    return Resources(round(memory_gib, 1), device, has_bf16(torch.device(device)), os.cpu_count() or 1)
+
+
+def _splits(session: Session, plan: Plan) -> Splits:
+    """The splits on disk where they still fit, else new ones."""
+    path = session.workspace.splits
+    if path.exists():
+        try:
+            return session.splits(plan)
+        except StaleRecordError as stale:
+            note(f"new splits: {stale}")
+    training = plan.training
+    return make_splits(session.training, training.folds, training.inner_holdout, training.seed)
+
+
+def _keep_previous(workspace: Workspace, plan: Plan) -> None:
+    """A plan that is replaced may hold a person's edits: keep it beside."""
+    if workspace.plan.exists() and workspace.plan.read_bytes() != plan.to_bytes():
+        workspace.plan.replace(workspace.previous_plan)
+        note(f"the plan that was there is kept as {workspace.previous_plan.name}")
+
+
+def _show_plan(plan: Plan, view: View) -> None:
+    if view == "json":
+        say(plan.to_bytes().decode().rstrip())
+        return
+    flat = _flat(plan.model_dump(mode="json", exclude={"reasons", "expectation", "format"}))
+    if view == "explain":
+        rows = [[name, value, plan.reasons.get(name, "")] for name, value in flat.items() if name in plan.reasons]
+        show_table(f"Plan of {plan.dataset}, preset {plan.preset}", ["setting", "value", "why"], rows)
+    else:
+        shown = [name for name in flat if name.startswith(("preprocessing.", "training.", "network.encoder"))]
+        rows = [[name, flat[name]] for name in shown]
+        show_table(f"Plan of {plan.dataset}, preset {plan.preset}", ["setting", "value"], rows)
+        say("autodls plan --explain gives the reason for every value.")
+    say(f"What this cohort can show: {plan.expectation.statement}")
+    minutes = plan.budget.predicted_training_minutes
+    say(f"Training on {plan.budget.device}: about {minutes:.0f} minutes at most. Next: autodls train fold all")
+
+
+def _flat(content: dict[str, object], prefix: str = "") -> dict[str, str]:
+    """Values by dotted name; the intensity schemes stay together."""
+    flat: dict[str, str] = {}
+    for name, value in content.items():
+        dotted = f"{prefix}{name}"
+        if isinstance(value, dict) and name != "intensity":
+            flat |= _flat(value, f"{dotted}.")
+        elif isinstance(value, dict):
+            flat[dotted] = ", ".join(f"{sequence}: {scheme['scheme']}" for sequence, scheme in value.items())
+        else:
+            flat[dotted] = f"{value:g}" if isinstance(value, float) else str(value)
+    return flat
+
+
+def run_preprocess(dataset: Path, workspace: Path | None, workers: int) -> None:
+    """Write the samples of the training cohort."""
+    session = Session.open(dataset, workspace)
+    with locked(session.workspace):
+        preprocess_training(session, session.plan(), workers)
+    say(f"{len(session.training)} samples in {session.workspace.sample('x').parent}. Next: autodls train fold all")
+
+
+def preprocess_training(session: Session, plan: Plan, workers: int) -> None:
+    """Prepare the training cases; samples that still fit are kept. Warnings go to stderr."""
+    from autodls.preprocessing.stage import preprocess_cases
+
+    cases = session.training
+    with progress("preprocessing", len(cases)) as advance:
+        warnings = preprocess_cases(
+            cases, session.cohort.description, plan, session.workspace.sample, workers, advance
+        )
+    for warning in warnings:
+        note(f"warning: {warning}")

@@ -1,0 +1,85 @@
+"""A dataset and its workspace, with the records that a command needs, checked against each other."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autodls.errors import ArgumentError, StaleRecordError
+from autodls.planning.fingerprint import inputs_sha256
+from autodls.planning.splits import verify_splits
+from autodls.records.cohort import Case, Cohort, read_cohort
+from autodls.records.files import sha256_of_file
+from autodls.records.plan import Plan
+from autodls.records.splits import Splits
+from autodls.records.workspace import Workspace
+
+_PLAN_FIRST = "run 'autodls plan'"
+
+
+@dataclass(frozen=True)
+class Session:
+    """A dataset folder, its cohort and its workspace."""
+
+    cohort: Cohort
+    workspace: Workspace
+
+    @classmethod
+    def open(cls, dataset: Path, workspace: Path | None) -> "Session":
+        """Read the cohort of `dataset`; the workspace is DATASET/autodls unless given."""
+        return cls(read_cohort(dataset), workspace_of(dataset, workspace))
+
+    @property
+    def training(self) -> tuple[Case, ...]:
+        """Labelled cases of the training cohort."""
+        return self.cohort.training
+
+    def plan(self) -> Plan:
+        """The plan, checked against fingerprint and dataset; raises StaleRecordError or PlanError."""
+        plan = Plan.load(self.workspace.plan, _PLAN_FIRST)
+        if not self.workspace.fingerprint.is_file():
+            raise StaleRecordError(f"{self.workspace.fingerprint}: no such file; {_PLAN_FIRST}")
+        found = sha256_of_file(self.workspace.fingerprint)
+        if found != plan.fingerprint_sha256:
+            raise StaleRecordError(
+                f"{self.workspace.plan}: made from fingerprint {plan.fingerprint_sha256[:8]}, fingerprint.json is now "
+                f"{found[:8]}; {_PLAN_FIRST}"
+            )
+        if plan.sequences != self.cohort.description.sequences:
+            raise StaleRecordError(
+                f"{self.workspace.plan}: sequences {list(plan.sequences)}, dataset.json has "
+                f"{list(self.cohort.description.sequences)}; {_PLAN_FIRST}"
+            )
+        return plan
+
+    def splits(self, plan: Plan) -> Splits:
+        """The splits, checked against the table and the plan."""
+        splits = Splits.load(self.workspace.splits, _PLAN_FIRST)
+        verify_splits(splits, self.training, plan.training.folds)
+        return splits
+
+    def require_same_inputs(self, recorded_sha256: str, workers: int) -> None:
+        """Raise StaleRecordError when a training image or ROI has changed since the plan was made."""
+        if inputs_sha256(self.training, workers, lambda _case: None) != recorded_sha256:
+            raise StaleRecordError(
+                f"{self.cohort.folder}: training images or ROIs have changed since the plan was made; {_PLAN_FIRST}"
+            )
+
+
+def workspace_of(dataset: Path, workspace: Path | None) -> Workspace:
+    """The workspace of a dataset folder."""
+    return Workspace(workspace if workspace is not None else dataset / "autodls")
+
+
+def memory_of_machine_gib() -> float:
+    """Physical memory, in GiB."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
+
+def chosen_folds(which: str, folds: int) -> Sequence[int]:
+    """Indices of the folds that `which` ("all" or a number) names; raises ArgumentError."""
+    if which == "all":
+        return range(folds)
+    if not which.isdecimal() or int(which) >= folds:
+        raise ArgumentError(f"fold '{which}': expected 'all' or a number from 0 to {folds - 1}, as the plan has {folds} folds")
+    return [int(which)]

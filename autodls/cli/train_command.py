@@ -1,0 +1,79 @@
+"""`train fold all` and `train fold K`."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from autodls.cli.console import note, progress, say, show_table
+from autodls.cli.data_commands import preprocess_training
+from autodls.cli.session import Session, chosen_folds
+from autodls.errors import ArgumentError
+from autodls.evaluation.rows import RowAuc, out_of_fold_rows
+from autodls.records.fingerprint import Fingerprint
+from autodls.records.lock import locked
+from autodls.records.plan import Plan
+from autodls.records.splits import Splits
+
+
+def run_train(
+    dataset: Path, workspace: Path | None, which: str, rois: str, *, restart: bool, workers: int, as_json: bool
+) -> None:
+    """Train one fold or all; with all, lock the model and show its out-of-fold AUCs."""
+    if rois == "auto":
+        raise ArgumentError("--rois auto: automatic ROIs are not part of this version; draw them, or leave --rois out")
+    session = Session.open(dataset, workspace)
+    with locked(session.workspace):
+        plan = session.plan()
+        splits = session.splits(plan)
+        folds = chosen_folds(which, len(splits.folds))
+        fingerprint = Fingerprint.load(session.workspace.fingerprint, "run 'autodls plan'")
+        session.require_same_inputs(fingerprint.inputs_sha256, workers)
+        if restart:
+            _throw_away(session, folds)
+        preprocess_training(session, plan, workers)
+        _train(session, plan, splits, folds)
+        if which == "all":
+            _lock(session, plan, splits, as_json)
+        else:
+            say(f"fold {which} is trained. When all folds are: autodls train fold all locks the ensemble")
+
+
+def _throw_away(session: Session, folds: Sequence[int]) -> None:
+    for index in folds:
+        shutil.rmtree(session.workspace.fold(index).root, ignore_errors=True)
+    shutil.rmtree(session.workspace.model.root, ignore_errors=True)
+
+
+def _train(session: Session, plan: Plan, splits: Splits, folds: Sequence[int]) -> None:
+    from autodls.training.cohort import train_folds
+    from autodls.training.fit_state import Epoch
+
+    epochs = len(folds) * (len(plan.sequences) * plan.training.epochs + plan.training.fusion_epochs)
+    with progress("training", epochs) as advance:
+
+        def report(fold: int, epoch: Epoch) -> None:
+            auc = "" if epoch.inner_auc is None else f", inner AUC {epoch.inner_auc:.2f}"
+            advance(f"fold {fold} {epoch.stage} epoch {epoch.epoch + 1}, loss {epoch.train_loss:.3f}{auc}")
+
+        train_folds(session.workspace, session.training, plan, splits, folds, report)
+
+
+def _lock(session: Session, plan: Plan, splits: Splits, as_json: bool) -> None:
+    from autodls.training.ensemble import lock_model
+
+    record = lock_model(session.workspace, session.cohort.description, plan, splits, session.training)
+    rows = out_of_fold_rows(session.workspace.oof_scores, plan.sequences)
+    if as_json:
+        content = {"model": str(session.workspace.model.root), "cutoff": record.cutoff}
+        say(json.dumps({**content, "auc": [row.model_dump() for row in rows]}, indent=1))
+        return
+    show_rows("Out-of-fold AUC (each case scored by the fold that did not see it)", rows)
+    say(f"Locked model: {session.workspace.model.root} (cut-off {record.cutoff:.3f}, {record.cutoff_source})")
+    note("next: autodls predict -i IMAGES --rois ROIS -o OUT, or autodls evaluate for the held-out cohorts")
+
+
+def show_rows(title: str, rows: Sequence[RowAuc]) -> None:
+    """Print a table of AUCs."""
+    lines = [[row.cohort, row.row, str(row.n), str(row.positives), row.text] for row in rows]
+    show_table(title, ["cohort", "row", "n", "positive", "AUC (95 % CI, DeLong, logit)"], lines, numbers_from=2)

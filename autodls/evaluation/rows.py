@@ -1,0 +1,69 @@
+"""The AUC of every row (the DLS and each sequence) of a cohort, over all cases that have the row."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from autodls.evaluation.delong import auc_with_ci
+from autodls.records.base import Record
+from autodls.records.scores import FUSED
+from autodls.records.table import read_table
+
+OUT_OF_FOLD = "train (out of fold)"
+
+
+class RowAuc(Record):
+    """AUC of one row in one cohort, with DeLong's 95 % interval on the logit scale."""
+
+    cohort: str
+    row: str
+    n: int
+    positives: int
+    value: float | None
+    low: float | None
+    high: float | None
+    reason: str | None
+
+    @property
+    def text(self) -> str:
+        """Such as "0.86 (0.78-0.92)".
+
+        >>> RowAuc(cohort="a", row="dls", n=9, positives=4, value=.9, low=.6, high=.98, reason=None).text
+        '0.900 (0.600-0.980)'
+        """
+        if self.value is None:
+            return f"not available: {self.reason}"
+        if self.low is None or self.high is None:
+            return f"{self.value:.3f} (no interval: {self.reason})"
+        return f"{self.value:.3f} ({self.low:.3f}-{self.high:.3f})"
+
+
+def row_auc(cohort: str, row: str, labels: Sequence[bool], scores: Sequence[float]) -> RowAuc:
+    """The AUC of one row."""
+    estimate = auc_with_ci(np.array(labels, dtype=bool), np.array(scores, dtype=float))
+    return RowAuc(
+        cohort=cohort,
+        row=row,
+        n=len(labels),
+        positives=int(sum(labels)),
+        value=estimate.value,
+        low=estimate.low,
+        high=estimate.high,
+        reason=estimate.reason,
+    )
+
+
+def cohort_rows(cohort: str, lines: Sequence[Mapping[str, str]], sequences: Sequence[str]) -> list[RowAuc]:
+    """AUC of the DLS and of each sequence from lines with a column `label` (0, 1 or empty) and one for each row."""
+    rows = []
+    for row in (FUSED, *sequences):
+        known = [line for line in lines if line.get(row) and line.get("label")]
+        labels = [line["label"] == "1" for line in known]
+        rows.append(row_auc(cohort, row, labels, [float(line[row]) for line in known]))
+    return rows
+
+
+def out_of_fold_rows(path: Path, sequences: Sequence[str]) -> list[RowAuc]:
+    """The AUCs of oof_scores.csv."""
+    return cohort_rows(OUT_OF_FOLD, read_table(path), sequences)

@@ -1,0 +1,1 @@
+"""Scoring new cases with a locked model."""

@@ -1,0 +1,216 @@
+"""Why a case scored as it did: its heat maps, how much of them lies in the tumour, and a sanity check."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.stats import spearmanr
+
+from autodls.errors import ArgumentError
+from autodls.imaging.geometry import Geometry, Volume
+from autodls.imaging.heatmaps import paint_pictures, sample_roi
+from autodls.imaging.volumes import write_volume
+from autodls.inference.model_folder import LockedModel
+from autodls.models.fold_model import FoldModel
+from autodls.models.gradcam import ScoreMaps, heat_maps, shuffled, to_input_size
+from autodls.preprocessing.planes import Plane, PlaneName
+from autodls.preprocessing.store import Sample
+from autodls.records.scores import FUSED, write_csv
+
+RIM_MM = 5.0
+ALL = "all"  # the fused score's maps of all sequences, added up
+
+Picture = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Heat maps of one case, each float64 [row, column] on the grid of its stored planes.
+
+    A map holds log-odds for the positive class per cell of the feature map (32 px of the input); evidence against it
+    is cut off at zero. It is one for all three `planes`, which are the channels of one network, and 0 outside `crop`,
+    the rows and columns that the network saw. `by_sequence` explains each sequence's own score; `fused` the fused
+    score, by the sequence whose feature map it is. Sequences that the case lacks are left out.
+    """
+
+    case: str
+    planes: tuple[Plane, ...]
+    crop: tuple[slice, slice]
+    by_sequence: Mapping[str, Picture]
+    fused: Mapping[str, Picture]
+
+    @property
+    def summary(self) -> dict[str, Picture]:
+        """One map per score: `FUSED`, where the maps of all sequences are added up, and each sequence's own."""
+        return {FUSED: np.sum(list(self.fused.values()), axis=0), **self.by_sequence}
+
+    def pictures(self, score: str) -> dict[str, Picture]:
+        """The maps that explain `score` (`FUSED` or a sequence), by sequence: what one overlay shows."""
+        return dict(self.fused) if score == FUSED else {score: self.by_sequence[score]}
+
+
+@dataclass(frozen=True)
+class MapShare:
+    """Where a heat map lies in one plane.
+
+    `tumour`, `rim` (up to `RIM_MM` beyond the tumour's edge, within the plane) and `outside` add up to 1: shares of
+    the sum of the map; None where the map is 0 everywhere or the plane shows no tumour. The shares of the area that
+    the network saw stand beside them: an indifferent map has these shares.
+    """
+
+    case: str
+    score: str
+    sequence: str
+    plane: PlaneName
+    tumour: float | None
+    rim: float | None
+    outside: float | None
+    tumour_area: float | None
+    rim_area: float | None
+    outside_area: float | None
+
+
+@dataclass(frozen=True)
+class RandomisedMap:
+    """Rank correlation of a heat map with that of the same network with shuffled weights; None for a constant map."""
+
+    case: str
+    score: str
+    sequence: str
+    spearman: float | None
+
+
+def explain_sample(model: LockedModel, sample: Sample) -> Explanation:
+    """Grad-CAM of one stored sample by all folds, for every sequence that it has and for the fused score.
+
+    The networks see the sample as when it is scored: cropped to their input size at its centre.
+    """
+    crop = _crop(model, sample)
+    maps = _heat_maps(model, model.folds, sample, rectified=True)
+    names = _present(model, sample)
+    size_px = model.plan.preprocessing.input_size_px
+
+    def paste(cells: Picture) -> Picture:
+        picture = np.zeros(sample.pixels.shape[-2:])
+        picture[crop] = to_input_size(cells, size_px)
+        return picture
+
+    return Explanation(
+        sample.case,
+        sample.planes,
+        crop,
+        {name: paste(maps.by_sequence[name][0]) for name in names},
+        {name: paste(maps.fused[name][0]) for name in names},
+    )
+
+
+def roi_on_planes(roi: Volume, planes: Sequence[Plane]) -> NDArray[np.bool_]:
+    """The ROI as the planes show it, [plane, row, column]: the nearest voxel decides for each pixel."""
+    return np.stack([sample_roi(roi, plane.points_mm()) for plane in planes])
+
+
+def shares(explanation: Explanation, rois: NDArray[np.bool_]) -> list[MapShare]:
+    """Shares of every heat map inside the tumour, in its rim and outside, one row per map and plane.
+
+    `rois` is `roi_on_planes`. The fused score has a row for each sequence and one, "all", for their sum. Raises
+    ArgumentError when `rois` does not have the planes' shape.
+    """
+    expected = (len(explanation.planes), *explanation.planes[0].size)
+    if rois.shape != expected:
+        raise ArgumentError(f"ROI on planes of shape {rois.shape}, expected {expected}; make it with roi_on_planes")
+    maps = [(name, name, picture) for name, picture in explanation.by_sequence.items()]
+    maps += [(FUSED, name, picture) for name, picture in explanation.fused.items()]
+    maps.append((FUSED, ALL, explanation.summary[FUSED]))
+    regions = [_regions(roi, plane, explanation.crop) for roi, plane in zip(rois, explanation.planes, strict=True)]
+    return [
+        MapShare(
+            explanation.case,
+            score,
+            sequence,
+            plane.name,
+            *_split(picture[explanation.crop], of_plane),
+            *_split(np.ones_like(picture[explanation.crop]), of_plane),
+        )
+        for score, sequence, picture in maps
+        for plane, of_plane in zip(explanation.planes, regions, strict=True)
+    ]
+
+
+def randomisation_check(model: LockedModel, sample: Sample, chance: np.random.Generator) -> list[RandomisedMap]:
+    """Does the map depend on what the encoders have learned? Adebayo et al. 2018 (arXiv:1810.03292).
+
+    The weights of every layer of every encoder are shuffled, and the maps of the fold average, at the size of the
+    feature map, are compared by Spearman's rank correlation. Near 1 or -1, the map shows the picture, not what was
+    learned. Maps are compared before rectification: a network of shuffled weights often finds no evidence anywhere,
+    and zeros have no ranks. A map has few cells (49 at 224 px), so judge by the mean over cases.
+    """
+    trained = _heat_maps(model, model.folds, sample, rectified=False)
+    random = _heat_maps(model, [shuffled(fold, chance) for fold in model.folds], sample, rectified=False)
+    own, fused = trained.by_sequence, trained.fused
+    names = _present(model, sample)
+    pairs = [(name, name, own[name], random.by_sequence[name]) for name in names]
+    pairs += [(FUSED, name, fused[name], random.fused[name]) for name in names]
+    total = [sum(maps[name] for name in names) for maps in (fused, random.fused)]
+    pairs.append((FUSED, ALL, np.asarray(total[0]), np.asarray(total[1])))
+    return [RandomisedMap(sample.case, score, sequence, _rank_correlation(a, b)) for score, sequence, a, b in pairs]
+
+
+def write_explanation(folder: Path, explanation: Explanation, grid: Geometry) -> list[Path]:
+    """Write `folder`/CASE_dls.nii.gz and CASE_<sequence>.nii.gz: heat maps in the patient's own space; return them.
+
+    `grid` is that of the ROI. Only the voxels that the three planes run through have values (see `paint_pictures`).
+    """
+    paths = []
+    for score, picture in explanation.summary.items():
+        paths.append(folder / f"{explanation.case}_{score}.nii.gz")
+        write_volume(paths[-1], paint_pictures(grid, [(plane, picture) for plane in explanation.planes]))
+    return paths
+
+
+def write_rows(path: Path, rows: Sequence[MapShare] | Sequence[RandomisedMap]) -> None:
+    """Write shares or rank correlations of all cases as a table; an undefined value is an empty cell."""
+    header = list(type(rows[0]).__dataclass_fields__) if rows else []
+    write_csv(path, header, [[getattr(row, name) for name in header] for row in rows])
+
+
+def _heat_maps(model: LockedModel, folds: Sequence[FoldModel], sample: Sample, rectified: bool) -> ScoreMaps:
+    rows, columns = _crop(model, sample)
+    pixels = torch.from_numpy(np.ascontiguousarray(sample.pixels[None, :, :, rows, columns]))
+    return heat_maps(folds, pixels, torch.from_numpy(sample.present[None]), rectified)
+
+
+def _crop(model: LockedModel, sample: Sample) -> tuple[slice, slice]:
+    size_px = model.plan.preprocessing.input_size_px
+    top, left = ((side - size_px) // 2 for side in sample.pixels.shape[-2:])
+    return slice(top, top + size_px), slice(left, left + size_px)
+
+
+def _present(model: LockedModel, sample: Sample) -> list[str]:
+    return [name for name, present in zip(model.plan.sequences, sample.present, strict=True) if present]
+
+
+def _regions(roi: NDArray[np.bool_], plane: Plane, crop: tuple[slice, slice]) -> list[NDArray[np.bool_]] | None:
+    """Tumour, rim and the rest of the part that the network saw; None where there is no tumour in the plane."""
+    if not roi.any():
+        return None
+    pixel_mm = [float(np.linalg.norm(step)) for step in (plane.row_step_mm, plane.column_step_mm)]
+    apart_mm = ndimage.distance_transform_edt(~roi, sampling=pixel_mm)
+    rim = (apart_mm > 0) & (apart_mm <= RIM_MM)
+    return [region[crop] for region in (roi, rim, ~roi & ~rim)]
+
+
+def _split(values: Picture, regions: list[NDArray[np.bool_]] | None) -> list[float | None]:
+    total = float(values.sum())
+    if regions is None or total == 0:
+        return [None, None, None]
+    return [float(values[region].sum()) / total for region in regions]
+
+
+def _rank_correlation(first: Picture, second: Picture) -> float | None:
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    return float(spearmanr(first.ravel(), second.ravel()).statistic)

@@ -1,0 +1,56 @@
+"""The cases in an input folder: CASE_0000.nii.gz, CASE_0001.nii.gz, ... as nnU-Net's predict takes them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from autodls.errors import DatasetError
+from autodls.records.case_id import case_id_fault
+from autodls.records.model import ModelRecord
+
+
+@dataclass(frozen=True)
+class InputCase:
+    """Files of one new case; `roi` is None when there is no file for it."""
+
+    id: str
+    images: Mapping[str, Path]
+    roi: Path | None
+
+
+def list_inputs(images: Path, rois: Path, record: ModelRecord) -> list[InputCase]:
+    """The cases of folder `images` with their ROIs in folder `rois`, in the order of ids.
+
+    Raises DatasetError when a folder is missing or holds no image of the model's file ending.
+    """
+    for folder, option in ((images, "-i"), (rois, "--rois")):
+        if not folder.is_dir():
+            raise DatasetError(f"{folder}: no such folder; give the folder of images with -i, that of ROIs with --rois")
+        if not any(folder.iterdir()):
+            raise DatasetError(f"{folder}: the folder is empty; {option} takes a folder of files")
+    files = _images_by_case(images, record)
+    if not files:
+        last = len(record.channel_names) - 1
+        raise DatasetError(
+            f"{images}: no file named CASE_0000{record.file_ending} to CASE_{last:04d}{record.file_ending}; "
+            f"the channels are {record.channel_names}"
+        )
+    cases = []
+    for case in sorted(files):
+        if fault := case_id_fault(case):
+            raise DatasetError(f"{images}: case id '{case}' {fault}; rename its files")
+        roi = rois / f"{case}{record.file_ending}"
+        cases.append(InputCase(case, files[case], roi if roi.is_file() else None))
+    return cases
+
+
+def _images_by_case(folder: Path, record: ModelRecord) -> dict[str, dict[str, Path]]:
+    pattern = re.compile(rf"^(.+)_(\d{{4}}){re.escape(record.file_ending)}$")
+    found: dict[str, dict[str, Path]] = {}
+    for path in sorted(folder.iterdir()):
+        matched = pattern.match(path.name)
+        sequence = record.channel_names.get(str(int(matched[2]))) if matched else None
+        if matched and sequence:
+            found.setdefault(matched[1], {})[sequence] = path
+    return found

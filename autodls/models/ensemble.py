@@ -1,0 +1,53 @@
+"""Folds together: scores on one scale, averaged as log-odds, recalibrated, called by the locked cut-off.
+
+Averaging log-odds keeps the mean of each class where the single folds have it and narrows the spread around it, so a
+cut-off between the classes that was chosen on single-fold scores keeps its place.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from autodls.models.fold_model import FoldModel
+from autodls.records.scale import LogisticScale, Vector, sigmoid
+from autodls.records.scores import FUSED
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class EnsembleScores:
+    """Scores of cases, each [case].
+
+    `dls` is the calibrated probability, `dls_raw` the mean softmax output, `spread` the standard deviation of the
+    folds' calibrated probabilities; `by_sequence` is NaN where a case lacks the sequence.
+    """
+
+    dls: Vector
+    dls_raw: Vector
+    spread: Vector
+    by_sequence: dict[str, Vector]
+
+
+def score_ensemble(
+    folds: Sequence[FoldModel], recalibration: LogisticScale, pixels: Tensor, present: Tensor
+) -> EnsembleScores:
+    """Score network input (see `FoldModel.logits`) by every fold and bring the folds together."""
+    raw: dict[str, list[Vector]] = {}
+    scaled: dict[str, list[Vector]] = {}
+    for fold in folds:
+        logits = fold.logits(pixels, present)
+        for row, values in {FUSED: logits.fused, **logits.by_sequence}.items():
+            numbers = values.double().cpu().numpy()
+            raw.setdefault(row, []).append(numbers)
+            scaled.setdefault(row, []).append(fold.scales[row].log_odds(numbers))
+    fused = np.stack(scaled[FUSED])
+    return EnsembleScores(
+        dls=recalibration.probability(fused.mean(axis=0)),
+        dls_raw=sigmoid(np.stack(raw[FUSED])).mean(axis=0),
+        spread=recalibration.probability(fused).std(axis=0),
+        by_sequence={row: sigmoid(np.stack(folds_).mean(axis=0)) for row, folds_ in scaled.items() if row != FUSED},
+    )

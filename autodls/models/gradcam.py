@@ -1,0 +1,133 @@
+"""Grad-CAM of the last convolutional layer, for a sequence's own score and for the fused score.
+
+Selvaraju et al. (2017, arXiv:1610.02391): every channel of the feature map is weighted by the mean of the gradient of
+the score over the map; the weighted sum, rectified, shows where the evidence for the class lies. The score here is the
+class margin, the logit of positive against negative, of which the softmax output is a function; its gradient reaches
+the feature maps through the last linear layer (a sequence's own score) or through transformer and PCA (the fused one).
+
+A map is in log-odds per cell, on the common scale of the folds: for a sequence's own score the cells of the map before
+rectification add up to the margin less its bias. The three planes are the input channels of one network, so they share
+one feature map and one heat map: it does not tell in which of the planes the evidence lies.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from autodls.models.fold_model import FoldModel, class_margin
+from autodls.models.folded import FoldedEncoder
+from autodls.records.scores import FUSED
+
+STRIDE_PX = 32  # input pixels per cell of the last feature map
+
+Maps = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ScoreMaps:
+    """Heat maps [case, h, w] at the size of the feature map; zeros where a case lacks the sequence.
+
+    `by_sequence` explains each sequence's own score, `fused` the fused score: its gradient at the feature map of each
+    sequence.
+    """
+
+    by_sequence: Mapping[str, Maps]
+    fused: Mapping[str, Maps]
+
+
+def activation_map(features: Tensor, gradients: Tensor) -> Tensor:
+    """Channels of features [case, channel, h, w] weighted by their mean gradient and summed: [case, h, w], signed.
+
+    >>> features = torch.tensor([[[[1.0, 2.0]], [[0.0, 3.0]]]])
+    >>> gradients = torch.tensor([[[[0.0, 2.0]], [[-1.0, -1.0]]]])
+    >>> activation_map(features, gradients).tolist()
+    [[[1.0, -1.0]]]
+    """
+    return (gradients.mean(dim=(2, 3), keepdim=True) * features).sum(dim=1)
+
+
+def heat_maps(folds: Sequence[FoldModel], pixels: Tensor, present: Tensor, rectified: bool = True) -> ScoreMaps:
+    """Grad-CAM of every score, averaged over the folds.
+
+    `pixels` is float [case, sequence, plane, H, W] at the plan's input size, `present` bool [case, sequence]. The map
+    of a fold is weighted by the slope of its scale, as its margin is where `score_ensemble` averages log-odds. Unless
+    `rectified`, evidence against the positive class stays in the maps as negative values.
+    """
+    parts = [fold_maps(fold, pixels, present, rectified) for fold in folds]
+    names = list(folds[0].encoders)
+    return ScoreMaps(
+        {name: np.mean([part.by_sequence[name] for part in parts], axis=0) for name in names},
+        {name: np.mean([part.fused[name] for part in parts], axis=0) for name in names},
+    )
+
+
+def fold_maps(fold: FoldModel, pixels: Tensor, present: Tensor, rectified: bool = True) -> ScoreMaps:
+    """Grad-CAM of every score of one fold, on the common scale; see `heat_maps`."""
+    encoders = list(fold.encoders.items())
+    features = [_features(encoder, pixels[:, index]) for index, (_, encoder) in enumerate(encoders)]
+    here = present.to(features[0].device)
+    projected = [fold.projections[name].project(one) for (name, _), one in zip(encoders, features, strict=True)]
+    fused = class_margin(fold.fusion(torch.stack(projected, dim=1), here))
+
+    def explain(margin: Tensor, row: str, index: int) -> Maps:
+        (gradients,) = torch.autograd.grad(margin.sum(), features[index], retain_graph=True)
+        signed = fold.scales[row].slope * activation_map(features[index].detach(), gradients)
+        shown = signed.relu() if rectified else signed
+        values: Maps = (shown * here[:, index, None, None]).double().cpu().numpy()
+        return values
+
+    return ScoreMaps(
+        {
+            name: explain(class_margin(encoder.logits(features[index])), name, index)
+            for index, (name, encoder) in enumerate(encoders)
+        },
+        {name: explain(fused, FUSED, index) for index, (name, _) in enumerate(encoders)},
+    )
+
+
+def _features(encoder: FoldedEncoder, planes: Tensor) -> Tensor:
+    """The last feature map as a leaf of the graph: gradients are wanted there, not within the encoder."""
+    with torch.no_grad():
+        features = encoder.features(planes.to(encoder.fc[0].device))
+    return features.requires_grad_()
+
+
+def shuffled(fold: FoldModel, chance: np.random.Generator) -> FoldModel:
+    """`fold` with untrained encoders: the weights of every layer in random order, so that only their sizes are kept.
+
+    For the sanity check of Adebayo et al. (2018, arXiv:1810.03292). PCA, transformer and scales stay.
+    """
+
+    def mix(values: Tensor) -> Tensor:
+        order = torch.from_numpy(chance.permutation(values.numel())).to(values.device)
+        return values.flatten()[order].reshape(values.shape)
+
+    def mix_all(encoder: FoldedEncoder) -> FoldedEncoder:
+        convolutions = {name: (mix(weight), mix(bias)) for name, (weight, bias) in encoder.convolutions.items()}
+        return FoldedEncoder(convolutions, (mix(encoder.fc[0]), mix(encoder.fc[1])))
+
+    return FoldModel(
+        {name: mix_all(encoder) for name, encoder in fold.encoders.items()}, fold.projections, fold.fusion, fold.scales
+    )
+
+
+def to_input_size(cells: Maps, size_px: int) -> Maps:
+    """Maps [..., h, w] at the size of the network's input, [..., size_px, size_px], by linear interpolation.
+
+    Cell (i, j) goes to input pixel (32 i, 32 j), the centre of its receptive field: each of the five convolutions or
+    poolings of stride 2 is centred on every second of its inputs, from the first on. Stretching the map over the
+    picture, as is common, would put it 15.5 px too far down and right. Beyond the last centre its value goes on.
+
+    >>> to_input_size(np.array([[0.0, 1.0], [0.0, 1.0]]), 64)[0, [0, 16, 32, 63]].tolist()
+    [0.0, 0.5, 1.0, 1.0]
+    """
+    places = np.arange(size_px) / STRIDE_PX
+    rows, columns = np.meshgrid(places, places, indexing="ij")
+    flat = cells.reshape(-1, *cells.shape[-2:])
+    enlarged = [ndimage.map_coordinates(one, (rows, columns), order=1, mode="nearest") for one in flat]
+    return np.stack(enlarged).reshape(*cells.shape[:-2], size_px, size_px)

@@ -1,0 +1,165 @@
+"""Write a phantom cohort as a dataset folder."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from autodls.errors import DatasetError
+from autodls.imaging.volumes import write_volume
+from autodls.phantom.anatomy import Anatomy, draw_anatomy
+from autodls.phantom.generative import LOG_CPS_SD, MEDIAN_PFS_LOW_MONTHS, ExpressionModel, Patient, draw_patient
+from autodls.phantom.scanner import draw_acquisition, draw_pose, outline, scan
+from autodls.phantom.settings import (
+    CPS_CUTOFF,
+    ROI_CHANNEL,
+    SEQUENCES,
+    TRAINING_COHORT,
+    CaseTruth,
+    PhantomSettings,
+    PhantomTruth,
+)
+from autodls.records.dataset import CohortColumn, DatasetDescription, StudySettings, SurvivalColumns, Target
+from autodls.records.files import write_text
+from autodls.seeding import generator
+
+__all__ = ["TRUTH_FILE", "PhantomSettings", "PhantomTruth", "write_cohort"]
+
+TRUTH_FILE = "phantom.json"
+_CLINICAL = ("age", "sex", "t_stage", "n_stage")
+_ENDING = ".nii.gz"
+
+
+def write_cohort(folder: Path, settings: PhantomSettings, advance: Callable[[str], None] | None = None) -> PhantomTruth:
+    """Write the cohort of `settings` into `folder`, in the dataset format, with its truth in phantom.json.
+
+    `advance` is called with the id of each case that is there. Run again with the same settings, it goes on with the
+    cases that are missing and touches nothing that is written.
+
+    Raises DatasetError when `folder` holds anything but a phantom cohort of the same settings.
+    """
+    model = ExpressionModel.of(settings)
+    patients = [draw_patient(model, case) for case in settings.case_ids]
+    anatomies = [_anatomy(patient, settings) for patient in patients]
+    truth = _truth(model, patients, anatomies)
+    _claim(folder, truth)
+    for patient, anatomy in zip(patients, anatomies, strict=True):
+        _write_case(folder, patient, anatomy, settings)
+        if advance is not None:
+            advance(patient.id)
+    _write_once(folder / "clinical.csv", _table(patients))
+    _write_once(folder / "dataset.json", _description(len(patients)).to_bytes().decode())
+    return truth
+
+
+def _claim(folder: Path, truth: PhantomTruth) -> None:
+    """Mark `folder` as ours by its truth file, or make sure that it is."""
+    mark = folder / TRUTH_FILE
+    if mark.exists():
+        repair = "name a new folder for the phantom cohort"
+        found = PhantomTruth.load(mark, repair, DatasetError)
+        if found.settings != truth.settings:
+            raise DatasetError(f"{mark}: holds a cohort with other {_differing(found, truth)}; {repair}")
+        if found != truth:
+            raise DatasetError(f"{mark}: the same settings gave another cohort, by another version; {repair}")
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DatasetError(f"{folder}: is not an empty folder; name a new one, nothing is overwritten")
+    truth.save(mark)
+
+
+def _differing(found: PhantomTruth, wanted: PhantomTruth) -> str:
+    theirs, ours = found.settings.model_dump(), wanted.settings.model_dump()
+    return ", ".join(f"{name} ({theirs[name]}, not {ours[name]})" for name in ours if theirs[name] != ours[name])
+
+
+def _anatomy(patient: Patient, settings: PhantomSettings) -> Anatomy:
+    chance = generator(settings.seed, "phantom", patient.id, "anatomy")
+    return draw_anatomy(patient.signs, settings.difficulty, chance)
+
+
+def _write_case(folder: Path, patient: Patient, anatomy: Anatomy, settings: PhantomSettings) -> None:
+    """Images, then the ROI: where the ROI is, the case is complete."""
+    roi = folder / "labelsTr" / f"{patient.id}{_ENDING}"
+    if roi.exists():
+        return
+    pose = draw_pose(generator(settings.seed, "phantom", patient.id, "pose"))
+    for channel, sequence in enumerate(SEQUENCES):
+        chance = generator(settings.seed, "phantom", patient.id, sequence)
+        acquisition = draw_acquisition(patient.site, sequence, settings.matrix_factor, settings.difficulty, chance)
+        if sequence != patient.missing_sequence:
+            path = folder / "imagesTr" / f"{patient.id}_{channel:04d}{_ENDING}"
+            write_volume(path, scan(anatomy, pose, acquisition))
+        if sequence == ROI_CHANNEL:
+            drawn = outline(anatomy, pose, acquisition.geometry)
+    write_volume(roi, drawn)
+
+
+def _write_once(path: Path, content: str) -> None:
+    if not path.exists():
+        write_text(path, content)
+
+
+def _table(patients: Sequence[Patient]) -> str:
+    rows = [
+        {
+            "case": patient.id,
+            "patient_id": f"patient_{patient.id}",
+            "cohort": patient.cohort,
+            "site": patient.site,
+            **patient.clinical,
+            "cps": patient.cps,
+            "pfs_months": patient.pfs_months,
+            "pfs_event": int(patient.pfs_event),
+        }
+        for patient in patients
+    ]
+    text = io.StringIO()
+    columns = ["case", "patient_id", "cohort", "site", *_CLINICAL, "cps", "pfs_months", "pfs_event"]
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _description(cases: int) -> DatasetDescription:
+    return DatasetDescription(
+        name="phantom",
+        channel_names={str(channel): sequence for channel, sequence in enumerate(SEQUENCES)},
+        labels={"background": 0, "tumour": 1},
+        numTraining=cases,
+        file_ending=_ENDING,
+        autodls=StudySettings(
+            roi_channel=ROI_CHANNEL,
+            patient="patient_id",
+            site="site",
+            cohort=CohortColumn(column="cohort", training=(TRAINING_COHORT,)),
+            target=Target(name="PD-L1 high", column="cps", positive=f">= {CPS_CUTOFF}"),
+            survival=SurvivalColumns(time="pfs_months", event="pfs_event", unit="months", landmark=6),
+            clinical=_CLINICAL,
+        ),
+    )
+
+
+def _truth(model: ExpressionModel, patients: Sequence[Patient], anatomies: Sequence[Anatomy]) -> PhantomTruth:
+    return PhantomTruth(
+        settings=model.settings,
+        ceiling_auc=model.ceiling_auc(),
+        images_ceiling_auc=model.ceiling_auc(*SEQUENCES),
+        sequence_ceiling_auc={name: model.ceiling_auc(name) for name in SEQUENCES},
+        correlation=model.correlation,
+        sign_noise={name: round(noise, 9) for name, noise in model.noises.items()},
+        log_cps_mean=round(model.log_cps_mean, 9),
+        log_cps_sd=LOG_CPS_SD,
+        prevalence=model.settings.prevalence,
+        hazard_ratio=model.settings.hazard_ratio,
+        median_pfs_low_months=MEDIAN_PFS_LOW_MONTHS,
+        cases={
+            patient.id: CaseTruth(
+                expression=round(patient.expression, 6),
+                signs={name: round(sign, 6) for name, sign in patient.signs.items()},
+                diameter_mm=round(2 * anatomy.tumour.radius_mm, 3),
+            )
+            for patient, anatomy in zip(patients, anatomies, strict=True)
+        },
+    )

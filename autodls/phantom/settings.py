@@ -1,0 +1,69 @@
+"""What a phantom cohort is made from, and the truth that is written beside it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from autodls.records.base import Record
+
+SEQUENCES = ("T1WI", "T2WI", "CE-T1WI")
+ROI_CHANNEL = "CE-T1WI"
+CPS_CUTOFF = 20
+TRAINING_COHORT = "train"
+EXTERNAL_COHORT = "external"
+TRAINING_SITES = {"A": 0.6, "B": 0.4}
+EXTERNAL_SITE = "C"
+
+Probability = Annotated[float, Field(gt=0, lt=1)]
+
+
+class PhantomSettings(Record):
+    """Size and difficulty of a phantom cohort.
+
+    >>> PhantomSettings(cases=12).case_ids[-1]
+    'PH0012'
+    """
+
+    cases: int = Field(default=60, ge=0, le=9999, description="training cases, of two sites")
+    external_cases: int = Field(default=0, ge=0, le=9999, description="cases of a third site, never trained on")
+    seed: int = 0
+    difficulty: float = Field(default=0.1, ge=0, le=1, description="0: signs are plain; 1: signs drown in nuisance")
+    ceiling_auc: float = Field(default=0.95, ge=0.55, le=0.995, description="AUC of the hidden expression itself")
+    prevalence: Probability = Field(default=0.4, description="share of patients with CPS >= 20")
+    hazard_ratio: float = Field(default=0.5, gt=0, description="hazard of progression, high over low")
+    matrix_factor: float = Field(default=1.0, ge=0.25, le=6, description="1: about 96 x 96 voxels in plane")
+    missing_share: float = Field(default=0.0, ge=0, le=1, description="share of cases that lack one sequence")
+    missing_cells: float = Field(default=0.04, ge=0, lt=1, description="share of empty cells of age and stages")
+
+    @property
+    def case_ids(self) -> tuple[str, ...]:
+        """Training cases, then external ones."""
+        training = tuple(f"PH{number:04d}" for number in range(1, self.cases + 1))
+        return training + tuple(f"EX{number:04d}" for number in range(1, self.external_cases + 1))
+
+
+class CaseTruth(Record):
+    """What no table shows: the hidden expression of one case, and what each sequence tells of it."""
+
+    expression: float
+    signs: dict[str, float] = Field(description="expression plus the nuisance of that sequence")
+    diameter_mm: float = Field(description="of the sphere that the tumour is shaped from")
+
+
+class PhantomTruth(Record):
+    """The generative model and the figures that follow from it."""
+
+    format: Literal["autodls-phantom/1"] = "autodls-phantom/1"
+    settings: PhantomSettings
+    ceiling_auc: float = Field(description="AUC of the hidden expression for the label; no score can do better")
+    images_ceiling_auc: float = Field(description="AUC of the best use of the signs of all sequences together")
+    sequence_ceiling_auc: dict[str, float] = Field(description="AUC of the sign of one sequence alone")
+    correlation: float = Field(description="of the hidden expression with the standardised log CPS")
+    sign_noise: dict[str, float] = Field(description="SD of the nuisance that a sequence adds to the expression (SD 1)")
+    log_cps_mean: float
+    log_cps_sd: float
+    cps_cutoff: int = CPS_CUTOFF
+    prevalence: float
+    hazard_ratio: float
+    median_pfs_low_months: float
+    cases: dict[str, CaseTruth]

@@ -1,0 +1,66 @@
+"""What a planning rule is given and what it returns."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from autodls.records.fingerprint import Fingerprint
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What training may use: memory of the device in GiB, bfloat16 in hardware or not, CPU cores."""
+
+    memory_gib: float
+    device: Literal["cpu", "cuda"]
+    bf16: bool
+    cores: int
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A value of the plan, of the type of its field, and the sentence that says why."""
+
+    value: Any
+    reason: str
+
+
+@dataclass(frozen=True)
+class Situation:
+    """All that a rule may look at: the training cohort, the resources, and what is decided so far, by dotted name."""
+
+    fingerprint: Fingerprint
+    resources: Resources
+    decided: Mapping[str, Decision]
+
+    def __getitem__(self, name: str) -> Any:
+        """The value decided for `name`."""
+        return self.decided[name].value
+
+    def __contains__(self, name: str) -> bool:
+        """Whether `name` is decided."""
+        return name in self.decided
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether training runs on a GPU."""
+        return self.resources.device == "cuda"
+
+    @property
+    def rarer_cases(self) -> int:
+        """Training cases of the rarer class."""
+        return min(self.fingerprint.positives, self.fingerprint.cases - self.fingerprint.positives)
+
+    @property
+    def inner_training_cases(self) -> int:
+        """Cases that an encoder learns from: the training part of a fold without its inner hold-out."""
+        share = (1 - 1 / self["training.folds"]) * (1 - self["training.inner_holdout"])
+        return max(2, int(self.fingerprint.cases * share))
+
+
+Rule = Callable[[Situation], Decision]
+
+
+def fixed(value: object, reason: str) -> Rule:
+    """A rule that looks at nothing."""
+    return lambda _situation: Decision(value, reason)

@@ -1,0 +1,95 @@
+"""Every field of the plan that a preset may give, with the rule that derives it where it does not.
+
+A rule is a pure function of the situation: it may use what rules before it, or the preset, decided. So the order of
+`RULES` is the order in which a plan is thought out.
+"""
+
+from autodls.errors import PlanError
+from autodls.planning import rules_preprocessing as preprocessing
+from autodls.planning import rules_training as training
+from autodls.planning.decision import Decision, Rule, Situation, fixed
+
+PAPER_DIMS = 128
+
+
+def batch_size(situation: Situation) -> Decision:
+    """As many cases as the cohort allows and the memory holds; raises PlanError where not even the fewest fit."""
+    size_px = situation["preprocessing.input_size_px"]
+    limit_gib = training.MEMORY_SHARE * situation.resources.memory_gib
+    wanted = training.wanted_batch(situation)
+    smallest = training.SMALLEST_BATCH
+    fitting = [
+        batch
+        for batch in range(smallest, wanted + 1, smallest)
+        if preprocessing.training_gib(situation, size_px, batch) <= limit_gib
+    ]
+    if not fitting:
+        needed = preprocessing.training_gib(situation, size_px, smallest) / training.MEMORY_SHARE
+        raise PlanError(
+            f"memory of {situation.resources.memory_gib:.3g} GiB: a batch of {smallest} at {size_px} px needs a budget "
+            f"of {needed:.3g} GiB; raise --memory-gib, or give a smaller preprocessing.input_size_px in a preset"
+        )
+    cases, chosen = situation.inner_training_cases, fitting[-1]
+    bound = (
+        f"the memory of {limit_gib:.3g} GiB ({training.MEMORY_SHARE:.0%} of the budget) holds no more at {size_px} px"
+        if chosen < wanted
+        else f"at most {training.BATCH_SHARE:.0%} of the {cases} cases an encoder learns from, within {smallest} to "
+        f"{training.LARGEST_BATCH}"
+    )
+    return Decision(
+        chosen, f"{bound[0].upper()}{bound[1:]}; a batch of one case, which batch norm cannot use, is merged."
+    )
+
+
+def pca_dims(situation: Situation) -> Decision:
+    """Fewer than the cases it is fitted on, a multiple of the attention heads."""
+    heads, cases = situation["network.fusion.heads"], situation.inner_training_cases
+    dims = max(heads, min(PAPER_DIMS, cases - 1) // heads * heads)
+    return Decision(
+        dims,
+        f"At most the paper's {PAPER_DIMS}, fewer than the {cases} cases that the PCA is fitted on, and a multiple of "
+        f"{heads} attention heads.",
+    )
+
+
+_PAPER = "As in the paper."
+
+RULES: dict[str, Rule] = {
+    "network.encoder": fixed("resnet101", _PAPER),
+    "network.encoder_weights": fixed(
+        "imagenet", "As in the paper: with few cases, weights that have seen natural images are the better start."
+    ),
+    "network.fusion.patch_px": fixed(1, "Every place of the last feature map is a token; the paper gives no size."),
+    "network.fusion.heads": fixed(8, _PAPER),
+    "network.fusion.layers": fixed(3, _PAPER),
+    "network.fusion.dropout": fixed(0.1, "The usual value of a transformer; the paper gives none."),
+    "training.folds": training.folds,
+    "training.inner_holdout": training.inner_holdout,
+    "training.precision": training.precision,
+    "preprocessing.input_size_px": preprocessing.input_size_px,
+    "preprocessing.slice_size_px": preprocessing.slice_size_px,
+    "preprocessing.crop_mm": preprocessing.crop_mm,
+    "preprocessing.spacing_mm": preprocessing.spacing_mm,
+    "preprocessing.registration": preprocessing.registration,
+    "preprocessing.intensity": preprocessing.intensity,
+    "network.pca_dims": pca_dims,
+    "training.batch_size": batch_size,
+    "training.learning_rate": training.learning_rate,
+    "training.optimizer": fixed("sgd", _PAPER),
+    "training.momentum": fixed(0.9, "The usual value with SGD; the paper gives none."),
+    "training.weight_decay": fixed(1e-4, "The usual value for a ResNet; the paper gives none."),
+    "training.epochs": training.epochs,
+    "training.patience": training.patience,
+    "training.warmup_epochs": training.warmup_epochs,
+    "training.batch_norm_momentum": training.batch_norm_momentum,
+    "training.encoder_dropout": fixed(0.2, "The paper uses dropout without saying how much; 0.2 is mild."),
+    "training.loss": fixed("focal", _PAPER),
+    "training.focal_gamma": fixed(2.0, "The value that Lin et al. 2017 recommend; the paper gives none."),
+    "training.focal_alpha": training.focal_alpha,
+    "training.augmentation": training.augmentation,
+    "training.fusion_epochs": fixed(
+        60, "On stored features an epoch takes seconds; early stopping usually ends sooner."
+    ),
+    "training.sequence_dropout": training.sequence_dropout,
+    "training.seed": fixed(0, "Any number will do; it makes a run repeatable."),
+}

@@ -1,0 +1,185 @@
+"""Can the score be read as a probability, and is acting on it worth it? Calibration and decision curves."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from autodls.evaluation.binary import not_probabilities
+from autodls.evaluation.bootstrap import resample_counts
+from autodls.evaluation.calibration import CalibrationGroup, calibration_curve
+from autodls.evaluation.decision_curve import net_benefit_band
+from autodls.evaluation.delong import Bools, Floats
+from autodls.evaluation.results import CohortMetrics, Metrics, ScoreMetrics
+from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.report.drawn import Cell, Drawn, Rows
+from autodls.report.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    PALE,
+    SKY,
+    TITLE_MM,
+    VERMILLION,
+    legend_below,
+    panel_grid,
+    panel_title,
+    plot_width_mm,
+    say_why_empty,
+    styled,
+)
+from autodls.report.wording import number, plain
+
+_CALIBRATION_HEADER = (
+    "cohort",
+    "score",
+    "kind",
+    "from",
+    "to",
+    "n",
+    "positives",
+    "mean_score",
+    "observed",
+    "low",
+    "high",
+)
+_DECISION_HEADER = ("cohort", "score", "threshold", "net_benefit", "low", "high", "treat_all", "treat_none")
+_BELOW_CALIBRATION_MM, _BELOW_DECISION_MM = 35.0, 22.0
+_DISTRIBUTION_MM, _DISTRIBUTION_GAP_MM = 12.0, 3.5
+_BINS = 20
+_CASES_PER_GROUP = 10
+_SCALE = ([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+
+
+@styled
+def calibration_figure(table: ScoreTable, metrics: Metrics, score: str | None = None) -> Drawn:
+    """Observed share against predicted probability with Wilson intervals, above the scores of both classes.
+
+    `score` is the reference when None. Cases are grouped by score, at least ten to a group and at most ten groups.
+    """
+    chosen = score or metrics.reference
+    side_mm = plot_width_mm(len(table.cohorts))
+    panels = panel_grid(len(table.cohorts), TITLE_MM + side_mm + _BELOW_CALIBRATION_MM)
+    lines: list[tuple[Cell, ...]] = []
+    empty = []
+    for position, (panel, (name, cohort)) in enumerate(zip(panels, table.cohorts.items(), strict=True)):
+        axes = panel.axes(TITLE_MM, side_mm)
+        measured = metrics.cohorts[name].scores[chosen]
+        panel_title(axes, position, len(panels), name, _calibration_words(measured))
+        if reason := _why_no_probability(cohort, chosen, measured):
+            say_why_empty(axes, reason)
+            empty.append((name, reason))
+        elif cohort.labels is not None:
+            below = panel.axes(TITLE_MM + side_mm + _DISTRIBUTION_GAP_MM, _DISTRIBUTION_MM)
+            drawn = _calibration_panel(axes, below, cohort.labels, cohort.scores[chosen])
+            lines += [(name, chosen, *line) for line in drawn]
+    return Drawn(panels[0].figure, Rows(_CALIBRATION_HEADER, tuple(lines)), tuple(empty))
+
+
+@styled
+def decision_figure(
+    table: ScoreTable, metrics: Metrics, rng: np.random.Generator, score: str | None = None, calibrated: bool = False
+) -> Drawn:
+    """Net benefit of `score` (the reference when None) beside treating all and none, with a bootstrap band.
+
+    A score that was not `calibrated` on other cases is labelled as such: its curve misleads. `rng` draws the
+    resamples, in which every row counts as a patient.
+    """
+    chosen = score or metrics.reference
+    height_mm = 0.85 * plot_width_mm(len(table.cohorts))
+    panels = panel_grid(len(table.cohorts), TITLE_MM + height_mm + _BELOW_DECISION_MM)
+    lines: list[tuple[Cell, ...]] = []
+    empty = []
+    for position, (panel, (name, cohort)) in enumerate(zip(panels, table.cohorts.items(), strict=True)):
+        axes = panel.axes(TITLE_MM, height_mm)
+        measured = metrics.cohorts[name]
+        note = () if calibrated else ("as given, not recalibrated",)
+        panel_title(axes, position, len(panels), name, note)
+        if reason := _why_no_probability(cohort, chosen, measured.scores[chosen]):
+            say_why_empty(axes, reason)
+            empty.append((name, reason))
+        else:
+            lines += _decision_panel(axes, name, chosen, cohort, measured, rng)
+    return Drawn(panels[0].figure, Rows(_DECISION_HEADER, tuple(lines)), tuple(empty))
+
+
+def _why_no_probability(cohort: CohortTable, score: str, measured: ScoreMetrics) -> str | None:
+    if cohort.labels is None or score not in cohort.scores or measured.auc.value is None:
+        return measured.auc.reason
+    return not_probabilities(cohort.scores[score])
+
+
+def _calibration_words(measured: ScoreMetrics) -> tuple[str, ...]:
+    fitted = measured.calibration
+    return (
+        f"slope {number(fitted.slope, 2)}, intercept {number(fitted.intercept, 2)}",
+        f"in the large {number(fitted.intercept_large, 2)}, Brier {number(measured.brier)}",
+    )
+
+
+def _calibration_panel(axes: Axes, below: Axes, labels: Bools, scores: Floats) -> list[tuple[Cell, ...]]:
+    groups = calibration_curve(labels, scores, groups=int(np.clip(len(scores) // _CASES_PER_GROUP, 2, 10)))
+    axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.8, zorder=0)
+    _draw_groups(axes, groups)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel="Observed share of positives")
+    axes.set_yticks(*_SCALE)
+    axes.set_xticks(_SCALE[0], [])
+    bins = _draw_distribution(below, labels, scores)
+    drawn = [
+        ("group", None, None, group.n, round((group.observed.value or 0) * group.n), group.mean_probability,
+         group.observed.value, group.observed.low, group.observed.high)
+        for group in groups
+    ]  # fmt: skip
+    return [*drawn, *bins]
+
+
+def _draw_groups(axes: Axes, groups: list[CalibrationGroup]) -> None:
+    held = [group.observed for group in groups]
+    value, low, high = (np.array([getattr(share, part) for share in held]) for part in ("value", "low", "high"))
+    mean = [group.mean_probability for group in groups]
+    spread = np.clip([value - low, high - value], 0, None)
+    axes.errorbar(
+        mean, value, yerr=spread, fmt="o-", color=BLUE, markersize=3.5, linewidth=1.1, elinewidth=0.8, capsize=0
+    )
+
+
+def _draw_distribution(axes: Axes, labels: Bools, scores: Floats) -> list[tuple[Cell, ...]]:
+    """Scores of the positives upwards, those of the negatives downwards."""
+    edges = np.linspace(0, 1, _BINS + 1)
+    up, down = np.histogram(scores[labels], edges)[0], np.histogram(scores[~labels], edges)[0]
+    axes.bar(edges[:-1], up, 1 / _BINS, align="edge", color=VERMILLION, edgecolor="white", linewidth=0.3)
+    axes.bar(edges[:-1], -down, 1 / _BINS, align="edge", color=SKY, edgecolor="white", linewidth=0.3)
+    axes.axhline(0, color=GREY, linewidth=0.5)
+    tallest = max(int(up.max()), int(down.max()), 1)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-1.15 * tallest, 1.15 * tallest), xlabel="Predicted probability", ylabel="Cases")
+    axes.set_xticks(*_SCALE)
+    axes.set_yticks([-tallest, 0, tallest], [str(tallest), "0", str(tallest)])
+    legend_below(axes, [Patch(color=VERMILLION), Patch(color=SKY)], ["positive (up)", "negative (down)"])
+    return [
+        ("bin", float(low), float(high), int(above + under), int(above), None, None, None, None)
+        for low, high, above, under in zip(edges[:-1], edges[1:], up, down, strict=True)
+    ]
+
+
+def _decision_panel(
+    axes: Axes, name: str, score: str, cohort: CohortTable, measured: CohortMetrics, rng: np.random.Generator
+) -> list[tuple[Cell, ...]]:
+    curve = measured.scores[score].net_benefit
+    if curve is None or cohort.labels is None or measured.prevalence is None:
+        return []
+    band = net_benefit_band(cohort.labels, cohort.scores[score], resample_counts(cohort.n, rng))
+    low, high = (np.full(len(curve), np.nan),) * 2 if band is None else (band.low, band.high)
+    threshold = [point.threshold for point in curve]
+    axes.plot(threshold, [point.all for point in curve], color=GREY, linestyle=(0, (4, 1.5)), linewidth=1.0)
+    axes.axhline(0, color=BLACK, linewidth=0.8)
+    axes.fill_between(threshold, low, high, color=BLUE, alpha=0.16, linewidth=0)
+    axes.plot(threshold, [point.model for point in curve], color=BLUE, linewidth=1.5)
+    top = max(float(np.nanmax(high, initial=measured.prevalence)), measured.prevalence)
+    axes.set(xlim=(0, 1), ylim=(-0.3 * top, 1.1 * top), xlabel="Threshold probability", ylabel="Net benefit")
+    axes.set_xticks(*_SCALE)
+    handles = [Line2D([], [], color=BLUE, linewidth=1.5), Line2D([], [], color=GREY, linestyle=(0, (4, 1.5))), Line2D([], [], color=BLACK, linewidth=0.8)]  # fmt: skip
+    legend_below(axes, handles, [f"{plain(score, 18)} (95% CI)", "treat all", "treat none"])
+    return [
+        (name, score, point.threshold, point.model, float(lower), float(upper), point.all, point.none)
+        for point, lower, upper in zip(curve, low, high, strict=True)
+    ]

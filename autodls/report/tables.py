@@ -1,0 +1,180 @@
+"""The tables of a paper: each returns its rows with all digits, and the same as it is printed."""
+
+from autodls.evaluation.baseline import BaselineTable, Variable
+from autodls.evaluation.results import CohortMetrics, Comparison, Metrics, Proportion, ScoreMetrics, Survival
+from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
+from autodls.report.wording import NONE, estimate, number, p_value, with_limits
+
+_RATES = ("accuracy", "sensitivity", "specificity", "ppv", "npv")
+_RATE_HEADS = ("Accuracy", "Sensitivity", "Specificity", "PPV", "NPV")
+_INTERVAL = ("", "_low", "_high")
+
+
+def baseline_rows(table: BaselineTable) -> Table:
+    """Table 1: the variables of every cohort and whether they differ."""
+    header = (
+        "variable", "kind", "level", "cohort", "cohort_n", "count", "share", "centre", "low", "high", "missing", "test",
+        "p", "reason",
+    )  # fmt: skip
+    lines = [line for variable in table.variables for line in _baseline_lines(table, variable)]
+    cohorts = [f"{name} (n = {n})" for name, n in zip(table.cohorts, table.n, strict=True)]
+    printed = [line for variable in table.variables for line in _printed_variable(variable)]
+    notes = ["Numbers are mean ± SD or median (quartiles), and counts with % of the known values."]
+    notes += [f"{variable.name}: {variable.reason}" for variable in table.variables if variable.reason]
+    head = ("Variable", *cohorts, "P", "Test")
+    return Table(Rows(header, tuple(lines)), Printed("Baseline characteristics", head, tuple(printed), tuple(notes)))
+
+
+def performance_table(metrics: Metrics) -> Table:
+    """Table 2: discrimination and classification of every score in every cohort, with 95 % intervals."""
+    header = (
+        "cohort", "score", "n", "positives", "prevalence", "cutoff", "cutoff_source", "tp", "fp", "fn", "tn",
+        *(f"{name}{part}" for name in ("auc", "auc_delong", *_RATES) for part in _INTERVAL),
+        "youden", "brier", "calibration_slope", "calibration_intercept", "calibration_in_the_large", "reason",
+    )  # fmt: skip
+    pairs = [
+        (cohort, of_cohort, score, of_score)
+        for cohort, of_cohort in metrics.cohorts.items()
+        for score, of_score in of_cohort.scores.items()
+    ]
+    printed = tuple(
+        (cohort, score, estimate(held.auc), *(estimate(_rate(held, rate)) for rate in _RATES))
+        for cohort, _, score, held in pairs
+    )
+    notes = ["AUC with DeLong's interval on the logit scale; the others with Wilson's, at the cut-off."]
+    notes += [f"{cohort}, {score}: {held.auc.reason}" for cohort, _, score, held in pairs if held.auc.reason]
+    rows = Rows(header, tuple(_performance_line(*pair) for pair in pairs))
+    head = ("Cohort", "Score", "AUC (95% CI)", *_RATE_HEADS)
+    return Table(rows, Printed("Performance", head, printed, unique_reasons(notes)))
+
+
+def comparison_table(metrics: Metrics) -> Table:
+    """Paired DeLong tests of all pairs of scores in every cohort, and the global test of the cohort."""
+    header = ("cohort", "a", "b", "delta", "low", "high", "z", "df", "chi2", "p", "p_holm", "reason")
+    lines: list[tuple[Cell, ...]] = []
+    printed: list[tuple[str, ...]] = []
+    notes = ["Difference of AUCs, a minus b, by DeLong's paired test; Holm's adjustment within the cohort."]
+    for name, cohort in metrics.cohorts.items():
+        for pair in cohort.comparisons:
+            lines.append(_comparison_line(name, pair))
+            difference = with_limits(pair.delta, pair.low, pair.high)
+            printed.append((name, pair.a, pair.b, difference, p_value(pair.p), p_value(pair.p_holm)))
+            notes += [f"{name}, {pair.a} and {pair.b}: {pair.reason}"] if pair.reason else []
+        if len(cohort.comparisons) > 1:
+            test = cohort.global_test
+            lines.append((name, "all", None, None, None, None, None, test.df, test.chi2, test.p, None, test.reason))
+            printed.append((name, "all scores alike", NONE, NONE, p_value(test.p), NONE))
+    head = ("Cohort", "a", "b", "ΔAUC (95% CI)", "P", "P (Holm)")
+    return Table(
+        Rows(header, tuple(lines)), Printed("Comparisons of AUCs", head, tuple(printed), unique_reasons(notes))
+    )
+
+
+def survival_table(metrics: Metrics) -> Table:
+    """Follow-up, groups, log-rank test and Cox regression of the reference in every cohort with follow-up."""
+    header = (
+        "cohort", "median_follow_up", "low_n", "low_events", "low_median", "high_n", "high_events", "high_median",
+        "logrank_chi2", "logrank_p", "hr", "hr_low", "hr_high", "hr_p", "hr_method", "hr_continuous",
+        "hr_continuous_low", "hr_continuous_high", "hr_continuous_p", "proportional_hazards_p", "reason",
+    )  # fmt: skip
+    followed = {name: held.survival for name, held in metrics.cohorts.items() if held.survival is not None}
+    printed = tuple(_printed_survival(name, survival) for name, survival in followed.items())
+    notes = ["Hazard ratio high over low (Cox, Efron's ties); events of patients in each group."]
+    notes += [f"{name}: {held.cox.reason}" for name, held in followed.items() if held.cox.reason]
+    firth = [name for name, held in followed.items() if held.cox.method == "firth-profile"]
+    notes += [f"{name}: separated, so Firth's penalised likelihood with profile interval" for name in firth]
+    head = ("Cohort", "Events, low", "Events, high", "HR (95% CI)", "P (log-rank)", "P (proportional hazards)")
+    lines = tuple(_survival_line(name, survival) for name, survival in followed.items())
+    return Table(Rows(header, lines), Printed(f"Survival by {metrics.reference}", head, printed, tuple(notes)))
+
+
+def landmark_table(metrics: Metrics) -> Table:
+    """Benefit beyond the landmark: the weighted AUC first, then what the undetermined patients could make of it."""
+    header = (
+        "cohort", "time", "auc_ipcw", "auc_excluding", "auc_excluding_low", "auc_excluding_high",
+        "auc_undetermined_benefit", "auc_undetermined_no_benefit", "undetermined", "rate_km", "reason",
+    )  # fmt: skip
+    held = {name: cohort.landmark for name, cohort in metrics.cohorts.items() if cohort.landmark is not None}
+    lines = tuple(
+        (name, mark.time, mark.auc_ipcw, *_limits(mark.auc_excluding), mark.auc_undetermined_benefit,
+         mark.auc_undetermined_no_benefit, mark.undetermined, mark.rate_km, mark.reason)
+        for name, mark in held.items()
+    )  # fmt: skip
+    printed = tuple(
+        (name, number(mark.auc_ipcw), estimate(mark.auc_excluding), number(mark.auc_undetermined_benefit),
+         number(mark.auc_undetermined_no_benefit), str(mark.undetermined), number(mark.rate_km))
+        for name, mark in held.items()
+    )  # fmt: skip
+    notes = ["AUC weighted by the inverse probability of censoring; rate of benefit from Kaplan-Meier."]
+    notes += [f"{name}: {mark.reason}" for name, mark in held.items() if mark.reason]
+    head = ("Cohort", "AUC (IPCW)", "without undetermined", "all benefit", "none benefits", "Undetermined", "Rate")
+    return Table(Rows(header, lines), Printed("Benefit beyond the landmark", head, printed, tuple(notes)))
+
+
+def _baseline_lines(table: BaselineTable, variable: Variable) -> list[tuple[Cell, ...]]:
+    ends = (variable.test, variable.p, variable.reason)
+    levels = [(level.name, level.cells) for level in variable.levels]
+    lines: list[tuple[Cell, ...]] = []
+    for at, (cohort, n) in enumerate(zip(table.cohorts, table.n, strict=True)):
+        start, missing = (variable.name, variable.kind), variable.missing[at]
+        if not levels:
+            lines.append((*start, None, cohort, n, 0, None, None, None, None, missing, *ends))
+        for name, cells in levels:
+            cell = cells[at]
+            low, high = cell.spread or (None, None)
+            lines.append((*start, name, cohort, n, cell.count, cell.share, cell.centre, low, high, missing, *ends))
+    return lines
+
+
+def _printed_variable(variable: Variable) -> list[tuple[str, ...]]:
+    ends, blank = (p_value(variable.p), variable.test or NONE), ("",) * len(variable.missing)
+    if variable.kind == "numeric":
+        lines = [(variable.name, *(cell.text for cell in variable.levels[0].cells), *ends)]
+    else:
+        lines = [(variable.name, *blank, *ends)]
+        lines += [(f"  {level.name}", *(cell.text for cell in level.cells), "", "") for level in variable.levels]
+    return [*lines, ("  missing", *map(str, variable.missing), "", "")] if any(variable.missing) else lines
+
+
+def _rate(held: ScoreMetrics, name: str) -> Proportion:
+    rates = dict(zip(_RATES, (held.accuracy, held.sensitivity, held.specificity, held.ppv, held.npv), strict=True))
+    return rates[name]
+
+
+def _performance_line(cohort: str, of_cohort: CohortMetrics, score: str, held: ScoreMetrics) -> tuple[Cell, ...]:
+    counts = held.confusion
+    intervals = (held.auc, held.auc_delong, *(_rate(held, rate) for rate in _RATES))
+    return (
+        cohort, score, of_cohort.n, of_cohort.positives, of_cohort.prevalence, held.cutoff.value, held.cutoff.source,
+        *((counts.tp, counts.fp, counts.fn, counts.tn) if counts else (None,) * 4),
+        *(value for interval in intervals for value in _limits(interval)),
+        held.youden.value, held.brier, held.calibration.slope, held.calibration.intercept,
+        held.calibration.intercept_large, held.auc.reason,
+    )  # fmt: skip
+
+
+def _comparison_line(cohort: str, pair: Comparison) -> tuple[Cell, ...]:
+    numbers = (pair.delta, pair.low, pair.high, pair.z, None, None, pair.p, pair.p_holm)
+    return cohort, pair.a, pair.b, *numbers, pair.reason
+
+
+def _survival_line(name: str, survival: Survival) -> tuple[Cell, ...]:
+    groups = [survival.groups.get(group) for group in ("low", "high")]
+    cox, continuous = survival.cox, survival.cox_continuous
+    return (
+        name, survival.median_follow_up,
+        *(value for group in groups for value in ((group.n, group.events, group.median) if group else (None,) * 3)),
+        survival.logrank.chi2, survival.logrank.p, cox.hr, cox.low, cox.high, cox.p, cox.method,
+        continuous.hr, continuous.low, continuous.high, continuous.p, survival.proportional_hazards.p, cox.reason,
+    )  # fmt: skip
+
+
+def _printed_survival(name: str, survival: Survival) -> tuple[str, ...]:
+    groups = [survival.groups.get(group) for group in ("low", "high")]
+    events = [NONE if group is None else f"{group.events} of {group.n}" for group in groups]
+    ratio = with_limits(survival.cox.hr, survival.cox.low, survival.cox.high, 2)
+    return name, *events, ratio, p_value(survival.logrank.p), p_value(survival.proportional_hazards.p)
+
+
+def _limits(interval: Proportion) -> tuple[float | None, float | None, float | None]:
+    return interval.value, interval.low, interval.high

@@ -1,0 +1,112 @@
+"""Numbers and names as they are printed in tables and figures."""
+
+import unicodedata
+from typing import Protocol
+
+DASH = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+NONE = DASH  # what a table shows where there is no number; the reason stands in its notes
+_SMALLEST_P = 0.001
+_LARGE = 1000.0
+
+
+class Interval(Protocol):
+    """An estimate with limits, such as `Proportion` of the evaluation records."""
+
+    @property
+    def value(self) -> float | None: ...  # noqa: D102
+    @property
+    def low(self) -> float | None: ...  # noqa: D102
+    @property
+    def high(self) -> float | None: ...  # noqa: D102
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """`value` with `digits` decimals, a true minus sign, and three significant digits from 1000 on.
+
+    >>> number(0.8604), number(-0.02, 2), number(123456.0), number(None)
+    ('0.860', '−0.02', '1.23e+05', '–')
+    """
+    if value is None:
+        return NONE
+    text = f"{value:.3g}" if abs(value) >= _LARGE else f"{value:.{digits}f}"
+    return text.replace("-", MINUS, 1) if text.startswith("-") else text
+
+
+def with_limits(value: float | None, low: float | None, high: float | None, digits: int = 3) -> str:
+    """An estimate and its limits; limits that may be negative are joined by "to".
+
+    >>> with_limits(0.8604, 0.797, 0.924), with_limits(0.05, -0.01, 0.11, 2), with_limits(1.0, None, None)
+    ('0.860 (0.797–0.924)', '0.05 (−0.01 to 0.11)', '1.000')
+    """
+    if value is None or low is None or high is None:
+        return number(value, digits)
+    join = " to " if low < 0 else DASH
+    return f"{number(value, digits)} ({number(low, digits)}{join}{number(high, digits)})"
+
+
+def estimate(interval: Interval, digits: int = 3) -> str:
+    """`with_limits` of a record."""
+    return with_limits(interval.value, interval.low, interval.high, digits)
+
+
+def p_value(p: float | None) -> str:
+    """A P value as journals print it.
+
+    >>> p_value(0.0182), p_value(1e-9), p_value(0.9999), p_value(None)
+    ('0.018', '<0.001', '>0.999', '–')
+    """
+    if p is None:
+        return NONE
+    if p < _SMALLEST_P:
+        return "<0.001"
+    return ">0.999" if p > 1 - _SMALLEST_P else f"{p:.3f}"
+
+
+def p_equation(p: float | None) -> str:
+    """A P value in running text.
+
+    >>> p_equation(0.0182), p_equation(1e-9)
+    ('P = 0.018', 'P < 0.001')
+    """
+    text = p_value(p)
+    return f"P {text[0]} {text[1:]}" if text[0] in "<>" else f"P = {text}"
+
+
+def counted(count: int, total: int) -> str:
+    """A count with its share.
+
+    >>> counted(37, 115), counted(0, 0)
+    ('37 (32.2%)', '0')
+    """
+    return f"{count} ({100 * count / total:.1f}%)" if total else f"{count}"
+
+
+def plain(text: str, width: int | None = None) -> str:
+    """A name from a user's file as one printable line, shortened in its middle to `width` columns.
+
+    Line ends, control and direction marks become spaces. The middle goes, as long names tend to differ at their ends.
+
+    >>> plain("a\\n b"), plain("deep_learning_score_v1_final", 16)
+    ('a b', 'deep_lea…1_final')
+    """
+    printable = "".join(" " if unicodedata.category(sign)[0] in "CZ" else sign for sign in text)
+    line = " ".join(printable.split()) or "(no name)"
+    if width is None or columns(line) <= width:
+        return line
+    tail = _fitting(line[::-1], (width - 1) // 2)[::-1]
+    return _fitting(line, width - 1 - columns(tail)) + "\N{HORIZONTAL ELLIPSIS}" + tail
+
+
+def _fitting(line: str, width: int) -> str:
+    """The longest start of `line` of at most `width` columns."""
+    return next(line[:end] for end in range(len(line), -1, -1) if columns(line[:end]) <= width)
+
+
+def columns(line: str) -> int:
+    """Columns that `line` takes; East Asian wide signs take two.
+
+    >>> columns("dls")
+    3
+    """
+    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in line)

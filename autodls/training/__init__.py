@@ -1,0 +1,1 @@
+"""Training: augmentation, the fitting loop, the two stages of a fold, the locked ensemble."""

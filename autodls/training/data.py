@@ -1,0 +1,62 @@
+"""The training cohort as tensors. Once it is 2.5D it is small, so all of it stays on the device."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autodls.preprocessing.store import load_sample
+from autodls.records.cohort import Case
+from autodls.records.plan import Plan
+from autodls.records.splits import Fold
+from autodls.records.workspace import FoldFolder
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Samples of labelled cases.
+
+    `pixels` float32 [case, sequence, plane, H, W]; `present` bool [case, sequence]; `labels` int64 [case], 1 positive.
+    """
+
+    cases: tuple[str, ...]
+    pixels: Tensor
+    present: Tensor
+    labels: Tensor
+
+    def rows(self, cases: Sequence[str]) -> Tensor:
+        """Positions of `cases`, in their order."""
+        position = {case: row for row, case in enumerate(self.cases)}
+        return torch.tensor([position[case] for case in cases], dtype=torch.long)
+
+
+@dataclass(frozen=True)
+class FoldRun:
+    """Everything that training one fold needs; `key` is the SHA-256 of plan, splits and samples together."""
+
+    data: TrainingData
+    fold: Fold
+    plan: Plan
+    folder: FoldFolder
+    key: str
+
+
+def load_training_data(cases: Sequence[Case], path_of: Callable[[str], Path], device: torch.device) -> TrainingData:
+    """Read the stored samples of `cases` and put them on `device`."""
+    ordered = sorted(cases, key=lambda case: case.id)
+    samples = [load_sample(path_of(case.id)) for case in ordered]
+    return TrainingData(
+        tuple(case.id for case in ordered),
+        torch.from_numpy(np.stack([sample.pixels for sample in samples])).to(device),
+        torch.from_numpy(np.stack([sample.present for sample in samples])).to(device),
+        torch.tensor([int(bool(case.label)) for case in ordered], device=device),
+    )
+
+
+def centre_crop(pixels: Tensor, size_px: int) -> Tensor:
+    """The central `size_px` x `size_px` of the last two axes."""
+    top, left = ((side - size_px) // 2 for side in pixels.shape[-2:])
+    return pixels[..., top : top + size_px, left : left + size_px]

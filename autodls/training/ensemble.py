@@ -1,0 +1,143 @@
+"""The locked model: everything that is decided from out-of-fold scores, before any held-out case is scored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+
+from autodls import __version__
+from autodls.errors import ArgumentError
+from autodls.evaluation.binary import youden_cutoff
+from autodls.models.scale import fit_scale
+from autodls.records.cohort import Case
+from autodls.records.dataset import DatasetDescription
+from autodls.records.files import link_or_copy, sha256_of_file
+from autodls.records.model import ModelRecord
+from autodls.records.plan import Plan
+from autodls.records.scale import LogisticScale, sigmoid
+from autodls.records.scores import FUSED, FoldScore, read_fold_scores, write_csv
+from autodls.records.splits import Splits
+from autodls.records.workspace import Workspace
+
+_WEAK_PRIOR_SD = 10.0  # the pooled scores are many: the prior only keeps a perfect separation finite
+CUTOFF_SOURCE = "Youden index of the out-of-fold scores of the training cohort"
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """The out-of-fold score of one training case; `dls` is recalibrated, `sequences` on the common scale."""
+
+    case: str
+    fold: int
+    label: bool
+    dls: float
+    dls_raw: float
+    sequences: dict[str, float]
+
+
+def lock_model(
+    workspace: Workspace, description: DatasetDescription, plan: Plan, splits: Splits, cases: Sequence[Case]
+) -> ModelRecord:
+    """Pool the out-of-fold scores, recalibrate, choose the cut-off, and write the model folder.
+
+    Raises ArgumentError while a fold is missing.
+    """
+    pooled = pool_scores(workspace, plan, splits)
+    recalibration = recalibrate(pooled)
+    scores = out_of_fold(pooled, recalibration)
+    _write_scores(workspace, scores, plan)
+    files = _link_weights(workspace, plan, splits)
+    plan.save(workspace.model.plan)
+    link_or_copy(workspace.fingerprint, workspace.model.fingerprint)
+    labels = np.array([score.label for score in scores])
+    record = ModelRecord(
+        dataset=plan.dataset,
+        target=description.autodls.target,
+        channel_names=description.channel_names,
+        file_ending=description.file_ending,
+        roi_channel=description.roi_channel,
+        roi_labels=tuple(sorted(description.roi_labels)),
+        rois="manual",
+        folds=len(splits.folds),
+        training_cases=len(cases),
+        training_positives=int(labels.sum()),
+        recalibration=recalibration,
+        cutoff=youden_cutoff(labels, np.array([score.dls for score in scores])),
+        cutoff_source=CUTOFF_SOURCE,
+        plan_sha256=sha256_of_file(workspace.model.plan),
+        fingerprint_sha256=sha256_of_file(workspace.model.fingerprint),
+        splits_sha256=splits.sha256(),
+        oof_scores_sha256=sha256_of_file(workspace.oof_scores),
+        files=files,
+        versions={"autodls": __version__, **{name: version(name) for name in ("torch", "numpy", "scipy")}},
+    )
+    record.save(workspace.model.record)
+    return record
+
+
+def pool_scores(workspace: Workspace, plan: Plan, splits: Splits) -> list[tuple[int, FoldScore]]:
+    """(fold, score) of every training case by the fold that did not see it, in the order of cases."""
+    pooled = []
+    for fold in splits.folds:
+        path = workspace.fold(fold.index).scores
+        if not path.exists():
+            raise ArgumentError(f"fold {fold.index} is not trained ({path}); run 'autodls train fold {fold.index}'")
+        scores = [score for score in read_fold_scores(path, plan.sequences) if score.part == "validation"]
+        if {score.case for score in scores} != set(fold.validation):
+            raise ArgumentError(f"{path}: does not hold the {len(fold.validation)} validation cases; delete it, run again")
+        pooled.extend((fold.index, score) for score in scores)
+    return sorted(pooled, key=lambda pair: pair[1].case)
+
+
+def recalibrate(pooled: Sequence[tuple[int, FoldScore]]) -> LogisticScale:
+    """The logistic map from pooled out-of-fold log-odds to probability."""
+    log_odds = np.array([score.log_odds[FUSED] for _, score in pooled])
+    return fit_scale(log_odds, np.array([score.label for _, score in pooled]), _WEAK_PRIOR_SD)
+
+
+def out_of_fold(pooled: Sequence[tuple[int, FoldScore]], recalibration: LogisticScale) -> list[OutOfFold]:
+    """The rows of oof_scores.csv."""
+    return [
+        OutOfFold(
+            case=score.case,
+            fold=fold,
+            label=score.label,
+            dls=float(recalibration.probability(np.array([score.log_odds[FUSED]]))[0]),
+            dls_raw=float(sigmoid(np.array([score.logits[FUSED]]))[0]),
+            sequences={
+                row: float(sigmoid(np.array([value]))[0]) for row, value in score.log_odds.items() if row != FUSED
+            },
+        )
+        for fold, score in pooled
+    ]
+
+
+def _write_scores(workspace: Workspace, scores: Sequence[OutOfFold], plan: Plan) -> None:
+    header = ["case", "fold", "label", "dls", "dls_raw", *plan.sequences, "present", "rois"]
+    lines = [
+        [
+            score.case,
+            score.fold,
+            int(score.label),
+            score.dls,
+            score.dls_raw,
+            *(score.sequences.get(name) for name in plan.sequences),
+            " ".join(name for name in plan.sequences if name in score.sequences),
+            "manual",
+        ]
+        for score in scores
+    ]
+    write_csv(workspace.oof_scores, header, lines)
+
+
+def _link_weights(workspace: Workspace, plan: Plan, splits: Splits) -> dict[str, str]:
+    """Place every weights file in the model folder; their SHA-256 by name there."""
+    hashes = {}
+    for fold in splits.folds:
+        source, target = workspace.fold(fold.index), workspace.model.fold(fold.index)
+        for stage in (*plan.sequences, "fusion"):
+            link_or_copy(source.sequence(stage), target.sequence(stage))
+            name = target.sequence(stage).relative_to(workspace.model.root).as_posix()
+            hashes[name] = sha256_of_file(target.sequence(stage))
+    return hashes

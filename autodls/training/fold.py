@@ -1,0 +1,91 @@
+"""One fold from samples to scores; what is done is not done again."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from autodls.errors import ModelFolderError, StaleRecordError
+from autodls.models.fold_model import FoldModel, load_fold
+from autodls.models.tensors import read_note
+from autodls.records.scores import FUSED, FoldScore, Part, write_fold_scores
+from autodls.training.data import FoldRun, centre_crop
+from autodls.training.fit_state import Epoch
+from autodls.training.fusion_stage import FUSION, train_fusion
+from autodls.training.loop import Report
+from autodls.training.sequence_stage import train_sequence
+from autodls.training.stage_log import StageLog
+
+_RESTART = "run 'autodls train fold all --restart' to train anew, or put the plan back"
+_PARTS: tuple[Part, ...] = ("train", "inner", "validation")
+
+
+def train_fold(run: FoldRun, report: Report) -> None:
+    """Train what is missing of a fold and write the scores of all its cases.
+
+    `report` is called after every epoch. Raises StaleRecordError when the folder holds weights of another plan.
+    """
+    log = StageLog(run.folder.log)
+
+    def note(epoch: Epoch) -> None:
+        log.add(epoch)
+        report(epoch)
+
+    for sequence in run.plan.sequences:
+        if not is_done(run, sequence):
+            train_sequence(run, sequence, note)
+    if not is_done(run, FUSION):
+        train_fusion(run, note)
+    if not run.folder.scores.exists():
+        model = load_fold(run.folder, run.plan, run.data.pixels.device)
+        write_fold_scores(run.folder.scores, score_fold(run, model), run.plan.sequences)
+
+
+def is_done(run: FoldRun, stage: str) -> bool:
+    """Whether the weights of `stage` are there; raises StaleRecordError when they are those of another plan."""
+    path = run.folder.sequence(stage)
+    if not path.exists():
+        return False
+    try:
+        found = read_note(path).get("key")
+    except ModelFolderError as failure:
+        raise StaleRecordError(f"{failure}; {_RESTART}") from None
+    if found != run.key:
+        raise StaleRecordError(
+            f"{path}: trained by another plan, split or preprocessing ({str(found)[:8]}, now {run.key[:8]}); {_RESTART}"
+        )
+    return True
+
+
+def score_fold(run: FoldRun, model: FoldModel) -> list[FoldScore]:
+    """Scores of every training case by one fold, marked by the part of the fold that the case is in."""
+    part_of: dict[str, Part] = {case: part for part in _PARTS for case in getattr(run.fold, part)}
+    cases: Sequence[str] = sorted(part_of)
+    rows = run.data.rows(cases)
+    pixels = centre_crop(run.data.pixels[rows], run.plan.preprocessing.input_size_px)
+    logits = model.logits(pixels, run.data.present[rows])
+    by_row = {FUSED: logits.fused, **logits.by_sequence}
+    values = {row: tensor.double().cpu().numpy() for row, tensor in by_row.items()}
+    labels = run.data.labels[rows].cpu().numpy()
+    return [
+        FoldScore(
+            case=case,
+            part=part_of[case],
+            label=bool(labels[position]),
+            logits={row: float(column[position]) for row, column in values.items() if np.isfinite(column[position])},
+            log_odds={
+                row: float(model.scales[row].log_odds(column[position : position + 1])[0])
+                for row, column in values.items()
+                if np.isfinite(column[position])
+            },
+        )
+        for position, case in enumerate(cases)
+    ]
+
+
+def prepare_torch(threads: int | None = None) -> None:
+    """Settle what would make two runs differ: deterministic algorithms, and the number of threads if given."""
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    if threads is not None:
+        torch.set_num_threads(threads)

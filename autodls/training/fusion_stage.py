@@ -1,0 +1,159 @@
+"""Stage two of a fold: PCA of the encoders' features and the transformer that fuses them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from sklearn.decomposition import PCA
+from torch import Tensor
+
+from autodls.models.fold_model import (
+
+    FoldLogits,
+    FoldModel,
+    load_encoder,
+    new_fusion,
+    save_fusion,
+    scoring_dtype,
+)
+from autodls.models.folded import FoldedEncoder
+from autodls.models.fusion import FusionTransformer
+from autodls.models.pca import ChannelPCA
+from autodls.models.scale import fit_scale
+from autodls.records.plan import Plan
+from autodls.records.scale import LogisticScale
+from autodls.records.scores import FUSED
+from autodls.records.splits import Fold
+from autodls.seeding import stream_seed
+from autodls.training.augmentation import augment_paper
+from autodls.training.data import FoldRun, centre_crop
+from autodls.training.loop import FitSettings, Report, fit, random_batches
+from autodls.training.sequence_stage import fit_settings
+
+FUSION = "fusion"
+_VIEWS = 4  # augmented views of a training case whose features the fusion learns from; the first is the centre
+_BATCH_CASES = 16
+
+
+@dataclass
+class FusionTask:
+    """Fit the transformer to projected feature maps.
+
+    `maps` is [view, case, sequence, channel, h, w] of the train part, `inner_maps` [case, ...] of the inner hold-out.
+    """
+
+    model: FusionTransformer
+    maps: Tensor
+    present: Tensor
+    labels: Tensor
+    inner_maps: Tensor
+    inner_present: Tensor
+    inner_labels: Tensor
+    plan: Plan
+
+    def batches(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Logits and labels of batches: a random view of each case, sequences left out at random."""
+        chance = torch.Generator().manual_seed(stream_seed(seed, "views"))
+        cases = torch.arange(len(self.labels))
+        for rows in random_batches(cases, self.plan.training.batch_size, seed):
+            views = torch.randint(len(self.maps), (len(rows),), generator=chance)
+            keep = torch.rand(len(rows), self.present.shape[1], generator=chance) >= self.plan.training.sequence_dropout
+            present = self.present[rows]
+            kept = present & keep.to(present.device)
+            # A case is never left without any sequence.
+            kept = torch.where(kept.any(dim=1, keepdim=True), kept, present)
+            yield self.model(self.maps[views, rows], kept), self.labels[rows]
+
+    def inner_logits(self) -> Tensor:
+        """Logits of the inner hold-out."""
+        logits: Tensor = self.model(self.inner_maps, self.inner_present)
+        return logits
+
+
+def train_fusion(run: FoldRun, report: Report) -> None:
+    """Fit PCA, transformer and score scales of a fold and write them to its folder.
+
+    PCA sees the train part alone; the transformer's epoch and the scales come from the inner hold-out, which the
+    encoders did not see: their features of the train part are over-fitted, and so is what a fusion says of them.
+    """
+    data, fold, plan = run.data, run.fold, run.plan
+    device = data.pixels.device
+    dtype = scoring_dtype(plan, device)
+    encoders = {name: load_encoder(run.folder, name).to(device, dtype) for name in plan.sequences}
+    train, inner = data.rows(fold.train), data.rows(fold.inner)
+    settings = _fusion_settings(plan, fold)
+    views = _views(data.pixels[train], plan, settings.seed)
+    features = [_features(encoders, view) for view in views]
+    projections = {
+        name: fit_pca(features[0][index], data.present[train, index], plan.network.pca_dims)
+        for index, name in enumerate(plan.sequences)
+    }
+    fusion = new_fusion(plan, projections[plan.sequences[0]].components.shape[0])
+    fusion.start_from_random(torch.Generator().manual_seed(stream_seed(settings.seed, "weights")))
+    inner_view = centre_crop(data.pixels[inner], plan.preprocessing.input_size_px)
+    task = FusionTask(
+        fusion.to(device),
+        torch.stack([_project(projections, view) for view in features]),
+        data.present[train],
+        data.labels[train],
+        _project(projections, _features(encoders, inner_view)),
+        data.present[inner],
+        data.labels[inner],
+        plan,
+    )
+    state = fit(task, settings, run.key, run.folder.resume(FUSION), report)
+    unscaled = FoldModel(encoders, projections, fusion.eval(), {})
+    scales = fit_scales(unscaled.logits(inner_view, data.present[inner]), data.labels[inner])
+    model = FoldModel(encoders, projections, fusion.eval(), scales)
+    save_fusion(run.folder, model, {"key": run.key, "fold": fold.index, "best_epoch": state.best_epoch})
+    run.folder.resume(FUSION).unlink(missing_ok=True)
+
+
+def fit_pca(features: Tensor, present: Tensor, dims: int) -> ChannelPCA:
+    """Principal components of the channels of [case, channel, h, w], over the places of all cases that are present."""
+    cases = features[present].cpu().double()
+    pixels = cases.permute(0, 2, 3, 1).flatten(0, 2).numpy()
+    solver = "covariance_eigh" if len(pixels) > pixels.shape[1] else "full"  # both deterministic, the first fast
+    pca = PCA(n_components=min(dims, len(pixels) - 1), svd_solver=solver).fit(pixels)
+    components = torch.zeros(dims, pixels.shape[1])
+    components[: pca.n_components_] = torch.from_numpy(pca.components_).float()
+    scale = torch.tensor(float(pca.explained_variance_[0]) ** 0.5 or 1.0)
+    return ChannelPCA(torch.from_numpy(pca.mean_).float(), components, scale).to(features.device)
+
+
+def fit_scales(logits: FoldLogits, labels: Tensor) -> dict[str, LogisticScale]:
+    """The scale of every row, from the logits of the inner hold-out."""
+    rows = {FUSED: logits.fused, **logits.by_sequence}
+    scales = {}
+    for row, values in rows.items():
+        known = ~torch.isnan(values)
+        scales[row] = fit_scale(values[known].double().cpu().numpy(), (labels[known] == 1).cpu().numpy())
+    return scales
+
+
+def _fusion_settings(plan: Plan, fold: Fold) -> FitSettings:
+    settings = fit_settings(plan, FUSION, fold.index)
+    return FitSettings(**{**vars(settings), "epochs": plan.training.fusion_epochs, "bf16": False})
+
+
+def _views(pixels: Tensor, plan: Plan, seed: int) -> list[Tensor]:
+    """Views [case, sequence, plane, h, w]; the sequences of a case are cropped and flipped together."""
+    size_px = plan.preprocessing.input_size_px
+    flat = pixels.flatten(1, 2)
+    augmented = [augment_paper(flat, size_px, stream_seed(seed, "view", view)) for view in range(1, _VIEWS)]
+    return [centre_crop(pixels, size_px), *(view.unflatten(1, pixels.shape[1:3]) for view in augmented)]
+
+
+def _features(encoders: Mapping[str, FoldedEncoder], pixels: Tensor) -> list[Tensor]:
+    """Feature maps by sequence, each [case, channel, h, w], of pixels [case, sequence, plane, H, W]."""
+    with torch.inference_mode():
+        return [
+            torch.cat([encoder.features(batch) for batch in pixels[:, index].split(_BATCH_CASES)]).clone()
+            for index, encoder in enumerate(encoders.values())
+        ]
+
+
+def _project(projections: Mapping[str, ChannelPCA], features: list[Tensor]) -> Tensor:
+    """[case, sequence, channel, h, w]."""
+    with torch.no_grad():
+        return torch.stack([pca.project(maps) for pca, maps in zip(projections.values(), features, strict=True)], dim=1)

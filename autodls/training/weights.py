@@ -1,0 +1,90 @@
+"""Weights to start an encoder from: ImageNet's, a local file, or none."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from autodls.errors import WeightsError
+
+IMAGENET = "imagenet"
+RANDOM = "random"
+# torchvision's ResNet*_Weights.IMAGENET1K_V2; the eight digits in the name start the file's SHA-256.
+_IMAGENET_FILES = {"resnet101": "resnet101-cd907fc2.pth", "resnet50": "resnet50-11ad3fa6.pth"}
+_IMAGENET_FOLDER = "https://download.pytorch.org/models/"
+_WAYS = (
+    "give --encoder-weights FILE (.pth or .safetensors with torchvision's names), connect to the internet once so that "
+    "'imagenet' can be downloaded, or take --encoder-weights random (weaker on small cohorts)"
+)
+
+
+@cache
+def encoder_weights(encoder: str, source: str) -> Mapping[str, Tensor] | None:
+    """State dict with torchvision's names, None for `random`.
+
+    `source` is "imagenet" (downloaded once to torch's cache and checked by its hash), "random", or a file. Raises
+    WeightsError, naming these three ways, when it cannot be had or is not of `encoder`.
+    """
+    if source == RANDOM:
+        return None
+    weights = _download(encoder) if source == IMAGENET else _read(Path(source))
+    _check(weights, encoder, source)
+    return weights
+
+
+def _download(encoder: str) -> dict[str, Tensor]:
+    name = _IMAGENET_FILES[encoder]
+    try:
+        weights: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
+            _IMAGENET_FOLDER + name, map_location="cpu", check_hash=True, weights_only=True, progress=False
+        )
+    except (URLError, OSError, RuntimeError) as failure:
+        raise WeightsError(f"ImageNet weights {name} cannot be had ({failure}); {_WAYS}") from None
+    return weights
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise WeightsError(f"encoder weights {path}: no such file; {_WAYS}") from None
+    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as failure:
+        reason = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
+        raise WeightsError(f"encoder weights {path}: not readable as plain tensors ({reason}); {_WAYS}") from None
+    except Exception as failure:  # torch wraps what its restricted unpickler refuses in pickle's own error
+        raise WeightsError(f"encoder weights {path}: refused ({type(failure).__name__}); {_WAYS}") from None
+    if not isinstance(weights, dict):
+        raise WeightsError(f"encoder weights {path}: holds a {type(weights).__name__}, not a dict of tensors; {_WAYS}")
+    return weights
+
+
+def _check(weights: Mapping[str, Tensor], encoder: str, source: str) -> None:
+    expected = _expected_shapes(encoder)
+    found = {name: value for name, value in weights.items() if not name.startswith("fc.")}
+    if missing := sorted(expected.keys() - found.keys()):
+        raise WeightsError(
+            f"encoder weights {source}: {len(missing)} tensors of {encoder} are missing, e.g. {missing[0]}; {_WAYS}"
+        )
+    if unknown := sorted(found.keys() - expected.keys()):
+        raise WeightsError(f"encoder weights {source}: unknown tensor {unknown[0]} for {encoder}; {_WAYS}")
+    for name, shape in expected.items():
+        if tuple(found[name].shape) != shape:
+            raise WeightsError(
+                f"encoder weights {source}: {name} has shape {tuple(found[name].shape)}, expected {shape}; {_WAYS}"
+            )
+
+
+@cache
+def _expected_shapes(encoder: str) -> Mapping[str, tuple[int, ...]]:
+    from autodls.models.encoder import SequenceEncoder  # MONAI takes seconds to import; random weights need no check
+
+    with torch.device("meta"):
+        net = SequenceEncoder(encoder, dropout=0.0, batch_norm_momentum=0.1).net
+    return {name: tuple(value.shape) for name, value in net.state_dict().items() if not name.startswith("fc.")}

@@ -1,0 +1,320 @@
+"""Heat maps of whole cases: in the right place of the patient, shared out over tumour, rim and the rest, drawn."""
+
+import csv
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+import torch
+from small_volumes import ORIENTATIONS, ball, grid_around, lumps, oblique, points_of, random_grid
+from tiny_models import SEQUENCES, tiny_fold, tiny_model, tiny_plan
+
+from autodls.errors import ArgumentError
+from autodls.imaging.geometry import Volume
+from autodls.imaging.heatmaps import paint_pictures, sample_roi
+from autodls.imaging.volumes import read_geometry, write_volume
+from autodls.inference.explain import (
+    ALL,
+    Explanation,
+    explain_sample,
+    randomisation_check,
+    roi_on_planes,
+    shares,
+    write_explanation,
+    write_rows,
+)
+from autodls.models.folded import FoldedEncoder
+from autodls.models.gradcam import STRIDE_PX
+from autodls.preprocessing.case import prepare_case
+from autodls.preprocessing.planes import find_planes
+from autodls.preprocessing.store import Sample
+from autodls.records.scores import FUSED
+from autodls.report.overlays import Overlay, side_labels, write_overlay
+
+TUMOUR_MM = np.array([12.0, -30.0, 8.0])
+STRAIGHT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model()
+
+
+def marker_mm(direction):
+    """20 mm from the tumour along the image axis that runs nearest to the patient's left."""
+    axes = np.reshape(direction, (3, 3))
+    nearest = np.abs(axes[0]).argmax()
+    return TUMOUR_MM + 20 * axes[:, nearest] * np.sign(axes[0, nearest])
+
+
+def write_case(folder, direction, spacing_mm=(1.5, 1.5, 2.0), sequences=SEQUENCES):
+    """A dim head with a tumour of middle brightness and a bright ball on the tumour's left."""
+    size = [round(96 / step) for step in spacing_mm]
+    grid = grid_around(TUMOUR_MM, size, spacing_mm, direction)
+    chance = np.random.default_rng(0)
+    image = 10 + chance.normal(size=grid.size_xyz[::-1])
+    image += 40 * ball(grid, TUMOUR_MM).array + 400 * ball(grid, marker_mm(direction), (5, 5, 5)).array
+    images = {name: folder / f"case_{name}.nii.gz" for name in sequences}
+    for path in images.values():
+        write_volume(path, Volume(image.astype(np.float32), grid))
+    roi = folder / "case.nii.gz"
+    write_volume(roi, ball(grid, TUMOUR_MM))
+    return images, roi
+
+
+def prepare(folder, model, direction=STRAIGHT, **settings):
+    images, roi = write_case(folder, direction, **settings)
+    return prepare_case("case", images, roi, {}, frozenset({1}), model.plan.preprocessing), roi
+
+
+def largest_near(path, point_mm, reach_mm=2.0):
+    """The largest voxel of a file around an LPS point, by SimpleITK alone."""
+    image = sitk.ReadImage(str(path))
+    offsets = np.stack(np.meshgrid(*[(-reach_mm, 0.0, reach_mm)] * 3), axis=-1).reshape(-1, 3)
+    return max(image.GetPixel(image.TransformPhysicalPointToIndex((point_mm + offset).tolist())) for offset in offsets)
+
+
+@pytest.mark.parametrize("number", [0, 5, 14, 23, 31, 47])
+@pytest.mark.parametrize("tilt_deg", [0.0, 12.0])
+def test_the_map_of_a_marker_on_the_left_lies_on_the_left(tmp_path, model, number, tilt_deg):
+    direction = oblique(ORIENTATIONS[number], tilt_deg, np.random.default_rng(number))
+    sample, roi = prepare(tmp_path, model, direction)
+    paths = write_explanation(tmp_path / "heatmaps", explain_sample(model, sample), read_geometry(roi))
+    assert [path.name for path in paths] == ["case_dls.nii.gz", "case_T1WI.nii.gz", "case_CE-T1WI.nii.gz"]
+    heat = sitk.GetArrayFromImage(sitk.ReadImage(str(paths[2])))
+    marker = marker_mm(direction)
+    assert marker[0] > TUMOUR_MM[0] + 15
+    assert largest_near(paths[2], marker) > 0.6 * heat.max()
+    assert largest_near(paths[2], 2 * TUMOUR_MM - marker) < 0.1 * heat.max()
+    assert largest_near(paths[2], TUMOUR_MM + 14.0) == 0  # in none of the three planes
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_painted_voxels_hold_the_picture_at_their_own_place(seed):
+    """A picture that is linear in LPS mm must come back exactly, on any grid, straight or oblique."""
+    chance = np.random.default_rng(seed)
+    grid = random_grid(chance, degrees=20.0 * (seed % 2))
+    roi = lumps(grid, chance)
+    slope = chance.normal(size=3)
+    for plane in find_planes(roi.array, grid, 1.0, 24.0):
+        stored = plane.resized(31)
+        offset = 1e4
+        painted = paint_pictures(grid, [(stored, stored.points_mm() @ slope + offset)]).array
+        touched = painted != 0
+        normal = np.cross(stored.row_step_mm, stored.column_step_mm)
+        normal /= np.linalg.norm(normal)
+        centres = points_of(grid)[touched]
+        apart_mm = (centres - stored.origin_mm) @ normal
+        feet = centres - apart_mm[:, None] * normal
+        from_middle = feet - stored.points_mm().mean(axis=(0, 1))
+        steps = np.array([stored.row_step_mm, stored.column_step_mm])
+        inside = np.all(np.abs(from_middle @ steps.T) < 11.5 * 24 / 31, axis=1)  # half a pixel from the edge
+        np.testing.assert_allclose(painted[touched][inside], feet[inside] @ slope + offset, atol=1e-2)
+        layers = [len(np.unique(index)) for index in np.nonzero(touched)]
+        assert 1 in layers  # one layer of voxels, as the plane is parallel to the grid
+        assert touched.sum() == np.prod(layers)  # without holes
+
+
+@pytest.mark.parametrize("spacing_mm", [(2.0, 4.0, 2.0), (1.0, 1.0, 2.0), (4.0, 2.0, 6.0)])
+@pytest.mark.parametrize("number", [0, 7, 22, 41])
+def test_planes_between_two_layers_touch_the_layer_that_the_roi_is_read_from(number, spacing_mm):
+    grid = grid_around((3.0, 4.0, 5.0), (20, 22, 18), spacing_mm, tuple(ORIENTATIONS[number].ravel()))
+    roi = lumps(grid, np.random.default_rng(number))
+    for plane in find_planes(roi.array, grid, 1.0, 16.0):
+        layer = paint_pictures(grid, [(plane, np.ones(plane.size))])
+        assert sample_roi(Volume(layer.array > 0, grid), plane.points_mm())[2:-2, 2:-2].all()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_roi_on_a_plane_has_the_area_that_the_plane_was_chosen_for(seed):
+    chance = np.random.default_rng(seed)
+    grid = random_grid(chance, spacings_mm=(1.0, 2.0, 3.3, 4.0))
+    roi = lumps(grid, chance)
+    inner = np.zeros_like(roi.array)  # at the border of the volume a crop sees half a sample more than the frame
+    inner[2:-2, 2:-2, 2:-2] = roi.array[2:-2, 2:-2, 2:-2]
+    inner[3, 3, 3] = True
+    roi = Volume(inner, grid)
+    planes = find_planes(inner, grid, 1.0, 200.0)
+    found = roi_on_planes(roi, planes).sum(axis=(1, 2))
+    np.testing.assert_allclose(found, [plane.area_mm2 for plane in planes])
+
+
+def test_painting_outside_the_grid_leaves_it_empty():
+    grid = grid_around((0, 0, 0), (8, 8, 8), (1.0, 1.0, 1.0))
+    away = ball(grid_around((500, 0, 0)), (500, 0, 0))
+    far = find_planes(away.array, away.geometry, 1.0, 20.0)
+    assert not paint_pictures(grid, [(plane, np.ones(plane.size)) for plane in far]).array.any()
+
+
+def test_the_largest_value_stands_where_planes_cross():
+    grid = grid_around((0, 0, 0), (20, 20, 20), (1.0, 1.0, 1.0))
+    planes = find_planes(ball(grid).array, grid, 1.0, 12.0)
+    painted = paint_pictures(
+        grid, [(plane, np.full(plane.size, value)) for plane, value in zip(planes, (2, 5, 3), strict=True)]
+    )
+    values, counts = np.unique(painted.array, return_counts=True)
+    assert values.tolist() == [0, 2, 3, 5]
+    assert counts[3] == 144  # the sagittal plane is whole, the others lose a line each
+
+
+def test_explanation_is_pasted_where_the_network_looked(tmp_path, model):
+    sample, _ = prepare(tmp_path, model)
+    explanation = explain_sample(model, sample)
+    rows, columns = explanation.crop
+    assert (rows.start, rows.stop, columns.start, columns.stop) == (8, 136, 8, 136)
+    for picture in (*explanation.by_sequence.values(), *explanation.fused.values()):
+        assert picture.shape == (144, 144)
+        outside = picture.copy()
+        outside[explanation.crop] = 0
+        assert not outside.any()
+        assert picture.min() >= 0
+    np.testing.assert_allclose(explanation.summary[FUSED], sum(explanation.fused.values()))
+    assert set(explanation.pictures(FUSED)) == set(SEQUENCES)
+    assert set(explanation.pictures("T1WI")) == {"T1WI"}
+    peak = np.unravel_index(explanation.by_sequence["T1WI"].argmax(), (144, 144))
+    marker = np.array([72, 72 + 40])  # 20 mm of 0.5 mm pixels to the right of the picture, which is the left
+    assert np.abs(peak - marker).max() <= STRIDE_PX / 2 + 2
+
+
+def test_a_missing_sequence_has_no_map(tmp_path, model):
+    sample, roi = prepare(tmp_path, model, sequences=("CE-T1WI",))
+    explanation = explain_sample(model, sample)
+    assert list(explanation.by_sequence) == list(explanation.fused) == ["CE-T1WI"]
+    np.testing.assert_array_equal(explanation.summary[FUSED], explanation.fused["CE-T1WI"])
+    assert len(write_explanation(tmp_path, explanation, read_geometry(roi))) == 2
+    assert {row.sequence for row in randomisation_check(model, sample, np.random.default_rng(0))} == {"CE-T1WI", ALL}
+
+
+def flat_explanation(picture):
+    """One sequence, whose own map is `picture`; planes of 40 x 40 pixels of 1 mm; no crop."""
+    grid = grid_around((0, 0, 0), (48, 48, 48), (1.0, 1.0, 1.0))
+    planes = find_planes(ball(grid).array, grid, 1.0, 40.0)
+    whole = (slice(0, 40), slice(0, 40))
+    return Explanation("case", planes, whole, {"T1WI": picture}, {"T1WI": np.zeros((40, 40))})
+
+
+def test_shares_of_a_half_plane_are_as_counted_by_hand():
+    picture = np.tile(np.arange(1.0, 41.0), (40, 1))
+    rois = np.zeros((3, 40, 40), dtype=bool)
+    rois[0, :, :10] = True
+    rois[1, 20, 20] = True
+    rows = {(row.score, row.plane): row for row in shares(flat_explanation(picture), rois) if row.sequence == "T1WI"}
+    axial = rows["T1WI", "axial"]
+    assert (axial.tumour_area, axial.rim_area, axial.outside_area) == (0.25, 0.125, 0.625)
+    np.testing.assert_allclose((axial.tumour, axial.rim, axial.outside), np.array([55, 65, 700]) / 820)
+    lattice_points = 81  # with 0 < x^2 + y^2 <= 25, less the centre
+    assert rows["T1WI", "sagittal"].rim_area == pytest.approx((lattice_points - 1) / 1600)
+    coronal = rows["T1WI", "coronal"]
+    assert (coronal.tumour, coronal.rim_area) == (None, None)  # no tumour in this plane
+    fused = rows[FUSED, "axial"]
+    assert (fused.tumour, fused.tumour_area) == (None, 0.25)  # an empty map has no shares, the regions have areas
+
+
+def test_shares_add_up_and_are_written_with_empty_cells(tmp_path, model):
+    sample, roi = prepare(tmp_path, model)
+    rois = roi_on_planes(ball(read_geometry(roi), TUMOUR_MM), sample.planes)
+    rows = shares(explain_sample(model, sample), rois)
+    assert len(rows) == 3 * (2 + 2 + 1)
+    for row in rows:
+        if row.tumour is not None:
+            assert row.tumour + row.rim + row.outside == pytest.approx(1)
+        assert row.tumour_area + row.rim_area + row.outside_area == pytest.approx(1)
+    write_rows(tmp_path / "shares.csv", rows)
+    with (tmp_path / "shares.csv").open(newline="") as handle:
+        lines = list(csv.DictReader(handle))
+    assert [line["plane"] for line in lines[:3]] == ["axial", "sagittal", "coronal"]
+    assert float(lines[0]["rim_area"]) == rows[0].rim_area
+    assert {line["sequence"] for line in lines if line["score"] == FUSED} == {*SEQUENCES, ALL}
+
+
+def test_shares_refuse_an_roi_of_another_size():
+    with pytest.raises(ArgumentError, match=r"\(3, 4, 4\), expected \(3, 40, 40\)"):
+        shares(flat_explanation(np.ones((40, 40))), np.zeros((3, 4, 4), dtype=bool))
+
+
+class NoChance:
+    """A generator that shuffles nothing."""
+
+    def permutation(self, count):
+        return np.arange(count)
+
+
+def test_randomisation_check_tells_changed_weights_from_unchanged(tmp_path):
+    plan = tiny_plan(input_size_px=224, slice_size_px=240)
+    model = tiny_model(plan, [tiny_fold(plan, seed, encoder=structured_encoder) for seed in (0, 1)])
+    sample, _ = prepare(tmp_path, model)
+    unchanged = randomisation_check(model, sample, NoChance())
+    assert [row.spearman for row in unchanged] == pytest.approx([1.0] * len(unchanged))
+    changed = randomisation_check(model, sample, np.random.default_rng(1))
+    assert [(row.score, row.sequence) for row in changed] == [(row.score, row.sequence) for row in unchanged]
+    assert max(abs(row.spearman) for row in changed) < 0.9
+    assert changed == randomisation_check(model, sample, np.random.default_rng(1))
+
+
+def structured_encoder():
+    """An encoder with random filters, whose map depends on them."""
+    draw = torch.Generator().manual_seed(5)
+    shapes = {"conv1": (4, 3, 7, 7)}
+    for stage in (1, 2, 3, 4):
+        block = f"layer{stage}.0"
+        shapes |= {f"{block}.conv{n}": (4, 4, k, k) for n, k in ((1, 1), (2, 3), (3, 1))}
+        shapes[f"{block}.downsample.0"] = (4, 4, 1, 1)
+    convolutions = {
+        name: (
+            torch.randn(shape, generator=draw) * (2 / np.prod(shape[1:])) ** 0.5,
+            0.1 * torch.randn(4, generator=draw),
+        )
+        for name, shape in shapes.items()
+    }
+    return FoldedEncoder(convolutions, (torch.randn(2, 4, generator=draw), torch.zeros(2)))
+
+
+def test_a_constant_map_has_no_rank_correlation(model):
+    planes = flat_explanation(np.ones((40, 40))).planes
+    stored = tuple(plane.resized(144) for plane in planes)
+    flat = Sample("flat", np.zeros((2, 3, 144, 144), np.float32), np.ones(2, bool), stored, (), "")
+    rows = randomisation_check(model, flat, np.random.default_rng(0))
+    assert [row.spearman for row in rows if row.score != FUSED] == [None, None]
+
+
+def overlay_of(sample, explanation, score, target="PD-L1 high"):
+    rois = np.zeros((3, 144, 144), dtype=bool)
+    rois[:, 60:80, 60:80] = True
+    return Overlay(sample, SEQUENCES, rois, explanation.pictures(score), score, target)
+
+
+@pytest.mark.parametrize("score", [FUSED, "T1WI"])
+def test_overlays_are_written_and_the_same_each_time(tmp_path, model, score):
+    sample, _ = prepare(tmp_path, model)
+    overlay = overlay_of(sample, explain_sample(model, sample), score, target="$x_{<b>\\frac")
+    for name in ("a.png", "b.png"):
+        write_overlay(tmp_path / name, overlay)
+    content = (tmp_path / "a.png").read_bytes()
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    assert content == (tmp_path / "b.png").read_bytes()
+    width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
+    assert width > 1000
+    assert height > (700 if score == FUSED else 400)
+
+
+def test_overlay_refuses_what_does_not_fit(tmp_path, model):
+    sample, _ = prepare(tmp_path, model)
+    good = overlay_of(sample, explain_sample(model, sample), "T1WI")
+    zero = np.zeros((144, 144))
+    for pictures, rois, message in (
+        ({"FLAIR": zero}, good.rois, "heat map of 'FLAIR'"),
+        ({"T1WI": zero[:9]}, good.rois, r"shape \(9, 144\)"),
+        ({}, good.rois, "no heat map to draw"),
+        ({"T1WI": zero}, good.rois[:1], r"expected \(3, 144, 144\)"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            write_overlay(tmp_path / "x.png", Overlay(sample, SEQUENCES, rois, pictures, "T1WI", "x"))
+    write_overlay(tmp_path / "zero.png", Overlay(sample, SEQUENCES, ~good.rois, {"T1WI": zero}, "T1WI", "x"))
+
+
+@pytest.mark.parametrize(
+    ("step_mm", "sides"),
+    [((1, 0, 0), ("R", "L")), ((0, 2, 0.3), ("A", "P")), ((0, 0, -0.5), ("S", "I")), ((-0.8, 0.1, 0), ("L", "R"))],
+)
+def test_sides_follow_the_geometry(step_mm, sides):
+    assert side_labels(step_mm) == sides

@@ -1,0 +1,119 @@
+"""Memory and time of training, against real allocations and published figures."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autodls.planning.duration import Schedule, passes_per_case, predicted_training_minutes, throughput_gflops
+from autodls.planning.encoder_cost import encoder_cost
+from autodls.planning.memory import TrainingLoad, cohort_gib, memory_parts_gib, predicted_memory_gib
+
+PROCESS = """
+import json, resource, sys
+import SimpleITK, sklearn.decomposition, torch
+from monai.networks.nets import resnet101
+
+torch.set_num_threads(1)
+net = resnet101(spatial_dims=2, n_input_channels=3, shortcut_type="B", bias_downsample=False, conv1_t_size=7,
+                conv1_t_stride=2, num_classes=2).to(memory_format=torch.channels_last)
+optimizer = torch.optim.SGD(net.parameters(), lr=0.001, momentum=0.9, nesterov=True)
+for batch, side, steps in json.loads(sys.argv[1]):
+    for _ in range(steps):
+        planes = torch.randn(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
+        loss = torch.nn.functional.cross_entropy(net(planes), torch.arange(batch) % 2)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        best = {name: value.clone() for name, value in net.state_dict().items()}
+    print(batch, side, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+BYTES_OF_MAXRSS = 1 if sys.platform == "darwin" else 1024
+
+
+def test_prediction_holds_against_a_real_process() -> None:
+    """Peak memory of the process after two steps, then after one step of ever larger batches."""
+    steps = [(4, 64, 2), (16, 96, 1), (16, 128, 1)]
+    command = [sys.executable, "-c", PROCESS, json.dumps(steps)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    lines = [[int(field) for field in line.split()] for line in output.splitlines()]
+    assert len(lines) == len(steps)
+    for batch, side, peak in lines:
+        predicted = predicted_memory_gib(TrainingLoad("resnet101", side, batch, "fp32", "cpu"))
+        assert predicted == pytest.approx(peak * BYTES_OF_MAXRSS / 2**30, rel=0.15), (batch, side)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "parameters", "gmacs"), [("resnet101", 44_549_160, 7.80), ("resnet50", 25_557_032, 4.09)]
+)
+def test_cost_is_that_of_torchvision(encoder: str, parameters: int, gmacs: float) -> None:
+    """Torchvision's table of models, with 1000 classes instead of 2 and 224 px."""
+    cost = encoder_cost(encoder, 224)
+    assert cost.parameters == parameters - 998 * 2049
+    assert cost.macs / 1e9 == pytest.approx(gmacs, abs=0.01)
+
+
+@pytest.mark.parametrize("encoder", ["resnet101", "resnet50"])
+def test_a_case_twice_as_wide_costs_four_times_as_much(encoder: str) -> None:
+    small, large = encoder_cost(encoder, 64), encoder_cost(encoder, 128)
+    assert large.macs == 4 * small.macs
+    assert large.activations == 4 * small.activations
+    assert large.parameters == small.parameters
+
+
+loads = st.builds(
+    TrainingLoad,
+    encoder=st.sampled_from(["resnet101", "resnet50"]),
+    input_px=st.integers(32, 256),
+    batch_size=st.integers(2, 64),
+    precision=st.sampled_from(["fp32", "bf16"]),
+    device=st.sampled_from(["cpu", "cuda"]),
+    cohort_gib=st.floats(0, 10),
+)
+
+
+@given(load=loads, more_cases=st.integers(1, 32), more_px=st.integers(0, 64))
+def test_memory_grows_with_batch_and_size(load: TrainingLoad, more_cases: int, more_px: int) -> None:
+    larger = replace(load, batch_size=load.batch_size + more_cases, input_px=load.input_px + more_px)
+    assert predicted_memory_gib(load) < predicted_memory_gib(larger)
+
+
+def test_bf16_halves_activations_but_for_pooling_and_copies_weights() -> None:
+    load = TrainingLoad("resnet101", 224, 32, "fp32", "cuda")
+    full, half = memory_parts_gib(load), memory_parts_gib(replace(load, precision="bf16"))
+    assert 0.5 < half["activations"] / full["activations"] < 0.52
+    assert half["weights"] == pytest.approx(full["weights"] * 18 / 16)
+
+
+def test_the_cohort_is_part_of_the_memory() -> None:
+    load = TrainingLoad("resnet50", 64, 4, "fp32", "cpu")
+    more = predicted_memory_gib(replace(load, cohort_gib=cohort_gib(267, 3, 256)))
+    assert more - predicted_memory_gib(load) == pytest.approx(267 * 9 * 256 * 256 * 4 / 2**30)
+
+
+def test_passes_of_a_case() -> None:
+    """Two folds, half of the cases each, a quarter of them held out: worked out by hand."""
+    schedule = Schedule(epochs=10, folds=2, inner_holdout=0.25)
+    steps, stops, views, score = 2 * 10 * 3 * 0.375, 2 * 10 * 0.125, 2 * (4 * 0.375 + 2 * 0.125), 1
+    assert passes_per_case(schedule) == pytest.approx(steps + stops + views + score)
+
+
+def test_time_on_two_cores_as_measured() -> None:
+    """118 GFLOP/s were measured at 128 px and 78 at 64 px."""
+    assert throughput_gflops("cpu", 2, "fp32", 128) == pytest.approx(118, rel=0.1)
+    assert throughput_gflops("cpu", 2, "fp32", 64) == pytest.approx(78, rel=0.05)
+    assert throughput_gflops("cuda", 2, "bf16", 224) > throughput_gflops("cpu", 16, "fp32", 224)
+
+
+@given(epochs=st.integers(1, 100), folds=st.integers(2, 10), cases=st.integers(1, 500))
+def test_time_grows_with_epochs_folds_and_cases(epochs: int, folds: int, cases: int) -> None:
+    def minutes(epochs: int, folds: int, cases: int) -> float:
+        return predicted_training_minutes("resnet50", 64, Schedule(epochs, folds, 0.2), [cases, cases], 100.0)
+
+    base = minutes(epochs, folds, cases)
+    assert base < min(minutes(epochs + 1, folds, cases), minutes(epochs, folds + 1, cases))
+    assert minutes(epochs, folds, 2 * cases) == pytest.approx(2 * base)
