@@ -37,7 +37,9 @@ def brightness_encoder(gain=1.0, positive=1.0):
         convolutions[f"{block}.conv1"] = convolutions[f"{block}.conv3"] = (same, none)
         convolutions[f"{block}.conv2"] = (same.expand(-1, -1, 3, 3) / 9, none)
         convolutions[f"{block}.downsample.0"] = (0 * same, none)
-    return FoldedEncoder(convolutions, (torch.tensor([[0.0], [positive]]).expand(2, CHANNELS), torch.tensor([0.0, 0.3])))
+    return FoldedEncoder(
+        convolutions, (torch.tensor([[0.0], [positive]]).expand(2, CHANNELS), torch.tensor([0.0, 0.3]))
+    )
 
 
 def tiny_plan(sequences=SEQUENCES, input_size_px=128, slice_size_px=144, channels=CHANNELS, **preprocessing):

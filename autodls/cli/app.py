@@ -58,9 +58,7 @@ def _options(
 
 
 @app.command()
-def check(
-    dataset: DatasetOption = _CURRENT, workers: WorkersOption = _WORKERS, as_json: JsonOption = False
-) -> None:
+def check(dataset: DatasetOption = _CURRENT, workers: WorkersOption = _WORKERS, as_json: JsonOption = False) -> None:
     """Verify the dataset; say, case by case, what is wrong and how to repair it."""
     from autodls.cli.data_commands import run_check
 
@@ -119,7 +117,9 @@ def train_fold(
 def predict(
     images: Annotated[Path, typer.Option("-i", "--input", help="Folder of CASE_0000.nii.gz, CASE_0001.nii.gz, ...")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for scores.csv and predict.json.")],
-    rois: Annotated[Path | None, typer.Option("--rois", help="Folder of CASE.nii.gz, on the ROI channel's grid.")] = None,
+    rois: Annotated[
+        Path | None, typer.Option("--rois", help="Folder of CASE.nii.gz, on the ROI channel's grid.")
+    ] = None,
     model: Annotated[
         Path | None, typer.Option("-m", "--model", help="Model folder; that of the workspace by default.")
     ] = None,
@@ -139,16 +139,24 @@ def evaluate(
     workspace: WorkspaceOption = None,
     workers: WorkersOption = _WORKERS,
     as_json: JsonOption = False,
-    scores: Annotated[Path | None, typer.Option("--scores", help="Any table of scores (CSV); no workspace is needed.")] = None,
-    score: Annotated[list[str] | None, typer.Option("--score", help="Score column; the first is the reference.")] = None,
+    scores: Annotated[
+        Path | None, typer.Option("--scores", help="Any table of scores (CSV); no workspace is needed.")
+    ] = None,
+    score: Annotated[
+        list[str] | None, typer.Option("--score", help="Score column; the first is the reference.")
+    ] = None,
     label: Annotated[str | None, typer.Option("--label", help="Label column, 0 or 1.")] = None,
     cohort: Annotated[str | None, typer.Option("--cohort", help="Cohort column.")] = None,
     cutoff: Annotated[list[str] | None, typer.Option("--cutoff", help="COL=VALUE, the cut-off of a score.")] = None,
-    cutoff_from: Annotated[str | None, typer.Option("--cutoff-from", help="Cohort whose Youden cut-off is used.")] = None,
+    cutoff_from: Annotated[
+        str | None, typer.Option("--cutoff-from", help="Cohort whose Youden cut-off is used.")
+    ] = None,
     time: Annotated[str | None, typer.Option("--time", help="Column of follow-up times.")] = None,
     event: Annotated[str | None, typer.Option("--event", help="Column of events, 0 or 1.")] = None,
     landmark: Annotated[float | None, typer.Option("--landmark", help="Time after which benefit is durable.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for metrics.json, with --scores.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for metrics.json, with --scores.")
+    ] = None,
 ) -> None:
     """Judge the locked model on every cohort, or any table of scores with --scores."""
     from autodls.cli.evaluate_command import TableRequest, run_evaluate, run_evaluate_table

@@ -63,9 +63,7 @@ def _permute(dataset: Path, seed: int) -> None:
     write_text(mark, "the column cps was shuffled\n")
 
 
-def _conclude(
-    rows: list[RowAuc], truth: PhantomTruth, output: Path, workspace: Workspace, *, permuted: bool
-) -> None:
+def _conclude(rows: list[RowAuc], truth: PhantomTruth, output: Path, workspace: Workspace, *, permuted: bool) -> None:
     ceilings = {FUSED: truth.images_ceiling_auc, **truth.sequence_ceiling_auc}
     show_table(
         "What was reached, beside the best that any score could reach on this phantom",

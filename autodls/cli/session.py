@@ -81,5 +81,7 @@ def chosen_folds(which: str, folds: int) -> Sequence[int]:
     if which == "all":
         return range(folds)
     if not which.isdecimal() or int(which) >= folds:
-        raise ArgumentError(f"fold '{which}': expected 'all' or a number from 0 to {folds - 1}, as the plan has {folds} folds")
+        raise ArgumentError(
+            f"fold '{which}': expected 'all' or a number from 0 to {folds - 1}, as the plan has {folds} folds"
+        )
     return [int(which)]

@@ -1,7 +1,7 @@
 """Why a case scored as it did: its heat maps, how much of them lies in the tumour, and a sanity check."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from autodls.imaging.heatmaps import paint_pictures, sample_roi
 from autodls.imaging.volumes import write_volume
 from autodls.inference.model_folder import LockedModel
 from autodls.models.fold_model import FoldModel
-from autodls.models.gradcam import ScoreMaps, heat_maps, shuffled, to_input_size
+from autodls.models.gradcam import ScoreMaps, heat_maps, mean_maps, shuffled, to_input_size
 from autodls.preprocessing.planes import Plane, PlaneName
 from autodls.preprocessing.store import Sample
 from autodls.records.scores import FUSED, write_csv
@@ -140,23 +140,30 @@ def shares(explanation: Explanation, rois: NDArray[np.bool_]) -> list[MapShare]:
     ]
 
 
-def randomisation_check(model: LockedModel, sample: Sample, chance: np.random.Generator) -> list[RandomisedMap]:
-    """Does the map depend on what the encoders have learned? Adebayo et al. 2018 (arXiv:1810.03292).
+def randomisation_check(
+    model: LockedModel, samples: Sequence[Sample], chance: np.random.Generator
+) -> list[RandomisedMap]:
+    """Do the maps depend on what the encoders have learned? Adebayo et al. 2018 (arXiv:1810.03292).
 
-    The weights of every layer of every encoder are shuffled, and the maps of the fold average, at the size of the
-    feature map, are compared by Spearman's rank correlation. Near 1 or -1, the map shows the picture, not what was
-    learned. Maps are compared before rectification: a network of shuffled weights often finds no evidence anywhere,
-    and zeros have no ranks. A map has few cells (49 at 224 px), so judge by the mean over cases.
+    The weights of every layer of every encoder are shuffled, once for all samples, and the maps of the fold average,
+    at the size of the feature map, are compared by Spearman's rank correlation. Near 1 or -1, the map shows the
+    picture, not what was learned. Maps are compared before rectification: a network of shuffled weights often finds no
+    evidence anywhere, and zeros have no ranks. A map has few cells (49 at 224 px), so judge by the mean over cases.
     """
-    trained = _heat_maps(model, model.folds, sample, rectified=False)
-    random = _heat_maps(model, [shuffled(fold, chance) for fold in model.folds], sample, rectified=False)
-    own, fused = trained.by_sequence, trained.fused
-    names = _present(model, sample)
-    pairs = [(name, name, own[name], random.by_sequence[name]) for name in names]
-    pairs += [(FUSED, name, fused[name], random.fused[name]) for name in names]
-    total = [sum(maps[name] for name in names) for maps in (fused, random.fused)]
-    pairs.append((FUSED, ALL, np.asarray(total[0]), np.asarray(total[1])))
-    return [RandomisedMap(sample.case, score, sequence, _rank_correlation(a, b)) for score, sequence, a, b in pairs]
+    parts = []
+    for fold in model.folds:
+        untrained = shuffled(fold, chance)  # one at a time: a copy of all folds may not fit the memory
+        parts.append([_heat_maps(model, [untrained], sample, rectified=False) for sample in samples])
+    return [
+        row
+        for index, sample in enumerate(samples)
+        for row in _compare(
+            sample.case,
+            _present(model, sample),
+            _heat_maps(model, model.folds, sample, rectified=False),
+            mean_maps([of_fold[index] for of_fold in parts]),
+        )
+    ]
 
 
 def write_explanation(folder: Path, explanation: Explanation, grid: Geometry) -> list[Path]:
@@ -171,9 +178,18 @@ def write_explanation(folder: Path, explanation: Explanation, grid: Geometry) ->
     return paths
 
 
-def write_rows(path: Path, rows: Sequence[MapShare] | Sequence[RandomisedMap]) -> None:
-    """Write shares or rank correlations of all cases as a table; an undefined value is an empty cell."""
-    header = list(type(rows[0]).__dataclass_fields__) if rows else []
+def write_shares(path: Path, rows: Sequence[MapShare]) -> None:
+    """Write the shares of all cases as a table; an undefined share is an empty cell."""
+    _write_rows(path, MapShare, rows)
+
+
+def write_randomisation(path: Path, rows: Sequence[RandomisedMap]) -> None:
+    """Write the rank correlations of all cases as a table; an undefined one is an empty cell."""
+    _write_rows(path, RandomisedMap, rows)
+
+
+def _write_rows(path: Path, kind: type[MapShare | RandomisedMap], rows: Sequence[MapShare | RandomisedMap]) -> None:
+    header = [field.name for field in fields(kind)]
     write_csv(path, header, [[getattr(row, name) for name in header] for row in rows])
 
 
@@ -208,6 +224,17 @@ def _split(values: Picture, regions: list[NDArray[np.bool_]] | None) -> list[flo
     if regions is None or total == 0:
         return [None, None, None]
     return [float(values[region].sum()) / total for region in regions]
+
+
+def _compare(case: str, names: Sequence[str], trained: ScoreMaps, random: ScoreMaps) -> list[RandomisedMap]:
+    def total(maps: Mapping[str, Picture]) -> Picture:
+        summed: Picture = np.sum([maps[name] for name in names], axis=0)
+        return summed
+
+    rows = [(name, name, trained.by_sequence[name], random.by_sequence[name]) for name in names]
+    rows += [(FUSED, name, trained.fused[name], random.fused[name]) for name in names]
+    rows.append((FUSED, ALL, total(trained.fused), total(random.fused)))
+    return [RandomisedMap(case, score, sequence, _rank_correlation(*maps)) for score, sequence, *maps in rows]
 
 
 def _rank_correlation(first: Picture, second: Picture) -> float | None:

@@ -10,9 +10,7 @@ from autodls.records.cohort import Case
 from autodls.records.scores import write_csv
 
 
-def score_held_out(
-    model: LockedModel, cases: Sequence[Case], path: Path, advance: Callable[[str], None]
-) -> list[str]:
+def score_held_out(model: LockedModel, cases: Sequence[Case], path: Path, advance: Callable[[str], None]) -> list[str]:
     """Score `cases` and write their table to `path`; why each of the others could not be scored.
 
     Labels are not looked at: they join the scores afterwards.

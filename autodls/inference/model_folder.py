@@ -61,7 +61,8 @@ def _check_files(folder: ModelFolder, record: ModelRecord, plan: Plan) -> None:
         raise ModelFolderError(f"{folder.record}: its list of files does not fit its plan, e.g. '{odd}'; {_REPAIR}")
     if plan.sequences != tuple(record.channel_names.values()):
         raise ModelFolderError(
-            f"{folder.plan}: sequences {list(plan.sequences)}, model.json has {list(record.channel_names.values())}; {_REPAIR}"
+            f"{folder.plan}: sequences {list(plan.sequences)}, model.json has {list(record.channel_names.values())}; "
+            f"{_REPAIR}"
         )
     hashes = {**record.files, "plan.json": record.plan_sha256, "fingerprint.json": record.fingerprint_sha256}
     with ThreadPoolExecutor(_READERS) as pool:

@@ -9,11 +9,9 @@ from torch import Tensor
 from autodls.models.folded import FoldedEncoder
 from autodls.models.fusion import FusionTransformer
 from autodls.models.pca import ChannelPCA
-
 from autodls.models.tensors import load_tensors, save_tensors
 from autodls.records.plan import Plan
 from autodls.records.scale import LogisticScale
-from autodls.records.scores import FUSED
 from autodls.records.workspace import FoldFolder
 
 _REPAIR = "copy the model folder anew, or run 'autodls train fold all'"
@@ -47,7 +45,9 @@ class FoldModel:
             for start in range(0, len(pixels), _BATCH_CASES)
         ]
         fused = torch.cat([part.fused for part in parts])
-        return FoldLogits(fused, {name: torch.cat([part.by_sequence[name] for part in parts]) for name in self.encoders})
+        return FoldLogits(
+            fused, {name: torch.cat([part.by_sequence[name] for part in parts]) for name in self.encoders}
+        )
 
     def _logits(self, pixels: Tensor, present: Tensor) -> FoldLogits:
         by_sequence, maps = {}, []
@@ -90,7 +90,9 @@ def load_fold(folder: FoldFolder, plan: Plan, device: torch.device) -> FoldModel
     """Read a whole fold for scoring on `device`; raises ModelFolderError for a file that does not fit the plan."""
     tensors, note = load_tensors(folder.fusion, _REPAIR)
     projections = {
-        sequence: ChannelPCA(*(tensors[f"pca.{sequence}/{part}"] for part in ("mean", "components", "scale"))).to(device)
+        sequence: ChannelPCA(*(tensors[f"pca.{sequence}/{part}"] for part in ("mean", "components", "scale"))).to(
+            device
+        )
         for sequence in plan.sequences
     }
     fusion = new_fusion(plan, projections[plan.sequences[0]].components.shape[0])
@@ -126,5 +128,5 @@ def scoring_dtype(plan: Plan, device: torch.device) -> torch.dtype:
 def has_bf16(device: torch.device) -> bool:
     """Whether `device` multiplies bfloat16 in hardware; emulation is many times slower than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -58,8 +58,12 @@ def heat_maps(folds: Sequence[FoldModel], pixels: Tensor, present: Tensor, recti
     of a fold is weighted by the slope of its scale, as its margin is where `score_ensemble` averages log-odds. Unless
     `rectified`, evidence against the positive class stays in the maps as negative values.
     """
-    parts = [fold_maps(fold, pixels, present, rectified) for fold in folds]
-    names = list(folds[0].encoders)
+    return mean_maps([fold_maps(fold, pixels, present, rectified) for fold in folds])
+
+
+def mean_maps(parts: Sequence[ScoreMaps]) -> ScoreMaps:
+    """The mean of the maps of several folds."""
+    names = list(parts[0].fused)
     return ScoreMaps(
         {name: np.mean([part.by_sequence[name] for part in parts], axis=0) for name in names},
         {name: np.mean([part.fused[name] for part in parts], axis=0) for name in names},

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,9 @@ from autodls.records.table import read_table
 
 Part = Literal["train", "inner", "validation"]
 FUSED = "dls"
+_CONTROLS = ("\t", "\r", "\n")
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 class FoldScore(Record):
@@ -59,12 +63,42 @@ def read_fold_scores(path: Path, sequences: Sequence[str]) -> list[FoldScore]:
 
 
 def write_csv(path: Path, header: Sequence[str], lines: Sequence[Sequence[object]]) -> None:
-    """Write a table atomically; None becomes an empty cell and floats their shortest exact text."""
+    """Write a table atomically; None becomes an empty cell and floats their shortest exact text.
+
+    Text that a spreadsheet would run as a formula is disarmed (`without_formula`); numbers stay as they are, and so do
+    case ids and the names of our own columns, which start with no such sign.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([["" if cell is None else cell for cell in line] for line in lines])
+    writer.writerow([_cell(name) for name in header])
+    writer.writerows([[_cell(cell) for cell in line] for line in lines])
     write_text(path, text.getvalue())
+
+
+def without_formula(text: str) -> str:
+    """`text` with an apostrophe before it where a spreadsheet would take it for a formula.
+
+    That is text, other than a number, whose first sign is = + - or @, also full-width, or a tab or line end.
+    Source: OWASP, CSV Injection.
+
+    >>> without_formula("=1+1"), without_formula("-1.5"), without_formula("T1WI")
+    ("'=1+1", '-1.5', 'T1WI')
+    """
+    if text.startswith(_CONTROLS) or (text.lstrip().startswith(_FORMULA_SIGNS) and not _is_number(text)):
+        return f"'{text}"
+    return text
+
+
+def _is_number(text: str) -> bool:
+    return _NUMBER.fullmatch(text.strip()) is not None
+
+
+def _cell(value: object) -> object:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        return value
+    return without_formula(value.replace("\r\n", "\n").replace("\r", "\n"))  # csv does not quote a lone return
 
 
 def _cells(values: dict[str, float], rows: Sequence[str]) -> list[float | None]:

@@ -3,7 +3,6 @@
 Source of the form: Collins et al. TRIPOD+AI statement. BMJ 2024;385:e078378, item 20a (flow of participants).
 """
 
-import textwrap
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,12 +15,12 @@ from autodls.evaluation.results import Metrics
 from autodls.records.cohort import Case, Cohort, is_missing
 from autodls.report.drawn import Cell, Drawn, Rows
 from autodls.report.style import BLUE, GREY, INK, TWO_COLUMNS_MM, new_figure, styled
-from autodls.report.wording import columns, counted, plain
+from autodls.report.text_width import fitted, wrapped
+from autodls.report.wording import counted
 
 _HEADER = ("box", "cohort", "what", "n")
 _MARGIN_MM, _GAP_MM, _LINE_MM, _PAD_MM = 2.0, 9.0, 3.4, 1.8
 _LEFT_MM, _APART_MM, _WIDEST_MM, _TRUNK_MM, _RAIL_MM = 8.0, 4.0, 84.0, 50.0, 3.5
-_MM_PER_COLUMN = 1.38  # of text of 7 pt, on average
 _IN_A_ROW = 4
 _MOST_REASONS = 8
 
@@ -98,8 +97,8 @@ def flow_figure(flow: Flow, positive: str = "positive") -> Drawn:
     """Boxes from the table to the cohorts; `positive` names the positive class. The rows hold every count."""
     in_a_row = max(min(len(flow.cohorts), _IN_A_ROW), 1)
     width_mm = min((TWO_COLUMNS_MM - _MARGIN_MM - _LEFT_MM - (in_a_row - 1) * _APART_MM) / in_a_row, _WIDEST_MM)
-    cohort_boxes = [_wrapped(_cohort_lines(count, positive, width_mm), width_mm) for count in flow.cohorts]
-    side = _wrapped(_excluded_lines(flow), 84)
+    cohort_boxes = [_all_wrapped(_cohort_lines(count, positive, width_mm), width_mm) for count in flow.cohorts]
+    side = _all_wrapped(_excluded_lines(flow), 84)
     side_mm = _height_mm(side)
     rows = [cohort_boxes[start : start + in_a_row] for start in range(0, len(cohort_boxes), in_a_row)]
     heights_mm = [max(_height_mm(lines) for lines in row) for row in rows]
@@ -135,33 +134,23 @@ def _count(name: str, labels: list[bool | None]) -> CohortCount:
 
 def _cohort_lines(count: CohortCount, positive: str, width_mm: float) -> list[str]:
     labelled = count.positives + count.negatives
-    lines = [plain(count.name, int(0.85 * _text_columns(width_mm))), f"n = {count.n}"]
+    lines = [fitted(count.name, width_mm - 2 * _PAD_MM, bold=True), f"n = {count.n}"]
     if labelled:
-        lines += [f"{plain(positive, 40)}: {counted(count.positives, labelled)}"]
-        lines += [f"not {plain(positive, 40)}: {counted(count.negatives, labelled)}"]
+        lines += [f"{fitted(positive, 60)}: {counted(count.positives, labelled)}"]
+        lines += [f"not {fitted(positive, 60)}: {counted(count.negatives, labelled)}"]
     return [*lines, f"without label, follow-up only: {count.unlabelled}"] if count.unlabelled else lines
 
 
 def _excluded_lines(flow: Flow) -> list[str]:
     ranked = sorted(flow.excluded.items(), key=lambda pair: (-pair[1], pair[0]))
-    lines = [f"{plain(reason, 90)}: {count}" for reason, count in ranked[:_MOST_REASONS]]
+    lines = [f"{fitted(reason, 140)}: {count}" for reason, count in ranked[:_MOST_REASONS]]
     if more := sum(count for _, count in ranked[_MOST_REASONS:]):
         lines.append(f"{len(ranked) - _MOST_REASONS} other reasons: {more}")
     return [f"Excluded: {sum(flow.excluded.values())}", *lines]
 
 
-def _text_columns(width_mm: float) -> int:
-    return int((width_mm - 2 * _PAD_MM) / _MM_PER_COLUMN)
-
-
-def _wrapped(lines: list[str], width_mm: float) -> list[str]:
-    """`lines` broken to the width of a box; lines of wide signs after fewer of them."""
-    wide = _text_columns(width_mm)
-    return [
-        part
-        for line in lines
-        for part in textwrap.wrap(line, int(wide * len(line) / columns(line)), subsequent_indent="  ")
-    ]
+def _all_wrapped(lines: list[str], width_mm: float) -> list[str]:
+    return [part for line in lines for part in wrapped(line, width_mm - 2 * _PAD_MM)]
 
 
 def _height_mm(lines: list[str]) -> float:
@@ -181,21 +170,21 @@ def _trunk(axes: Axes, start_mm: float, top_mm: float, flow: Flow, side: list[st
     labelled = sum(count.positives + count.negatives for count in flow.cohorts)
     unlabelled = f", {flow.analysed - labelled} without label" if labelled != flow.analysed else ""
     one_mm, middle = _height_mm([""]), _TRUNK_MM
-    _box(axes, 14, start_mm, 72, one_mm, [f"Cases in the table: {flow.in_table}"])
+    _box(axes, (14, start_mm), (72, one_mm), [f"Cases in the table: {flow.in_table}"])
     end_mm = start_mm - top_mm
-    _box(axes, 14, end_mm + one_mm, 72, one_mm, [f"Analysed: {flow.analysed}{unlabelled}"])
+    _box(axes, (14, end_mm + one_mm), (72, one_mm), [f"Analysed: {flow.analysed}{unlabelled}"])
     _arrow(axes, (middle, start_mm - one_mm), (middle, end_mm + one_mm))
     if flow.excluded:
         level = (start_mm + end_mm) / 2
         _arrow(axes, (middle, level), (95, level))
-        _box(axes, 95, level + _height_mm(side) / 2, 84, _height_mm(side), side, bold=1)
+        _box(axes, (95, level + _height_mm(side) / 2), (84, _height_mm(side)), side, headed=True)
 
 
 def _row(
     axes: Axes, boxes: list[list[str]], level: float, size_mm: tuple[float, float], origin: tuple[float, float]
 ) -> tuple[float, float]:
     """A row of cohorts under a bar that hangs from `origin`; where the bar of the next row hangs from."""
-    width_mm, height_mm = size_mm
+    width_mm = size_mm[0]
     bar = level - _GAP_MM / 2
     centres = [_LEFT_MM + (width_mm + _APART_MM) * at + width_mm / 2 for at in range(len(boxes))]
     if origin[0] == _RAIL_MM:
@@ -204,17 +193,25 @@ def _row(
     axes.plot([min(origin[0], *centres), max(origin[0], *centres)], [bar, bar], color=GREY, linewidth=0.7)
     for lines, centre in zip(boxes, centres, strict=True):
         _arrow(axes, (centre, bar), (centre, level - _GAP_MM))
-        _box(axes, centre - width_mm / 2, level - _GAP_MM, width_mm, height_mm, lines, bold=1, colour=BLUE)
+        _box(axes, (centre - width_mm / 2, level - _GAP_MM), size_mm, lines, headed=True, colour=BLUE)
     return _RAIL_MM, bar
 
 
 def _box(
-    axes: Axes, left: float, top: float, width: float, height: float, lines: list[str], bold: int = 0, colour: str = INK
+    axes: Axes,
+    corner: tuple[float, float],
+    size: tuple[float, float],
+    lines: list[str],
+    *,
+    headed: bool = False,
+    colour: str = INK,
 ) -> None:
+    """A box hung from its upper left `corner`, (x, y); the first line is bold where it is `headed`."""
+    (left, top), (width, height) = corner, size
     axes.add_patch(Rectangle((left, top - height), width, height, facecolor="white", edgecolor=colour, linewidth=0.8))
     for row, line in enumerate(lines):
         level = top - _PAD_MM - (row + 0.5) * _LINE_MM
-        weight = "bold" if row < bold else "normal"
+        weight = "bold" if headed and row == 0 else "normal"
         axes.text(left + _PAD_MM, level, line, va="center", fontweight=weight)
 
 

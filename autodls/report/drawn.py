@@ -1,7 +1,6 @@
 """What the report is made of: tables with all their digits, and figures with every number that they draw."""
 
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,8 +70,7 @@ def save_figure(folder: Path, name: str, drawn: Drawn) -> tuple[Path, Path, Path
     Letters are drawn as outlines, so that the SVG looks alike where the fonts are not installed.
     """
     png, svg, table = (_path(folder, name, ending) for ending in ("png", "svg", "csv"))
-    with in_style(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # a sign without a glyph is drawn as a box
+    with in_style():
         write_atomically(
             png, lambda at: drawn.figure.savefig(at, format="png", dpi=PNG_DPI, metadata={"Software": None})
         )

@@ -9,25 +9,24 @@ from autodls.evaluation.delong import Bools, Floats
 from autodls.evaluation.results import CohortMetrics, Metrics
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.report.drawn import Cell, Drawn, Rows
-from autodls.report.style import (
-    GREY,
+from autodls.report.panels import (
     LINE_MM,
-    PALE,
     TITLE_MM,
     legend_below,
+    legend_text_mm,
     panel_grid,
     panel_title,
     plot_width_mm,
     say_why_empty,
-    series_style,
-    styled,
 )
-from autodls.report.wording import estimate, plain
+from autodls.report.style import GREY, PALE, series_style, styled
+from autodls.report.text_width import fitted, width_mm
+from autodls.report.wording import estimate
 
 _HEADER = (
     "cohort", "score", "kind", "threshold", "false_positive_rate", "true_positive_rate", "auc", "auc_low", "auc_high",
+    "n", "positives",
 )  # fmt: skip
-_NAME_WIDTH = 14
 _BELOW_MM = 15.0
 
 
@@ -50,7 +49,7 @@ def roc_figure(table: ScoreTable, metrics: Metrics) -> Drawn:
             say_why_empty(axes, reason)
             empty.append((name, reason))
             continue
-        lines += _panel(axes, name, cohort, measured, table.scores)
+        lines += _panel(axes, name, cohort, measured, legend_text_mm(len(panels)))
     return Drawn(panels[0].figure, Rows(_HEADER, tuple(lines)), tuple(empty))
 
 
@@ -59,32 +58,36 @@ def _nothing(cohort: CohortTable, measured: CohortMetrics) -> bool:
 
 
 def _panel(
-    axes: Axes, name: str, cohort: CohortTable, measured: CohortMetrics, scores: tuple[str, ...]
+    axes: Axes, name: str, cohort: CohortTable, measured: CohortMetrics, room_mm: float
 ) -> list[tuple[Cell, ...]]:
     axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.8, zorder=0)
     lines: list[tuple[Cell, ...]] = []
     handles, labels = [], []
-    for order, score in enumerate(scores):
+    for order, score in enumerate(measured.scores):
         values, of_score = cohort.scores.get(score), measured.scores[score]
         style = series_style(order)
         handles.append(Line2D([], [], **style))  # type: ignore[arg-type]
-        labels.append(f"{plain(score, _NAME_WIDTH)}  {estimate(of_score.auc)}")
+        labels.append(_label(score, estimate(of_score.auc), room_mm))
         if values is None or cohort.labels is None:
             continue
         corners = roc_corners(cohort.labels, values)
         axes.plot(corners[1], corners[2], **style)  # type: ignore[arg-type]
-        auc = (of_score.auc.value, of_score.auc.low, of_score.auc.high)
+        auc = (of_score.auc.value, of_score.auc.low, of_score.auc.high, cohort.n, measured.positives)
         lines += [
             (name, score, "curve", None if np.isinf(cut) else cut, fpr, tpr, *auc)
             for cut, fpr, tpr in corners.T.tolist()
         ]
         if of_score.specificity.value is not None and of_score.sensitivity.value is not None:
             point = (1 - of_score.specificity.value, of_score.sensitivity.value)
-            axes.plot(*point, "o", color=style["color"], markersize=3.5, markeredgecolor="white", markeredgewidth=0.5, zorder=20)  # fmt: skip
+            axes.scatter(*point, s=14, color=style["color"], edgecolor="white", linewidth=0.5, zorder=20)
             lines.append((name, score, "cut-off", of_score.cutoff.value, *point, *auc))
     _frame(axes)
     legend_below(axes, handles, labels, title="AUC (95% CI)")
     return lines
+
+
+def _label(score: str, auc: str, room_mm: float) -> str:
+    return f"{fitted(score, room_mm - width_mm('  ' + auc))}  {auc}"
 
 
 def _frame(axes: Axes) -> None:

@@ -13,22 +13,17 @@ from autodls.evaluation.delong import Bools, Floats
 from autodls.evaluation.results import CohortMetrics, Metrics, ScoreMetrics
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.report.drawn import Cell, Drawn, Rows
-from autodls.report.style import (
-    BLACK,
-    BLUE,
-    GREY,
-    PALE,
-    SKY,
+from autodls.report.panels import (
     TITLE_MM,
-    VERMILLION,
     legend_below,
     panel_grid,
     panel_title,
     plot_width_mm,
     say_why_empty,
-    styled,
 )
-from autodls.report.wording import number, plain
+from autodls.report.style import BLACK, BLUE, GREY, PALE, SKY, VERMILLION, styled
+from autodls.report.text_width import fitted
+from autodls.report.wording import number
 
 _CALIBRATION_HEADER = (
     "cohort",
@@ -39,7 +34,7 @@ _CALIBRATION_HEADER = (
     "n",
     "positives",
     "mean_score",
-    "observed",
+    "value",
     "low",
     "high",
 )
@@ -48,6 +43,7 @@ _BELOW_CALIBRATION_MM, _BELOW_DECISION_MM = 35.0, 22.0
 _DISTRIBUTION_MM, _DISTRIBUTION_GAP_MM = 12.0, 3.5
 _BINS = 20
 _CASES_PER_GROUP = 10
+_DASHED = (0, (4, 1.5))
 _SCALE = ([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
 
 
@@ -56,6 +52,7 @@ def calibration_figure(table: ScoreTable, metrics: Metrics, score: str | None = 
     """Observed share against predicted probability with Wilson intervals, above the scores of both classes.
 
     `score` is the reference when None. Cases are grouped by score, at least ten to a group and at most ten groups.
+    Rows are groups, bins of the distribution, and the recalibration fit, by kind.
     """
     chosen = score or metrics.reference
     side_mm = plot_width_mm(len(table.cohorts))
@@ -72,7 +69,7 @@ def calibration_figure(table: ScoreTable, metrics: Metrics, score: str | None = 
         elif cohort.labels is not None:
             below = panel.axes(TITLE_MM + side_mm + _DISTRIBUTION_GAP_MM, _DISTRIBUTION_MM)
             drawn = _calibration_panel(axes, below, cohort.labels, cohort.scores[chosen])
-            lines += [(name, chosen, *line) for line in drawn]
+            lines += [(name, chosen, *line) for line in (*drawn, *_fit_rows(measured))]
     return Drawn(panels[0].figure, Rows(_CALIBRATION_HEADER, tuple(lines)), tuple(empty))
 
 
@@ -99,7 +96,7 @@ def decision_figure(
             say_why_empty(axes, reason)
             empty.append((name, reason))
         else:
-            lines += _decision_panel(axes, name, chosen, cohort, measured, rng)
+            lines += [(name, *line) for line in _decision_panel(axes, chosen, cohort, measured, rng)]
     return Drawn(panels[0].figure, Rows(_DECISION_HEADER, tuple(lines)), tuple(empty))
 
 
@@ -110,11 +107,22 @@ def _why_no_probability(cohort: CohortTable, score: str, measured: ScoreMetrics)
 
 
 def _calibration_words(measured: ScoreMetrics) -> tuple[str, ...]:
-    fitted = measured.calibration
+    found = measured.calibration
     return (
-        f"slope {number(fitted.slope, 2)}, intercept {number(fitted.intercept, 2)}",
-        f"in the large {number(fitted.intercept_large, 2)}, Brier {number(measured.brier)}",
+        f"slope {number(found.slope, 2)}, intercept {number(found.intercept, 2)}",
+        f"in the large {number(found.intercept_large, 2)}, Brier {number(measured.brier)}",
     )
+
+
+def _fit_rows(measured: ScoreMetrics) -> list[tuple[Cell, ...]]:
+    fitted_line = measured.calibration
+    values = {
+        "slope": fitted_line.slope,
+        "intercept": fitted_line.intercept,
+        "in the large": fitted_line.intercept_large,
+        "brier": measured.brier,
+    }
+    return [(kind, *(None,) * 5, value, None, None) for kind, value in values.items()]
 
 
 def _calibration_panel(axes: Axes, below: Axes, labels: Bools, scores: Floats) -> list[tuple[Cell, ...]]:
@@ -162,24 +170,29 @@ def _draw_distribution(axes: Axes, labels: Bools, scores: Floats) -> list[tuple[
 
 
 def _decision_panel(
-    axes: Axes, name: str, score: str, cohort: CohortTable, measured: CohortMetrics, rng: np.random.Generator
+    axes: Axes, score: str, cohort: CohortTable, measured: CohortMetrics, rng: np.random.Generator
 ) -> list[tuple[Cell, ...]]:
     curve = measured.scores[score].net_benefit
     if curve is None or cohort.labels is None or measured.prevalence is None:
         return []
     band = net_benefit_band(cohort.labels, cohort.scores[score], resample_counts(cohort.n, rng))
-    low, high = (np.full(len(curve), np.nan),) * 2 if band is None else (band.low, band.high)
+    if band is None:
+        return []
     threshold = [point.threshold for point in curve]
-    axes.plot(threshold, [point.all for point in curve], color=GREY, linestyle=(0, (4, 1.5)), linewidth=1.0)
+    axes.plot(threshold, [point.all for point in curve], color=GREY, linestyle=_DASHED, linewidth=1.0)
     axes.axhline(0, color=BLACK, linewidth=0.8)
-    axes.fill_between(threshold, low, high, color=BLUE, alpha=0.16, linewidth=0)
+    axes.fill_between(threshold, band.low, band.high, color=BLUE, alpha=0.16, linewidth=0)
     axes.plot(threshold, [point.model for point in curve], color=BLUE, linewidth=1.5)
-    top = max(float(np.nanmax(high, initial=measured.prevalence)), measured.prevalence)
+    top = max(float(band.high.max()), measured.prevalence)
     axes.set(xlim=(0, 1), ylim=(-0.3 * top, 1.1 * top), xlabel="Threshold probability", ylabel="Net benefit")
     axes.set_xticks(*_SCALE)
-    handles = [Line2D([], [], color=BLUE, linewidth=1.5), Line2D([], [], color=GREY, linestyle=(0, (4, 1.5))), Line2D([], [], color=BLACK, linewidth=0.8)]  # fmt: skip
-    legend_below(axes, handles, [f"{plain(score, 18)} (95% CI)", "treat all", "treat none"])
+    handles = [
+        Line2D([], [], color=BLUE, linewidth=1.5),
+        Line2D([], [], color=GREY, linestyle=_DASHED),
+        Line2D([], [], color=BLACK, linewidth=0.8),
+    ]
+    legend_below(axes, handles, [f"{fitted(score, 30)} (95% CI)", "treat all", "treat none"])
     return [
-        (name, score, point.threshold, point.model, float(lower), float(upper), point.all, point.none)
-        for point, lower, upper in zip(curve, low, high, strict=True)
+        (score, point.threshold, point.model, float(low), float(high), point.all, point.none)
+        for point, low, high in zip(curve, band.low, band.high, strict=True)
     ]

@@ -12,20 +12,19 @@ from autodls.evaluation.results import CohortMetrics, Metrics, Survival
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.survival import KaplanMeier, kaplan_meier
 from autodls.report.drawn import Cell, Drawn, Rows
-from autodls.report.style import (
-    BLUE,
+from autodls.report.panels import (
     TITLE_MM,
-    VERMILLION,
     legend_below,
     panel_grid,
     panel_title,
     plot_width_mm,
     say_why_empty,
-    styled,
 )
-from autodls.report.wording import p_equation, plain, with_limits
+from autodls.report.style import BLUE, VERMILLION, styled
+from autodls.report.text_width import fitted
+from autodls.report.wording import p_equation, with_limits
 
-_HEADER = ("cohort", "group", "kind", "time", "survival", "low", "high", "at_risk")
+_HEADER = ("cohort", "group", "kind", "time", "value", "low", "high", "n")
 _GAP_MM, _AT_RISK_MM, _LEGEND_MM = 9.5, 11.0, 9.5
 _COLOURS = {"high": VERMILLION, "low": BLUE}
 _DASHES = {"high": (0, (5, 1.2)), "low": "-"}
@@ -46,6 +45,7 @@ def survival_figure(
 
     `unit` is that of time, such as "months"; `endpoint` names what is survived; `groups` names the score in the
     legend. Above each panel stand the Cox hazard ratio, high over low, and the log-rank P; below, the numbers at risk.
+    Rows are points of the curves, censored times, numbers at risk, events and tests, by kind.
     """
     height_mm = 0.85 * plot_width_mm(len(table.cohorts))
     panels = panel_grid(len(table.cohorts), TITLE_MM + height_mm + _GAP_MM + _AT_RISK_MM + _LEGEND_MM)
@@ -62,8 +62,8 @@ def survival_figure(
             continue
         below = panel.axes(TITLE_MM + height_mm + _GAP_MM, _AT_RISK_MM)
         drawn = _panel(axes, below, _split(cohort, measured, metrics.reference), groups)
-        axes.set(xlabel=f"Time ({plain(unit, 20)})" if unit else "Time", ylabel=plain(endpoint, 40))
-        lines += [(name, *line) for line in drawn]
+        axes.set(xlabel=f"Time ({fitted(unit, 25)})" if unit else "Time", ylabel=fitted(endpoint, height_mm))
+        lines += [(name, *line) for line in (*drawn, *_tests(measured.survival))]
     return Drawn(panels[0].figure, Rows(_HEADER, tuple(lines)), tuple(empty))
 
 
@@ -76,6 +76,14 @@ def survival_words(survival: Survival | None) -> tuple[str, ...]:
     ratio = f"HR {with_limits(cox.hr, cox.low, cox.high, 2)}{firth}" if cox.hr is not None else f"no HR: {cox.reason}"
     test = survival.logrank
     return ratio, f"log-rank {p_equation(test.p)}" if test.p is not None else f"no log-rank test: {test.reason}"
+
+
+def _tests(survival: Survival | None) -> list[tuple[Cell, ...]]:
+    if survival is None:
+        return []
+    cox, test = survival.cox, survival.logrank
+    ratio = (None, f"hazard ratio, {cox.method}", None, cox.hr, cox.low, cox.high, None)
+    return [ratio, (None, "log-rank P", None, test.p, None, None, None)]
 
 
 def _why_empty(cohort: CohortTable, measured: CohortMetrics, reference: str) -> str | None:
@@ -105,6 +113,7 @@ def _panel(axes: Axes, below: Axes, groups: list[_Group], label: str) -> list[tu
         curve = kaplan_meier(group.times, group.events)
         _draw_curve(axes, group, curve)
         lines += _curve_rows(group, curve)
+        lines.append((group.name, "events", None, int(group.events.sum()), None, None, len(group.times)))
         lines += [(group.name, "at risk", t, None, None, None, int((group.times >= t).sum())) for t in ticks]
     axes.set(xlim=(-0.03 * end, 1.03 * end), ylim=(-0.02, 1.02))
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -112,7 +121,7 @@ def _panel(axes: Axes, below: Axes, groups: list[_Group], label: str) -> list[tu
     _number_at_risk(below, groups, ticks, axes.get_xlim())
     handles = [Line2D([], [], color=_COLOURS[group.name], linestyle=_DASHES[group.name]) for group in groups]
     events = [
-        f"{plain(label, 14)} {group.name}: {int(group.events.sum())} events of {len(group.times)}" for group in groups
+        f"{fitted(label, 15)} {group.name}: {int(group.events.sum())} events of {len(group.times)}" for group in groups
     ]
     legend_below(below, handles, events, gap_mm=1.0)
     return lines

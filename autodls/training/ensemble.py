@@ -7,7 +7,7 @@ from importlib.metadata import version
 import numpy as np
 
 from autodls import __version__
-from autodls.errors import ArgumentError
+from autodls.errors import ArgumentError, TrainingError
 from autodls.evaluation.binary import youden_cutoff
 from autodls.models.scale import fit_scale
 from autodls.records.cohort import Case
@@ -51,6 +51,9 @@ def lock_model(
     plan.save(workspace.model.plan)
     link_or_copy(workspace.fingerprint, workspace.model.fingerprint)
     labels = np.array([score.label for score in scores])
+    cutoff = youden_cutoff(labels, np.array([score.dls for score in scores]))
+    if cutoff is None:
+        raise TrainingError(f"{len(scores)} out-of-fold scores of one class only: no cut-off; train on both classes")
     record = ModelRecord(
         dataset=plan.dataset,
         target=description.autodls.target,
@@ -63,7 +66,7 @@ def lock_model(
         training_cases=len(cases),
         training_positives=int(labels.sum()),
         recalibration=recalibration,
-        cutoff=youden_cutoff(labels, np.array([score.dls for score in scores])),
+        cutoff=cutoff,
         cutoff_source=CUTOFF_SOURCE,
         plan_sha256=sha256_of_file(workspace.model.plan),
         fingerprint_sha256=sha256_of_file(workspace.model.fingerprint),
@@ -78,14 +81,16 @@ def lock_model(
 
 def pool_scores(workspace: Workspace, plan: Plan, splits: Splits) -> list[tuple[int, FoldScore]]:
     """(fold, score) of every training case by the fold that did not see it, in the order of cases."""
-    pooled = []
+    pooled: list[tuple[int, FoldScore]] = []
     for fold in splits.folds:
         path = workspace.fold(fold.index).scores
         if not path.exists():
             raise ArgumentError(f"fold {fold.index} is not trained ({path}); run 'autodls train fold {fold.index}'")
         scores = [score for score in read_fold_scores(path, plan.sequences) if score.part == "validation"]
         if {score.case for score in scores} != set(fold.validation):
-            raise ArgumentError(f"{path}: does not hold the {len(fold.validation)} validation cases; delete it, run again")
+            raise ArgumentError(
+                f"{path}: does not hold the {len(fold.validation)} validation cases; delete it, run again"
+            )
         pooled.extend((fold.index, score) for score in scores)
     return sorted(pooled, key=lambda pair: pair[1].case)
 

@@ -8,7 +8,6 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 from autodls.models.fold_model import (
-
     FoldLogits,
     FoldModel,
     load_encoder,
@@ -141,14 +140,14 @@ def _views(pixels: Tensor, plan: Plan, seed: int) -> list[Tensor]:
     size_px = plan.preprocessing.input_size_px
     flat = pixels.flatten(1, 2)
     augmented = [augment_paper(flat, size_px, stream_seed(seed, "view", view)) for view in range(1, _VIEWS)]
-    return [centre_crop(pixels, size_px), *(view.unflatten(1, pixels.shape[1:3]) for view in augmented)]
+    return [centre_crop(pixels, size_px), *(view.reshape(*pixels.shape[:3], size_px, size_px) for view in augmented)]
 
 
 def _features(encoders: Mapping[str, FoldedEncoder], pixels: Tensor) -> list[Tensor]:
     """Feature maps by sequence, each [case, channel, h, w], of pixels [case, sequence, plane, H, W]."""
     with torch.inference_mode():
         return [
-            torch.cat([encoder.features(batch) for batch in pixels[:, index].split(_BATCH_CASES)]).clone()
+            torch.cat([encoder.features(batch) for batch in torch.split(pixels[:, index], _BATCH_CASES)]).clone()
             for index, encoder in enumerate(encoders.values())
         ]
 

@@ -44,8 +44,13 @@ class FitSettings:
 class Task(Protocol):
     """What is fitted: batches to learn from and an inner hold-out to stop by."""
 
-    model: nn.Module
-    inner_labels: Tensor
+    @property
+    def model(self) -> nn.Module:
+        """The network."""
+
+    @property
+    def inner_labels(self) -> Tensor:
+        """Labels [case] of the inner hold-out."""
 
     def batches(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Pairs of model output [case, class] and label [case], in the order drawn by `seed`."""
@@ -114,9 +119,7 @@ def _run_epoch(
     )
 
 
-def _train(
-    task: Task, settings: FitSettings, loss: "FocalMeanLoss", optimizer: torch.optim.SGD, seed: int
-) -> float:
+def _train(task: Task, settings: FitSettings, loss: "FocalMeanLoss", optimizer: torch.optim.SGD, seed: int) -> float:
     """One pass over the training cases; the mean loss of a case."""
     model, total, cases = task.model, 0.0, 0
     model.train()
@@ -177,14 +180,14 @@ def area_under_curve(logits: Tensor, labels: Tensor) -> float | None:
 
 
 def random_batches(rows: Tensor, batch_size: int, seed: int) -> list[Tensor]:
-    """`rows` shuffled and cut into batches; a last batch of one case, which batch norm cannot use, joins the one before.
+    """`rows` shuffled and cut into batches; a last one of one case, which batch norm cannot use, joins the one before.
 
     >>> [len(batch) for batch in random_batches(torch.arange(9), 4, seed=0)]
     [4, 5]
     """
     chance = torch.Generator().manual_seed(seed)
     shuffled = rows[torch.randperm(len(rows), generator=chance)]
-    batches = list(shuffled.split(batch_size))
+    batches = list(torch.split(shuffled, batch_size))
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches

@@ -44,7 +44,7 @@ class SequenceTask:
     def inner_logits(self) -> Tensor:
         """Logits of the inner hold-out, cropped at the centre."""
         planes = centre_crop(self.pixels[self.inner], self.plan.preprocessing.input_size_px)
-        return torch.cat([self.model(batch) for batch in planes.split(self.plan.training.batch_size)])
+        return torch.cat([self.model(batch) for batch in torch.split(planes, self.plan.training.batch_size)])
 
 
 def train_sequence(run: FoldRun, sequence: str, report: Report) -> None:
@@ -107,4 +107,4 @@ def _new_encoder(plan: Plan, seed: int, device: torch.device) -> SequenceEncoder
         encoder.start_from_random(chance)
     else:
         encoder.start_from_weights(weights, chance)
-    return encoder.to(device=device, memory_format=torch.channels_last)
+    return encoder.to(device).to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]

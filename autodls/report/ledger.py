@@ -1,0 +1,192 @@
+"""The optimism ledger: how good every row looks, by how well the cases were known to what scored them.
+
+Resubstitution (the fold trained on them), inner hold-out (it chose when training stopped), out-of-fold (the fold never
+saw them) and held-out cohorts stand side by side. What falls from left to right was optimism. The training AUC is never
+the headline: the out-of-fold AUC is what the training cohort can say.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from autodls.evaluation.bootstrap import bootstrap_aucs, percentile_interval, resample_counts
+from autodls.evaluation.delong import Bools, Floats, auc, auc_with_ci
+from autodls.evaluation.results import Proportion
+from autodls.evaluation.scores_table import CohortTable
+from autodls.records.scores import FUSED, FoldScore, Part
+from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
+from autodls.report.wording import NONE, estimate, number
+
+_HEADER = ("score", "where", "cohort", "n", "positives", "folds", "auc", "low", "high", "interval", "reason")
+_RANGE, _DELONG, _BOOTSTRAP = "range of the folds", "delong-logit", "bootstrap over patients"
+_NO_LABEL, _NO_SCORE = "no case of the cohort has a label", "no case of the cohort has this score"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An AUC in one place: `folds` is the number of folds that it is the mean of, 1 where the scores were pooled."""
+
+    n: int
+    positives: int
+    folds: int
+    auc: Proportion
+    interval: str
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """One score in all places; `bootstrap` is the interval of `out_of_fold` with patients drawn as a whole."""
+
+    score: str
+    resubstituted: Entry
+    inner: Entry
+    out_of_fold: Entry
+    bootstrap: Proportion
+    held_out: Mapping[str, Entry]
+
+    @property
+    def optimism(self) -> float | None:
+        """Resubstituted less out-of-fold AUC."""
+        seen, unseen = self.resubstituted.auc.value, self.out_of_fold.auc.value
+        return None if seen is None or unseen is None else seen - unseen
+
+
+def optimism_ledger(
+    folds: Sequence[Sequence[FoldScore]],
+    held_out: Mapping[str, CohortTable],
+    patients: Mapping[str, str],
+    rng: np.random.Generator,
+) -> list[LedgerRow]:
+    """A row for the fused score and for each sequence, from the score tables of all folds and of the held-out cohorts.
+
+    Resubstituted and inner AUC are means over folds, each within its fold, with the range of the folds: a case stands
+    in several of them, so there is no honest interval. Out-of-fold scores are pooled on the folds' common scale.
+    `patients` gives the patient of each case, by which `rng` draws resamples; a case that it lacks is a patient.
+    """
+    names = list(dict.fromkeys([FUSED, *(row for fold in folds for score in fold for row in score.log_odds)]))
+    return [_ledger_row(name, folds, held_out, patients, rng) for name in names]
+
+
+def ledger_table(rows: Sequence[LedgerRow]) -> Table:
+    """The ledger as CSV, an entry a line, and as printed, a score a line."""
+    cohorts = list(dict.fromkeys(name for row in rows for name in row.held_out))
+    lines = tuple(line for row in rows for line in _lines(row))
+    printed = tuple(
+        (
+            row.score,
+            estimate(row.resubstituted.auc),
+            estimate(row.inner.auc),
+            estimate(row.out_of_fold.auc),
+            *(estimate(row.held_out[name].auc) if name in row.held_out else NONE for name in cohorts),
+            number(row.optimism),
+        )
+        for row in rows
+    )
+    notes = [
+        "Resubstituted and inner: mean AUC of the folds (lowest to highest). Out-of-fold and held-out: AUC (95% CI).",
+        "Only out-of-fold and held-out AUCs say how the score does on new patients.",
+    ]
+    notes += [
+        f"{row.score}, {cohort or where}: {entry.auc.reason}"
+        for row in rows
+        for where, cohort, entry in _entries(row)
+        if entry.auc.reason
+    ]
+    head = ("Score", "Resubstituted", "Inner hold-out", "Out-of-fold", *cohorts, "Optimism")
+    return Table(Rows(_HEADER, lines), Printed("Optimism ledger", head, printed, unique_reasons(notes)))
+
+
+def _ledger_row(
+    name: str,
+    folds: Sequence[Sequence[FoldScore]],
+    held_out: Mapping[str, CohortTable],
+    patients: Mapping[str, str],
+    rng: np.random.Generator,
+) -> LedgerRow:
+    pooled = sorted((score for fold in folds for score in _held(fold, "validation", name)), key=lambda one: one.case)
+    labels, values = _arrays(pooled, name)
+    out_of_fold = _pooled(labels, values)
+    members = [patients.get(score.case, score.case) for score in pooled]
+    return LedgerRow(
+        score=name,
+        resubstituted=_mean_of_folds(folds, "train", name),
+        inner=_mean_of_folds(folds, "inner", name),
+        out_of_fold=out_of_fold,
+        bootstrap=_bootstrap(labels, values, members, out_of_fold.auc.value, rng),
+        held_out={cohort: _in_cohort(table, name) for cohort, table in held_out.items()},
+    )
+
+
+def _held(fold: Sequence[FoldScore], part: Part, name: str) -> list[FoldScore]:
+    return [score for score in fold if score.part == part and name in score.log_odds]
+
+
+def _arrays(scores: Sequence[FoldScore], name: str) -> tuple[Bools, Floats]:
+    labels = np.array([score.label for score in scores], dtype=bool)
+    return labels, np.array([score.log_odds[name] for score in scores], dtype=np.float64)
+
+
+def _mean_of_folds(folds: Sequence[Sequence[FoldScore]], part: Part, name: str) -> Entry:
+    held = [_held(fold, part, name) for fold in folds]
+    measured = [auc(*_arrays(scores, name)) if scores else None for scores in held]
+    values = [value for value in measured if value is not None]
+    cases = {score.case: score.label for scores in held for score in scores}
+    if not values:
+        return Entry(len(cases), sum(cases.values()), 0, Proportion(reason="no fold holds both classes"), _RANGE)
+    lost = len(folds) - len(values)
+    reason = f"{lost} of {len(folds)} folds hold one class only" if lost else None
+    mean = Proportion(value=float(np.mean(values)), low=min(values), high=max(values), reason=reason)
+    return Entry(len(cases), sum(cases.values()), len(values), mean, _RANGE)
+
+
+def _pooled(labels: Bools, values: Floats) -> Entry:
+    measured = auc_with_ci(labels, values)
+    found = Proportion(value=measured.value, low=measured.low, high=measured.high, reason=measured.reason)
+    return Entry(len(labels), int(labels.sum()), 1, found, _DELONG)
+
+
+def _in_cohort(table: CohortTable, name: str) -> Entry:
+    if table.labels is None or name not in table.scores:
+        reason = _NO_LABEL if table.labels is None else _NO_SCORE
+        positives = 0 if table.labels is None else int(table.labels.sum())
+        return Entry(table.n, positives, 0, Proportion(reason=reason), _DELONG)
+    return _pooled(table.labels, table.scores[name])
+
+
+def _bootstrap(
+    labels: Bools, values: Floats, patients: Sequence[str], value: float | None, rng: np.random.Generator
+) -> Proportion:
+    if value is None:
+        return Proportion(reason="there is no out-of-fold AUC")
+    return percentile_interval(value, bootstrap_aucs(labels, values, resample_counts(patients, rng))[0])
+
+
+def _entries(row: LedgerRow) -> list[tuple[str, str | None, Entry]]:
+    resampled = Entry(row.out_of_fold.n, row.out_of_fold.positives, 1, row.bootstrap, _BOOTSTRAP)
+    return [
+        ("resubstituted", None, row.resubstituted),
+        ("inner", None, row.inner),
+        ("out-of-fold", None, row.out_of_fold),
+        ("out-of-fold", None, resampled),
+        *(("held-out", cohort, entry) for cohort, entry in row.held_out.items()),
+    ]
+
+
+def _lines(row: LedgerRow) -> list[tuple[Cell, ...]]:
+    return [
+        (
+            row.score,
+            where,
+            cohort,
+            entry.n,
+            entry.positives,
+            entry.folds,
+            entry.auc.value,
+            entry.auc.low,
+            entry.auc.high,
+            entry.interval,
+            entry.auc.reason,
+        )
+        for where, cohort, entry in _entries(row)
+    ]

@@ -1,0 +1,224 @@
+"""Shortcut baselines: what is to be had without looking at the images.
+
+A logistic regression on tumour volume alone, on the clinical variables alone, on the site alone, on the same folds as
+the deep-learning score. Imputation, scaling and coding are learned inside the fold, from the cases that the fold's
+networks may see (training part and inner hold-out); the validation cases are only scored.
+
+References
+----------
+.. [1] Pencina, D'Agostino, Steyerberg. Extensions of net reclassification improvement calculations. Stat Med
+       2011;30:11-21 (likelihood-ratio test as the test of added value).
+"""
+
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import statsmodels.api as sm
+from scipy.linalg import orth
+from scipy.stats import chi2
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from autodls.errors import ArgumentError
+from autodls.evaluation.delong import AucComparison, AucEstimate, Bools, Floats, auc_with_ci, compare_aucs
+from autodls.evaluation.results import ChiSquare
+from autodls.records.splits import Splits
+from autodls.records.table import is_missing, read_number
+from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
+from autodls.report.wording import estimate, p_value, with_limits
+
+Covariates = Mapping[str, Mapping[str, float | str]]
+_CODES = 6  # a column of at most this many different numbers is coded as levels, such as a stage
+_MISSING = "(missing)"
+_HEADER = (
+    "baseline", "columns", "n", "positives", "auc", "low", "high", "delta", "delta_low", "delta_high", "delta_p",
+    "lr_chi2", "lr_df", "lr_p", "reason",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """What a baseline reaches, and what the deep-learning score gains over it.
+
+    `delta` is the AUC of the deep-learning score less that of the baseline, paired; `added` the likelihood-ratio test
+    of adding the deep-learning log-odds to the regression.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    n: int
+    positives: int
+    auc: AucEstimate
+    delta: AucComparison
+    added: ChiSquare
+
+
+def covariates_of(rows: Mapping[str, Mapping[str, str]], names: Sequence[str]) -> Covariates:
+    """Covariates by name, then by case, from the table `rows` of each case; a missing cell has no entry.
+
+    A column is numeric where all of its cells are numbers and more than six differ, else categorical.
+
+    >>> covariates_of({"a": {"sex": "m"}, "b": {"sex": "NA"}}, ["sex"])
+    {'sex': {'a': 'm'}}
+    """
+    found: dict[str, Mapping[str, float | str]] = {}
+    for name in names:
+        cells = {case: row[name].strip() for case, row in rows.items() if not is_missing(row[name])}
+        found[name] = _as_numbers(cells) or cells
+    return found
+
+
+def volume_covariate(volumes_ml: Mapping[str, float]) -> Covariates:
+    """The logarithm of tumour volumes, which spread over orders of magnitude; raises ArgumentError for one of 0."""
+    if empty := [case for case, volume in volumes_ml.items() if not volume > 0]:
+        raise ArgumentError(f"case {empty[0]}: tumour volume {volumes_ml[empty[0]]:g} ml; it must be above 0")
+    return {"log volume": {case: float(np.log(volume)) for case, volume in volumes_ml.items()}}
+
+
+def shortcut_scores(splits: Splits, labels: Mapping[str, bool], covariates: Covariates) -> dict[str, float]:
+    """Out-of-fold log-odds by case of a ridge logistic regression of the label on `covariates`.
+
+    Each case is scored by the fold that validates it, whose regression, imputation, scaling and coding come from the
+    fold's other cases alone. Raises ArgumentError without covariates, without a label, or with one class in a fold.
+    """
+    if not covariates:
+        raise ArgumentError("no covariates: name at least one column to regress on")
+    scores: dict[str, float] = {}
+    for fold in splits.folds:
+        seen = [*fold.train, *fold.inner]
+        if lacking := [case for case in (*seen, *fold.validation) if case not in labels]:
+            raise ArgumentError(f"case {lacking[0]} of fold {fold.index} has no label; run 'autodls plan' again")
+        truth = np.array([labels[case] for case in seen], dtype=bool)
+        if truth.all() or not truth.any():
+            raise ArgumentError(f"fold {fold.index}: all {len(truth)} training cases are of one class; use fewer folds")
+        model = _regression(covariates).fit(_frame(covariates, seen), truth)
+        log_odds = model.decision_function(_frame(covariates, fold.validation))
+        scores |= dict(zip(fold.validation, log_odds.tolist(), strict=True))
+    return dict(sorted(scores.items()))
+
+
+def shortcut(
+    name: str, splits: Splits, labels: Mapping[str, bool], covariates: Covariates, dls: Mapping[str, float]
+) -> Shortcut:
+    """Judge the baseline `name` beside `dls`, the out-of-fold log-odds of the deep-learning score by case."""
+    scores = shortcut_scores(splits, labels, covariates)
+    if lacking := [case for case in scores if case not in dls]:
+        raise ArgumentError(f"case {lacking[0]} has no out-of-fold score; run 'autodls train fold all'")
+    truth = np.array([labels[case] for case in scores], dtype=bool)
+    baseline, deep = np.array(list(scores.values())), np.array([dls[case] for case in scores])
+    return Shortcut(
+        name=name,
+        columns=tuple(covariates),
+        n=len(truth),
+        positives=int(truth.sum()),
+        auc=auc_with_ci(truth, baseline),
+        delta=compare_aucs(truth, deep, baseline),
+        added=added_value(truth, deep, covariates, list(scores)),
+    )
+
+
+def added_value(labels: Bools, dls: Floats, covariates: Covariates, cases: Sequence[str]) -> ChiSquare:
+    """Likelihood-ratio test [1]_ of adding `dls` (n,) to the unpenalised logistic regression on `covariates`.
+
+    Both models are fitted on the same n `cases`. `dls` must be out of fold, or it brings its over-fitting with it.
+    """
+    design = _preparation(covariates).fit_transform(_frame(covariates, cases))
+    plain = np.column_stack([np.ones(len(labels)), np.asarray(design, dtype=np.float64)])
+    full = np.column_stack([plain, dls])
+    gained = int(np.linalg.matrix_rank(full) - np.linalg.matrix_rank(plain))
+    if labels.all() or not labels.any():
+        return ChiSquare(reason=f"all {len(labels)} cases are {'positive' if labels.any() else 'negative'}")
+    if not gained:
+        return ChiSquare(reason="the covariates determine the deep-learning score, so nothing is added")
+    without, beside = _log_likelihood(labels, plain), _log_likelihood(labels, full)
+    if beside is None or without is None:
+        return ChiSquare(reason="the classes are fully separated, so the likelihood has no maximum")
+    statistic = max(2 * (beside - without), 0.0)
+    return ChiSquare(chi2=statistic, df=gained, p=float(chi2.sf(statistic, gained)))
+
+
+def shortcut_table(shortcuts: Sequence[Shortcut]) -> Table:
+    """The baselines side by side with the gain of the deep-learning score over each."""
+    printed = tuple(
+        (
+            one.name,
+            estimate(one.auc),
+            with_limits(one.delta.delta, one.delta.low, one.delta.high),
+            p_value(one.delta.p),
+            p_value(one.added.p),
+        )
+        for one in shortcuts
+    )
+    notes = ["Out-of-fold scores on the folds of the deep-learning score; gain: AUC of DLS less AUC of the baseline."]
+    notes += [f"{one.name}: {reason}" for one in shortcuts for reason in _reasons(one)]
+    head = ("Baseline", "AUC (95% CI)", "Gain of DLS (95% CI)", "P (DeLong)", "P (likelihood ratio)")
+    rows = Rows(_HEADER, tuple(_line(one) for one in shortcuts))
+    return Table(rows, Printed("Shortcut baselines", head, printed, unique_reasons(notes)))
+
+
+def _as_numbers(cells: Mapping[str, str]) -> dict[str, float | str] | None:
+    try:
+        numbers = {case: value for case, cell in cells.items() if (value := read_number(cell)) is not None}
+    except ValueError:
+        return None
+    return dict(numbers) if len(set(numbers.values())) > _CODES else None
+
+
+def _is_numeric(values: Collection[float | str]) -> bool:
+    return bool(values) and not any(isinstance(value, str) for value in values)
+
+
+def _frame(covariates: Covariates, cases: Sequence[str]) -> pd.DataFrame:
+    """A row a case; missing is NaN in numeric columns and a level of its own in the others."""
+    return pd.DataFrame(
+        {
+            name: [values.get(case, np.nan if _is_numeric(values.values()) else _MISSING) for case in cases]
+            for name, values in covariates.items()
+        }
+    )
+
+
+def _preparation(covariates: Covariates) -> ColumnTransformer:
+    """Median imputation with an indicator and scaling of numbers, one-hot coding of levels; nothing is fitted yet."""
+    numeric = [name for name, values in covariates.items() if _is_numeric(values.values())]
+    levels = [name for name in covariates if name not in numeric]
+    numbers = make_pipeline(
+        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), StandardScaler()
+    )
+    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    return ColumnTransformer([("numbers", numbers, numeric), ("levels", one_hot, levels)])
+
+
+def _regression(covariates: Covariates) -> Pipeline:
+    return make_pipeline(_preparation(covariates), LogisticRegression(max_iter=1000))
+
+
+def _log_likelihood(labels: Bools, design: Floats) -> float | None:
+    """Maximum of the log-likelihood, None where the classes are separated.
+
+    One-hot columns and the intercept depend on each other; an orthonormal basis of them has the same maximum.
+    """
+    basis = orth(design) * np.sqrt(len(labels))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # separation is recognised below
+        fitted = sm.GLM(labels.astype(np.float64), basis, family=sm.families.Binomial()).fit(tol=1e-10, maxiter=200)
+    likelihood = float(fitted.llf)
+    return likelihood if np.isfinite(likelihood) and likelihood < -1e-6 else None
+
+
+def _reasons(one: Shortcut) -> list[str]:
+    return [reason for reason in (one.auc.reason, one.delta.reason, one.added.reason) if reason]
+
+
+def _line(one: Shortcut) -> tuple[Cell, ...]:
+    return (
+        one.name, " + ".join(one.columns), one.n, one.positives, one.auc.value, one.auc.low, one.auc.high,
+        one.delta.delta, one.delta.low, one.delta.high, one.delta.p, one.added.chi2, one.added.df, one.added.p,
+        "; ".join(_reasons(one)) or None,
+    )  # fmt: skip

@@ -1,0 +1,240 @@
+"""The optimism ledger and the shortcut baselines keep seen and unseen cases apart."""
+
+import numpy as np
+import pytest
+from scipy.stats import chi2
+from sklearn.linear_model import LogisticRegression
+
+from autodls.errors import ArgumentError
+from autodls.evaluation.delong import auc
+from autodls.evaluation.scores_table import CohortTable
+from autodls.records.scores import FoldScore
+from autodls.records.splits import Fold, Splits
+from autodls.report.ledger import ledger_table, optimism_ledger
+from autodls.report.shortcuts import (
+    Covariates,
+    added_value,
+    covariates_of,
+    shortcut,
+    shortcut_scores,
+    shortcut_table,
+    volume_covariate,
+)
+
+N, FOLDS = 60, 3
+CASES = tuple(f"case_{at:02d}" for at in range(N))
+LABELS = {case: at % 2 == 0 for at, case in enumerate(CASES)}
+
+
+def make_splits() -> Splits:
+    """Three folds; both classes in every part."""
+    folds = []
+    for index in range(FOLDS):
+        validation = CASES[index * 20 : (index + 1) * 20]
+        others = [case for case in CASES if case not in validation]
+        folds.append(Fold(index=index, train=tuple(others[8:]), inner=tuple(others[:8]), validation=validation))
+    return Splits(seed=0, cohort_sha256="0" * 64, folds=tuple(folds))
+
+
+def fold_scores(strength: dict[str, float], sequences: tuple[str, ...] = ("T1WI",)) -> list[list[FoldScore]]:
+    """Scores whose classes lie `strength` apart by part."""
+    rng = np.random.default_rng(0)
+    tables = []
+    for fold in make_splits().folds:
+        parts = {"train": fold.train, "inner": fold.inner, "validation": fold.validation}
+        tables.append(
+            [
+                FoldScore(
+                    case=case,
+                    part=part,  # type: ignore[arg-type]
+                    label=LABELS[case],
+                    logits={},
+                    log_odds={row: float(rng.normal(strength[part] * LABELS[case])) for row in ("dls", *sequences)},
+                )
+                for part, cases in parts.items()
+                for case in cases
+            ]
+        )
+    return tables
+
+
+def held_out(n: int = 30) -> CohortTable:
+    labels = np.arange(n) % 3 == 0
+    return CohortTable(n, {"dls": np.random.default_rng(1).normal(labels, 1)}, labels)
+
+
+def covariates(seed: int = 0) -> Covariates:
+    rng = np.random.default_rng(seed)
+    age = {case: float(60 + 5 * LABELS[case] + rng.normal(0, 6)) for case in CASES if case != "case_03"}
+    return {"age": age, "sex": {case: "mf"[int(rng.integers(2))] for case in CASES}}
+
+
+def test_the_ledger_tells_seen_from_unseen() -> None:
+    folds = fold_scores({"train": 6.0, "inner": 2.0, "validation": 1.0})
+    row = optimism_ledger(folds, {"external": held_out()}, {}, np.random.default_rng(0))[0]
+    aucs = [entry.auc.value for entry in (row.resubstituted, row.inner, row.out_of_fold)]
+    assert aucs == sorted(aucs, key=lambda value: -(value or 0))
+    assert row.optimism == pytest.approx((aucs[0] or 0) - (aucs[2] or 0))
+    expected = [
+        auc(*zip(*[(s.label, s.log_odds["dls"]) for s in fold if s.part == "train"], strict=True)) for fold in folds
+    ]
+    assert row.resubstituted.auc.value == pytest.approx(np.mean([value or 0 for value in expected]))
+    pooled = [(s.label, s.log_odds["dls"]) for fold in folds for s in fold if s.part == "validation"]
+    assert row.out_of_fold.auc.value == auc(*zip(*pooled, strict=True))
+    assert (row.out_of_fold.n, row.inner.folds) == (N, FOLDS)
+
+
+def test_patients_are_drawn_as_a_whole() -> None:
+    folds = fold_scores({"train": 1.0, "inner": 1.0, "validation": 1.0}, ())
+    pairs = {case: f"patient_{at // 20}" for at, case in enumerate(CASES)}
+    alone, together = (optimism_ledger(folds, {}, patients, np.random.default_rng(0))[0] for patients in ({}, pairs))
+    assert alone.out_of_fold == together.out_of_fold
+    assert alone.bootstrap != together.bootstrap
+    assert alone.bootstrap.low < alone.out_of_fold.auc.value < alone.bootstrap.high  # type: ignore[operator]
+
+
+def test_the_ledger_prints_a_line_a_score_and_says_what_is_missing() -> None:
+    folds = fold_scores({"train": 3.0, "inner": 1.0, "validation": 1.0})
+    cohorts = {"external": held_out(), "ici": CohortTable(5, {"dls": np.arange(5.0)}, None)}
+    table = ledger_table(optimism_ledger(folds, cohorts, {}, np.random.default_rng(0)))
+    assert table.printed.header == (
+        "Score",
+        "Resubstituted",
+        "Inner hold-out",
+        "Out-of-fold",
+        "external",
+        "ici",
+        "Optimism",
+    )
+    assert [line[0] for line in table.printed.lines] == ["dls", "T1WI"]
+    assert table.printed.lines[0][5] == "\N{EN DASH}"
+    assert "dls, ici: no case of the cohort has a label" in table.printed.notes
+    assert "T1WI, external: no case of the cohort has this score" in table.printed.notes
+    assert table.rows.column("where")[:6] == [
+        "resubstituted",
+        "inner",
+        "out-of-fold",
+        "out-of-fold",
+        "held-out",
+        "held-out",
+    ]
+    assert table.rows.column("interval")[3] == "bootstrap over patients"
+
+
+def test_folds_with_one_class_are_left_out_of_the_mean_and_counted() -> None:
+    folds = fold_scores({"train": 3.0, "inner": 1.0, "validation": 1.0}, ())
+    folds[0] = [score for score in folds[0] if score.part != "inner" or score.label]
+    inner = optimism_ledger(folds, {}, {}, np.random.default_rng(0))[0].inner
+    assert (inner.folds, inner.auc.reason) == (2, "1 of 3 folds hold one class only")
+
+
+def test_a_missing_sequence_leaves_out_its_cases_alone() -> None:
+    folds = fold_scores({"train": 3.0, "inner": 1.0, "validation": 1.0})
+    gone = folds[0][-1]
+    folds[0][-1] = gone.model_copy(update={"log_odds": {"dls": gone.log_odds["dls"]}})
+    rows = optimism_ledger(folds, {}, {}, np.random.default_rng(0))
+    assert [row.out_of_fold.n for row in rows] == [N, N - 1]
+
+
+@pytest.mark.parametrize("poison", [1e6, None])
+def test_scaler_and_imputer_never_see_validation_cases(poison: float | None) -> None:
+    """A value, or a gap, in one validation case must not move the scores of the others of its fold."""
+    clean = covariates()
+    age = {case: value for case, value in clean["age"].items() if case != "case_00"}
+    if poison is not None:
+        age["case_00"] = poison
+    before, after = (shortcut_scores(make_splits(), LABELS, table) for table in (clean, {**clean, "age": age}))
+    assert before["case_00"] != after["case_00"]
+    same_fold = [case for case in make_splits().folds[0].validation if case != "case_00"]
+    assert [before[case] for case in same_fold] == [after[case] for case in same_fold]
+    assert before["case_30"] != after["case_30"]  # which did train on it
+
+
+def test_labels_of_validation_cases_do_not_matter_to_their_scores() -> None:
+    flipped = LABELS | {"case_00": not LABELS["case_00"]}
+    before, after = (shortcut_scores(make_splits(), labels, covariates()) for labels in (LABELS, flipped))
+    assert [before[case] for case in CASES[:20]] == [after[case] for case in CASES[:20]]
+
+
+def test_scores_are_those_of_a_regression_scaled_within_the_fold() -> None:
+    age = {case: 50.0 + at + 9 * LABELS[case] for at, case in enumerate(CASES)}
+    scores = shortcut_scores(make_splits(), LABELS, {"age": age})
+    fold = make_splits().folds[1]
+    seen = [*fold.train, *fold.inner]
+    values = np.array([age[case] for case in seen])
+    model = LogisticRegression().fit(
+        ((values - values.mean()) / values.std())[:, None], [LABELS[case] for case in seen]
+    )
+    unseen = (np.array([age[case] for case in fold.validation]) - values.mean()) / values.std()
+    assert [scores[case] for case in fold.validation] == pytest.approx(
+        model.decision_function(unseen[:, None]), abs=1e-6
+    )
+
+
+def test_a_level_unknown_to_the_fold_and_an_empty_column_are_scored() -> None:
+    table: Covariates = {"site": {case: "new" if case == "case_00" else "A" for case in CASES}, "empty": {}}
+    scores = shortcut_scores(make_splits(), LABELS, table)
+    assert np.isfinite(list(scores.values())).all()
+
+
+def test_gain_is_seen_where_there_is_one_and_not_where_there_is_none() -> None:
+    rng = np.random.default_rng(5)
+    strong = {case: 1.2 * LABELS[case] + rng.normal() for case in CASES}
+    noise = {case: rng.normal() for case in CASES}
+    gained, idle = (shortcut("clinical variables", make_splits(), LABELS, covariates(), dls) for dls in (strong, noise))
+    assert gained.added.p is not None
+    assert gained.added.p < 0.001
+    assert gained.delta.delta is not None
+    assert gained.delta.delta > 0.05
+    assert idle.added.p is not None
+    assert idle.added.p > 0.05
+    table = shortcut_table([gained, idle])
+    assert table.printed.lines[0][-1] == "<0.001"
+    assert table.rows.column("columns")[0] == "age + sex"
+    assert table.rows.column("delta")[0] == gained.delta.delta
+
+
+def test_likelihood_ratio_of_a_2_by_2_table_is_its_g_statistic() -> None:
+    labels = np.array([1] * 30 + [0] * 10 + [1] * 15 + [0] * 25, dtype=bool)
+    score = np.repeat([1.0, 0.0], 40)
+    counts = np.array([[30, 10], [15, 25]])
+    expected = counts.sum(1, keepdims=True) * counts.sum(0) / counts.sum()
+    statistic = 2 * (counts * np.log(counts / expected)).sum()
+    cases = [str(at) for at in range(80)]
+    found = added_value(labels, score, {"constant": dict.fromkeys(cases, "x")}, cases)
+    assert found.chi2 == pytest.approx(statistic, abs=1e-8)
+    assert found.p == pytest.approx(chi2.sf(statistic, 1))
+
+
+def test_added_value_says_why_there_is_none() -> None:
+    labels = np.array(list(LABELS.values()))
+    flat = {"site": dict.fromkeys(CASES, "A")}
+    assert "fully separated" in str(added_value(labels, labels * 2.0, flat, CASES).reason)
+    assert "nothing is added" in str(added_value(labels, np.ones(N), flat, CASES).reason)
+    assert "all 60 cases are positive" in str(added_value(np.ones(N, dtype=bool), np.arange(60.0), flat, CASES).reason)
+
+
+def test_covariates_are_numbers_where_all_cells_are_and_levels_else() -> None:
+    rows = {f"c{at}": {"age": str(50 + at), "stage": str(at % 4), "t": "T1" if at else "NA"} for at in range(9)}
+    found = covariates_of(rows, ["age", "stage", "t"])
+    assert found["age"]["c1"] == 51.0
+    assert found["stage"]["c1"] == "1"
+    assert "c0" not in found["t"]
+
+
+@pytest.mark.parametrize("volume", [0.0, -1.0])
+def test_a_volume_must_be_above_zero(volume: float) -> None:
+    assert volume_covariate({"a": 1.0}) == {"log volume": {"a": 0.0}}
+    with pytest.raises(ArgumentError, match=f"case b: tumour volume {volume:g} ml"):
+        volume_covariate({"a": 1.0, "b": volume})
+
+
+def test_shortcuts_refuse_what_they_cannot_regress() -> None:
+    with pytest.raises(ArgumentError, match="no covariates"):
+        shortcut_scores(make_splits(), LABELS, {})
+    with pytest.raises(ArgumentError, match=r"case case_\d+ of fold 0 has no label"):
+        shortcut_scores(make_splits(), {}, covariates())
+    with pytest.raises(ArgumentError, match="of one class"):
+        shortcut_scores(make_splits(), dict.fromkeys(CASES, True), covariates())
+    with pytest.raises(ArgumentError, match="case case_00 has no out-of-fold score"):
+        shortcut("site", make_splits(), LABELS, covariates(), {})
