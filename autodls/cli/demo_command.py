@@ -16,7 +16,7 @@ from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
 from autodls.seeding import generator
 
-_CASES, _EXTERNAL_CASES, _DIFFICULTY, _MATRIX = 72, 24, 0.1, 0.6
+_CASES, _EXTERNAL_CASES, _DIFFICULTY = 72, 24, 0.1
 _TABLE = "clinical.csv"
 
 
@@ -29,7 +29,6 @@ def run_demo(
         external_cases=_EXTERNAL_CASES,
         seed=seed,
         difficulty=_DIFFICULTY if difficulty is None else difficulty,
-        matrix_factor=_MATRIX,
     )
     dataset = output / "dataset"
     with progress("phantom cohort", len(settings.case_ids)) as advance:

@@ -9,6 +9,7 @@ SMALLEST_BATCH, LARGEST_BATCH, BATCH_STEP = 8, 32, 4
 BATCH_SHARE = 1 / 3
 MEMORY_SHARE = 0.8
 BASE_LEARNING_RATE, BASE_BATCH = 0.01, 32
+RANDOM_WEIGHTS_SHARE = 2 / 3
 
 
 def folds(situation: Situation) -> Decision:
@@ -54,12 +55,17 @@ def wanted_batch(situation: Situation) -> int:
 
 
 def learning_rate(situation: Situation) -> Decision:
-    """Linear scaling with the batch (Goyal et al. 2017, arXiv:1706.02677)."""
+    """Linear scaling with the batch (Goyal et al. 2017, arXiv:1706.02677), less where the weights are random."""
     batch = situation["training.batch_size"]
-    return Decision(
-        BASE_LEARNING_RATE * batch / BASE_BATCH,
-        f"The paper's {BASE_LEARNING_RATE} at a batch of {BASE_BATCH}, scaled linearly to a batch of {batch}.",
-    )
+    scaled = BASE_LEARNING_RATE * batch / BASE_BATCH
+    reason = f"The paper's {BASE_LEARNING_RATE} at a batch of {BASE_BATCH}, scaled linearly to a batch of {batch}"
+    if situation["network.encoder_weights"] == "random":
+        return Decision(
+            RANDOM_WEIGHTS_SHARE * scaled,
+            f"{reason}, times {RANDOM_WEIGHTS_SHARE:.2g} for random weights: on phantoms the inner hold-out's loss "
+            "jumped at more.",
+        )
+    return Decision(scaled, f"{reason}.")
 
 
 def epochs(situation: Situation) -> Decision:

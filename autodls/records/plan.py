@@ -99,7 +99,8 @@ class TrainingPlan(Record):
         description="share of a fold's training part kept for early stopping and for the scale of its scores"
     )
     augmentation: Literal["paper", "nnunet"]
-    fusion_epochs: Count
+    fusion_epochs: Count = Field(description="all are run, as they take seconds; the best one is kept")
+    fusion_learning_rate: Positive
     sequence_dropout: Share = Field(description="chance that the fusion is trained without one of the sequences")
 
 

@@ -42,7 +42,7 @@ class FitState:
     @property
     def best_loss(self) -> float:
         """The lowest inner loss so far."""
-        return min((epoch.inner_loss for epoch in self.history), default=float("inf"))
+        return min((epoch.inner_loss for epoch in self.history if epoch.best), default=float("inf"))
 
     def keep(self, epoch: Epoch, model: nn.Module) -> None:
         """Add an epoch, and its weights if it is the best."""

@@ -1,7 +1,7 @@
 """Stage two of a fold: PCA of the encoders' features and the transformer that fuses them."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from sklearn.decomposition import PCA
@@ -132,7 +132,10 @@ def fit_scales(logits: FoldLogits, labels: Tensor) -> dict[str, LogisticScale]:
 
 def _fusion_settings(plan: Plan, fold: Fold) -> FitSettings:
     settings = fit_settings(plan, FUSION, fold.index)
-    return FitSettings(**{**vars(settings), "epochs": plan.training.fusion_epochs, "bf16": False})
+    epochs = plan.training.fusion_epochs
+    return replace(
+        settings, epochs=epochs, patience=epochs, learning_rate=plan.training.fusion_learning_rate, bf16=False
+    )
 
 
 def _views(pixels: Tensor, plan: Plan, seed: int) -> list[Tensor]:

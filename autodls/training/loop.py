@@ -77,7 +77,7 @@ def fit(task: Task, settings: FitSettings, key: str, saved: Path, report: Report
     state = FitState.resume(saved, key, model, optimizer)
     last_save = time.monotonic()
     for epoch in range(len(state.history), settings.epochs):
-        if epoch - state.best_epoch > settings.patience and state.history:
+        if state.best and epoch - state.best_epoch > settings.patience:
             break
         state.keep(_run_epoch(task, settings, loss, optimizer, epoch, state.best_loss), model)
         report(state.history[-1])
@@ -114,7 +114,8 @@ def _run_epoch(
         train_loss=train_loss,
         inner_loss=inner_loss,
         inner_auc=area_under_curve(inner, task.inner_labels),
-        best=inner_loss < best_loss,
+        # While the rate warms up the network has hardly learnt, and chance is what a small hold-out likes best.
+        best=inner_loss < best_loss and (epoch >= settings.warmup_epochs or epoch == settings.epochs - 1),
         seconds=round(time.monotonic() - started, 3),
     )
 
