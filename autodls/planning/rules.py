@@ -93,7 +93,7 @@ RULES: dict[str, Rule] = {
         "after 15.",
     ),
     "training.fusion_epochs": fixed(
-        60, "On stored features an epoch takes seconds; early stopping usually ends sooner."
+        60, "On stored features an epoch takes less than a second: all are run, and the best is kept."
     ),
     "training.sequence_dropout": training.sequence_dropout,
     "training.seed": fixed(0, "Any number will do; it makes a run repeatable."),

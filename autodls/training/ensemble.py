@@ -9,16 +9,18 @@ import numpy as np
 from autodls import __version__
 from autodls.errors import ArgumentError, TrainingError
 from autodls.evaluation.binary import youden_cutoff
+from autodls.evaluation.rows import out_of_fold_rows
 from autodls.models.scale import fit_scale
 from autodls.records.cohort import Case
 from autodls.records.dataset import DatasetDescription
-from autodls.records.files import link_or_copy, sha256_of_file
+from autodls.records.files import link_or_copy, sha256_of_file, write_text
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.scale import LogisticScale, sigmoid
 from autodls.records.scores import FUSED, FoldScore, read_fold_scores, write_csv
 from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
+from autodls.training.card import model_card
 
 _WEAK_PRIOR_SD = 10.0  # the pooled scores are many: the prior only keeps a perfect separation finite
 CUTOFF_SOURCE = "Youden index of the out-of-fold scores of the training cohort"
@@ -76,6 +78,8 @@ def lock_model(
         versions={"autodls": __version__, **{name: version(name) for name in ("torch", "numpy", "scipy")}},
     )
     record.save(workspace.model.record)
+    card = model_card(record, plan, out_of_fold_rows(workspace.oof_scores, plan.sequences))
+    write_text(workspace.model.card, card)
     return record
 
 

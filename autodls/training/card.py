@@ -1,0 +1,35 @@
+"""MODEL_CARD.md: the locked model in words."""
+
+from autodls.evaluation.rows import RowAuc
+from autodls.records.model import ModelRecord
+from autodls.records.plan import Plan
+
+
+def model_card(record: ModelRecord, plan: Plan, rows: list[RowAuc]) -> str:
+    """The model in Markdown: what it answers, what it was trained on, how well it did, what it must not be used for."""
+    target = record.target
+    sequences = ", ".join(record.channel_names.values())
+    table = "\n".join(f"| {row.row} | {row.n} | {row.positives} | {row.text} |" for row in rows)
+    return f"""# Model card: {target.name}
+
+For research; not a medical device.
+
+- **Question**: `{target.column} {target.positive}` ({target.name}), per case.
+- **Input**: {sequences}; files `CASE_0000{record.file_ending}` and so on, in that order; a tumour ROI on the grid of
+  {record.roi_channel}. ROIs in training were {record.rois}.
+- **Output**: `dls`, the calibrated probability of the positive class; the call is high at or above
+  {record.cutoff:.4f} ({record.cutoff_source}).
+- **Trained on**: {record.training_cases} cases of `{record.dataset}`, {record.training_positives} positive. The probability
+  holds for a population with that share of positives.
+- **Network**: {record.folds} folds, each a {plan.network.encoder} per sequence ({plan.network.encoder_weights} weights at the
+  start), PCA to {plan.network.pca_dims} channels, a fusion transformer.
+
+| row, out of fold | cases | positive | AUC (95 % CI) |
+|---|---|---|---|
+{table}
+
+Each training case was scored by the fold that did not see it. The cut-off was chosen on these same scores, so
+sensitivity and specificity at it are slightly optimistic here; judge them on a held-out cohort.
+
+**Not known**: how it does on other scanners, sequences or populations than those of `fingerprint.json`.
+"""
