@@ -107,9 +107,9 @@ def test_a_smaller_gpu_gets_a_smaller_input(memory_gib: float, expected_px: int)
 
 
 @pytest.mark.parametrize(
-    ("cases", "positives", "expected"), [(12, 6, 4), (34, 7, 4), (60, 24, 8), (100, 40, 16), (267, 86, 32)]
+    ("cases", "positives", "expected"), [(12, 6, 8), (34, 7, 8), (60, 24, 12), (100, 40, 20), (267, 86, 32)]
 )
-def test_a_batch_is_at_most_a_quarter_of_the_cases(cases: int, positives: int, expected: int) -> None:
+def test_a_batch_is_at_most_a_third_of_the_cases_and_never_under_eight(cases: int, positives: int, expected: int) -> None:
     assert decide("training.batch_size", fingerprint(cases, positives), GPU).value == expected
 
 

@@ -1,6 +1,7 @@
 """What a person sees: results on stdout, progress and errors on stderr."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
 Advance = Callable[[str], None]
 _STOPPED = "stopped; run the same command again to continue where it was"
+_SECONDS_BETWEEN_LINES = 30.0
 _EXIT_STOPPED = 130  # what a shell expects after Ctrl-C
 
 
@@ -20,6 +22,8 @@ def exit_status_of(run: Callable[[], object]) -> int:
     try:
         run()
     except SystemExit as leave:
+        if leave.code == _EXIT_STOPPED:  # typer turns Ctrl-C into this, without a word
+            return _complain(_STOPPED, _EXIT_STOPPED)
         return leave.code if isinstance(leave.code, int) else 1
     except AutoDLSError as failure:
         return _complain(str(failure), failure.exit_status)
@@ -73,7 +77,10 @@ def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]],
 
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Advance]:
-    """A progress bar over `total` steps on stderr; the result is called with a word about each step that is done."""
+    """A progress bar over `total` steps on stderr; the result is called with a word about each step that is done.
+
+    Where stderr is no terminal, such as in a log file, a line is written now and then instead.
+    """
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import (
@@ -95,9 +102,14 @@ def progress(title: str, total: int) -> Iterator[Advance]:
     )
     with Progress(*columns, console=Console(stderr=True, highlight=False)) as bar:
         task = bar.add_task(title, total=total, word="")
+        told = time.monotonic()
 
         def advance(word: str) -> None:
+            nonlocal told
             bar.update(task, advance=1, word=escape(word))
+            if not bar.console.is_terminal and time.monotonic() - told > _SECONDS_BETWEEN_LINES:
+                told = time.monotonic()
+                note(f"{title} {bar.tasks[0].completed:.0f}/{total}: {word}")
 
         yield advance
         bar.update(task, word="")

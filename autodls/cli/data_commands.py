@@ -1,6 +1,7 @@
 """`check`, `plan` and `preprocess`."""
 
 import json
+import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Literal
 
 from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.session import Session, memory_of_machine_gib
-from autodls.errors import ArgumentError, StaleRecordError
+from autodls.errors import ArgumentError, StaleRecordError, WeightsError
 from autodls.planning.check import CheckReport, check_dataset
 from autodls.planning.decision import Resources
 from autodls.planning.fingerprint import extract_fingerprint
@@ -76,6 +77,7 @@ def run_plan(dataset: Path, workspace: Path | None, request: PlanRequest, worker
         with progress("fingerprint", len(session.training)) as advance:
             fingerprint = extract_fingerprint(session.cohort, workers, advance)
         plan = derive_plan(fingerprint, preset, resources, request.encoder_weights)
+        _require_weights(plan.network.encoder_weights)
         splits = _splits(session, plan)
         fingerprint.save(session.workspace.fingerprint)
         _keep_previous(session.workspace, plan)
@@ -83,6 +85,12 @@ def run_plan(dataset: Path, workspace: Path | None, request: PlanRequest, worker
         plan.save(session.workspace.plan)
     _show_plan(plan, view)
     return plan
+
+
+def _require_weights(source: str) -> None:
+    """Say now that a weights file is not there, not after hours of preprocessing."""
+    if source not in ("imagenet", "random") and not Path(source).is_file():
+        raise WeightsError(f"encoder weights '{source}': neither imagenet, random nor a file; correct --encoder-weights")
 
 
 def resources_of(request: PlanRequest) -> Resources:
@@ -99,7 +107,7 @@ def resources_of(request: PlanRequest) -> Resources:
     else:
         total_gib = memory_of_machine_gib()
     memory_gib = request.memory_gib if request.memory_gib is not None else _SHARE_OF_MEMORY * total_gib
-    if memory_gib <= 0:
+    if not 0 < memory_gib < math.inf:
         raise ArgumentError(f"--memory-gib {memory_gib:g}: expected a positive number of GiB")
     return Resources(round(memory_gib, 1), device, has_bf16(torch.device(device)), os.cpu_count() or 1)
 

@@ -8,6 +8,7 @@ from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.data_commands import PlanRequest, run_check, run_plan
 from autodls.cli.evaluate_command import run_evaluate
 from autodls.cli.train_command import run_train
+from autodls.errors import ArgumentError
 from autodls.evaluation.rows import RowAuc
 from autodls.phantom.cohort import PhantomSettings, PhantomTruth, write_cohort
 from autodls.records.files import write_text
@@ -24,12 +25,13 @@ def run_demo(
     output: Path, cases: int | None, difficulty: float | None, seed: int, *, permute_labels: bool
 ) -> list[RowAuc]:
     """Write a phantom cohort to `output` and run check, plan, train and evaluate on it; the AUC of every row."""
-    settings = PhantomSettings(
-        cases=_CASES if cases is None else cases,
-        external_cases=_EXTERNAL_CASES,
-        seed=seed,
-        difficulty=_DIFFICULTY if difficulty is None else difficulty,
-    )
+    asked = {
+        "cases": _CASES if cases is None else cases,
+        "external_cases": _EXTERNAL_CASES,
+        "seed": seed,
+        "difficulty": _DIFFICULTY if difficulty is None else difficulty,
+    }
+    settings = PhantomSettings.parse(asked, "autodls demo", "correct the option", ArgumentError)
     dataset = output / "dataset"
     with progress("phantom cohort", len(settings.case_ids)) as advance:
         truth = write_cohort(dataset, settings, advance)

@@ -8,14 +8,18 @@ from pathlib import Path
 from autodls.cli.console import note, progress, say
 from autodls.cli.session import Session
 from autodls.cli.train_command import show_rows
-from autodls.errors import ArgumentError
+from autodls.errors import ArgumentError, StaleRecordError
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.results import Metrics
 from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc, cohort_rows
 from autodls.evaluation.scores_table import Columns, parse_cutoffs, read_scores, table_from_rows
+from autodls.planning.splits import verify_splits
 from autodls.records.cohort import Case, is_missing
+from autodls.records.files import sha256_of_file
 from autodls.records.lock import locked
+from autodls.records.model import ModelRecord
 from autodls.records.scores import FUSED, write_csv
+from autodls.records.splits import Splits
 from autodls.records.table import read_table
 
 Line = dict[str, str]
@@ -95,6 +99,7 @@ def run_evaluate(dataset: Path, workspace: Path | None, workers: int, *, as_json
 
     with locked(session.workspace):
         model = load_model(session.workspace.model.root, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        _require_current(session, model.record)
         lines = _out_of_fold_lines(session)
         held_out = session.cohort.held_out
         with progress("held-out cases", sum(len(cases) for cases in held_out.values())) as advance:
@@ -116,6 +121,19 @@ def run_evaluate(dataset: Path, workspace: Path | None, workers: int, *, as_json
     for warning in metrics.warnings:
         note(f"warning: {warning}")
     return rows
+
+
+def _require_current(session: Session, record: ModelRecord) -> None:
+    """Raise StaleRecordError when table, splits or out-of-fold scores are no longer those of the locked model."""
+    workspace, repair = session.workspace, "run 'autodls train fold all'"
+    splits = Splits.load(workspace.splits, f"{repair} after 'autodls plan'")
+    verify_splits(splits, session.training)
+    if splits.sha256() != record.splits_sha256:
+        raise StaleRecordError(f"{workspace.splits}: not the splits of {workspace.model.root}; {repair}")
+    if not workspace.oof_scores.is_file() or sha256_of_file(workspace.oof_scores) != record.oof_scores_sha256:
+        raise StaleRecordError(
+            f"{workspace.oof_scores}: missing, or not the scores that {workspace.model.root} was locked by; {repair}"
+        )
 
 
 def _out_of_fold_lines(session: Session) -> dict[str, list[Line]]:

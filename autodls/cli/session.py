@@ -67,8 +67,11 @@ class Session:
 
 
 def workspace_of(dataset: Path, workspace: Path | None) -> Workspace:
-    """The workspace of a dataset folder."""
-    return Workspace(workspace if workspace is not None else dataset / "autodls")
+    """The workspace of a dataset folder; raises ArgumentError when its place is taken by a file."""
+    root = workspace if workspace is not None else dataset / "autodls"
+    if root.exists() and not root.is_dir():
+        raise ArgumentError(f"workspace {root}: is a file, expected a folder; give another with -w")
+    return Workspace(root)
 
 
 def memory_of_machine_gib() -> float:

@@ -35,6 +35,8 @@ def run_train(
         _train(session, plan, splits, folds)
         if which == "all":
             _lock(session, plan, splits, as_json)
+        elif as_json:
+            say(json.dumps({"fold": folds[0], "weights": str(session.workspace.fold(folds[0]).root)}, indent=1))
         else:
             say(f"fold {which} is trained. When all folds are: autodls train fold all locks the ensemble")
 

@@ -49,7 +49,7 @@ def _images_by_case(folder: Path, record: ModelRecord) -> dict[str, dict[str, Pa
     pattern = re.compile(rf"^(.+)_(\d{{4}}){re.escape(record.file_ending)}$")
     found: dict[str, dict[str, Path]] = {}
     for path in sorted(folder.iterdir()):
-        matched = pattern.match(path.name)
+        matched = None if path.name.startswith(".") else pattern.match(path.name)
         sequence = record.channel_names.get(str(int(matched[2]))) if matched else None
         if matched and sequence:
             found.setdefault(matched[1], {})[sequence] = path

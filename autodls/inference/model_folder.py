@@ -43,6 +43,11 @@ def load_model(root: Path, device: torch.device) -> LockedModel:
     if not root.is_dir():
         raise ModelFolderError(f"{root}: no such model folder; give -m MODEL, or run 'autodls train fold all' first")
     record = ModelRecord.load(folder.record, _REPAIR, ModelFolderError)
+    if not record.is_sealed:
+        raise ModelFolderError(
+            f"{folder.record}: altered since the model was locked (record_sha256 '{record.record_sha256[:12]}' does "
+            f"not fit its content); {_REPAIR}"
+        )
     plan = Plan.load(folder.plan, _REPAIR, ModelFolderError)
     _check_files(folder, record, plan)
     with ThreadPoolExecutor(_READERS) as pool:
@@ -71,6 +76,8 @@ def _check_files(folder: ModelFolder, record: ModelRecord, plan: Plan) -> None:
 
 def _check_hash(root: Path, name: str, expected: str) -> None:
     path = root / PurePosixPath(name)
+    if ".." in path.parts:
+        raise ModelFolderError(f"{root}: lists the file '{name}', which lies outside; {_REPAIR}")
     if path.is_symlink() or not path.is_file():
         raise ModelFolderError(f"{path}: missing, or not a plain file; {_REPAIR}")
     found = sha256_of_file(path)

@@ -5,7 +5,7 @@ from autodls.planning.decision import Decision, Situation
 
 FEWEST_OF_A_CLASS = 4  # two folds, and in each training part one case to learn from and one to stop by
 FOLDS_BY_RARER_CASES = ((15, 5), (6, 3), (FEWEST_OF_A_CLASS, 2))
-SMALLEST_BATCH, LARGEST_BATCH, BATCH_STEP = 8, 32, 4
+SMALLEST_BATCH, FEW_CASES_BATCH, LARGEST_BATCH, BATCH_STEP = 4, 8, 32, 4
 BATCH_SHARE = 1 / 3
 MEMORY_SHARE = 0.8
 BASE_LEARNING_RATE, BASE_BATCH = 0.01, 32
@@ -48,10 +48,11 @@ def precision(situation: Situation) -> Decision:
 def wanted_batch(situation: Situation) -> int:
     """The batch size that the number of cases allows: a multiple of 4 between 8 and 32.
 
-    Batch norm needs the 8: with 4 cases and a feature map of a few pixels its statistics are mostly noise.
+    Batch norm wants the 8: with 4 cases and a feature map of a few pixels its statistics are mostly noise. Only too
+    little memory leads to 4.
     """
     share = int(situation.inner_training_cases * BATCH_SHARE)
-    return min(LARGEST_BATCH, max(SMALLEST_BATCH, share // BATCH_STEP * BATCH_STEP))
+    return min(LARGEST_BATCH, max(FEW_CASES_BATCH, share // BATCH_STEP * BATCH_STEP))
 
 
 def learning_rate(situation: Situation) -> Decision:

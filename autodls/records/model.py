@@ -1,6 +1,6 @@
 """model.json: the locked model."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -32,3 +32,16 @@ class ModelRecord(Record):
     oof_scores_sha256: str
     files: dict[str, str] = Field(description="SHA-256 of every weights file, by its name in the model folder")
     versions: dict[str, str]
+    record_sha256: str = Field(default="", description="SHA-256 of this record with this field empty")
+
+    def sealed(self) -> Self:
+        """This record with `record_sha256` filled in, so that a later edit of any field shows."""
+        return self.model_copy(update={"record_sha256": self._content_sha256()})
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the record is as it was when it was sealed."""
+        return self.record_sha256 == self._content_sha256()
+
+    def _content_sha256(self) -> str:
+        return self.model_copy(update={"record_sha256": ""}).sha256()

@@ -76,7 +76,7 @@ def lock_model(
         oof_scores_sha256=sha256_of_file(workspace.oof_scores),
         files=files,
         versions={"autodls": __version__, **{name: version(name) for name in ("torch", "numpy", "scipy")}},
-    )
+    ).sealed()
     record.save(workspace.model.record)
     card = model_card(record, plan, out_of_fold_rows(workspace.oof_scores, plan.sequences))
     write_text(workspace.model.card, card)
