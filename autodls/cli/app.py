@@ -125,12 +125,15 @@ def predict(
     ] = None,
     dataset: DatasetOption = _CURRENT,
     workspace: WorkspaceOption = None,
+    heatmaps: Annotated[
+        bool, typer.Option("--heatmaps", help="Write heat maps to OUT/heatmaps as well; takes twice the time.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Score new cases with a locked model: calibrated DLS, spread over folds, high or low, a score per sequence."""
     from autodls.cli.predict_command import run_predict
 
-    raise typer.Exit(run_predict(images, rois, output, model, dataset, workspace, as_json=as_json))
+    raise typer.Exit(run_predict(images, rois, output, model, dataset, workspace, heatmaps=heatmaps, as_json=as_json))
 
 
 @app.command()
@@ -168,6 +171,36 @@ def evaluate(
         scores, tuple(score or ()), label, cohort, tuple(cutoff or ()), cutoff_from, time, event, landmark, output
     )
     run_evaluate_table(request, as_json=as_json)
+
+
+@app.command()
+def explain(
+    dataset: DatasetOption = _CURRENT,
+    workspace: WorkspaceOption = None,
+    cases: Annotated[
+        str | None,
+        typer.Option("--cases", help="Case ids with commas between, or how many of each end of the scores (4)."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw heat maps (Grad-CAM) of cases, each by folds that were not trained on it, and check what they depend on."""
+    from autodls.cli.explain_command import run_explain
+
+    run_explain(dataset, workspace, cases, as_json=as_json)
+
+
+@app.command()
+def report(
+    dataset: DatasetOption = _CURRENT,
+    workspace: WorkspaceOption = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="HTML file; results/report.html of the workspace by default.")
+    ] = None,
+) -> None:
+    """Write the whole study as one HTML file that needs no network."""
+    from autodls.cli.report_command import run_report
+
+    run_report(dataset, workspace, output)
 
 
 @app.command()

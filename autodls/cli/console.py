@@ -22,19 +22,25 @@ def exit_status_of(run: Callable[[], object]) -> int:
     try:
         run()
     except SystemExit as leave:
-        if leave.code == _EXIT_STOPPED:  # typer turns Ctrl-C into this, without a word
-            return _complain(_STOPPED, _EXIT_STOPPED)
-        return leave.code if isinstance(leave.code, int) else 1
+        status = leave.code if isinstance(leave.code, int) else 1
+        # Typer turns Ctrl-C into this status, without a word.
+        return _complain(_STOPPED, status) if status == _EXIT_STOPPED else status
     except AutoDLSError as failure:
         return _complain(str(failure), failure.exit_status)
     except KeyboardInterrupt:
         return _complain(_STOPPED, _EXIT_STOPPED)
     except BrokenPipeError:
         return 1
-    except OSError as failure:
-        where = f"{failure.filename}: " if failure.filename else ""
-        return _complain(f"{where}{failure.strerror or failure}; nothing half-written is left, repair and run again", 1)
+    except (OSError, MemoryError) as failure:
+        return _complain(f"{_what_gave_out(failure)}; nothing half-written is left, repair and run again", 1)
     return 0
+
+
+def _what_gave_out(failure: OSError | MemoryError) -> str:
+    if isinstance(failure, MemoryError):
+        return f"out of memory ({failure or 'no more could be had'})"
+    where = f"{failure.filename}: " if failure.filename else ""
+    return f"{where}{failure.strerror or failure}"
 
 
 def _complain(message: str, status: int) -> int:

@@ -90,7 +90,9 @@ def run_plan(dataset: Path, workspace: Path | None, request: PlanRequest, worker
 def _require_weights(source: str) -> None:
     """Say now that a weights file is not there, not after hours of preprocessing."""
     if source not in ("imagenet", "random") and not Path(source).is_file():
-        raise WeightsError(f"encoder weights '{source}': neither imagenet, random nor a file; correct --encoder-weights")
+        raise WeightsError(
+            f"encoder weights '{source}': neither imagenet, random nor a file; correct --encoder-weights"
+        )
 
 
 def resources_of(request: PlanRequest) -> Resources:

@@ -1,28 +1,35 @@
 """`evaluate`: the locked model on every cohort, or any table of scores."""
 
+import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autodls.cli.console import note, progress, say
 from autodls.cli.session import Session
 from autodls.cli.train_command import show_rows
-from autodls.errors import ArgumentError, StaleRecordError
+from autodls.errors import ArgumentError, ModelFolderError, StaleRecordError
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.results import Metrics
-from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc, cohort_rows
-from autodls.evaluation.scores_table import Columns, parse_cutoffs, read_scores, table_from_rows
-from autodls.planning.splits import verify_splits
-from autodls.records.cohort import Case, is_missing
+from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc
+from autodls.evaluation.scores_table import Columns, parse_cutoffs, read_scores
+from autodls.records.cohort import TABLE, Case
 from autodls.records.files import sha256_of_file
 from autodls.records.lock import locked
 from autodls.records.model import ModelRecord
-from autodls.records.scores import FUSED, write_csv
+from autodls.records.plan import Plan
+from autodls.records.scores import FUSED, read_fold_scores
 from autodls.records.splits import Splits
 from autodls.records.table import read_table
 
-Line = dict[str, str]
+if TYPE_CHECKING:
+    from autodls.inference.model_folder import LockedModel
+    from autodls.inference.predict import Prediction
+    from autodls.report.scored_study import ScoredCohort, ScoredStudy
+
+_TRAIN_FIRST = "run 'autodls train fold all'"
 
 
 @dataclass(frozen=True)
@@ -90,83 +97,111 @@ def metric_rows(metrics: Metrics) -> list[RowAuc]:
 
 def run_evaluate(dataset: Path, workspace: Path | None, workers: int, *, as_json: bool) -> list[RowAuc]:
     """Score the held-out cohorts by the locked model and judge it on all cohorts; the AUC of every row."""
-    from autodls.inference.heldout import score_held_out
-    from autodls.inference.model_folder import load_model
+    from autodls.report.study_results import study_results, write_results
 
     del workers
     session = Session.open(dataset, workspace)
-    import torch
-
     with locked(session.workspace):
-        model = load_model(session.workspace.model.root, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-        _require_current(session, model.record)
-        lines = _out_of_fold_lines(session)
-        held_out = session.cohort.held_out
-        with progress("held-out cases", sum(len(cases) for cases in held_out.values())) as advance:
-            for name, cases in held_out.items():
-                path = session.workspace.heldout_scores(name)
-                failures = score_held_out(model, cases, path, advance)
-                for failure in failures:
-                    note(f"not scored: {failure}")
-                lines[name] = [_with_case(line, cases) for line in read_table(path)]
-        rows = [row for name, members in lines.items() for row in cohort_rows(name, members, model.plan.sequences)]
-        metrics = _metrics(session, lines, model.plan.sequences, model.record.cutoff)
-        metrics.save(session.workspace.metrics)
-        _write_rows(session, rows)
+        study = _study(session)
+        note("statistics, tables and figures ...")
+        results = study_results(study)
+        write_results(session.workspace, results)
     if as_json:
-        say(json.dumps([row.model_dump() for row in rows], indent=1))
+        say(json.dumps([row.model_dump() for row in results.auc], indent=1))
     else:
-        show_rows("AUC of every row in every cohort", rows)
+        show_rows("AUC of every row in every cohort", results.auc)
         say(f"all metrics: {session.workspace.metrics}")
-    for warning in metrics.warnings:
+        say(f"tables and figures: {session.workspace.tables}, {session.workspace.figures}")
+    for warning in results.metrics.warnings:
         note(f"warning: {warning}")
-    return rows
+    return list(results.auc)
 
 
-def _require_current(session: Session, record: ModelRecord) -> None:
-    """Raise StaleRecordError when table, splits or out-of-fold scores are no longer those of the locked model."""
-    workspace, repair = session.workspace, "run 'autodls train fold all'"
-    splits = Splits.load(workspace.splits, f"{repair} after 'autodls plan'")
-    verify_splits(splits, session.training)
-    if splits.sha256() != record.splits_sha256:
-        raise StaleRecordError(f"{workspace.splits}: not the splits of {workspace.model.root}; {repair}")
-    if not workspace.oof_scores.is_file() or sha256_of_file(workspace.oof_scores) != record.oof_scores_sha256:
+def _study(session: Session) -> "ScoredStudy":
+    """The scores of all cohorts, those of held-out cohorts made where they are not there yet."""
+    from autodls.report.scored_study import ScoredStudy
+    from autodls.report.tumour_volumes import tumour_volumes
+
+    workspace, dataset = session.workspace, session.cohort
+    model = ModelRecord.load(workspace.model.record, _TRAIN_FIRST, ModelFolderError)
+    plan = Plan.load(workspace.model.plan, _TRAIN_FIRST, ModelFolderError)
+    splits = session.splits(plan)
+    _require_same_scores(session, model, splits)
+    cohorts = {OUT_OF_FOLD: _out_of_fold(session, plan), **_held_out(session, model, plan)}
+    with progress("tumour volumes", len(session.training)) as advance:
+        labels = dataset.description.roi_labels
+        volumes = tumour_volumes(session.training, labels, workspace.table("tumour_volume"), advance)
+    column = dataset.description.autodls.case
+    return ScoredStudy(
+        dataset=dataset,
+        sequences=plan.sequences,
+        cohorts=cohorts,
+        cutoff=model.cutoff,
+        splits=splits,
+        folds=[read_fold_scores(workspace.fold(fold.index).scores, plan.sequences) for fold in splits.folds],
+        volumes_ml=volumes,
+        rows={row[column]: number for number, row in enumerate(read_table(dataset.folder / TABLE), start=2)},
+        seed=plan.training.seed,
+    )
+
+
+def _require_same_scores(session: Session, model: ModelRecord, splits: Splits) -> None:
+    """Raise StaleRecordError where splits or out-of-fold scores are not those that the model was locked from."""
+    scores = session.workspace.oof_scores
+    found = sha256_of_file(scores) if scores.is_file() else "none"
+    if found != model.oof_scores_sha256:
         raise StaleRecordError(
-            f"{workspace.oof_scores}: missing, or not the scores that {workspace.model.root} was locked by; {repair}"
+            f"{scores}: not the scores that the model was locked from (SHA-256 {found[:8]}, model.json has "
+            f"{model.oof_scores_sha256[:8]}); {_TRAIN_FIRST}"
+        )
+    if splits.sha256() != model.splits_sha256:
+        raise StaleRecordError(
+            f"{session.workspace.splits}: not the splits that the model was locked from ({splits.sha256()[:8]}, "
+            f"model.json has {model.splits_sha256[:8]}); {_TRAIN_FIRST}"
         )
 
 
-def _out_of_fold_lines(session: Session) -> dict[str, list[Line]]:
-    lines = read_table(session.workspace.oof_scores)
-    return {OUT_OF_FOLD: [_with_case(line, session.training) for line in lines]}
+def _out_of_fold(session: Session, plan: Plan) -> "ScoredCohort":
+    from autodls.report.scored_study import ScoredCase, ScoredCohort
 
-
-def _with_case(line: Line, cases: Sequence[Case]) -> Line:
-    """A line of scores with the label and the follow-up of its case."""
-    case = next(case for case in cases if case.id == line["case"])
-    label = "" if case.label is None else str(int(case.label))
-    return {**case.row, **line, "label": label}
-
-
-def _metrics(session: Session, lines: dict[str, list[Line]], sequences: Sequence[str], cutoff: float) -> Metrics:
-    """metrics.json; a sequence that some cases lack is left out, so that the DLS is judged on all cases."""
-    rows = [{**line, "autodls_cohort": name} for name, members in lines.items() for line in members]
-    complete = [name for name in sequences if all(not is_missing(row[name]) for row in rows)]
-    for name in sorted(set(sequences) - set(complete)):
-        note(f"some cases lack {name}: its AUC is over the cases that have it, and metrics.json leaves it out")
-    survival = session.cohort.description.autodls.survival
-    columns = Columns(
-        scores=(FUSED, *complete),
-        label="label",
-        time=survival.time if survival else None,
-        event=survival.event if survival else None,
-        cohort="autodls_cohort",
+    cases = {case.id: case for case in session.training}
+    return ScoredCohort(
+        tuple(
+            ScoredCase(cases[line["case"]], {row: float(line[row]) for row in (FUSED, *plan.sequences) if line[row]})
+            for line in read_table(session.workspace.oof_scores)
+        )
     )
-    table = table_from_rows(rows, columns, str(session.workspace.root))
-    return evaluate_table(table, Choices({FUSED: cutoff}, OUT_OF_FOLD, survival.landmark if survival else None))
 
 
-def _write_rows(session: Session, rows: Sequence[RowAuc]) -> None:
-    header = ["cohort", "row", "n", "positives", "auc", "low", "high", "reason"]
-    lines = [[r.cohort, r.row, r.n, r.positives, r.value, r.low, r.high, r.reason] for r in rows]
-    write_csv(session.workspace.table("auc"), header, lines)
+def _held_out(session: Session, model: ModelRecord, plan: Plan) -> dict[str, "ScoredCohort"]:
+    """Every held-out cohort, scored; the networks are read only where a case has no score yet."""
+    from autodls.inference.heldout import score_held_out, write_held_out
+    from autodls.report.scored_study import cohort_name
+
+    load = functools.cache(lambda: _load(session))
+    scored: dict[str, ScoredCohort] = {}
+    with progress("held-out cases", sum(len(cases) for cases in session.cohort.held_out.values())) as advance:
+        for name, cases in session.cohort.held_out.items():
+            record = session.workspace.heldout_record(name)
+            prediction = score_held_out(model, load, cases, record, advance)
+            write_held_out(session.workspace.heldout_scores(name), record, prediction, plan.sequences)
+            scored[cohort_name(name)] = _scored_cohort(cases, prediction)
+    return scored
+
+
+def _load(session: Session) -> "LockedModel":
+    import torch
+
+    from autodls.inference.model_folder import load_model
+
+    return load_model(session.workspace.model.root, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _scored_cohort(cases: Sequence[Case], prediction: "Prediction") -> "ScoredCohort":
+    from autodls.report.scored_study import ScoredCase, ScoredCohort
+
+    scores = {score.case: {FUSED: score.dls, **score.sequences} for score in prediction.cases}
+    return ScoredCohort(
+        tuple(ScoredCase(case, scores[case.id]) for case in cases if case.id in scores),
+        {failure.case: failure.reason.removeprefix(f"case {failure.case}: ") for failure in prediction.failed},
+    )

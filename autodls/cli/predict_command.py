@@ -1,11 +1,18 @@
 """`predict`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.session import workspace_of
 from autodls.errors import ArgumentError
 from autodls.inference.predict import Prediction
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from autodls.inference.inputs import InputCase
+    from autodls.inference.model_folder import LockedModel
 
 _EXIT_SOME_FAILED = 1
 
@@ -18,9 +25,10 @@ def run_predict(
     dataset: Path,
     workspace: Path | None,
     *,
+    heatmaps: bool = False,
     as_json: bool,
 ) -> int:
-    """Score the cases of a folder; the exit status, 1 when some could not be scored."""
+    """Score the cases of a folder, with heat maps if asked for; the exit status, 1 when some could not be scored."""
     import torch
 
     from autodls.inference.inputs import list_inputs
@@ -38,6 +46,8 @@ def run_predict(
     with progress("scoring", len(cases)) as advance:
         prediction = predict_cases(locked, cases, advance)
     write_prediction(output, prediction, locked.plan.sequences)
+    if heatmaps:
+        _explain(locked, cases, prediction, output)
     if as_json:
         say(prediction.to_bytes().decode().rstrip())
     else:
@@ -45,6 +55,23 @@ def run_predict(
     for failure in prediction.failed:
         note(f"not scored: {failure.reason}")
     return _EXIT_SOME_FAILED if prediction.failed else 0
+
+
+def _explain(model: "LockedModel", cases: "Sequence[InputCase]", prediction: Prediction, output: Path) -> None:
+    """Heat maps of every case that was scored, into OUT/heatmaps/."""
+    from autodls.cli.heatmaps import Explained, prepared, write_maps
+    from autodls.inference.explain import MapShare, write_shares
+    from autodls.records.workspace import HeatmapFolder
+
+    folder = HeatmapFolder(output / "heatmaps")
+    scores = {score.case: score.dls for score in prediction.cases}
+    rows: list[MapShare] = []
+    with progress("heat maps", len(scores)) as advance:
+        for case in cases:
+            if case.id in scores:
+                rows += write_maps(folder, model, Explained(case, "", dls=scores[case.id]), prepared(model, case))
+                advance(case.id)
+    write_shares(folder.shares, rows)
 
 
 def _show(prediction: Prediction, output: Path) -> None:

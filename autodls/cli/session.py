@@ -50,6 +50,11 @@ class Session:
                 f"{self.workspace.plan}: sequences {list(plan.sequences)}, dataset.json has "
                 f"{list(self.cohort.description.sequences)}; {_PLAN_FIRST}"
             )
+        if plan.preprocessing.roi_channel != self.cohort.description.roi_channel:
+            raise StaleRecordError(
+                f"{self.workspace.plan}: roi_channel '{plan.preprocessing.roi_channel}', dataset.json has "
+                f"'{self.cohort.description.roi_channel}'; {_PLAN_FIRST}"
+            )
         return plan
 
     def splits(self, plan: Plan) -> Splits:

@@ -1,27 +1,82 @@
-"""Held-out cohorts of a dataset folder, scored by the locked model."""
+"""Held-out cohorts of a dataset folder, scored by the locked model, once."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from autodls import __version__
+from autodls.errors import InputError
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel
-from autodls.inference.predict import predict_cases
+from autodls.inference.predict import CaseFailure, CaseScore, Prediction, predict_cases
 from autodls.records.cohort import Case
+from autodls.records.files import sha256_of_file
+from autodls.records.model import ModelRecord
 from autodls.records.scores import write_csv
 
+Result = CaseScore | CaseFailure
 
-def score_held_out(model: LockedModel, cases: Sequence[Case], path: Path, advance: Callable[[str], None]) -> list[str]:
-    """Score `cases` and write their table to `path`; why each of the others could not be scored.
 
-    Labels are not looked at: they join the scores afterwards.
+def score_held_out(
+    model: ModelRecord,
+    load: Callable[[], LockedModel],
+    cases: Sequence[Case],
+    record: Path,
+    advance: Callable[[str], None],
+) -> Prediction:
+    """Scores of `cases` by `model`, whose networks `load` reads where they are needed.
+
+    What stands in `record`, made by this model and version from the same bytes, is kept, so that a second run reads no
+    network. Labels are not looked at: they join the scores afterwards.
     """
-    inputs = [InputCase(case.id, case.images, case.roi) for case in cases]
-    prediction = predict_cases(model, inputs, advance)
-    sequences = model.plan.sequences
+    inputs = {case.id: _hashes(case) for case in cases}
+    earlier = known_scores(model, record)
+    results = {
+        case: earlier[case][0] for case, found in inputs.items() if case in earlier and earlier[case][1] == found
+    }
+    for case in results:
+        advance(case)
+    fresh = [InputCase(case.id, case.images, case.roi) for case in cases if case.id not in results]
+    if fresh:
+        made = predict_cases(load(), fresh, advance)
+        results |= {result.case: result for result in _results(made)}
+    in_order = [results[case.id] for case in cases]
+    return Prediction(
+        version=__version__,
+        model_sha256=model.sha256(),
+        target=model.target.name,
+        cases=tuple(result for result in in_order if isinstance(result, CaseScore)),
+        failed=tuple(result for result in in_order if isinstance(result, CaseFailure)),
+        inputs=inputs,
+    )
+
+
+def write_held_out(table: Path, record: Path, prediction: Prediction, sequences: Sequence[str]) -> None:
+    """Write the scores as a table, and with the hashes that they were made from as `record`."""
     header = ["case", "dls", "dls_raw", "spread", *sequences]
     lines = [
         [score.case, score.dls, score.dls_raw, score.spread, *(score.sequences.get(name) for name in sequences)]
         for score in prediction.cases
     ]
-    write_csv(path, header, lines)
-    return [failure.reason for failure in prediction.failed]
+    write_csv(table, header, lines)
+    prediction.save(record)
+
+
+def known_scores(model: ModelRecord, record: Path) -> dict[str, tuple[Result, dict[str, str]]]:
+    """Result and input hashes by case that an earlier run wrote by this model and version; none for a bad file."""
+    try:
+        earlier = Prediction.load(record, "run 'autodls evaluate'")
+    except InputError:
+        return {}
+    if (earlier.model_sha256, earlier.version) != (model.sha256(), __version__):
+        return {}
+    return {result.case: (result, earlier.inputs.get(result.case, {})) for result in _results(earlier)}
+
+
+def _results(prediction: Prediction) -> list[Result]:
+    return [*prediction.cases, *prediction.failed]
+
+
+def _hashes(case: Case) -> dict[str, str]:
+    """SHA-256 of the files of a case; one that is not there has none."""
+    files = {**case.images, **({"roi": case.roi} if case.roi else {})}
+    return {name: sha256_of_file(path) if path.is_file() else "" for name, path in files.items()}

@@ -43,11 +43,6 @@ def load_model(root: Path, device: torch.device) -> LockedModel:
     if not root.is_dir():
         raise ModelFolderError(f"{root}: no such model folder; give -m MODEL, or run 'autodls train fold all' first")
     record = ModelRecord.load(folder.record, _REPAIR, ModelFolderError)
-    if not record.is_sealed:
-        raise ModelFolderError(
-            f"{folder.record}: altered since the model was locked (record_sha256 '{record.record_sha256[:12]}' does "
-            f"not fit its content); {_REPAIR}"
-        )
     plan = Plan.load(folder.plan, _REPAIR, ModelFolderError)
     _check_files(folder, record, plan)
     with ThreadPoolExecutor(_READERS) as pool:

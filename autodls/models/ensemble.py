@@ -36,6 +36,8 @@ def score_ensemble(
     folds: Sequence[FoldModel], recalibration: LogisticScale, pixels: Tensor, present: Tensor
 ) -> EnsembleScores:
     """Score network input (see `FoldModel.logits`) by every fold and bring the folds together."""
+    device = folds[0].fusion.position.device
+    pixels, present = pixels.to(device), present.to(device)
     raw: dict[str, list[Vector]] = {}
     scaled: dict[str, list[Vector]] = {}
     for fold in folds:

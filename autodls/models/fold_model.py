@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from autodls.errors import ModelFolderError
 from autodls.models.folded import FoldedEncoder
 from autodls.models.fusion import FusionTransformer
 from autodls.models.pca import ChannelPCA
 from autodls.models.tensors import load_tensors, save_tensors
 from autodls.records.plan import Plan
 from autodls.records.scale import LogisticScale
+from autodls.records.scores import FUSED
 from autodls.records.workspace import FoldFolder
 
 _REPAIR = "copy the model folder anew, or run 'autodls train fold all'"
@@ -73,7 +77,12 @@ def save_encoder(folder: FoldFolder, sequence: str, state: Mapping[str, Tensor],
 
 def load_encoder(folder: FoldFolder, sequence: str) -> FoldedEncoder:
     """Read an encoder for scoring."""
-    return FoldedEncoder.from_state(load_tensors(folder.sequence(sequence), _REPAIR)[0])
+    path = folder.sequence(sequence)
+    tensors, _ = load_tensors(path, _REPAIR)
+    try:
+        return FoldedEncoder.from_state(tensors)
+    except (KeyError, RuntimeError) as failure:
+        raise _misfit(path, failure) from None
 
 
 def save_fusion(folder: FoldFolder, model: FoldModel, note: Mapping[str, object]) -> None:
@@ -89,6 +98,17 @@ def save_fusion(folder: FoldFolder, model: FoldModel, note: Mapping[str, object]
 def load_fold(folder: FoldFolder, plan: Plan, device: torch.device) -> FoldModel:
     """Read a whole fold for scoring on `device`; raises ModelFolderError for a file that does not fit the plan."""
     tensors, note = load_tensors(folder.fusion, _REPAIR)
+    try:
+        projections, fusion, scales = _fusion_parts(tensors, note, plan, device)
+    except (KeyError, TypeError, ValueError, RuntimeError) as failure:
+        raise _misfit(folder.fusion, failure) from None
+    encoders = {name: load_encoder(folder, name).to(device, scoring_dtype(plan, device)) for name in plan.sequences}
+    return FoldModel(encoders, projections, fusion, scales)
+
+
+def _fusion_parts(
+    tensors: Mapping[str, Tensor], note: Mapping[str, Any], plan: Plan, device: torch.device
+) -> tuple[dict[str, ChannelPCA], FusionTransformer, dict[str, LogisticScale]]:
     projections = {
         sequence: ChannelPCA(*(tensors[f"pca.{sequence}/{part}"] for part in ("mean", "components", "scale"))).to(
             device
@@ -98,13 +118,13 @@ def load_fold(folder: FoldFolder, plan: Plan, device: torch.device) -> FoldModel
     fusion = new_fusion(plan, projections[plan.sequences[0]].components.shape[0])
     prefix = "fusion."
     fusion.load_state_dict({name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)})
-    scales = note["scales"] if isinstance(note["scales"], dict) else {}
-    return FoldModel(
-        {name: load_encoder(folder, name).to(device, scoring_dtype(plan, device)) for name in plan.sequences},
-        projections,
-        fusion.to(device).eval(),
-        {row: LogisticScale.model_validate(value) for row, value in scales.items()},
-    )
+    scales = {row: LogisticScale.model_validate(note["scales"][row]) for row in (FUSED, *plan.sequences)}
+    return projections, fusion.to(device).eval(), scales
+
+
+def _misfit(path: Path, failure: Exception) -> ModelFolderError:
+    reason = str(failure).splitlines()[0]
+    return ModelFolderError(f"{path}: does not fit the plan ({type(failure).__name__}: {reason}); {_REPAIR}")
 
 
 def new_fusion(plan: Plan, channels: int) -> FusionTransformer:

@@ -62,5 +62,5 @@ def read_json(path: Path, repair: str, error: type[InputError]) -> object:
         raise error(f"{path}: no such file; {repair}") from None
     except OSError as failure:
         raise error(f"{path}: cannot be read ({failure.strerror}); {repair}") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as failure:
+    except (ValueError, RecursionError) as failure:
         raise error(f"{path}: not valid JSON ({failure}); {repair}") from None

@@ -1,9 +1,11 @@
 """model.json: the locked model."""
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field
 
+from autodls.errors import InputError, ModelFolderError
 from autodls.records.base import Record
 from autodls.records.dataset import Target
 from autodls.records.scale import LogisticScale
@@ -33,6 +35,17 @@ class ModelRecord(Record):
     files: dict[str, str] = Field(description="SHA-256 of every weights file, by its name in the model folder")
     versions: dict[str, str]
     record_sha256: str = Field(default="", description="SHA-256 of this record with this field empty")
+
+    @classmethod
+    def load(cls, path: Path, repair: str, error: type[InputError] = ModelFolderError) -> Self:
+        """Read the record; raises `error`, ending in `repair`, also where a field was edited since it was sealed."""
+        record = super().load(path, repair, error)
+        if not record.is_sealed:
+            raise error(
+                f"{path}: altered since the model was locked (record_sha256 '{record.record_sha256[:12]}' does not fit "
+                f"its content); {repair}"
+            )
+        return record
 
     def sealed(self) -> Self:
         """This record with `record_sha256` filled in, so that a later edit of any field shows."""

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from autodls.errors import StaleRecordError
-from autodls.records.base import Record
+from autodls.records.base import Record, first_fault
 from autodls.records.files import write_text
 from autodls.records.table import read_table
 
@@ -51,7 +51,7 @@ def read_fold_scores(path: Path, sequences: Sequence[str]) -> list[FoldScore]:
                 {
                     "case": line["case"],
                     "part": line["part"],
-                    "label": line["label"] == "1",
+                    "label": {"0": False, "1": True}[line["label"]],
                     "logits": {row: float(line[f"logit:{row}"]) for row in rows if line[f"logit:{row}"]},
                     "log_odds": {row: float(line[f"log_odds:{row}"]) for row in rows if line[f"log_odds:{row}"]},
                 }
@@ -59,7 +59,8 @@ def read_fold_scores(path: Path, sequences: Sequence[str]) -> list[FoldScore]:
             for line in read_table(path)
         ]
     except (KeyError, ValueError) as failure:
-        raise StaleRecordError(f"{path}: damaged ({failure}); run 'autodls train fold all --restart'") from None
+        fault = first_fault(failure) if isinstance(failure, ValidationError) else repr(failure)
+        raise StaleRecordError(f"{path}: damaged ({fault}); run 'autodls train fold all --restart'") from None
 
 
 def write_csv(path: Path, header: Sequence[str], lines: Sequence[Sequence[object]]) -> None:

@@ -1,7 +1,11 @@
 """Every file name of a workspace and of a model folder stands here, and nowhere else."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from autodls.records.case_id import case_id_fault
+from autodls.records.files import sha256_of_bytes
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,36 @@ class ModelFolder:
 
 
 @dataclass(frozen=True)
+class HeatmapFolder:
+    """Heat maps of cases, and what they say."""
+
+    root: Path
+
+    @property
+    def cases(self) -> Path:
+        """Which cases are explained, and by which folds."""
+        return self.root / "cases.csv"
+
+    @property
+    def shares(self) -> Path:
+        """How much of each map lies in the tumour, its rim and outside."""
+        return self.root / "shares.csv"
+
+    @property
+    def randomisation(self) -> Path:
+        """Whether the maps change when the weights are shuffled."""
+        return self.root / "randomisation.csv"
+
+    def fused_picture(self, case: str) -> Path:
+        """The maps of the fused score over the images."""
+        return self.root / f"{case}_dls.png"
+
+    def sequences_picture(self, case: str) -> Path:
+        """The maps of each sequence's own score over the images."""
+        return self.root / f"{case}_sequences.png"
+
+
+@dataclass(frozen=True)
 class Workspace:
     """The folder that holds everything derived from a dataset."""
 
@@ -123,6 +157,42 @@ class Workspace:
         """A table of the evaluation."""
         return self.root / "results" / "tables" / f"{name}.csv"
 
+    @property
+    def tables(self) -> Path:
+        """The tables of the evaluation."""
+        return self.root / "results" / "tables"
+
+    @property
+    def figures(self) -> Path:
+        """The figures of the evaluation, each as PNG, SVG and CSV."""
+        return self.root / "results" / "figures"
+
+    @property
+    def heatmaps(self) -> HeatmapFolder:
+        """The explained cases."""
+        return HeatmapFolder(self.root / "results" / "heatmaps")
+
+    @property
+    def report(self) -> Path:
+        """The whole study as one HTML file."""
+        return self.root / "results" / "report.html"
+
     def heldout_scores(self, cohort: str) -> Path:
         """Scores of a held-out cohort by the locked model."""
-        return self.root / "results" / "scores" / f"{cohort}.csv"
+        return self.root / "results" / "scores" / f"{safe_name(cohort)}.csv"
+
+    def heldout_record(self, cohort: str) -> Path:
+        """The same with model and input hashes, by which they are known to be still good."""
+        return self.heldout_scores(cohort).with_suffix(".json")
+
+
+def safe_name(name: str) -> str:
+    """A file name for a user's `name`: itself where it is safe, else its letters and a hash.
+
+    >>> safe_name("external"), safe_name("a/b: <c>")
+    ('external', 'a_b_c-79097b90')
+    """
+    if case_id_fault(name) is None and "." not in name:
+        return name
+    letters = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:40]
+    return f"{letters or 'cohort'}-{sha256_of_bytes(name.encode())[:8]}"

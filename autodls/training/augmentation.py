@@ -1,5 +1,6 @@
 """Augmentation policies. Chance is drawn first and applied second, so every epoch can be replayed."""
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -34,7 +35,7 @@ def augment_paper(pixels: Tensor, size_px: int, seed: int) -> Tensor:
 
 def augment_nnunet(pixels: Tensor, size_px: int, seed: int) -> Tensor:
     """nnU-Net's training augmentation (Isensee et al. 2021, supplementary note 4) in 2D, by batchgenerators."""
-    with _numpy_seeded(stream_seed(seed, "nnunet")):
+    with _global_streams_seeded(stream_seed(seed, "nnunet")):
         batch: dict[str, Any] = {"data": pixels.cpu().numpy()}
         data = _nnunet_transforms(size_px)(**batch)["data"]
     return torch.from_numpy(np.ascontiguousarray(data, dtype=np.float32)).to(pixels.device)
@@ -85,11 +86,13 @@ def _nnunet_transforms(size_px: int) -> Callable[..., dict[str, Any]]:
 
 
 @contextmanager
-def _numpy_seeded(seed: int) -> Iterator[None]:
-    """batchgenerators draws from NumPy's global stream: seed it here and put it back as it was."""
-    before = np.random.get_state()  # noqa: NPY002
+def _global_streams_seeded(seed: int) -> Iterator[None]:
+    """batchgenerators draws from the global streams of NumPy and of Python: seed them and put them back as they were."""
+    before, before_python = np.random.get_state(), random.getstate()  # noqa: NPY002
     np.random.seed(seed % 2**32)  # noqa: NPY002
+    random.seed(seed)
     try:
         yield
     finally:
         np.random.set_state(before)  # noqa: NPY002
+        random.setstate(before_python)

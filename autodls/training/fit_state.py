@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from autodls.errors import ModelFolderError
@@ -25,6 +26,9 @@ class Epoch(Record):
     inner_auc: float | None
     best: bool
     seconds: float
+
+
+_HISTORY = TypeAdapter(list[Epoch])
 
 
 @dataclass
@@ -63,10 +67,10 @@ class FitState:
             return cls()
         try:
             tensors, note = load_tensors(path, "starting anew")
-        except ModelFolderError:
+            history = _HISTORY.validate_python(note.get("history"))
+        except (ModelFolderError, ValidationError):
             return cls()
-        history = note.get("history")
-        if note.get("key") != key or not isinstance(history, list):
+        if note.get("key") != key:
             return cls()
         model.load_state_dict(_group(tensors, "model"))
         momentum = _group(tensors, "momentum")
@@ -74,7 +78,7 @@ class FitState:
             if name in momentum:
                 optimizer.state[parameter]["momentum_buffer"] = momentum[name].to(parameter.device)
         best = {name: value.to(next(model.parameters()).device) for name, value in _group(tensors, "best").items()}
-        return cls([Epoch.model_validate(epoch) for epoch in history], best)
+        return cls(history, best)
 
 
 def _momentum(model: nn.Module, optimizer: torch.optim.SGD) -> Iterator[tuple[str, Tensor]]:

@@ -31,6 +31,9 @@ def train_fold(run: FoldRun, report: Report) -> None:
         log.add(epoch)
         report(epoch)
 
+    done = [is_done(run, stage) for stage in (*run.plan.sequences, FUSION)]
+    if not all(done):
+        run.folder.scores.unlink(missing_ok=True)  # of weights that somebody removed
     for sequence in run.plan.sequences:
         if not is_done(run, sequence):
             train_sequence(run, sequence, note)

@@ -113,7 +113,7 @@ def fit_pca(features: Tensor, present: Tensor, dims: int) -> ChannelPCA:
     cases = features[present].cpu().double()
     pixels = cases.permute(0, 2, 3, 1).flatten(0, 2).numpy()
     solver = "covariance_eigh" if len(pixels) > pixels.shape[1] else "full"  # both deterministic, the first fast
-    pca = PCA(n_components=min(dims, len(pixels) - 1), svd_solver=solver).fit(pixels)
+    pca = PCA(n_components=min(dims, len(pixels) - 1, pixels.shape[1]), svd_solver=solver).fit(pixels)
     components = torch.zeros(dims, pixels.shape[1])
     components[: pca.n_components_] = torch.from_numpy(pca.components_).float()
     scale = torch.tensor(float(pca.explained_variance_[0]) ** 0.5 or 1.0)

@@ -1,5 +1,6 @@
 """Weights to start an encoder from: ImageNet's, a local file, or none."""
 
+import pickle
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -43,8 +44,8 @@ def _download(encoder: str) -> dict[str, Tensor]:
         weights: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
             _IMAGENET_FOLDER + name, map_location="cpu", check_hash=True, weights_only=True, progress=False
         )
-    except (URLError, OSError, RuntimeError) as failure:
-        raise WeightsError(f"ImageNet weights {name} cannot be had ({failure}); {_WAYS}") from None
+    except (URLError, OSError, RuntimeError, pickle.UnpicklingError) as failure:
+        raise WeightsError(f"ImageNet weights {name} cannot be had ({_first_line(failure)}); {_WAYS}") from None
     return weights
 
 
@@ -56,28 +57,36 @@ def _read(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise WeightsError(f"encoder weights {path}: no such file; {_WAYS}") from None
     except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as failure:
-        reason = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
+        reason = _first_line(failure)
         raise WeightsError(f"encoder weights {path}: not readable as plain tensors ({reason}); {_WAYS}") from None
     except Exception as failure:  # torch wraps what its restricted unpickler refuses in pickle's own error
         raise WeightsError(f"encoder weights {path}: refused ({type(failure).__name__}); {_WAYS}") from None
     if not isinstance(weights, dict):
         raise WeightsError(f"encoder weights {path}: holds a {type(weights).__name__}, not a dict of tensors; {_WAYS}")
+    for name, value in weights.items():
+        if not (isinstance(name, str) and isinstance(value, Tensor)):
+            raise WeightsError(f"encoder weights {path}: {name!r} is a {type(value).__name__}, not a tensor; {_WAYS}")
     return weights
+
+
+def _first_line(failure: Exception) -> str:
+    return str(failure).splitlines()[0] if str(failure) else type(failure).__name__
 
 
 def _check(weights: Mapping[str, Tensor], encoder: str, source: str) -> None:
     expected = _expected_shapes(encoder)
     found = {name: value for name, value in weights.items() if not name.startswith("fc.")}
-    if missing := sorted(expected.keys() - found.keys()):
+    # torchvision's first files have no counters; with a fixed momentum nothing depends on them.
+    if missing := sorted(name for name in expected.keys() - found.keys() if not name.endswith("num_batches_tracked")):
         raise WeightsError(
             f"encoder weights {source}: {len(missing)} tensors of {encoder} are missing, e.g. {missing[0]}; {_WAYS}"
         )
     if unknown := sorted(found.keys() - expected.keys()):
         raise WeightsError(f"encoder weights {source}: unknown tensor {unknown[0]} for {encoder}; {_WAYS}")
-    for name, shape in expected.items():
-        if tuple(found[name].shape) != shape:
+    for name, value in found.items():
+        if tuple(value.shape) != expected[name]:
             raise WeightsError(
-                f"encoder weights {source}: {name} has shape {tuple(found[name].shape)}, expected {shape}; {_WAYS}"
+                f"encoder weights {source}: {name} has shape {tuple(value.shape)}, expected {expected[name]}; {_WAYS}"
             )
 
 

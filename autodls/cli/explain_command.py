@@ -1,0 +1,198 @@
+"""`explain`: where in the images the evidence lies, for the clearest cases of every cohort or for those named."""
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+
+import torch
+
+from autodls.cli.console import note, progress, say, show_table
+from autodls.cli.heatmaps import Explained, check_weights, prepared, write_maps
+from autodls.cli.session import Session
+from autodls.errors import ArgumentError, DatasetError, StaleRecordError
+from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.inference.explain import ALL, MapShare, RandomisedMap, write_randomisation, write_shares
+from autodls.inference.heldout import known_scores
+from autodls.inference.inputs import InputCase
+from autodls.inference.model_folder import LockedModel, load_model
+from autodls.inference.predict import CaseScore
+from autodls.models.fold_model import map_size_px
+from autodls.preprocessing.store import Sample, load_summary
+from autodls.records.cohort import Case
+from autodls.records.lock import locked
+from autodls.records.scores import FUSED, write_csv
+from autodls.records.table import read_table
+from autodls.records.workspace import HeatmapFolder
+from autodls.report.scored_study import cohort_name
+from autodls.seeding import generator
+
+CASES = 4  # of the highest, of the lowest, and of each held-out cohort
+_UNMOVED = 0.5  # a mean rank correlation with the shuffled network beyond this is a warning
+_FEW_CELLS = 4  # a side of the feature map below this locates next to nothing
+
+_Samples = list[tuple[Explained, Sample]]
+
+
+def run_explain(dataset: Path, workspace: Path | None, cases: str | None, *, as_json: bool) -> None:
+    """Explain cases into results/heatmaps: each by folds that were not trained on it."""
+    session = Session.open(dataset, workspace)
+    folder = session.workspace.heatmaps
+    with locked(session.workspace):
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        model = load_model(session.workspace.model.root, device)
+        samples, rows, checked = _explain(session, model, choose_cases(session, model, cases))
+        _write(folder, samples, rows, checked)
+    mean = mean_correlation(checked)
+    if as_json:
+        content = {"folder": str(folder.root), "cases": [case.files.id for case, _ in samples]}
+        say(json.dumps({**content, "mean_rank_correlation_with_shuffled_weights": mean}, indent=1))
+    else:
+        _show(folder, samples, rows)
+    for sentence in _cautions(mean, map_size_px(model.plan)):
+        note(f"warning: {sentence}")
+
+
+def _explain(
+    session: Session, model: LockedModel, chosen: Sequence[Explained]
+) -> tuple[_Samples, list[MapShare], list[RandomisedMap]]:
+    """Write the maps of all cases that can be read, then ask whether they depend on the weights."""
+    samples: _Samples = []
+    rows: list[MapShare] = []
+    with progress("heat maps", len(chosen)) as advance:
+        for case in chosen:
+            if sample := _sample(session, model, case):
+                samples.append((case, sample))
+                rows += write_maps(session.workspace.heatmaps, model, case, sample)
+            advance(case.files.id)
+    chance = generator(model.plan.training.seed, "explain", "weights")
+    with progress("maps of shuffled weights", len(samples)) as advance:
+        checked = list(check_weights(model, samples, chance, advance))
+    return samples, rows, checked
+
+
+def choose_cases(session: Session, model: LockedModel, asked: str | None) -> list[Explained]:
+    """The cases to explain: ids with commas between, or a number N of highest and lowest scores (4 unless asked).
+
+    By number: the N highest and the N lowest out-of-fold scores, and of each held-out cohort up to N, half of them from
+    either end where its scores are known. Raises ArgumentError for an id that the dataset does not have.
+    """
+    training, held_out = _training(session), _held_out(session, model)
+    everything = {case.files.id: case for cohort in (training, *held_out) for case in cohort}
+    if asked is not None and not (asked.isdecimal() and asked not in everything):
+        return [_named(name.strip(), everything) for name in asked.split(",")]
+    count = CASES if asked is None else int(asked)
+    if count < 1:
+        raise ArgumentError(f"--cases {asked}: expected a number above 0, or case ids with commas between")
+    return [
+        case for cohort, n in ((training, 2 * count), *((one, count) for one in held_out)) for case in _ends(cohort, n)
+    ]
+
+
+def _training(session: Session) -> list[Explained]:
+    lines = {line["case"]: line for line in read_table(session.workspace.oof_scores)}
+    return [
+        Explained(_files(case), OUT_OF_FOLD, int(lines[case.id]["fold"]), case.label, float(lines[case.id][FUSED]))
+        for case in session.training
+        if case.id in lines
+    ]
+
+
+def _held_out(session: Session, model: LockedModel) -> list[list[Explained]]:
+    cohorts = []
+    for name, cases in session.cohort.held_out.items():
+        known = known_scores(model.record, session.workspace.heldout_record(name))
+        scores = {case: result.dls for case, (result, _) in known.items() if isinstance(result, CaseScore)}
+        cohorts.append(
+            [Explained(_files(case), cohort_name(name), None, case.label, scores.get(case.id)) for case in cases]
+        )
+    return cohorts
+
+
+def _files(case: Case) -> InputCase:
+    return InputCase(case.id, case.images, case.roi)
+
+
+def _named(name: str, cases: Mapping[str, Explained]) -> Explained:
+    if name not in cases:
+        near = difflib.get_close_matches(name, cases, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are {len(cases)}, such as {', '.join(list(cases)[:3])}"
+        raise ArgumentError(f"--cases: no case '{name}' that can be explained; {hint}")
+    return cases[name]
+
+
+def _ends(cases: Sequence[Explained], count: int) -> list[Explained]:
+    """Up to `count` cases: the highest and the lowest scores, in this order; the first where there are no scores."""
+    ranked = sorted(cases, key=lambda case: -case.dls if case.dls is not None else 2.0)
+    if len(ranked) <= count or any(case.dls is None for case in ranked):
+        return ranked[:count]
+    low = count // 2
+    return [*ranked[: count - low], *ranked[len(ranked) - low :]]
+
+
+def _sample(session: Session, model: LockedModel, case: Explained) -> Sample | None:
+    """The sample of a case, None where it cannot be had; raises StaleRecordError where it is not what was trained."""
+    try:
+        sample = prepared(model, case.files)
+    except DatasetError as failure:
+        note(f"not explained: {failure}")
+        return None
+    stored = load_summary(session.workspace.sample(case.files.id))
+    if case.fold is not None and stored is not None and stored[0] != sample.key:
+        raise StaleRecordError(
+            f"case {case.files.id}: its images, its ROI or the plan have changed since it was trained on; "
+            "run 'autodls plan', then 'autodls train fold all --restart'"
+        )
+    return sample
+
+
+def _write(folder: HeatmapFolder, samples: _Samples, rows: list[MapShare], checked: list[RandomisedMap]) -> None:
+    """The tables; pictures and maps of cases that an earlier run explained are removed."""
+    ids = tuple(f"{case.files.id}_" for case, _ in samples)
+    for pattern in ("*.png", "*.nii.gz"):
+        for path in folder.root.glob(pattern):
+            if not path.name.startswith(ids):
+                path.unlink()
+    header = ["case", "cohort", "explained_by", "label", "dls"]
+    lines = [
+        [case.files.id, case.cohort, case.by, None if case.label is None else int(case.label), case.dls]
+        for case, _ in samples
+    ]
+    write_csv(folder.cases, header, lines)
+    write_shares(folder.shares, rows)
+    write_randomisation(folder.randomisation, checked)
+
+
+def mean_correlation(checked: Sequence[RandomisedMap]) -> float | None:
+    """Mean over cases of the rank correlation of the fused score's map with that of shuffled weights.
+
+    The mean keeps the signs: correlations of maps that have nothing in common cancel out.
+    """
+    known = [row.spearman for row in checked if row.sequence == ALL and row.spearman is not None]
+    return fmean(known) if known else None
+
+
+def _cautions(mean: float | None, cells: int) -> Iterator[str]:
+    if cells < _FEW_CELLS:
+        yield f"the feature map has only {cells} x {cells} cells at the plan's input size, so heat maps are very coarse"
+    if mean is not None and abs(mean) > _UNMOVED:
+        yield (
+            f"with shuffled weights the maps hardly change (mean rank correlation {mean:.2f}): they may show the "
+            "picture rather than what was learned"
+        )
+
+
+def _show(folder: HeatmapFolder, samples: _Samples, rows: list[MapShare]) -> None:
+    lines = [_shares_line(case, rows) for case, _ in samples]
+    head = ["case", "cohort", "explained by", "DLS", "in tumour", "5 mm rim", "outside", "tumour's area"]
+    show_table("Share of the fused score's heat map, mean of the planes", head, lines, numbers_from=3)
+    say(f"pictures, maps and tables: {folder.root}")
+
+
+def _shares_line(case: Explained, rows: Sequence[MapShare]) -> list[str]:
+    of_case = [row for row in rows if (row.case, row.score, row.sequence) == (case.files.id, FUSED, ALL)]
+    parts = [[getattr(row, name) for row in of_case] for name in ("tumour", "rim", "outside", "tumour_area")]
+    known = [[value for value in part if value is not None] for part in parts]
+    score = "" if case.dls is None else f"{case.dls:.3f}"
+    return [case.files.id, case.cohort, case.by, score, *(f"{fmean(part):.0%}" if part else "-" for part in known)]

@@ -1,0 +1,90 @@
+"""Heat maps of cases into a folder: pictures, images in the patient's own space, and how much lies in the tumour."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from autodls.errors import DatasetError
+from autodls.imaging.volumes import read_roi
+from autodls.inference.explain import (
+    MapShare,
+    RandomisedMap,
+    explain_sample,
+    randomisation_check,
+    roi_on_planes,
+    shares,
+    write_explanation,
+)
+from autodls.inference.inputs import InputCase
+from autodls.inference.model_folder import LockedModel
+from autodls.preprocessing.case import prepare_case
+from autodls.preprocessing.store import Sample
+from autodls.records.scores import FUSED
+from autodls.records.workspace import HeatmapFolder
+from autodls.report.overlays import Overlay, write_overlay
+
+ENSEMBLE = "ensemble"
+_OWN = "single-sequence"
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A case to explain; `fold` is the one fold that did not see it, None where none did and all explain it."""
+
+    files: InputCase
+    cohort: str
+    fold: int | None = None
+    label: bool | None = None
+    dls: float | None = None
+
+    @property
+    def by(self) -> str:
+        """Who explains it, in words."""
+        return ENSEMBLE if self.fold is None else f"fold {self.fold}"
+
+    def judge(self, model: LockedModel) -> LockedModel:
+        """`model`, or the one fold of it that did not see the case."""
+        return model if self.fold is None else replace(model, folds=[model.folds[self.fold]])
+
+
+def prepared(model: LockedModel, case: InputCase) -> Sample:
+    """The sample of a case, as when it is scored; raises DatasetError where it has no ROI or cannot be read."""
+    if case.roi is None:
+        raise DatasetError(f"case {case.id}: no ROI, so there are no planes to explain; draw it")
+    labels = frozenset(model.record.roi_labels)
+    return prepare_case(case.id, case.images, case.roi, {}, labels, model.plan.preprocessing)
+
+
+def write_maps(folder: HeatmapFolder, model: LockedModel, case: Explained, sample: Sample) -> list[MapShare]:
+    """Write both pictures of a case and its maps as NIfTI; how much of each map lies in the tumour."""
+    if case.files.roi is None:
+        return []
+    explanation = explain_sample(case.judge(model), sample)
+    roi = read_roi(case.files.roi, frozenset(model.record.roi_labels))
+    rois = roi_on_planes(roi, sample.planes)
+    overlay = Overlay(sample, model.plan.sequences, rois, explanation.fused, FUSED, _target(model, case))
+    write_overlay(folder.fused_picture(case.files.id), overlay)
+    own = replace(overlay, pictures=explanation.by_sequence, score=_OWN)
+    write_overlay(folder.sequences_picture(case.files.id), own)
+    write_explanation(folder.root, explanation, roi.geometry)
+    return shares(explanation, rois)
+
+
+def check_weights(
+    model: LockedModel,
+    samples: list[tuple[Explained, Sample]],
+    chance: np.random.Generator,
+    advance: Callable[[str], None],
+) -> Iterator[RandomisedMap]:
+    """The weight-randomisation check of all samples, each by the folds that explain it."""
+    for fold in dict.fromkeys(case.fold for case, _ in samples):
+        members = [(case, sample) for case, sample in samples if case.fold == fold]
+        yield from randomisation_check(members[0][0].judge(model), [sample for _, sample in members], chance)
+        for case, _ in members:
+            advance(case.files.id)
+
+
+def _target(model: LockedModel, case: Explained) -> str:
+    score = "" if case.dls is None else f" (DLS {case.dls:.2f}, {case.by})"
+    return f"{model.record.target.name}{score}"

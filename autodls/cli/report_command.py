@@ -1,0 +1,17 @@
+"""`report`: the whole study as one HTML file."""
+
+from pathlib import Path
+
+from autodls.cli.console import say
+from autodls.cli.session import workspace_of
+from autodls.records.cohort import read_description
+
+
+def run_report(dataset: Path, workspace: Path | None, output: Path | None) -> None:
+    """Write the report of a workspace, to results/report.html unless `output` names another file."""
+    from autodls.report.html import write_report
+
+    folder = workspace_of(dataset, workspace)
+    target = output if output is not None else folder.report
+    write_report(folder, read_description(dataset), target)
+    say(f"report: {target}")

@@ -1,0 +1,123 @@
+"""What metrics, tables and figures say of what came out."""
+
+from collections.abc import Mapping
+
+from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.report.evidence import Evidence, known, says
+from autodls.report.study import Study
+from autodls.report.wording import counted, estimate, number
+
+
+def _cohorts(study: Study) -> str:
+    texts = []
+    for name, cohort in known(study.metrics).cohorts.items():
+        positives = "no labels" if cohort.positives is None else f"{counted(cohort.positives, cohort.n)} positive"
+        texts.append(f"{name}: n = {cohort.n}, {positives}")
+    return f"{'; '.join(texts)}."
+
+
+def _excluded(study: Study) -> str:
+    cohorts = known(study.metrics).cohorts
+    counts = ", ".join(f"{name} {len(cohort.excluded)}" for name, cohort in cohorts.items())
+    return f"Rows left out of the analysis for a missing value: {counts}; the reasons stand in the file."
+
+
+def _measures(study: Study) -> str:
+    survival = any(cohort.survival for cohort in known(study.metrics).cohorts.values())
+    text = (
+        "AUC, ROC; at the cut-off sensitivity, specificity, PPV, NPV, accuracy; Brier score, calibration; net benefit"
+    )
+    return f"{text}; Kaplan-Meier, log-rank, Cox regression." if survival else f"{text}."
+
+
+def _uncertainty(_study: Study) -> str:
+    return (
+        "95% intervals: DeLong on the logit scale for AUCs, Wilson for proportions; paired DeLong tests between scores "
+        "with Holm's adjustment."
+    )
+
+
+def _performance(study: Study) -> str:
+    metrics = known(study.metrics)
+    texts = []
+    for name in study.unseen_cohorts:
+        held = metrics.cohorts[name].scores[metrics.reference]
+        texts.append(f"{name}: {estimate(held.auc)}" if held.auc.value is not None else f"{name}: {held.auc.reason}")
+    return f"AUC (95% CI) of {metrics.reference}: {'; '.join(texts)}."
+
+
+def _internal(study: Study) -> str:
+    cohort = known(study.metrics).cohorts.get(OUT_OF_FOLD)
+    if cohort is None:
+        return "The metrics hold no out-of-fold scores of the training cohort."
+    return f"Out of fold, n = {cohort.n}: AUC {estimate(cohort.scores[known(study.metrics).reference].auc)}."
+
+
+def _external(study: Study) -> str:
+    names = [name for name in study.unseen_cohorts if name != OUT_OF_FOLD]
+    return f"Held-out cohorts: {', '.join(names)}." if names else "There is no held-out cohort."
+
+
+def _rates(study: Study) -> str:
+    metrics = known(study.metrics)
+    held = {name: metrics.cohorts[name].scores[metrics.reference] for name in study.unseen_cohorts}
+    texts = [f"{name}: {estimate(one.sensitivity)} and {estimate(one.specificity)}" for name, one in held.items()]
+    return f"Sensitivity and specificity at the cut-off: {'; '.join(texts)}."
+
+
+def _wrong_calls(study: Study) -> str:
+    metrics = known(study.metrics)
+    texts = []
+    for name in study.unseen_cohorts:
+        found = metrics.cohorts[name].scores[metrics.reference].confusion
+        texts.append(f"{name}: {found.fp} false positive, {found.fn} false negative" if found else f"{name}: no calls")
+    return f"{'; '.join(texts)}; the score table of this report names the cases."
+
+
+def _calibrated(study: Study) -> str:
+    metrics = known(study.metrics)
+    held = {name: metrics.cohorts[name].scores[metrics.reference].calibration for name in study.unseen_cohorts}
+    texts = [
+        f"{name}: slope {number(one.slope, 2)}, in the large {number(one.intercept_large, 2)}"
+        for name, one in held.items()
+    ]
+    return f"{'; '.join(texts)}."
+
+
+def _follow_up(study: Study) -> str:
+    held = {name: cohort.survival for name, cohort in known(study.metrics).cohorts.items() if cohort.survival}
+    texts = [f"{name}: median follow-up {number(one.median_follow_up, 1)}" for name, one in held.items()]
+    return f"{'; '.join(texts)}." if texts else "The dataset has no follow-up."
+
+
+def _cautions(study: Study) -> str:
+    return f"{len(known(study.metrics).warnings)} weaknesses were found; they open this report."
+
+
+RESULTS: Mapping[str, Evidence] = {
+    "cohorts": Evidence(("metrics",), _cohorts),
+    "excluded": Evidence(("metrics",), _excluded),
+    "measures": Evidence(("metrics",), _measures),
+    "uncertainty": Evidence(("metrics",), _uncertainty),
+    "performance": Evidence(("metrics",), _performance),
+    "internal": Evidence(("metrics", "out_of_fold"), _internal),
+    "external": Evidence(("metrics",), _external),
+    "rates": Evidence(("metrics",), _rates),
+    "wrong_calls": Evidence(("metrics", "out_of_fold"), _wrong_calls),
+    "calibrated": Evidence(("metrics", "figure:calibration"), _calibrated),
+    "follow_up": Evidence(("metrics",), _follow_up),
+    "cautions": Evidence(("metrics",), _cautions),
+    "roc": Evidence(("figure:roc",), says("ROC curves.")),
+    "flow": Evidence(("figure:cohort_flow",), says("Cohort flow diagram.")),
+    "characteristics": Evidence(("table:baseline",), says("Baseline table, cohort by cohort, with missing values.")),
+    "optimism": Evidence(("table:ledger",), says("Resubstituted, inner, out-of-fold and held-out AUC side by side.")),
+    "shortcuts": Evidence(
+        ("table:shortcuts",),
+        says("Logistic regression on tumour volume, clinical variables or site, where known, on the same folds."),
+    ),
+    "single_sequences": Evidence(
+        ("table:comparisons",), says("Each sequence by itself, compared with the fused score.")
+    ),
+    "explained": Evidence(("heatmaps",), says("Grad-CAM on three planes, for the fused score and each sequence.")),
+}
+"""By the names that the checklists use."""

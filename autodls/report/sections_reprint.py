@@ -1,0 +1,124 @@
+"""Tables that were saved with all their digits, printed again for people."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+
+from autodls.records.table import read_number
+from autodls.report.drawn import Printed, unique_reasons
+from autodls.report.study import Line
+from autodls.report.wording import NONE, counted, number, p_value, with_limits
+
+_SYMMETRIC = ("t", "ANOVA")  # these compare means, so the limits are mean -+ SD
+_INSIDE = (("resubstituted", "Resubstituted"), ("inner", "Inner hold-out"), ("out-of-fold", "Out-of-fold"))
+
+
+def reprinted(name: str, lines: Sequence[Line]) -> Printed:
+    """The table `name` as it is printed; one that is not known, or that lacks a column, with its cells as they are."""
+    try:
+        return _PRINTERS[name](lines)
+    except (KeyError, ValueError):
+        return Printed(name, tuple(lines[0]), tuple(tuple(line.values()) for line in lines))
+
+
+def _baseline(lines: Sequence[Line]) -> Printed:
+    cohorts = {line["cohort"]: line["cohort_n"] for line in lines}
+    printed: list[tuple[str, ...]] = []
+    for _, group in groupby(lines, key=lambda line: line["variable"]):
+        printed += _baseline_variable(list(group), list(cohorts))
+    notes = ["Numbers are mean \N{PLUS-MINUS SIGN} SD where t or ANOVA compares them, else centre and limits."]
+    notes += ["Counts are given with % of the known values."]
+    notes += [f"{line['variable']}: {line['reason']}" for line in lines if line["reason"]]
+    head = ("Variable", *(f"{name} (n = {n})" for name, n in cohorts.items()), "P", "Test")
+    return Printed("Baseline characteristics", head, tuple(printed), unique_reasons(notes))
+
+
+def _baseline_variable(lines: Sequence[Line], cohorts: Sequence[str]) -> list[tuple[str, ...]]:
+    first = lines[0]
+    ends = (p_value(read_number(first["p"])), first["test"] or NONE)
+    missing = {line["cohort"]: line["missing"] for line in lines}
+    cells: dict[str, dict[str, str]] = {}
+    for line in lines:
+        cells.setdefault(line["level"], {})[line["cohort"]] = _baseline_cell(line)
+    if first["kind"] == "numeric":
+        printed = [(first["variable"], *(cells[""].get(name, NONE) for name in cohorts), *ends)]
+    else:
+        printed = [(first["variable"], *("" for _ in cohorts), *ends)]
+        named = {level: held for level, held in cells.items() if level}
+        printed += [
+            (f"  {level}", *(held.get(name, NONE) for name in cohorts), "", "") for level, held in named.items()
+        ]
+    if any(count not in {"", "0"} for count in missing.values()):
+        printed.append(("  missing", *(missing.get(name, NONE) for name in cohorts), "", ""))
+    return printed
+
+
+def _baseline_cell(line: Line) -> str:
+    centre, low, high = (read_number(line[name]) for name in ("centre", "low", "high"))
+    if line["kind"] != "numeric":
+        known = int(line["cohort_n"]) - int(line["missing"])
+        return counted(int(line["count"]), known)
+    if centre is not None and high is not None and line["test"] in _SYMMETRIC:
+        return f"{number(centre, 1)} \N{PLUS-MINUS SIGN} {number(high - centre, 1)}"
+    return with_limits(centre, low, high, 1)
+
+
+def _ledger(lines: Sequence[Line]) -> Printed:
+    cohorts = list(dict.fromkeys(line["cohort"] for line in lines if line["where"] == "held-out"))
+    places = [where for where, _ in _INSIDE]
+    printed = []
+    for score, group in groupby(lines, key=lambda line: line["score"]):
+        held: dict[str, Line] = {}
+        for line in group:
+            held.setdefault(line["cohort"] if line["where"] == "held-out" else line["where"], line)
+        seen, unseen = (_value(held[where], "auc") for where in ("resubstituted", "out-of-fold"))
+        optimism = number(None if seen is None or unseen is None else seen - unseen)
+        cells = (_interval(held[place]) if place in held else NONE for place in (*places, *cohorts))
+        printed.append((score, *cells, optimism))
+    notes = [
+        "Resubstituted and inner: mean AUC of the folds (lowest to highest). Out-of-fold and held-out: AUC (95% CI).",
+        "Optimism: resubstituted less out-of-fold. Only out-of-fold and held-out AUCs say how new patients fare.",
+        *(f"{line['score']}, {line['cohort'] or line['where']}: {line['reason']}" for line in lines if line["reason"]),
+    ]
+    head = ("Score", *(title for _, title in _INSIDE), *cohorts, "Optimism")
+    return Printed("Optimism ledger", head, tuple(printed), unique_reasons(notes))
+
+
+def _shortcuts(lines: Sequence[Line]) -> Printed:
+    printed = tuple(
+        (
+            line["baseline"],
+            line["columns"],
+            _interval(line),
+            _interval(line, "delta", "delta_low", "delta_high"),
+            p_value(_value(line, "delta_p")),
+            p_value(_value(line, "lr_p")),
+        )
+        for line in lines
+    )
+    notes = ["Out-of-fold scores on the folds of the deep-learning score; gain: its AUC less that of the baseline."]
+    notes += [f"{line['baseline']}: {line['reason']}" for line in lines if line["reason"]]
+    head = ("Baseline", "Columns", "AUC (95% CI)", "Gain of DLS (95% CI)", "P (DeLong)", "P (likelihood ratio)")
+    return Printed("Shortcut baselines", head, printed, tuple(notes))
+
+
+def _auc(lines: Sequence[Line]) -> Printed:
+    printed = tuple(
+        (line["cohort"], line["row"], line["n"], line["positives"], _interval(line), line["reason"]) for line in lines
+    )
+    return Printed("AUC of every row", ("Cohort", "Row", "n", "Positive", "AUC (95% CI)", "Remark"), printed)
+
+
+def _value(line: Line, column: str) -> float | None:
+    return read_number(line[column])
+
+
+def _interval(line: Line, value: str = "auc", low: str = "low", high: str = "high") -> str:
+    return with_limits(_value(line, value), _value(line, low), _value(line, high))
+
+
+_PRINTERS: Mapping[str, Callable[[Sequence[Line]], Printed]] = {
+    "auc": _auc,
+    "baseline": _baseline,
+    "ledger": _ledger,
+    "shortcuts": _shortcuts,
+}

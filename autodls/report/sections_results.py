@@ -1,0 +1,103 @@
+"""Cohorts, performance, survival, optimism: tables and figures of the evaluation."""
+
+from collections.abc import Callable
+
+from autodls.evaluation.results import Metrics
+from autodls.report.drawn import Table
+from autodls.report.page import Markup, Section, absent, el, figure, joined, paragraph, printed_table
+from autodls.report.sections_reprint import reprinted
+from autodls.report.study import ARTEFACTS, TABLES, Study
+from autodls.report.tables import comparison_table, landmark_table, performance_table, survival_table
+
+_FIGURES = {
+    "cohort_flow": (
+        "Flow of cases from the table of the dataset to the cohorts that are analysed.",
+        "Cohort flow: cases in the table, cases left out with the reason, and the cohorts.",
+    ),
+    "roc": (
+        "ROC curves of every score in every cohort; the AUCs stand in the table of performance.",
+        "ROC curves with AUC (95% CI); the point marks the locked cut-off.",
+    ),
+    "calibration": (
+        "Observed share of positive cases against the score, with the distribution of the scores.",
+        "Calibration: a score that means what it says lies on the diagonal.",
+    ),
+    "decision_curve": (
+        "Net benefit against the threshold probability, beside treating all and treating none.",
+        "Decision curves: the score helps where its curve lies above both treating all and treating none.",
+    ),
+    "kaplan_meier": (
+        "Kaplan-Meier curves of the groups above and below the cut-off, with numbers at risk.",
+        "Kaplan-Meier curves by the locked cut-off, with numbers at risk, hazard ratio and log-rank P.",
+    ),
+}
+_SHOWN_ELSEWHERE = frozenset(TABLES)
+
+
+def cohorts(study: Study) -> Section:
+    """Who entered the study, and Table 1."""
+    body = [drawn(study, "cohort_flow"), saved(study, "baseline")]
+    return Section("cohorts", "Cohorts", joined(body))
+
+
+def performance(study: Study) -> Section:
+    """Discrimination, classification, calibration and net benefit."""
+    body = [
+        computed(study, performance_table, "performance"),
+        drawn(study, "roc"),
+        computed(study, comparison_table, "comparisons"),
+        drawn(study, "calibration"),
+        drawn(study, "decision_curve"),
+    ]
+    return Section("performance", "Performance", joined(body))
+
+
+def survival(study: Study) -> Section | None:
+    """Follow-up by group; None where the study has no follow-up."""
+    if study.metrics is None or not any(cohort.survival for cohort in study.metrics.cohorts.values()):
+        return None
+    body = [drawn(study, "kaplan_meier"), computed(study, survival_table, "survival")]
+    if any(cohort.landmark for cohort in study.metrics.cohorts.values()):
+        body.append(computed(study, landmark_table, "landmark"))
+    return Section("survival", "Survival", joined(body))
+
+
+def optimism(study: Study) -> Section:
+    """How much of the AUC is optimism, and how much is to be had without the images."""
+    body = [
+        paragraph(
+            "Scores look best on the cases that made them. What falls from left to right in the ledger was optimism; "
+            "only its out-of-fold and held-out columns tell how the score does on new patients."
+        ),
+        saved(study, "ledger"),
+        paragraph("What tumour volume, clinical variables or the site reach by themselves, on the same folds."),
+        saved(study, "shortcuts"),
+    ]
+    others = [name for name in study.tables if name not in _SHOWN_ELSEWHERE]
+    if others:
+        body += [el("h3", "Other tables"), *(saved(study, name) for name in others)]
+    return Section("optimism", "Optimism and shortcuts", joined(body))
+
+
+def drawn(study: Study, name: str) -> Markup:
+    """The figure `name`, or which command draws it."""
+    if name not in study.figures:
+        return absent(ARTEFACTS[f"figure:{name}"])
+    alt, caption = _FIGURES[name]
+    return figure(study.figures[name], alt, f"{caption} Numbers: results/figures/{name}.csv.")
+
+
+def saved(study: Study, name: str) -> Markup:
+    """The saved table `name`, or which command makes it."""
+    if name not in study.tables:
+        return absent(ARTEFACTS[f"table:{name}"])
+    return printed_table(reprinted(name, study.tables[name]), f"results/tables/{name}.csv")
+
+
+def computed(study: Study, make: Callable[[Metrics], Table], name: str) -> Markup:
+    """A table made from the metrics."""
+    if study.metrics is None:
+        return absent(ARTEFACTS["metrics"])
+    source = f"results/tables/{name}.csv" if name in study.tables else "results/metrics.json"
+    table = make(study.metrics).printed
+    return printed_table(table, source) if table.lines else paragraph(f"{table.title}: there is nothing to show.")

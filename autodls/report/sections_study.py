@@ -1,0 +1,163 @@
+"""The study at a glance, what to know before believing it, and where it all comes from."""
+
+from collections.abc import Iterator
+
+from autodls import __version__
+from autodls.evaluation.cautions import EVENTS_PER_VARIABLE
+from autodls.evaluation.results import Metrics
+from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.records.table import read_number
+from autodls.report.page import Markup, Section, absent, bullets, data_table, el, joined, paragraph
+from autodls.report.study import ARTEFACTS, Study
+from autodls.report.wording import counted, number
+
+_METRICS = ARTEFACTS["metrics"]
+
+
+def glance(study: Study) -> Section:
+    """The headline: AUC on cases that the model had not seen, the locked cut-off, the cases."""
+    cards = [*_auc_cards(study), *_cutoff_card(study), *_case_cards(study)]
+    parts = [
+        _question(study),
+        el("ul", *cards, class_="cards") if cards else Markup(""),
+        absent(_METRICS) if study.metrics is None else Markup(""),
+        paragraph(
+            "The AUC of the cases that the model was trained on is no measure of it and is not shown here; "
+            "the optimism ledger below sets it beside the others."
+        ),
+    ]
+    return Section("glance", "Study at a glance", joined(parts))
+
+
+def warnings(study: Study) -> Section:
+    """Every weakness that the run itself can see, in plain words."""
+    found = list(dict.fromkeys(_warnings(study)))
+    body = [
+        bullets(found, "warnings") if found else paragraph("No weakness was found by the checks that were run."),
+        el("h3", "What is not there yet"),
+    ]
+    if study.missing:
+        lines = [(artefact.path, el("code", artefact.command)) for artefact in study.missing]
+        body.append(data_table("Missing parts of the run", ("File or folder", "Command that makes it"), lines))
+    else:
+        body.append(paragraph("Nothing: the run is complete."))
+    return Section("warnings", "What to know first", joined(body))
+
+
+def provenance(study: Study) -> Section:
+    """Versions of software and hashes of records."""
+    made = {"autodls (this report)": __version__}
+    trained = {} if study.model is None else {f"{name} (training)": text for name, text in study.model.versions.items()}
+    body = [
+        data_table("Software", ("Name", "Version"), [*made.items(), *trained.items()]),
+        absent(ARTEFACTS["model"]) if study.model is None else Markup(""),
+    ]
+    if study.hashes:
+        lines = [(name, el("code", digest)) for name, digest in study.hashes.items()]
+        body.append(data_table("Records of this run", ("File", "SHA-256"), lines))
+    if study.model is not None:
+        files = [(name, el("code", digest)) for name, digest in study.model.files.items()]
+        body.append(data_table("Weights of the locked model", ("File", "SHA-256"), files))
+    return Section("provenance", "Software and hashes", joined(body))
+
+
+def _question(study: Study) -> Markup:
+    if study.description is None:
+        return absent(ARTEFACTS["description"])
+    target = study.description.autodls.target
+    return paragraph(
+        "Dataset ", el("strong", study.description.name), ": ", el("strong", target.name), ", that is ",
+        el("code", f"{target.column} {target.positive}"), ", from ", ", ".join(study.description.sequences), ".",
+    )  # fmt: skip
+
+
+def _card(name: str, value: str, detail: str, class_: str | None = None) -> Markup:
+    parts = (("name", name), ("value", value), ("detail", detail))
+    return el("li", *(el("span", text, class_=kind) for kind, text in parts), class_=class_)
+
+
+def _auc_cards(study: Study) -> Iterator[Markup]:
+    if study.metrics is None:
+        return
+    for name in study.unseen_cohorts:
+        cohort = study.metrics.cohorts[name]
+        auc = cohort.scores[study.metrics.reference].auc
+        where = "training cohort, out of fold" if name == OUT_OF_FOLD else f"held-out cohort {name}"
+        limits = f"95% CI {number(auc.low)} to {number(auc.high)}" if auc.low is not None else auc.reason or ""
+        positives = "" if cohort.positives is None else f", {cohort.positives} positive"
+        yield _card(f"AUC, {where}", number(auc.value), f"{limits}; n = {cohort.n}{positives}", "headline")
+
+
+def _cutoff_card(study: Study) -> Iterator[Markup]:
+    if study.model is not None:
+        yield _card("Cut-off, locked", number(study.model.cutoff), f"{study.model.cutoff_source}; call at or above it")
+
+
+def _case_cards(study: Study) -> Iterator[Markup]:
+    if study.fingerprint is not None:
+        seen = study.fingerprint
+        positives = counted(seen.positives, seen.cases)
+        yield _card("Training cases", str(seen.cases), f"{positives} positive; {seen.patients} patients")
+    if study.plan is not None:
+        names = ", ".join(study.plan.sequences)
+        yield _card("Sequences", str(len(study.plan.sequences)), f"{names}; {study.plan.training.folds} folds")
+
+
+def _warnings(study: Study) -> Iterator[str]:
+    yield from (f"A file cannot be read: {fault}" for fault in study.faults)
+    yield from _stale(study)
+    if study.metrics is not None:
+        yield from (_sentence(text) for text in study.metrics.warnings)
+        yield from _of_metrics(study.metrics)
+    if study.plan is not None:
+        yield f"Expected before training: {study.plan.expectation.statement}"
+    if study.fingerprint is not None:
+        for name, held in study.fingerprint.sequences.items():
+            if held.share_missing > 0:
+                yield f"Sequence {name} is missing in {100 * held.share_missing:.1f}% of the training cases."
+    yield from _few_events(study)
+
+
+def _of_metrics(metrics: Metrics) -> Iterator[str]:
+    for name, cohort in metrics.cohorts.items():
+        if cohort.positives is not None and cohort.n and cohort.positives in {0, cohort.n}:
+            side = "positive" if cohort.positives else "negative"
+            yield f"Cohort {name}: all {cohort.n} cases are {side}; they cannot show how well the score discriminates."
+        calibration = cohort.scores[metrics.reference].calibration
+        if calibration.slope is not None and not 0.5 <= calibration.slope <= 2:
+            yield f"Cohort {name}: the score is poorly calibrated (slope {number(calibration.slope, 2)}, ideal 1)."
+
+
+def _stale(study: Study) -> Iterator[str]:
+    """Records that are no longer those that the model was locked with."""
+    if study.model is None:
+        return
+    locked = {
+        ARTEFACTS["plan"].path: study.model.plan_sha256,
+        ARTEFACTS["fingerprint"].path: study.model.fingerprint_sha256,
+        ARTEFACTS["splits"].path: study.model.splits_sha256,
+        ARTEFACTS["out_of_fold"].path: study.model.oof_scores_sha256,
+    }
+    for path, digest in locked.items():
+        if study.hashes.get(path, digest) != digest:
+            yield f"{path} has changed since the model was locked: what it says here may not be what was trained."
+
+
+def _few_events(study: Study) -> Iterator[str]:
+    """Baselines with fewer cases of the rarer class per variable than advised."""
+    for line in study.tables.get("shortcuts", ()):
+        columns = [name for name in line.get("columns", "").split(" + ") if name]
+        try:
+            cases, positives = (int(read_number(line.get(name, "")) or 0) for name in ("n", "positives"))
+        except ValueError:
+            continue
+        rarer = min(positives, cases - positives)
+        if columns and rarer < EVENTS_PER_VARIABLE * len(columns):
+            yield (
+                f"Shortcut baseline '{line.get('baseline', '')}': {rarer} cases of the rarer class for {len(columns)} "
+                f"variables; at least {EVENTS_PER_VARIABLE} a variable are advised, so it may look worse than it is."
+            )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"

@@ -1,0 +1,198 @@
+"""From the scores of a study to every number, table and figure of its paper."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from autodls.errors import ArgumentError
+from autodls.evaluation.baseline import baseline_table
+from autodls.evaluation.results import Metrics, Proportion
+from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc
+from autodls.evaluation.scores_table import ScoreTable
+from autodls.records.cohort import Case, Cohort, training_cohorts
+from autodls.records.scores import FUSED
+from autodls.records.workspace import Workspace
+from autodls.report.cohort_flow import Flow, flow_of_dataset
+from autodls.report.drawn import Drawn, Printed, Rows, Table, save_figure, save_table
+from autodls.report.figures import study_figures
+from autodls.report.figures_survival import survival_figure
+from autodls.report.ledger import Entry, LedgerRow, ledger_table, optimism_ledger
+from autodls.report.scored_study import ScoredStudy, cohort_name, followed_table, labelled_table
+from autodls.report.shortcuts import Covariates, Shortcut, covariates_of, shortcut, shortcut_table, volume_covariate
+from autodls.report.study_metrics import figure_metrics, figure_table, study_metrics
+from autodls.report.tables import (
+    baseline_rows,
+    comparison_table,
+    landmark_table,
+    performance_table,
+    survival_table,
+)
+from autodls.report.wording import estimate
+from autodls.seeding import generator
+
+TABLES = ("auc", "performance", "comparisons", "baseline", "survival", "landmark", "ledger", "shortcuts")
+FIGURES = ("cohort_flow", "roc", "calibration", "decision_curve", "kaplan_meier")
+_NOT_SCORED = "not scored (the warnings say why)"
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """Metrics, and tables and figures by the name of their files."""
+
+    metrics: Metrics
+    auc: tuple[RowAuc, ...]
+    tables: Mapping[str, Table]
+    figures: Mapping[str, Drawn]
+
+
+def study_results(study: ScoredStudy) -> StudyResults:
+    """Everything that the scores of a study say; the same study gives the same results to the last digit."""
+    metrics = study_metrics(study)
+    rows = auc_rows(study, metrics)
+    shortcuts, left_out = _shortcuts(study)
+    tables = {
+        "auc": _auc_table(rows),
+        "performance": performance_table(metrics),
+        "comparisons": comparison_table(metrics),
+        "baseline": _baseline(study),
+        "ledger": ledger_table(_ledger(study, metrics)),
+        "shortcuts": shortcut_table(shortcuts),
+    }
+    if any(cohort.survival is not None for cohort in metrics.cohorts.values()):
+        tables["survival"] = survival_table(metrics)
+    if any(cohort.landmark is not None for cohort in metrics.cohorts.values()):
+        tables["landmark"] = landmark_table(metrics)
+    told = metrics.model_copy(update={"warnings": (*metrics.warnings, *left_out)})
+    return StudyResults(told, tuple(rows), tables, _figures(study, metrics))
+
+
+def write_results(workspace: Workspace, results: StudyResults) -> None:
+    """Write metrics.json, the tables and the figures; those of an earlier run that no longer apply are removed."""
+    for name, table in results.tables.items():
+        save_table(workspace.tables, name, table)
+    for name, drawn in results.figures.items():
+        save_figure(workspace.figures, name, drawn)
+    for name in set(TABLES) - set(results.tables):
+        (workspace.tables / f"{name}.csv").unlink(missing_ok=True)
+    for name in set(FIGURES) - set(results.figures):
+        for ending in ("png", "svg", "csv"):
+            (workspace.figures / f"{name}.{ending}").unlink(missing_ok=True)
+    results.metrics.save(workspace.metrics)
+
+
+def auc_rows(study: ScoredStudy, metrics: Metrics) -> list[RowAuc]:
+    """The AUC of every score of every cohort, with the number of cases that it was judged on."""
+    rows = []
+    for name, cohort in study.cohorts.items():
+        for score in study.scores:
+            table, found = labelled_table(study, cohort, [score]), metrics.cohorts[name].scores[score].auc
+            positives = 0 if table.labels is None else int(table.labels.sum())
+            limits = found.model_dump(include={"value", "low", "high", "reason"})
+            rows.append(RowAuc(cohort=name, row=score, n=table.n, positives=positives, **limits))
+    return rows
+
+
+def _auc_table(rows: list[RowAuc]) -> Table:
+    header = ("cohort", "row", "n", "positives", "auc", "low", "high", "reason")
+    lines = tuple((r.cohort, r.row, r.n, r.positives, r.value, r.low, r.high, r.reason) for r in rows)
+    printed = tuple((r.cohort, r.row, str(r.n), str(r.positives), estimate(r)) for r in rows)
+    notes = tuple(f"{r.cohort}, {r.row}: {r.reason}" for r in rows if r.reason)
+    head = ("Cohort", "Score", "n", "Positive", "AUC (95% CI)")
+    return Table(Rows(header, lines), Printed("AUC", head, printed, notes))
+
+
+def _baseline(study: ScoredStudy) -> Table:
+    """Table 1 of the cases of all cohorts: the clinical variables and the target."""
+    settings = study.dataset.description.autodls
+    named = {
+        name: _training_name(study.dataset) if name == OUT_OF_FOLD else name for name, cohort in study.cohorts.items()
+    }
+    members = [(named[name], scored.case) for name, cohort in study.cohorts.items() for scored in cohort.cases]
+    columns = {name: [case.row[name] for _, case in members] for name in settings.clinical}
+    columns.setdefault(settings.target.name, [_target(case) for _, case in members])
+    rng = generator(study.seed, "evaluate", "baseline")
+    return baseline_rows(baseline_table(columns, [cohort for cohort, _ in members], rng))
+
+
+def _training_name(dataset: Cohort) -> str:
+    name = " + ".join(training_cohorts(dataset.description))
+    return OUT_OF_FOLD if name in map(cohort_name, dataset.held_out) else name
+
+
+def _target(case: Case) -> str:
+    return "" if case.label is None else "positive" if case.label else "negative"
+
+
+def _ledger(study: ScoredStudy, metrics: Metrics) -> list[LedgerRow]:
+    patients = {case.id: case.patient for case in study.dataset.training}
+    rows = optimism_ledger(study.folds, {}, patients, generator(study.seed, "evaluate", "ledger"))
+    measured = {(row.cohort, row.row): row for row in auc_rows(study, metrics)}
+    return [
+        replace(
+            row, held_out={name: _entry(measured[name, row.score]) for name in study.cohorts if name != OUT_OF_FOLD}
+        )
+        for row in rows
+    ]
+
+
+def _entry(row: RowAuc) -> Entry:
+    found = Proportion(value=row.value, low=row.low, high=row.high, reason=row.reason)
+    return Entry(row.n, row.positives, 1 if row.value is not None else 0, found, "delong-logit")
+
+
+def _shortcuts(study: ScoredStudy) -> tuple[list[Shortcut], list[str]]:
+    """The baselines that the dataset allows, and why the others are left out."""
+    training = {case.id: case for case in study.dataset.training}
+    labels = {case.id: bool(case.label) for case in training.values()}
+    dls = {score.case: score.log_odds[FUSED] for fold in study.folds for score in fold if score.part == "validation"}
+    found, left_out = [], []
+    for name, covariates in _offered(study, training).items():
+        try:
+            found.append(shortcut(name, study.splits, labels, covariates(), dls))
+        except ArgumentError as failure:
+            left_out.append(f"shortcut baseline '{name}' is left out: {failure}")
+    return found, left_out
+
+
+def _offered(study: ScoredStudy, training: Mapping[str, Case]) -> dict[str, Callable[[], Covariates]]:
+    settings = study.dataset.description.autodls
+    offered: dict[str, Callable[[], Covariates]] = {}
+    if study.volumes_ml:
+        offered["tumour volume"] = lambda: volume_covariate(study.volumes_ml)
+    rows = {case.id: case.row for case in training.values()}
+    clinical = {name: values for name, values in covariates_of(rows, settings.clinical).items() if values}
+    if clinical:
+        offered["clinical variables"] = lambda: clinical
+    sites = {case.id: case.site for case in training.values() if case.site is not None}
+    if len(set(sites.values())) > 1:
+        offered["site"] = lambda: {"site": sites}
+    return offered
+
+
+def _figures(study: ScoredStudy, metrics: Metrics) -> dict[str, Drawn]:
+    settings = study.dataset.description.autodls
+    table = figure_table(study)
+    drawn = study_figures(
+        table,
+        figure_metrics(metrics, table),
+        _flow(study),
+        generator(study.seed, "evaluate", "decision curve"),
+        positive=settings.target.name,
+        calibrated=True,
+    )
+    followed = {name: followed_table(study, cohort) for name, cohort in study.cohorts.items()}
+    if settings.survival and any(one.times is not None for one in followed.values()):
+        survivors = ScoreTable((FUSED,), followed)
+        drawn["kaplan_meier"] = survival_figure(
+            survivors, metrics, settings.survival.unit, "Event-free survival", "DLS"
+        )
+    return drawn
+
+
+def _flow(study: ScoredStudy) -> Flow:
+    """The flow of the dataset, less the cases that have an image and yet could not be scored."""
+    failed = {case for cohort in study.cohorts.values() for case in cohort.unscored}
+    kept = [case for case in study.dataset.cases if case.id not in failed or not case.images]
+    flow = flow_of_dataset(replace(study.dataset, cases=tuple(kept)))
+    lost = len(study.dataset.cases) - len(kept)
+    excluded = {**flow.excluded, **({_NOT_SCORED: lost} if lost else {})}
+    return Flow(flow.in_table + lost, excluded, flow.cohorts)

@@ -1,0 +1,273 @@
+"""`autodls evaluate` in a workspace: who is judged on what, and what a reader is told."""
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from command_line import autodls, edit_text, snapshot
+from planning_records import make_case
+from tiny_workspace import made_up_scores, tiny_workspace
+
+from autodls.evaluation.delong import auc, compare_aucs
+from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.planning.splits import make_splits
+from autodls.records.cohort import Cohort
+from autodls.records.dataset import DatasetDescription
+from autodls.records.scores import FUSED
+from autodls.records.workspace import Workspace, safe_name
+from autodls.report.ledger import Entry
+from autodls.report.scored_study import ScoredCase, ScoredCohort, ScoredStudy, cohort_name, follow_up
+from autodls.report.study_metrics import study_metrics
+from autodls.report.study_results import _ledger, study_results, write_results
+
+SEQUENCES = ("T1WI", "T2WI")
+
+
+def description(**settings):
+    """Target, follow-up and clinical columns; `settings` replaces keys of "autodls"."""
+    own = {
+        "roi_channel": "T1WI", "site": "site", "cohort": {"column": "cohort", "training": ["train"]},
+        "target": {"name": "PD-L1 high", "column": "cps", "positive": ">= 20"},
+        "survival": {"time": "months", "event": "event", "unit": "months", "landmark": 6}, "clinical": ["age", "note"],
+    }  # fmt: skip
+    return DatasetDescription.model_validate(
+        {
+            "channel_names": dict(zip("01", SEQUENCES, strict=True)),
+            "labels": {"background": 0, "tumour": 1},
+            "autodls": own | settings,
+        }
+    )
+
+
+def make_cases(name, count, chance, labels=None):
+    """Cases of one cohort; every second one is positive unless `labels` says otherwise."""
+    cases = []
+    for number in range(count):
+        label = number % 2 == 0 if labels is None else labels[number]
+        case = make_case(f"{name[:2]}_{number:03d}", label, site="AB"[number // 2 % 2])
+        row = {
+            "age": str(40 + number), "note": "", "event": str(number % 3 % 2),
+            "months": f"{chance.exponential(8):.2f}",
+        }  # fmt: skip
+        images = dict.fromkeys(SEQUENCES, "an image")
+        cases.append(replace(case, cohort=name, row=row, images=images))
+    return tuple(cases)
+
+
+def scored(cases, chance):
+    """A cohort whose scores know something of the label."""
+    held = []
+    for case in cases:
+        odds = {row: chance.normal(1.2 * bool(case.label), 1) for row in (FUSED, *SEQUENCES)}
+        held.append(ScoredCase(case, {row: float(1 / (1 + np.exp(-value))) for row, value in odds.items()}))
+    return ScoredCohort(tuple(held))
+
+
+@pytest.fixture
+def make_study():
+    """Makes a study of 24 training cases and the held-out cohorts given, by name."""
+
+    def make(settings=None, **held_out):
+        chance = np.random.default_rng(3)
+        training = make_cases("train", 24, chance)
+        dataset = Cohort("nowhere", description(**(settings or {})), (*training, *sum(held_out.values(), ())))
+        splits = make_splits(training, 2, 0.25, 0)
+        by_id = {case.id: case for case in training}
+        cohorts = {OUT_OF_FOLD: scored(training, chance)}
+        cohorts |= {name: scored(cases, chance) for name, cases in held_out.items()}
+        return ScoredStudy(
+            dataset=dataset, sequences=SEQUENCES, cohorts=cohorts, cutoff=0.55, splits=splits,
+            folds=[made_up_scores(fold, by_id, SEQUENCES, chance) for fold in splits.folds],
+            volumes_ml={case.id: 5.0 + number for number, case in enumerate(training)},
+            rows={case.id: number for number, case in enumerate(dataset.cases, start=2)}, seed=0,
+        )  # fmt: skip
+
+    return make
+
+
+def without(study, name, lacking):
+    """The study with the T1WI scores of the first `lacking` cases of a cohort taken out."""
+    cases = [
+        ScoredCase(one.case, {row: value for row, value in one.scores.items() if row != "T1WI" or number >= lacking})
+        for number, one in enumerate(study.cohorts[name].cases)
+    ]
+    return replace(study, cohorts={**study.cohorts, name: ScoredCohort(tuple(cases))})
+
+
+def external(count=20, seed=5, **settings):
+    return make_cases("external", count, np.random.default_rng(seed), **settings)
+
+
+def test_each_score_is_judged_on_all_cases_that_have_it(make_study):
+    whole = make_study(external=external())
+    study = without(whole, "external", 6)
+    before, after = (study_metrics(one).cohorts["external"] for one in (whole, study))
+    assert after.n == 20
+    assert after.scores[FUSED] == before.scores[FUSED]
+    assert after.scores["T2WI"] == before.scores["T2WI"]
+    members = study.cohorts["external"].cases[6:]
+    labels = [one.case.label for one in members]
+    t1wi, dls, t2wi = ([one.scores[row] for one in members] for row in ("T1WI", FUSED, "T2WI"))
+    assert after.scores["T1WI"].auc.value == auc(labels, t1wi)
+    assert sum(after.scores["T1WI"].confusion.model_dump().values()) == 14
+    pairs = {(pair.a, pair.b): pair for pair in after.comparisons}
+    assert pairs[FUSED, "T1WI"].p == compare_aucs(labels, dls, t1wi).p
+    assert pairs["T1WI", "T2WI"].delta == compare_aucs(labels, t1wi, t2wi).delta
+    assert pairs[FUSED, "T2WI"].p == {(p.a, p.b): p for p in before.comparisons}[FUSED, "T2WI"].p
+    assert [pair.p_holm >= pair.p for pair in after.comparisons] == [True] * 3
+    assert "cohort external: T1WI: judged on the 14 of 20 cases that have it" in "".join(study_metrics(study).warnings)
+    entries = next(row for row in _ledger(study, study_metrics(study)) if row.score == "T1WI").held_out
+    assert isinstance(entries["external"], Entry)
+    assert (entries["external"].n, entries["external"].auc.value) == (14, auc(labels, t1wi))
+
+
+def test_follow_up_and_label_are_judged_each_on_those_who_have_it(make_study):
+    cases = list(external())
+    cases[0] = replace(cases[0], row=cases[0].row | {"event": ""})
+    cases[1] = replace(cases[1], label=None)
+    cases[2] = replace(cases[2], row=cases[2].row | {"event": "dead"})
+    cases[3] = replace(cases[3], row=cases[3].row | {"months": "-1"})
+    metrics = study_metrics(make_study(external=tuple(cases)))
+    found = metrics.cohorts["external"]
+    assert (found.n, found.positives) == (19, 10)
+    assert sum(group.n for group in found.survival.groups.values()) == 17
+    assert [(one.row, one.reason) for one in found.excluded] == [(27, "case ex_001: no label")]
+    told = [warning for warning in metrics.warnings if "follow-up that can be read" in warning]
+    assert [warning.partition("read: ")[2] for warning in told] == [
+        "column 'event' holds 'dead', not 0 or 1", "column 'months' holds '-1', not a time",
+    ]  # fmt: skip
+    assert follow_up(cases[0], description().autodls.survival) == ""
+
+
+def test_cutoffs_come_from_the_out_of_fold_scores_and_say_so(make_study):
+    metrics = study_metrics(make_study(external=external()))
+    for cohort in metrics.cohorts.values():
+        assert cohort.scores[FUSED].cutoff.value == 0.55
+        assert {score.cutoff.source for score in cohort.scores.values()} == {f"youden:{OUT_OF_FOLD}"}
+    optimistic = [warning for warning in metrics.warnings if "optimistic" in warning]
+    assert len(optimistic) == 3
+    assert all(warning.startswith(f"cohort {OUT_OF_FOLD}") for warning in optimistic)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("a", "a"), (OUT_OF_FOLD, f"{OUT_OF_FOLD} (held out)"), ("", "no cohort named")]
+)
+def test_a_held_out_cohort_is_never_named_as_the_training_cases(name, shown):
+    assert cohort_name(name) == shown
+    assert cohort_name(cohort_name(name)) != OUT_OF_FOLD
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "con", "", "é<b>", "x" * 300, ".hidden", "=cmd()", "a.csv"])
+def test_files_of_cohorts_stay_in_their_folder(tmp_path, name):
+    path = Workspace(tmp_path).heldout_scores(name)
+    assert path.parent == tmp_path / "results" / "scores"
+    assert path.name.isascii()
+    assert len(path.name) < 80
+    assert safe_name(name) != safe_name(name + "!")
+    assert Workspace(tmp_path).heldout_record(name).name == path.name.replace(".csv", ".json")
+
+
+def test_a_hostile_study_gives_warnings_and_every_file(make_study, tmp_path):
+    lost = "<script>alert(1)</script>"
+    study = make_study(
+        **{
+            "one class": external(8, labels=[True] * 8),
+            "no label": external(6, labels=[None] * 6),
+            "=three": external(3),
+            lost: (),
+        }
+    )
+    unscored = {"ex_009": 'ROI has "no" <b>voxel</b>'}
+    study = replace(study, cohorts={**study.cohorts, lost: ScoredCohort((), unscored)})
+    results = study_results(study)
+    workspace = Workspace(tmp_path)
+    write_results(workspace, results)
+    found = json.loads(workspace.metrics.read_text())
+    assert found["cohorts"]["one class"]["scores"][FUSED]["auc"]["value"] is None
+    assert found["cohorts"]["no label"]["positives"] is None
+    assert found["cohorts"]["no label"]["survival"] is not None
+    assert found["cohorts"][lost]["n"] == 0
+    assert f"cohort {lost}: case ex_009 is not scored: {unscored['ex_009']}" in found["warnings"]
+    names = {path.name for path in (*workspace.tables.iterdir(), *workspace.figures.iterdir())}
+    tables = ("auc", "performance", "comparisons", "baseline", "survival", "landmark", "ledger", "shortcuts")
+    figures = ("cohort_flow", "roc", "calibration", "decision_curve", "kaplan_meier")
+    assert names == {f"{name}.csv" for name in (*tables, *figures)} | {
+        f"{name}.{ending}" for name in figures for ending in ("png", "svg")
+    }
+    with workspace.table("shortcuts").open() as handle:
+        shortcuts = {row["baseline"]: row for row in csv.DictReader(handle)}
+    assert list(shortcuts) == ["tumour volume", "clinical variables", "site"]
+    assert shortcuts["clinical variables"]["columns"] == "age"  # "note" is empty in every case
+    assert float(shortcuts["site"]["delta_p"]) <= 1
+
+
+def test_without_follow_up_variables_volumes_or_sites(make_study, tmp_path):
+    study = make_study({"survival": None, "clinical": [], "site": None}, external=external(8))
+    cohorts = {
+        name: ScoredCohort(tuple(replace(one, case=replace(one.case, site=None)) for one in cohort.cases))
+        for name, cohort in study.cohorts.items()
+    }
+    training = tuple(replace(case, site=None) for case in study.dataset.cases)
+    study = replace(study, cohorts=cohorts, dataset=replace(study.dataset, cases=training), volumes_ml={})
+    workspace = Workspace(tmp_path)
+    workspace.tables.mkdir(parents=True)
+    old = workspace.table("survival")
+    old.write_text("from an earlier run\n")
+    results = study_results(study)
+    assert set(results.figures) == {"cohort_flow", "roc", "calibration", "decision_curve"}
+    assert results.tables["shortcuts"].rows.lines == ()
+    write_results(workspace, replace(results, figures={}))
+    assert not old.exists()
+    empty = study_results(replace(study, volumes_ml=dict.fromkeys(study.rows, 0.0)))
+    assert "shortcut baseline 'tumour volume' is left out" in empty.metrics.warnings[-1]
+
+
+@pytest.fixture
+def workspace(make_dataset, tmp_path):
+    """A dataset of twelve training cases and four of a cohort with an odd name, one of them without ROI."""
+    dataset = make_dataset(tmp_path / "data", training=12, held_out=4, missing=(("case_13", "T2WI"),))
+    table = dataset / "clinical.csv"
+    table.write_text(table.read_text().replace("external", f"{OUT_OF_FOLD} & <b>"))
+    (dataset / "labelsTr" / "case_15.nii.gz").unlink()
+    return dataset, tiny_workspace(dataset, tmp_path / "work")
+
+
+def test_a_second_run_reads_no_network_and_writes_the_same_bytes(workspace, monkeypatch):
+    dataset, place = workspace
+    words = ("evaluate", "-d", dataset, "-w", place.root)
+    first = autodls(*words, "--json")
+    assert first.status == 0, first.err
+    rows = {(row["cohort"], row["row"]): row for row in json.loads(first.out)}
+    name = f"{OUT_OF_FOLD} & <b> (held out)"
+    assert (rows[name, FUSED]["n"], rows[name, "T2WI"]["n"], rows[OUT_OF_FOLD, FUSED]["n"]) == (3, 2, 12)
+    assert "case case_15 is not scored: no ROI" in first.err
+    before = snapshot(place.root / "results")
+    assert any(file.startswith("scores/train_out_of_fold_b-") for file in before)
+
+    def refuse(*_):
+        raise AssertionError("the networks were read")
+
+    monkeypatch.setattr("autodls.inference.model_folder.load_model", refuse)
+    assert autodls(*words).status == 0
+    assert snapshot(place.root / "results") == before
+    shutil.copyfile(dataset / "imagesTr" / "case_12_0000.nii.gz", dataset / "imagesTr" / "case_14_0000.nii.gz")
+    with pytest.raises(AssertionError, match="networks were read"):
+        autodls(*words)
+
+
+def test_scores_that_the_model_was_not_locked_from_are_refused(workspace):
+    dataset, place = workspace
+    edit_text(place.oof_scores, "0.", "0.0")
+    answer = autodls("evaluate", "-d", dataset, "-w", place.root)
+    assert answer.status == 2
+    assert "not the scores that the model was locked from" in answer.complaint
+    assert answer.complaint.endswith("run 'autodls train fold all'")
+
+
+def test_without_a_model_the_command_to_run_is_named(make_dataset, tmp_path):
+    answer = autodls("evaluate", "-d", make_dataset(tmp_path))
+    assert answer.status == 2
+    assert "run 'autodls train fold all'" in answer.complaint

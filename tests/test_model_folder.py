@@ -1,0 +1,203 @@
+"""A model folder: read anywhere, used only when every byte is as it was locked."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from tiny_model_folder import small_volume_plan, write_model_folder
+from tiny_models import random_input, tiny_plan
+
+from autodls.errors import ModelFolderError
+from autodls.inference.model_folder import load_model
+from autodls.records.files import sha256_of_file
+from autodls.records.model import ModelRecord
+from autodls.records.plan import Plan
+from autodls.records.workspace import ModelFolder
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_model_folder(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def load(folder):
+    return load_model(folder, CPU)
+
+
+def record_of(folder):
+    return ModelRecord.model_validate_json((folder / "model.json").read_bytes())
+
+
+def reseal(folder, **changes):
+    """Change the record as somebody would who knows the format."""
+    record_of(folder).model_copy(update=changes).sealed().save(folder / "model.json")
+
+
+def refused(folder, *parts):
+    with pytest.raises(ModelFolderError) as failure:
+        load(folder)
+    message = str(failure.value)
+    assert "\n" not in message and "copy the model folder anew" in message
+    for part in parts:
+        assert part in message, message
+
+
+def test_scores_the_same_as_the_model_that_was_saved(tmp_path):
+    saved = write_model_folder(tmp_path / "model")
+    pixels, present = random_input(saved.plan)
+    expected, found = saved.score(pixels, present), load(tmp_path / "model").score(pixels, present)
+    assert found.dls == pytest.approx(expected.dls, abs=1e-5)
+    assert found.dls_raw == pytest.approx(expected.dls_raw, abs=1e-5)
+    assert found.spread == pytest.approx(expected.spread, abs=1e-5)
+    assert set(found.by_sequence) == set(saved.plan.sequences)
+
+
+def test_a_copy_elsewhere_is_the_same_model(folder, tmp_path):
+    original, copied = load(folder), load(shutil.copytree(folder, tmp_path / "another hospital" / "m"))
+    pixels, present = random_input(original.plan)
+    assert copied.sha256 == original.sha256 == sha256_of_file(folder / "model.json")
+    assert (copied.score(pixels, present).dls == original.score(pixels, present).dls).all()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "plan.json",
+        "fingerprint.json",
+        "fold_0/CE-T1WI.safetensors",
+        "fold_0/fusion.safetensors",
+        "fold_1/T2WI.safetensors",
+    ],
+)
+class TestEveryFile:
+    def test_is_hashed(self, folder, name):
+        path = folder / name
+        content = bytearray(path.read_bytes())
+        content[-2] ^= 0x20 if name.endswith(".json") else 1
+        path.write_bytes(bytes(content))
+        refused(folder, name)
+
+    def test_is_needed(self, folder, name):
+        (folder / name).unlink()
+        refused(folder, name)
+
+    def test_is_no_link_out_of_the_folder(self, folder, name, tmp_path):
+        shutil.move(folder / name, tmp_path / "elsewhere")
+        (folder / name).symlink_to(tmp_path / "elsewhere")
+        if name == "plan.json":  # it is read before its hash is known, and refused all the same
+            assert Plan.load(folder / name, "").sequences
+        refused(folder, name, "not a plain file")
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda record: record.update(cutoff=0.1),
+        lambda record: record["recalibration"].update(intercept=-3.0),
+        lambda record: record["target"].update(name="something else"),
+        lambda record: record.update(roi_labels=[1, 2]),
+        lambda record: record.update(folds=1),
+        lambda record: record.update(record_sha256=""),
+        lambda record: record.pop("record_sha256"),
+        lambda record: record["files"].update({"fold_0/T2WI.safetensors": "0" * 64}),
+    ],
+    ids=["cutoff", "recalibration", "target", "roi labels", "folds", "seal emptied", "seal removed", "a hash"],
+)
+def test_an_edited_record_shows(folder, edit):
+    record = json.loads((folder / "model.json").read_text())
+    edit(record)
+    (folder / "model.json").write_text(json.dumps(record))
+    refused(folder, "model.json", "altered since the model was locked")
+
+
+def test_the_layout_of_the_record_is_free(folder):
+    path = folder / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=4))
+    assert load(folder).record == record_of(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "model.json"),
+        ('{"format": "autodls-model/9"}', "model.json"),
+    ],
+)
+def test_a_record_that_is_none(folder, content, part):
+    (folder / "model.json").write_text(content)
+    refused(folder, part)
+
+
+def test_no_record(folder):
+    (folder / "model.json").unlink()
+    refused(folder, "model.json", "no such file")
+
+
+def test_no_folder_says_how_to_get_one(tmp_path):
+    with pytest.raises(ModelFolderError, match="no such model folder; give -m MODEL, or run 'autodls train fold all'"):
+        load(tmp_path / "model")
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "model").write_text("")
+    with pytest.raises(ModelFolderError, match="no such model folder"):
+        load(tmp_path / "model")
+
+
+def test_the_list_must_be_that_of_the_plan(folder):
+    files = dict(record_of(folder).files)
+    del files["fold_1/fusion.safetensors"]
+    reseal(folder, files=files)
+    refused(folder, "fold_1/fusion.safetensors", "does not fit its plan")
+
+
+def test_a_file_more_in_the_list(folder):
+    (folder / "more.bin").write_bytes(b"")
+    reseal(folder, files={**record_of(folder).files, "more.bin": sha256_of_file(folder / "more.bin")})
+    refused(folder, "more.bin")
+
+
+def test_sequences_of_plan_and_record_must_agree(folder):
+    reseal(folder, channel_names={"0": "T2WI", "1": "CE-T1WI"})
+    refused(folder, "sequences", "T2WI")
+
+
+def test_a_sequence_cannot_name_a_file_outside(folder, tmp_path):
+    """A folder made to harm: consistent in itself, but one of its weights lies elsewhere."""
+    outside = "../../stolen"
+    plan = tiny_plan(("CE-T1WI", outside), input_size_px=64, slice_size_px=72, roi_channel="CE-T1WI")
+    plan.save(folder / "plan.json")
+    shutil.copyfile(folder / "fold_0" / "T2WI.safetensors", tmp_path / "stolen.safetensors")
+    files = {name.replace("T2WI", outside): digest for name, digest in record_of(folder).files.items()}
+    reseal(
+        folder,
+        files=files,
+        channel_names={"0": "CE-T1WI", "1": outside},
+        plan_sha256=sha256_of_file(folder / "plan.json"),
+    )
+    refused(folder, "outside")
+
+
+def test_more_files_beside_are_ignored(folder):
+    (folder / "MODEL_CARD.md").write_text("read me")
+    (folder / "notes.txt").write_text("copied on Monday")
+    assert len(load(folder).folds) == 2
+
+
+class TestSeal:
+    def test_covers_every_other_field(self, folder):
+        record = record_of(folder)
+        assert record.is_sealed and record.sealed() == record
+        others = set(ModelRecord.model_fields) - {"record_sha256"}
+        changes = {name: "changed" if isinstance(getattr(record, name), str) else None for name in others}
+        for name, value in changes.items():
+            assert record.model_copy(update={name: value})._content_sha256() != record.record_sha256, name
+
+    def test_survives_the_file(self, folder):
+        read = ModelRecord.load(ModelFolder(folder).record, "", ModelFolderError)
+        assert read.is_sealed and read.plan_sha256 == small_volume_plan().sha256()

@@ -1,0 +1,255 @@
+"""The report escapes every name, says what is missing, and is the same bytes for the same run."""
+
+import base64
+import hashlib
+import html
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.records.table import read_table
+from autodls.records.workspace import Workspace
+from autodls.report.html import render, write_report
+from autodls.report.page import Markup, data_table, el, escaped, joined
+from autodls.report.sections_reprint import reprinted
+from autodls.report.study import Picture, Study, raw, read_study
+from report_workspace import HOSTILE, Wish, write_workspace
+
+VOID = {"meta", "link", "img", "input"}
+PICTURE = Picture(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml")
+
+
+class Outline(HTMLParser):
+    """What a browser would make of the page: elements, attributes, text outside script and style."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in {"script", "style"}:
+            self.text += data
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for found, attributes in self.tags if found == tag]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Study, str]:
+    """A complete run, and its report."""
+    workspace, described = write_workspace(tmp_path_factory.mktemp("run"))
+    study = read_study(workspace, described)
+    return workspace, study, render(study)
+
+
+def warnings_of(page: str) -> str:
+    return page[page.index('id="warnings"') : page.index('id="cohorts"')]
+
+
+def glance_of(page: str) -> str:
+    return page[page.index('id="glance"') : page.index('id="warnings"')]
+
+
+def test_headline_is_of_unseen_cases_and_never_of_training(run: tuple[Workspace, Study, str]) -> None:
+    _, study, page = run
+    assert study.metrics is not None
+    for name in (OUT_OF_FOLD, "external"):
+        assert f"{study.metrics.cohorts[name].scores['dls'].auc.value:.3f}" in glance_of(page)
+    trained = study.metrics.model_copy(
+        update={"cohorts": {"train": study.metrics.cohorts["external"], **study.metrics.cohorts}}
+    )
+    assert study.unseen_cohorts == (OUT_OF_FOLD, "external")
+    changed = Study(description=study.description, metrics=trained)
+    assert changed.unseen_cohorts == (OUT_OF_FOLD, "external")
+    assert "held-out cohort train" not in glance_of(render(changed))
+
+
+def test_page_is_well_formed_alone_and_allows_only_itself(run: tuple[Workspace, Study, str]) -> None:
+    outline = Outline(run[2])
+    assert outline.open == []
+    assert all((image["src"] or "").startswith("data:image/") and image["alt"] for image in outline.named("img"))
+    assert [link["href"] for link in outline.named("link")] == ["data:,"]
+    assert all((anchor["href"] or "").startswith("#") for anchor in outline.named("a"))
+    assert not any(name.startswith("on") or name == "style" for _, found in outline.tags for name in found)
+    [policy] = [tag["content"] for tag in outline.named("meta") if tag.get("http-equiv") == "Content-Security-Policy"]
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; img-src data:; ")
+    for tag in ("script", "style"):
+        [inside] = re.findall(rf"<{tag}>(.*?)</{tag}>", run[2], re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    script = re.findall(r"<script>(.*?)</script>", run[2], re.DOTALL)[0]
+    assert len(script.splitlines()) < 150
+    assert not re.search(r"fetch|XMLHttp|innerHTML|eval\(|import\(|localStorage", script)
+
+
+def test_the_same_run_gives_the_same_bytes_and_tells_no_path(
+    run: tuple[Workspace, Study, str], tmp_path: Path
+) -> None:
+    workspace, study, page = run
+    first, second = (
+        write_report(workspace, study.description, tmp_path / name).read_bytes() for name in ("a.html", "b/c.html")
+    )
+    assert first == second == page.encode()
+    assert str(workspace.root) not in page
+
+
+def test_every_case_setting_and_hash_is_there(run: tuple[Workspace, Study, str]) -> None:
+    _, study, page = run
+    text = Outline(page).text
+    assert study.plan is not None
+    assert study.model is not None
+    assert all(case.case in text for case in study.out_of_fold)
+    assert len(study.held_out["external"]) == 45
+    assert all(reason in text for reason in study.plan.reasons.values())
+    assert all(digest in text for digest in (*study.hashes.values(), *study.model.files.values()))
+    assert all(f"{name} (training)" in text for name in study.model.versions)
+    assert page.count("data-score=") == len(study.out_of_fold)
+    assert study.missing == tuple(one for one in study.missing if one.path == "results/tables/auc.csv")
+
+
+def test_warnings_are_those_of_the_run(run: tuple[Workspace, Study, str]) -> None:
+    _, study, page = run
+    assert study.metrics is not None
+    text = html.unescape(warnings_of(page))
+    assert all(warning[1:].rstrip(".") in text for warning in study.metrics.warnings)
+    assert "patients were censored before 6" in text
+    assert "Sequence T2 is missing in 4.0%" in text
+    assert "Expected before training" in text
+
+
+def test_an_empty_workspace_names_what_is_missing_and_the_command(tmp_path: Path) -> None:
+    page = write_report(Workspace(tmp_path / "none"), None, tmp_path / "report.html").read_text()
+    text = Outline(page).text
+    for command in ("autodls plan", "autodls train fold all", "autodls evaluate", "autodls explain"):
+        assert command in text
+    assert "data-explorer" not in page.split("<script>")[0]
+
+
+@pytest.mark.parametrize("name", ["plan.json", "model/model.json", "results/metrics.json", "oof_scores.csv"])
+@pytest.mark.parametrize("content", ["{", "", "\x00\xff", "case,dls\n<b>,oops\n", '{"format": "<script>"}'])
+def test_a_damaged_file_is_a_warning(name: str, content: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="latin-1")
+    page = render(read_study(Workspace(tmp_path)))
+    assert "A file cannot be read" in warnings_of(page)
+    assert name in warnings_of(page)
+    assert str(tmp_path) not in page
+    assert "<script>" not in page.split("<body>")[1].split("<script>")[0]
+
+
+def test_a_plan_edited_after_training_is_a_warning(tmp_path: Path) -> None:
+    workspace, described = write_workspace(tmp_path, Wish(figures=False))
+    assert "has changed since" not in render(read_study(workspace, described))
+    workspace.plan.write_text(workspace.plan.read_text() + "\n")
+    assert "plan.json has changed since the model was locked" in render(read_study(workspace, described))
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        (Wish(names=HOSTILE, cohort=HOSTILE[0], column=HOSTILE[1]), "interval of the AUC is wide"),
+        (Wish(cases=12, names=HOSTILE, one_class=True, all_missing=True), "all 45 cases are negative"),
+        (Wish(cases=12, held_out=3, names=HOSTILE[:3], cohort=HOSTILE[4], all_missing=True), "cohort </title>"),
+        (Wish(cases=3, held_out=3, names=HOSTILE[:3], cohort=HOSTILE[2], one_class=True), "all 3 cases are negative"),
+    ],
+)
+def test_a_hostile_cohort_gives_a_report_with_warnings(wish: Wish, said: str, tmp_path: Path) -> None:
+    page = render(read_study(*write_workspace(tmp_path, wish)))
+    outline = Outline(page)
+    assert outline.open == []
+    assert len(outline.named("script")) == len(outline.named("style")) == len(outline.named("title")) == 1
+    assert not any(name.startswith("on") for _, found in outline.tags for name in found)
+    assert len(outline.named("svg")) == 1
+    assert all((image["src"] or "").startswith("data:") for image in outline.named("img"))
+    assert said.lower() in html.unescape(warnings_of(page)).lower()
+    assert "\u202e" not in page
+    for name in wish.names[:1]:
+        assert name in outline.text
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(), st.text())
+def test_whatever_a_user_writes_stays_text(first: str, second: str) -> None:
+    page = el("p", first, el("b", second), title=second, data_x=first)
+    page.encode()
+    outline = Outline(page)
+    assert [tag for tag, _ in outline.tags] == ["p", "b"]
+    assert list(outline.tags[0][1]) == ["title", "data-x"]
+    plain = "".join(sign for sign in first + second if sign.isprintable() and sign not in "\u200e\u200f")
+    kept = "".join(sign for sign in outline.text if sign.isprintable() and sign != "\ufffd")
+    assert kept == plain.replace("\ufffd", "")
+
+
+def test_markup_is_not_escaped_twice_and_text_always() -> None:
+    assert joined([el("i", "<"), "<"], " & ") == "<i>&lt;</i> &amp; &lt;"
+    assert escaped(Markup("<b>")) == "<b>"
+    assert el("input", disabled=True, id=None, data_a=False, for_="x") == '<input disabled for="x">'
+    assert escaped("a\x00\x1b\ud800b") == "a\ufffd\ufffd\ufffdb"
+
+
+def test_rows_of_a_table_are_named_and_numbers_not_broken() -> None:
+    table = data_table("T", ("a", "b"), [("x", "0.5 (0.4\u20130.6)"), ("y", "some words 3")])
+    assert '<th scope="row">x</th><td class="num">' in table
+    assert "<td>some words 3</td>" in table
+
+
+def test_reprinted_tables_say_what_was_printed(run: tuple[Workspace, Study, str]) -> None:
+    workspace, study, _ = run
+    ledger = reprinted("ledger", study.tables["ledger"])
+    rows = {line["where"]: line for line in read_table(workspace.table("ledger")) if line["score"] == "dls"}
+    dls = dict(zip(ledger.header, ledger.lines[0], strict=True))
+    assert dls["Resubstituted"].startswith(f"{float(rows['resubstituted']['auc']):.3f} (")
+    assert dls["external"].startswith(f"{float(rows['held-out']['auc']):.3f} (")
+    optimism = float(rows["resubstituted"]["auc"]) - float(rows["out-of-fold"]["auc"])
+    assert dls["Optimism"] == f"{optimism:.3f}"
+    baseline = reprinted("baseline", study.tables["baseline"])
+    assert baseline.header[1:3] == ("train (n = 60)", "external (n = 45)")
+    assert [line[0] for line in baseline.lines] == ["age", "sex", "  f", "  m"]
+    assert baseline.lines[2][1:3] == ("30 (50.0%)", "22 (48.9%)")
+    assert "\u00b1" in baseline.lines[0][1]
+    [clinical] = reprinted("shortcuts", study.tables["shortcuts"]).lines
+    assert clinical[:2] == ("clinical", "age + sex")
+
+
+def test_a_table_of_another_form_is_shown_as_it_is() -> None:
+    shown = reprinted("ledger", [{"odd": "1", "columns": "<b>"}])
+    assert (shown.header, shown.lines) == (("odd", "columns"), (("1", "<b>"),))
+    assert "&lt;b&gt;" in render(Study(tables={"mine": [{"odd": "<b>"}]}))
+
+
+def test_heat_maps_come_with_their_checks() -> None:
+    share = {"case": "c", "score": "dls", "sequence": "all", "plane": "axial", "tumour": "0.5", "rim": "0.25",
+             "outside": "0.25", "tumour_area": "0.125"}  # fmt: skip
+    check = [{"case": "c", "spearman": "-0.2"}, {"case": "d", "spearman": "0.4"}, {"case": "e", "spearman": ""}]
+    tables = {"shares": [share, share | {"score": "CE"}], "randomisation": check}
+    page = render(Study(heatmaps={f"c{at:02d}": PICTURE for at in range(30)}, heatmap_tables=tables))
+    assert page.count('<img src="data:image/svg+xml') == 24
+    assert "6 more pictures" in page
+    assert "mean rank correlation of 2 maps" in page
+    assert page.count("<td>axial</td>") == 1
+
+
+@pytest.mark.parametrize("text", ["=1+1", "-1.5", "T1WI", "@x", "'quoted'", ""])
+def test_cells_are_read_as_they_were_before_they_were_disarmed(text: str) -> None:
+    from autodls.records.scores import without_formula
+
+    assert raw(without_formula(text)) == text

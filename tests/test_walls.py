@@ -1,0 +1,227 @@
+"""Walls: nothing that later judges a model may touch it. Each of these tests fails when its wall is taken down."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from planning_records import make_case
+from tiny_study import DESCRIPTION, hashes, make_sample, study_plan, tiny_study, use_tiny_resnet
+
+from autodls.cli.data_commands import PlanRequest, run_plan
+from autodls.cli.train_command import run_train
+from autodls.errors import StaleRecordError
+from autodls.planning.splits import verify_splits
+from autodls.preprocessing.store import save_sample
+from autodls.records.splits import Splits
+from autodls.training.ensemble import lock_model, pool_scores
+from autodls.training.fold import train_fold
+
+WEIGHTS = "*.safetensors"
+
+
+@pytest.fixture(autouse=True)
+def tiny_resnet(monkeypatch):
+    use_tiny_resnet(monkeypatch)
+
+
+@pytest.fixture
+def study(tmp_path):
+    return tiny_study(tmp_path / "study")
+
+
+def train(study, name, data):
+    """SHA-256 of the weights of fold 0 trained on `data`."""
+    run = study.run(0, name, data)
+    train_fold(run, lambda _epoch: None)
+    return hashes(run.folder.root, WEIGHTS)
+
+
+def changed(study, part, what):
+    """The data with pixels or labels of one part of fold 0 changed."""
+    data = study.data()
+    rows = data.rows(getattr(study.splits.folds[0], part))
+    if what == "labels":
+        data.labels[rows] = 1 - data.labels[rows]
+    elif what == "pixels":
+        data.pixels[rows] = -3 * data.pixels[rows] + 1
+    else:
+        data.pixels[rows] = torch.nan
+    return data
+
+
+# -- the validation part of a fold -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["labels", "pixels", "destroyed"])
+def test_validation_cases_change_no_byte_of_encoders_pca_fusion_scales_and_epoch(study, what):
+    """The fold's files hold all of these; the chosen epoch and the scales stand in their notes."""
+    assert train(study, "b", changed(study, "validation", what)) == train(study, "a", study.data())
+
+
+@pytest.mark.parametrize("what", ["labels", "pixels"])
+@pytest.mark.parametrize("part", ["train", "inner"])
+def test_training_part_and_inner_hold_out_do_have_a_say(study, part, what):
+    """So that the test above is one that can fail."""
+    assert train(study, "b", changed(study, part, what)) != train(study, "a", study.data())
+
+
+def test_inner_hold_out_chooses_the_epoch_and_teaches_no_weight(study):
+    """With one epoch there is nothing to choose: the encoders do not know the inner hold-out at all."""
+    study = replace(study, plan=study_plan(epochs=1, fusion_epochs=1))
+    before, after = train(study, "a", study.data()), train(study, "b", changed(study, "inner", "labels"))
+    encoders = {f"{name}.safetensors" for name in study.plan.sequences}
+    assert {name for name in before if before[name] == after[name]} == encoders
+    assert before["fusion.safetensors"] != after["fusion.safetensors"], "the scales are fitted on it"
+
+
+def test_pca_is_fitted_on_the_training_part_alone(study, monkeypatch):
+    seen = []
+    from autodls.training import fusion_stage
+
+    fit_pca = fusion_stage.fit_pca
+    monkeypatch.setattr(fusion_stage, "fit_pca", lambda maps, *rest: seen.append(len(maps)) or fit_pca(maps, *rest))
+    train(study, "a", study.data())
+    assert seen == [len(study.splits.folds[0].train)] * 2
+
+
+# -- held-out cases ----------------------------------------------------------------------------------------------------
+
+
+def test_training_opens_no_sample_but_those_of_its_cases(study):
+    study.workspace.sample("held_out").write_bytes(b"unreadable")
+    study.train((0,))
+    before = hashes(study.workspace.root / "folds")
+    chance = np.random.default_rng(9)
+    save_sample(study.workspace.sample("held_out"), make_sample("held_out", label=True, chance=chance))
+    study.train((0,))
+    assert hashes(study.workspace.root / "folds") == before
+
+
+def plan_and_train(dataset, workspace, preset):
+    run_plan(dataset, workspace, PlanRequest(preset=str(preset), memory_gib=4.0, device="cpu"), 1, "json")
+    run_train(dataset, workspace, "all", "manual", restart=False, workers=1, as_json=True)
+    return hashes(workspace, "*.safetensors", "*.csv", "*.json", "*.md")
+
+
+@pytest.fixture
+def preset(tmp_path):
+    given = {
+        "network.encoder": "resnet50", "network.encoder_weights": "random", "network.pca_dims": 4,
+        "network.fusion.patch_px": 1, "network.fusion.heads": 2, "network.fusion.layers": 1,
+        "preprocessing.slice_size_px": 36, "preprocessing.input_size_px": 32, "training.folds": 2,
+        "training.batch_size": 4, "training.epochs": 2, "training.patience": 2, "training.fusion_epochs": 2,
+        "training.precision": "fp32", "training.inner_holdout": 0.3,
+    }  # fmt: skip
+    path = tmp_path / "preset.json"
+    path.write_text(json.dumps({"format": "autodls-preset/1", "name": "tiny", "about": "for tests", "given": given}))
+    return path
+
+
+def test_held_out_images_and_labels_change_no_byte_of_plan_splits_weights_and_model(
+    tmp_path, make_dataset, edit_table, preset, capsys
+):
+    dataset = make_dataset(tmp_path / "dataset", training=12, held_out=2)
+    before = plan_and_train(dataset, tmp_path / "before", preset)
+    for case, cps in (("case_12", "not a number"), ("case_13", "99")):
+        edit_table(dataset, case, cps=cps, age="?", pfs_months="-1")
+        for path in (*(dataset / "imagesTr").glob(f"{case}_*"), *(dataset / "labelsTr").glob(f"{case}*")):
+            path.write_bytes(b"unreadable")
+    after = plan_and_train(dataset, tmp_path / "after", preset)
+    assert before == after
+    assert {"fingerprint.json", "plan.json", "splits.json", "oof_scores.csv", "model/model.json"} <= set(before)
+    edit_table(dataset, "case_00", cps="5")
+    edit_table(dataset, "case_01", cps="30")
+    assert plan_and_train(dataset, tmp_path / "other", preset)["model/model.json"] != before["model/model.json"]
+
+
+# -- the locked model --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def locked(study):
+    study.train()
+    return study, lock(study)
+
+
+def lock(study):
+    return lock_model(study.workspace, DESCRIPTION, study.plan, study.splits, study.cases)
+
+
+def spoil(study, parts):
+    """Exchange labels and scores of the rows of `parts` in the score tables of all folds."""
+    for fold in study.splits.folds:
+        path = study.workspace.fold(fold.index).scores
+        with path.open(newline="") as handle:
+            rows = list(csv.DictReader(handle))
+        for row in rows:
+            if row["part"] in parts:
+                row["label"] = "1" if row["label"] == "0" else "0"
+                row.update({name: "7.5" for name, value in row.items() if ":" in name and value})
+        with path.open("w", newline="") as handle:
+            writer = csv.DictWriter(handle, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def test_cut_off_and_recalibration_come_from_out_of_fold_rows_only(locked):
+    study, record = locked
+    spoil(study, {"train", "inner"})
+    assert lock(study).to_bytes() == record.to_bytes()
+    spoil(study, {"validation"})
+    again = lock(study)
+    assert again.recalibration != record.recalibration
+    assert again.oof_scores_sha256 != record.oof_scores_sha256
+
+
+def test_every_case_is_pooled_from_the_fold_that_did_not_see_it(locked):
+    study, _ = locked
+    pooled = pool_scores(study.workspace, study.plan, study.splits)
+    assert [score.case for _, score in pooled] == sorted(case.id for case in study.cases)
+    assert all(score.case in study.splits.folds[fold].validation for fold, score in pooled)
+
+
+# -- what the walls stand on -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("first", "second"), [("train", "validation"), ("inner", "validation"), ("train", "inner")])
+def test_patient_on_both_sides_of_a_split_is_refused(study, first, second):
+    fold = study.splits.folds[0]
+    twins = (getattr(fold, first)[0], getattr(fold, second)[0])
+    cases = tuple(make_case(case.id, case.label, "twin" if case.id in twins else None) for case in study.cases)
+    from autodls.records.cohort import cohort_sha256
+
+    splits = study.splits.model_copy(update={"cohort_sha256": cohort_sha256(cases)})
+    with pytest.raises(StaleRecordError, match=r"fold 0: patient 'twin' is in .*run 'autodls plan' again"):
+        verify_splits(splits, cases)
+
+
+@pytest.mark.parametrize(("first", "second"), [("train", "validation"), ("inner", "validation"), ("train", "inner")])
+def test_case_on_both_sides_of_a_split_is_refused(study, first, second):
+    content = study.splits.model_dump(mode="json")
+    content["folds"][0][first].append(content["folds"][0][second][0])
+    with pytest.raises(StaleRecordError, match=rf"1 cases in {first} and {second}.*run 'autodls plan'"):
+        Splits.parse(content, "splits.json", "run 'autodls plan'", StaleRecordError)
+
+
+@pytest.mark.parametrize("what", ["plan", "label", "splits"])
+def test_weights_of_an_older_plan_label_or_split_are_refused(study, what):
+    study.train((0,))
+    stale = {
+        "plan": lambda: replace(study, plan=study_plan(learning_rate=0.5)),
+        "label": lambda: replace(study, cases=(replace(study.cases[0], label=False), *study.cases[1:])),
+        "splits": lambda: replace(study, splits=study.splits.model_copy(update={"seed": 5})),
+    }[what]()
+    with pytest.raises(StaleRecordError, match="autodls train fold all --restart"):
+        stale.train((0,))
+
+
+def test_plan_of_another_fingerprint_is_refused(tmp_path, make_dataset, preset, capsys):
+    dataset, workspace = make_dataset(tmp_path / "dataset", training=12, held_out=0), tmp_path / "workspace"
+    run_plan(dataset, workspace, PlanRequest(preset=str(preset), memory_gib=4.0, device="cpu"), 1, "json")
+    path = workspace / "fingerprint.json"
+    path.write_text(path.read_text().replace('"cases": 12', '"cases": 13', 1))
+    with pytest.raises(StaleRecordError, match="run 'autodls plan'"):
+        run_train(dataset, workspace, "0", "manual", restart=False, workers=1, as_json=True)
