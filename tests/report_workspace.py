@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from planning_records import fingerprint, plan, sequence
 
 from autodls.evaluation.baseline import baseline_table
 from autodls.evaluation.metrics import Choices, evaluate_table
@@ -29,7 +30,6 @@ from autodls.report.tables import (
     performance_table,
     survival_table,
 )
-from planning_records import fingerprint, plan, sequence
 
 SEQUENCES = ("CE", "T2")
 HOSTILE = (
@@ -66,7 +66,11 @@ def description(wish: Wish) -> DatasetDescription:
             "channel_names": {"0": "CE", "1": "T2"},
             "labels": {"background": 0, "tumour": 1},
             "autodls": {
-                "target": {"name": wish.names[-1] if wish.names else "PD-L1 high", "column": "cps", "positive": ">= 20"},
+                "target": {
+                    "name": wish.names[-1] if wish.names else "PD-L1 high",
+                    "column": "cps",
+                    "positive": ">= 20",
+                },
                 "patient": "patient",
                 "cohort": {"column": "cohort", "training": ["train"]},
                 "survival": {"time": "pfs", "event": "event", "unit": "months", "landmark": 6},
@@ -80,7 +84,8 @@ def write_workspace(root: Path, wish: Wish | None = None) -> tuple[Workspace, Da
     """A complete run of made-up numbers."""
     wish, workspace = wish or Wish(), Workspace(root)
     table = ScoreTable(("dls", *SEQUENCES), {OUT_OF_FOLD: _cohort(wish.cases, 0), wish.cohort: _held_out(wish)})
-    seen = fingerprint(cases=wish.cases, positives=wish.cases // 3, CE=sequence(), T2=sequence(missing=0.04))
+    cases_planned = max(wish.cases, 12)  # fewer cannot be planned for
+    seen = fingerprint(cases=cases_planned, positives=cases_planned // 3, CE=sequence(), T2=sequence(missing=0.04))
     seen.save(workspace.fingerprint)
     made = plan(seen).model_copy(update={"fingerprint_sha256": sha256_of_file(workspace.fingerprint)})
     made.save(workspace.plan)
@@ -135,10 +140,10 @@ def _write_scores(workspace: Workspace, wish: Wish, cases: list[str], table: Sco
     write_csv(workspace.oof_scores, header, lines)
     external = table.cohorts[wish.cohort].scores
     rows = [
-        [f"ext_{at:02d}", *(float(external[name][at]) for name in ("dls", "dls")), 0.1, *(float(external[name][at]) for name in SEQUENCES)]
+        [f"ext_{at:02d}", *(float(external[name][at]) for name in ("dls", "dls", *SEQUENCES))]
         for at in range(wish.held_out)
     ]  # fmt: skip
-    write_csv(workspace.heldout_scores("external"), ["case", "dls", "dls_raw", "spread", *SEQUENCES], rows)
+    write_csv(workspace.heldout_scores("external"), ["case", "dls", "dls_raw", *SEQUENCES], rows)
 
 
 def _write_model(workspace: Workspace) -> None:
@@ -165,25 +170,26 @@ def _write_model(workspace: Workspace) -> None:
     ).sealed().save(workspace.model.record)
 
 
-def _write_results(
-    workspace: Workspace, wish: Wish, table: ScoreTable, splits: Splits, cases: list[str]
-) -> None:
+def _write_results(workspace: Workspace, wish: Wish, table: ScoreTable, splits: Splits, cases: list[str]) -> None:
     metrics = evaluate_table(table, Choices({"dls": 0.47123456789}, OUT_OF_FOLD, 6.0))
     metrics.save(workspace.metrics)
     rng = np.random.default_rng(0)
+    ledger = optimism_ledger(_fold_scores(splits, table, cases), {wish.cohort: _held_out(wish)}, {}, rng)
     tables = {
         "performance": performance_table(metrics),
         "comparisons": comparison_table(metrics),
         "survival": survival_table(metrics),
         "landmark": landmark_table(metrics),
-        "ledger": ledger_table(optimism_ledger(_fold_scores(splits, table, cases), {wish.cohort: _held_out(wish)}, {}, rng)),
+        "ledger": ledger_table(ledger),
         "baseline": baseline_rows(_baseline(wish, rng)),
     }  # fmt: skip
     if wish.cases > 20:
         ages = {case: {"age": f"{50 + 7 * at % 31}", "sex": "mf"[at % 2]} for at, case in enumerate(cases)}
         labels = {case: bool(label) for case, label in zip(cases, table.cohorts[OUT_OF_FOLD].labels, strict=True)}  # type: ignore[arg-type]
         scores = dict(zip(cases, table.cohorts[OUT_OF_FOLD].scores["dls"].tolist(), strict=True))
-        tables["shortcuts"] = shortcut_table([shortcut("clinical", splits, labels, covariates_of(ages, ["age", "sex"]), scores)])
+        tables["shortcuts"] = shortcut_table(
+            [shortcut("clinical", splits, labels, covariates_of(ages, ["age", "sex"]), scores)]
+        )
     for name, made in tables.items():
         save_table(workspace.root / "results" / "tables", name, made)
     if wish.figures:
@@ -194,6 +200,8 @@ def _write_results(
 
 def _fold_scores(splits: Splits, table: ScoreTable, cases: list[str]) -> list[list[FoldScore]]:
     held = table.cohorts[OUT_OF_FOLD]
+    assert held.labels is not None
+    labels = dict(zip(cases, held.labels.tolist(), strict=True))
     rng = np.random.default_rng(5)
     known = {"train": 4.0, "inner": 1.5, "validation": 1.0}
     return [
@@ -201,9 +209,9 @@ def _fold_scores(splits: Splits, table: ScoreTable, cases: list[str]) -> list[li
             FoldScore(
                 case=case,
                 part=part,  # type: ignore[arg-type]
-                label=bool(held.labels[cases.index(case)]),  # type: ignore[index]
+                label=labels[case],
                 logits={},
-                log_odds={row: float(rng.normal(known[part] * held.labels[cases.index(case)])) for row in ("dls", *SEQUENCES)},  # type: ignore[index]
+                log_odds={row: float(rng.normal(known[part] * labels[case])) for row in ("dls", *SEQUENCES)},
             )
             for part in known
             for case in getattr(fold, part)

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
+from report_workspace import Wish, write_workspace
 
 from autodls.errors import ArgumentError
 from autodls.report.checklists import CHECKLISTS, EVIDENCE, answers, read_checklist
 from autodls.report.evidence import known
 from autodls.report.html import render
 from autodls.report.study import ARTEFACTS, Study, read_study
-from report_workspace import Wish, write_workspace
 
 TRIPOD = [
     "1", "2", "3a", "3b", "3c", "4", "5a", "5b", "6a", "6b", "6c", "7", "8a", "8b", "8c", "9a", "9b", "9c", "10", "11",

@@ -4,7 +4,7 @@ import csv
 
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 import torch
 from small_volumes import ORIENTATIONS, ball, grid_around, oblique
 from tiny_models import SEQUENCES, tiny_fold, tiny_model, tiny_plan

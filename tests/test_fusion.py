@@ -16,7 +16,7 @@ from autodls.records.plan import FusionPlan
 from autodls.records.scores import FUSED
 from autodls.training.fusion_stage import FusionTask, _views, fit_pca, fit_scales
 
-QUICK = hypothesis_settings(deadline=None, max_examples=30)
+QUICK = hypothesis_settings(deadline=None, max_examples=10)
 PLAN = FusionPlan(patch_px=1, heads=4, layers=2, dropout=0.3)
 SEQUENCES, CHANNELS, SIDE = 3, 8, 4
 
@@ -199,7 +199,9 @@ def task_of(present, sequence_dropout=0.9, views=3):
     """Maps whose numbers name view and case."""
     cases = len(present)
     maps = torch.zeros(views, cases, SEQUENCES, 1, 1, 1)
-    maps += 100 * torch.arange(views)[:, None, None, None, None, None] + torch.arange(cases)[:, None, None, None, None]
+    maps += (
+        10_000 * torch.arange(views)[:, None, None, None, None, None] + torch.arange(cases)[:, None, None, None, None]
+    )
     plan = study_plan(sequence_dropout=sequence_dropout, batch_size=4)
     labels = torch.arange(cases) % 2
     return FusionTask(Recorder(), maps, present, labels, maps[0], present, labels, plan)
@@ -215,7 +217,7 @@ def test_no_case_is_trained_on_without_any_sequence_or_with_one_it_lacks(rows, s
     task = task_of(present)
     labels = torch.cat([labels for _, labels in task.batches(seed)])
     maps, kept = (torch.cat(parts) for parts in zip(*task.model.shown, strict=True))
-    cases = maps[:, 0, 0, 0, 0].long() % 100
+    cases = maps[:, 0, 0, 0, 0].long() % 10_000
     assert sorted(cases.tolist()) == list(range(len(rows)))
     assert torch.equal(labels, task.labels[cases])
     assert kept.any(dim=1).all()
@@ -227,7 +229,7 @@ def test_sequences_are_left_out_at_the_rate_of_the_plan_and_all_views_are_shown(
     list(task.batches(0))
     maps, kept = (torch.cat(parts) for parts in zip(*task.model.shown, strict=True))
     assert float(kept.float().mean()) == pytest.approx(0.8 + 0.2**3, abs=0.02)
-    shares = torch.bincount(maps[:, 0, 0, 0, 0].long() // 100) / 2000
+    shares = torch.bincount(maps[:, 0, 0, 0, 0].long() // 10_000) / 2000
     assert shares.tolist() == pytest.approx([1 / 3] * 3, abs=0.04)
 
 

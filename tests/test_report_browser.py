@@ -3,6 +3,7 @@
 Needs Chromium, its driver and the package selenium; skipped, saying so, where one of them is absent.
 """
 
+import itertools
 import json
 import re
 import shutil
@@ -11,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from report_workspace import HOSTILE, Wish, write_workspace
 
 from autodls.evaluation.binary import confusion_at, proportions
 from autodls.report.html import write_report
 from autodls.report.study import read_study
 from autodls.report.wording import estimate
-from report_workspace import HOSTILE, Wish, write_workspace
 
 SECTIONS = [
     "glance", "warnings", "cohorts", "performance", "cutoff", "survival", "optimism", "heatmaps", "plan", "cases",
@@ -155,7 +156,9 @@ def test_every_table_sorts_and_every_filter_filters(browser: Driver, reports: di
             browser.execute_script("arguments[0].click()", button)
             assert head.get_attribute("aria-sort") == order
     find(browser, "#scores thead button")[3].click()
-    column = "return Array.from(document.querySelectorAll('#scores tbody tr')).map((row) => row.children[3].textContent)"
+    column = (
+        "return Array.from(document.querySelectorAll('#scores tbody tr')).map((row) => row.children[3].textContent)"
+    )
     values = [float(text) for text in browser.execute_script(column)]
     assert values == sorted(values)
     for box in find(browser, "[data-filter]"):
@@ -188,6 +191,8 @@ def test_the_page_is_told_to_those_who_do_not_see_it(browser: Driver, reports: d
     assert browser.execute_script(unnamed) == 0
     levels = [int(heading.tag_name[1]) for heading in find(browser, "h1, h2, h3, h4")]
     assert levels[0] == 1
-    assert all(later - earlier <= 1 for earlier, later in zip(levels, levels[1:], strict=False))
-    doubled = "const ids = [...document.querySelectorAll('[id]')].map((e) => e.id); return ids.length - new Set(ids).size"
+    assert all(later - earlier <= 1 for earlier, later in itertools.pairwise(levels))
+    doubled = (
+        "const ids = [...document.querySelectorAll('[id]')].map((e) => e.id); return ids.length - new Set(ids).size"
+    )
     assert browser.execute_script(doubled) == 0

@@ -109,7 +109,9 @@ def test_a_smaller_gpu_gets_a_smaller_input(memory_gib: float, expected_px: int)
 @pytest.mark.parametrize(
     ("cases", "positives", "expected"), [(12, 6, 8), (34, 7, 8), (60, 24, 12), (100, 40, 20), (267, 86, 32)]
 )
-def test_a_batch_is_at_most_a_third_of_the_cases_and_never_under_eight(cases: int, positives: int, expected: int) -> None:
+def test_a_batch_is_at_most_a_third_of_the_cases_and_never_under_eight(
+    cases: int, positives: int, expected: int
+) -> None:
     assert decide("training.batch_size", fingerprint(cases, positives), GPU).value == expected
 
 

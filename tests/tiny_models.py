@@ -65,7 +65,8 @@ def tiny_plan(sequences=SEQUENCES, input_size_px=128, slice_size_px=144, channel
         training=TrainingPlan(
             folds=2, batch_size=2, epochs=1, patience=1, optimizer="sgd", learning_rate=0.01, loss="focal",
             focal_gamma=2.0, focal_alpha=0.5, precision="fp32", seed=0, warmup_epochs=0, batch_norm_momentum=0.1,
-            encoder_dropout=0.0, inner_holdout=0.2, augmentation="paper", fusion_epochs=1, fusion_learning_rate=0.03, sequence_dropout=0.1,
+            encoder_dropout=0.0, inner_holdout=0.2, augmentation="paper", fusion_epochs=1,
+            fusion_learning_rate=0.03, sequence_dropout=0.1,
         ),
         budget=Budget(memory_gib=1, predicted_memory_gib=1, device="cpu", predicted_training_minutes=1),
         expectation=Expectation(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
 Advance = Callable[[str], None]
 _STOPPED = "stopped; run the same command again to continue where it was"
@@ -81,14 +82,38 @@ def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]],
     stdout().print(table)
 
 
-@contextmanager
-def progress(title: str, total: int) -> Iterator[Advance]:
-    """A progress bar over `total` steps on stderr; the result is called with a word about each step that is done.
+class Bar:
+    """A progress bar; where stderr is no terminal, such as in a log file, a line is written now and then instead."""
 
-    Where stderr is no terminal, such as in a log file, a line is written now and then instead.
-    """
+    def __init__(self, bar: "Progress", title: str, total: int) -> None:
+        self._bar, self._title, self._total = bar, title, total
+        self._task = bar.add_task(title, total=total, word="")
+        self._done = 0
+        self._told = time.monotonic()
+
+    def __call__(self, word: str) -> None:
+        """One more step is done: `word` says which."""
+        self.move(self._done + 1, word)
+
+    def move(self, done: int, word: str) -> None:
+        """`done` steps are done in all: some may have turned out not to be needed."""
+        from rich.markup import escape
+
+        self._done = done
+        self._bar.update(self._task, completed=done, word=escape(word))
+        if not self._bar.console.is_terminal and time.monotonic() - self._told > _SECONDS_BETWEEN_LINES:
+            self._told = time.monotonic()
+            note(f"{self._title} {done}/{self._total}: {word}")
+
+    def finish(self) -> None:
+        """All is done, or need not be."""
+        self._bar.update(self._task, completed=self._total, word="")
+
+
+@contextmanager
+def progress(title: str, total: int) -> Iterator[Bar]:
+    """A progress bar over `total` steps on stderr; call the result with a word about each step that is done."""
     from rich.console import Console
-    from rich.markup import escape
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -107,15 +132,6 @@ def progress(title: str, total: int) -> Iterator[Advance]:
         TextColumn("{task.fields[word]}"),
     )
     with Progress(*columns, console=Console(stderr=True, highlight=False)) as bar:
-        task = bar.add_task(title, total=total, word="")
-        told = time.monotonic()
-
-        def advance(word: str) -> None:
-            nonlocal told
-            bar.update(task, advance=1, word=escape(word))
-            if not bar.console.is_terminal and time.monotonic() - told > _SECONDS_BETWEEN_LINES:
-                told = time.monotonic()
-                note(f"{title} {bar.tasks[0].completed:.0f}/{total}: {word}")
-
-        yield advance
-        bar.update(task, word="")
+        steps = Bar(bar, title, total)
+        yield steps
+        steps.finish()

@@ -7,6 +7,7 @@ from pathlib import Path
 from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.data_commands import PlanRequest, run_check, run_plan
 from autodls.cli.evaluate_command import run_evaluate
+from autodls.cli.report_command import run_report
 from autodls.cli.train_command import run_train
 from autodls.errors import ArgumentError
 from autodls.evaluation.rows import RowAuc
@@ -24,7 +25,7 @@ _TABLE = "clinical.csv"
 def run_demo(
     output: Path, cases: int | None, difficulty: float | None, seed: int, *, permute_labels: bool
 ) -> list[RowAuc]:
-    """Write a phantom cohort to `output` and run check, plan, train and evaluate on it; the AUC of every row."""
+    """Write a phantom cohort to `output` and run every stage on it up to the report; the AUC of every row."""
     asked = {
         "cases": _CASES if cases is None else cases,
         "external_cases": _EXTERNAL_CASES,
@@ -44,6 +45,7 @@ def run_demo(
         run_plan(dataset, workspace.root, PlanRequest(preset="demo", device="cpu"), workers, "summary")
     run_train(dataset, workspace.root, "all", "manual", restart=False, workers=workers, as_json=False)
     rows = run_evaluate(dataset, workspace.root, workers, as_json=False)
+    run_report(dataset, workspace.root, None)
     _conclude(rows, truth, output, workspace, permuted=permute_labels)
     return rows
 
@@ -75,8 +77,8 @@ def _conclude(rows: list[RowAuc], truth: PhantomTruth, output: Path, workspace: 
         ],
         numbers_from=2,
     )
-    say(f"Look at {workspace.oof_scores} (a score for every case), {workspace.plan} (every choice and its reason),")
-    say(f"{workspace.metrics} (all figures) and {workspace.model.root} (the locked model).")
+    say(f"Look at {workspace.report} (open it in a browser), {workspace.oof_scores} (a score for every case),")
+    say(f"{workspace.plan} (every choice and its reason) and {workspace.model.root} (the locked model).")
     note(
         f"try: autodls predict -m {workspace.model.root} -i {output}/dataset/imagesTr --rois {output}/dataset/labelsTr "
         f"-o {output}/predicted"

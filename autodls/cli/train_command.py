@@ -51,12 +51,15 @@ def _train(session: Session, plan: Plan, splits: Splits, folds: Sequence[int]) -
     from autodls.training.cohort import train_folds
     from autodls.training.fit_state import Epoch
 
-    epochs = len(folds) * (len(plan.sequences) * plan.training.epochs + plan.training.fusion_epochs)
-    with progress("training", epochs) as advance:
+    stages = [*plan.sequences, "fusion"]
+    epochs_of_fold = len(plan.sequences) * plan.training.epochs + plan.training.fusion_epochs
+    with progress("training", len(folds) * epochs_of_fold) as bar:
 
         def report(fold: int, epoch: Epoch) -> None:
+            before = folds.index(fold) * epochs_of_fold + stages.index(epoch.stage) * plan.training.epochs
             auc = "" if epoch.inner_auc is None else f", inner AUC {epoch.inner_auc:.2f}"
-            advance(f"fold {fold} {epoch.stage} epoch {epoch.epoch + 1}, loss {epoch.train_loss:.3f}{auc}")
+            word = f"fold {fold} {epoch.stage} epoch {epoch.epoch + 1}, loss {epoch.train_loss:.3f}{auc}"
+            bar.move(before + epoch.epoch + 1, word)
 
         train_folds(session.workspace, session.training, plan, splits, folds, report)
 

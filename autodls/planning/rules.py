@@ -33,8 +33,8 @@ def batch_size(situation: Situation) -> Decision:
     bound = (
         f"the memory of {limit_gib:.3g} GiB ({training.MEMORY_SHARE:.0%} of the budget) holds no more at {size_px} px"
         if chosen < wanted
-        else f"at most {training.BATCH_SHARE:.0%} of the {cases} cases an encoder learns from, within {training.FEW_CASES_BATCH} to "
-        f"{training.LARGEST_BATCH}"
+        else f"at most {training.BATCH_SHARE:.0%} of the {cases} cases an encoder learns from, within "
+        f"{training.FEW_CASES_BATCH} to {training.LARGEST_BATCH}"
     )
     return Decision(
         chosen, f"{bound[0].upper()}{bound[1:]}; a batch of one case, which batch norm cannot use, is merged."

@@ -42,8 +42,8 @@ class PreprocessingPlan(Record):
         description="none: all grids equal; geometry: through spacing, direction and origin; rigid: mutual information"
     )
     spacing_mm: Positive = Field(description="isotropic grid on which planes are chosen and sampled")
-    crop_mm: Positive = Field(description="side of the square around the tumour")
-    slice_size_px: Count = Field(description="side of a stored plane")
+    crop_mm: Annotated[float, Field(gt=0, le=1000)] = Field(description="side of the square around the tumour")
+    slice_size_px: Annotated[int, Field(ge=32, le=2048)] = Field(description="side of a stored plane")
     input_size_px: Annotated[int, Field(ge=32)] = Field(description="side of the network input, cropped from the plane")
     intensity: dict[str, IntensityPlan] = Field(description="by sequence, in the order of the channels")
 
@@ -72,7 +72,7 @@ class NetworkPlan(Record):
 
     encoder: Literal["resnet101", "resnet50"]
     encoder_weights: str = Field(description="imagenet, random, or a file (.pth, .safetensors)")
-    pca_dims: Count = Field(description="channels kept per sequence")
+    pca_dims: Annotated[int, Field(ge=1, le=2048)] = Field(description="channels kept per sequence")
     fusion: FusionPlan
 
 

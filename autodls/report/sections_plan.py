@@ -1,7 +1,7 @@
 """The plan with its reasons, and the reporting checklists."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from autodls.report.checklists import CHECKLISTS, Answer, Checklist, State, answers, read_checklist
 from autodls.report.page import Markup, Section, absent, data_table, el, filter_box, joined, paragraph
@@ -20,11 +20,10 @@ def plan(study: Study) -> Section:
     """Every setting with the sentence that says why."""
     if study.plan is None:
         return Section("plan", "Plan", absent(ARTEFACTS["plan"]))
-    content = study.plan.model_dump(mode="json", exclude=set(_APART))
-    settings, reasons = dict(_flat(content)), study.plan.reasons
-    told = {name: text for name, text in settings.items() if text != "null" or name in reasons}
-    named = told | {name: "" for name in reasons if name not in told}  # a reason may be that of a group of settings
-    lines = [(name, text, reasons.get(name, "")) for name, text in sorted(named.items(), key=_by_group(settings))]
+    content = study.plan.model_dump(mode="json", exclude=set(_APART), exclude_none=True)
+    reasons = study.plan.reasons
+    lines = [(name, text, reasons.get(name, "")) for name, text in _flat(content, reasons)]
+    lines.append(("expectation", "", study.plan.expectation.statement))
     body = [
         paragraph("Every setting of the run, and the sentence by which the planner chose it."),
         filter_box("Show settings with", "plan-table"),
@@ -100,10 +99,10 @@ def _state_box(table: str) -> Markup:
     return el("p", el("label", "State", for_=key), el("select", *choices, id=key, data_states=table), class_="controls")
 
 
-def _flat(content: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted names with their values as JSON."""
+def _flat(content: Mapping[str, object], reasons: Collection[str], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted names with their values as JSON; a group of settings that has a reason of its own stays together."""
     for name, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
+        if isinstance(value, Mapping) and f"{prefix}{name}" not in reasons:
+            yield from _flat(value, reasons, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -183,7 +183,14 @@ class _Reading:
 
     def scores(self, path: Path, group: str = "") -> list[ScoredCase]:
         cases = []
-        for number, row in enumerate(self.table(path), start=2):
+        before = len(self.faults)
+        rows = self.table(path)
+        if not rows or not {"case", FUSED} <= set(rows[0]):
+            if path.is_file() and len(self.faults) == before:
+                where = path.relative_to(self.root)
+                self.faults.append(f"{where}: no case under columns 'case' and '{FUSED}'; make it again")
+            return []
+        for number, row in enumerate(rows, start=2):
             try:
                 cases.append(_scored(row, group))
             except ValueError as failure:
@@ -197,10 +204,10 @@ class _Reading:
 def _scored(row: Line, group: str) -> ScoredCase:
     label = row.get("label", "")
     return ScoredCase(
-        case=row.get("case", ""),
+        case=row["case"],
         group=row.get("fold", group),
         label=None if is_missing(label) else label in {"1", "1.0", "true"},
-        score=read_number(row.get(FUSED, "")),
+        score=read_number(row[FUSED]),
         cells=row,
     )
 

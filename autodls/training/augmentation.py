@@ -87,7 +87,7 @@ def _nnunet_transforms(size_px: int) -> Callable[..., dict[str, Any]]:
 
 @contextmanager
 def _global_streams_seeded(seed: int) -> Iterator[None]:
-    """batchgenerators draws from the global streams of NumPy and of Python: seed them and put them back as they were."""
+    """batchgenerators draws from the global streams of NumPy and Python: seed them and put them back as they were."""
     before, before_python = np.random.get_state(), random.getstate()  # noqa: NPY002
     np.random.seed(seed % 2**32)  # noqa: NPY002
     random.seed(seed)

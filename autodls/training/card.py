@@ -19,10 +19,10 @@ For research; not a medical device.
   {record.roi_channel}. ROIs in training were {record.rois}.
 - **Output**: `dls`, the calibrated probability of the positive class; the call is high at or above
   {record.cutoff:.4f} ({record.cutoff_source}).
-- **Trained on**: {record.training_cases} cases of `{record.dataset}`, {record.training_positives} positive. The probability
-  holds for a population with that share of positives.
-- **Network**: {record.folds} folds, each a {plan.network.encoder} per sequence ({plan.network.encoder_weights} weights at the
-  start), PCA to {plan.network.pca_dims} channels, a fusion transformer.
+- **Trained on**: {record.training_cases} cases of `{record.dataset}`, {record.training_positives} positive.
+  The probability holds for a population with that share of positives.
+- **Network**: {record.folds} folds, each a {plan.network.encoder} per sequence (it started from
+  {plan.network.encoder_weights} weights), PCA to {plan.network.pca_dims} channels, a fusion transformer.
 
 | row, out of fold | cases | positive | AUC (95 % CI) |
 |---|---|---|---|
