@@ -169,56 +169,35 @@ def _range(cases: Sequence[ScoredCase]) -> tuple[float, float]:
 
 def _strip(cases: Sequence[ScoredCase], cutoff: float, limits: tuple[float, float]) -> Markup:
     """A dot a case, positives above negatives, and the cut-off as a line."""
-    low, high = limits
-
-    def place(value: float) -> float:
-        return round(_LEFT + (_RIGHT - _LEFT) * (value - low) / (high - low), 2)
-
-    shifts = np.linspace(-_JITTER, _JITTER, 7).tolist()
-    dots = [
-        el(
-            "circle",
-            cx=place(case.score or 0.0),
-            cy=round(_LEVELS[bool(case.label)] + shifts[at * 3 % 7], 2),
-            class_="dot-positive" if case.label else "dot-negative",
-        )
-        for at, case in enumerate(cases)
-    ]
-    names = [
-        el("text", word, x=4, y=_LEVELS[side] - 38)
-        for side, word in ((True, "positive cases"), (False, "negative cases"))
-    ]
-    axis = el("line", x1=_LEFT, x2=_RIGHT, y1=_AXIS, y2=_AXIS, class_="axis")
-    ticks = [
-        el("text", f"{value:.3g}", x=place(value), y=_AXIS + 26, text_anchor="middle")
-        for value in np.linspace(low, high, 5).tolist()
-    ]
-    at = place(cutoff)
-    line = el(
-        "line",
-        x1=at,
-        x2=at,
-        y1=28,
-        y2=_AXIS,
-        class_="cut",
-        data_left=_LEFT,
-        data_right=_RIGHT,
-        data_low=low,
-        data_high=high,
-    )
+    at, (low, high) = _place(cutoff, limits), limits
+    ends = {"data_left": _LEFT, "data_right": _RIGHT, "data_low": low, "data_high": high}
+    line = el("line", x1=at, x2=at, y1=28, y2=_AXIS, class_="cut", **ends)
     alt = "Scores of positive and of negative cases on a line, with the cut-off."
-    return el(
-        "svg",
-        axis,
-        *ticks,
-        *names,
-        *dots,
-        line,
-        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
-        role="img",
-        aria_label=alt,
-        class_="strip",
-    )
+    box = f"0 0 {_WIDTH} {_HEIGHT}"
+    parts = (*_axis(limits), *_dots(cases, limits), line)
+    return el("svg", *parts, viewBox=box, role="img", aria_label=alt, class_="strip")
+
+
+def _place(value: float, limits: tuple[float, float]) -> float:
+    low, high = limits
+    return round(_LEFT + (_RIGHT - _LEFT) * (value - low) / (high - low), 2)
+
+
+def _axis(limits: tuple[float, float]) -> Iterator[Markup]:
+    yield el("line", x1=_LEFT, x2=_RIGHT, y1=_AXIS, y2=_AXIS, class_="axis")
+    for value in np.linspace(*limits, 5).tolist():
+        yield el("text", f"{value:.3g}", x=_place(value, limits), y=_AXIS + 26, text_anchor="middle")
+    for side, level in _LEVELS.items():
+        yield el("text", "positive cases" if side else "negative cases", x=4, y=level - 38)
+
+
+def _dots(cases: Sequence[ScoredCase], limits: tuple[float, float]) -> Iterator[Markup]:
+    """Neighbours stand on seven levels, so that they do not hide each other."""
+    shifts = np.linspace(-_JITTER, _JITTER, 7).tolist()
+    for at, case in enumerate(cases):
+        level = round(_LEVELS[bool(case.label)] + shifts[at * 3 % 7], 2)
+        side = "dot-positive" if case.label else "dot-negative"
+        yield el("circle", cx=_place(case.score or 0.0, limits), cy=level, class_=side)
 
 
 def _slider(low: float, high: float, cutoff: float) -> Markup:
