@@ -244,12 +244,20 @@ def test_a_table_of_another_form_is_shown_as_it_is() -> None:
 def test_heat_maps_come_with_their_checks() -> None:
     share = {"case": "c", "score": "dls", "sequence": "all", "plane": "axial", "tumour": "0.5", "rim": "0.25",
              "outside": "0.25", "tumour_area": "0.125"}  # fmt: skip
-    check = [{"case": "c", "spearman": "-0.2"}, {"case": "d", "spearman": "0.4"}, {"case": "e", "spearman": ""}]
+    correlations = (("all", "-0.6"), ("all", "0.8"), ("all", ""), ("all", "<b>"), ("CE", "0.1"))
+    check = [{"case": "c", "sequence": sequence, "spearman": text} for sequence, text in correlations]
     tables = {"shares": [share, share | {"score": "CE"}], "randomisation": check}
-    page = render(Study(heatmaps={f"c{at:02d}": PICTURE for at in range(30)}, heatmap_tables=tables))
-    assert page.count('<img src="data:image/svg+xml') == 24
-    assert "6 more pictures" in page
-    assert "mean rank correlation of 2 maps" in page
+    page = render(
+        Study(
+            heatmaps={f"c{at:02d}_{of}": PICTURE for at in range(15) for of in ("sequences", "dls")},
+            heatmap_tables=tables,
+        )
+    )
+    assert page.count('<img src="data:image/svg+xml') == 12
+    assert page.count("<figcaption>c") == page.count("_dls: evidence") == 12
+    assert "18 more pictures" in page
+    assert "mean rank correlation of 2 fused maps" in page
+    assert "hardly change (mean rank correlation 0.70)" in warnings_of(page)
     assert page.count("<td>axial</td>") == 1
 
 

@@ -18,7 +18,7 @@ from autodls.report.page import (
     joined,
     paragraph,
 )
-from autodls.report.study import ARTEFACTS, ScoredCase, Study
+from autodls.report.study import ALL_MAPS, ARTEFACTS, ScoredCase, Study
 from autodls.report.wording import NONE, estimate, number
 
 _OUTCOMES = {
@@ -34,7 +34,7 @@ _WIDTH, _HEIGHT, _LEFT, _RIGHT = 800, 226, 24, 776
 _LEVELS = {True: 62, False: 150}
 _JITTER = 24
 _AXIS = 192
-_MOST_PICTURES = 24
+_MOST_PICTURES = 12  # of half a megabyte each
 
 
 def explorer(study: Study) -> Section:
@@ -97,7 +97,8 @@ def gallery(study: Study) -> Section:
     title, key = "Grad-CAM", "heatmaps"
     if not study.heatmaps:
         return Section(key, title, absent(ARTEFACTS["heatmaps"]))
-    shown = list(study.heatmaps.items())[:_MOST_PICTURES]
+    fused_first = sorted(study.heatmaps.items(), key=lambda one: not one[0].endswith(f"_{FUSED}"))
+    shown = fused_first[:_MOST_PICTURES]
     figures = [
         figure(
             picture, f"Heat map over the three planes, {name}", f"{name}: evidence for the positive class.", wide=False
@@ -124,25 +125,27 @@ def _map_shares(study: Study) -> Markup:
     lines = [
         line
         for line in study.heatmap_tables.get("shares", ())
-        if (line.get("score"), line.get("sequence")) == (FUSED, "all")
+        if (line.get("score"), line.get("sequence")) == (FUSED, ALL_MAPS)
     ]
     if not lines:
         return Markup("")
     columns = ("tumour", "rim", "outside", "tumour_area")
-    shown = [(line["case"], line["plane"], *(_shown(line[name]) for name in columns)) for line in lines]
+    shown = [
+        (line.get("case", ""), line.get("plane", ""), *(_shown(line.get(name, "")) for name in columns))
+        for line in lines
+    ]
     head = ("Case", "Plane", "In tumour", "5 mm rim", "Outside", "Area of tumour")
     return data_table("Share of the heat map of the fused score", head, shown)
 
 
 def _randomisation(study: Study) -> Markup:
     """The sanity check: maps must change when the weights are shuffled."""
-    lines = study.heatmap_tables.get("randomisation", ())
-    found = [abs(float(line["spearman"])) for line in lines if line.get("spearman")]
+    found = study.shuffled_map_correlations
     if not found:
         return Markup("")
     return paragraph(
-        f"Weight randomisation: with shuffled weights the mean rank correlation of {len(found)} maps with the real "
-        f"ones is {number(float(np.mean(found)), 2)}; the nearer to 0, the more the maps show what was learned."
+        f"Weight randomisation: with shuffled weights the mean rank correlation of {len(found)} fused maps with the "
+        f"real ones is {number(float(np.mean(found)), 2)}; the nearer to 0, the more the maps show what was learned."
     )
 
 

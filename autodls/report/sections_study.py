@@ -1,6 +1,7 @@
 """The study at a glance, what to know before believing it, and where it all comes from."""
 
 from collections.abc import Iterator
+from statistics import fmean
 
 from autodls import __version__
 from autodls.evaluation.cautions import EVENTS_PER_VARIABLE
@@ -11,6 +12,7 @@ from autodls.report.page import Markup, Section, absent, bullets, data_table, el
 from autodls.report.study import ARTEFACTS, Study
 from autodls.report.wording import counted, number
 
+_UNMOVED = 0.5  # as in `autodls explain`
 _METRICS = ARTEFACTS["metrics"]
 
 
@@ -116,6 +118,12 @@ def _warnings(study: Study) -> Iterator[str]:
             if held.share_missing > 0:
                 yield f"Sequence {name} is missing in {100 * held.share_missing:.1f}% of the training cases."
     yield from _few_events(study)
+    found = study.shuffled_map_correlations
+    if found and fmean(found) > _UNMOVED:
+        yield (
+            f"With shuffled weights the heat maps hardly change (mean rank correlation {fmean(found):.2f}): they may "
+            "show the picture rather than what was learned."
+        )
 
 
 def _of_metrics(metrics: Metrics) -> Iterator[str]:

@@ -21,6 +21,7 @@ from autodls.records.workspace import Workspace, safe_name
 
 TABLES = ("auc", "baseline", "performance", "comparisons", "survival", "landmark", "ledger", "shortcuts")
 FIGURES = ("cohort_flow", "roc", "calibration", "decision_curve", "kaplan_meier")
+ALL_MAPS = "all"  # in the tables of heat maps: the maps of all sequences, added up
 _PLAN, _TRAIN, _EVALUATE = "autodls plan", "autodls train fold all", "autodls evaluate"
 
 R = TypeVar("R", bound=Record)
@@ -102,6 +103,13 @@ class Study:
         return tuple(
             artefact for name, artefact in ARTEFACTS.items() if name not in _OPTIONAL and self.find(name) is None
         )
+
+    @property
+    def shuffled_map_correlations(self) -> tuple[float, ...]:
+        """Absolute rank correlation of each case's fused heat map with that of the network with shuffled weights."""
+        lines = self.heatmap_tables.get("randomisation", ())
+        found = (_number(line.get("spearman", "")) for line in lines if line.get("sequence") == ALL_MAPS)
+        return tuple(abs(value) for value in found if value is not None)
 
     @property
     def unseen_cohorts(self) -> tuple[str, ...]:
@@ -210,6 +218,14 @@ def _scored(row: Line, group: str) -> ScoredCase:
         score=read_number(row[FUSED]),
         cells=row,
     )
+
+
+def _number(cell: str) -> float | None:
+    """The number in a cell, None for anything else."""
+    try:
+        return read_number(cell)
+    except ValueError:
+        return None
 
 
 def _sorted(root: Path, pattern: str) -> list[Path]:
