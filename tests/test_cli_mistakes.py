@@ -375,7 +375,7 @@ class TestStopping:
     def test_too_large_a_plane_is_one_line(self, planned):
         edit_json(planned / "autodls" / "plan.json", preprocessing__slice_size_px=10_000_000)
         answer = autodls("preprocess", "-d", planned, "--workers", 1)
-        assert answer.status == 1 and "out of memory" in answer.complaint
+        assert answer.status == 2 and "preprocessing.slice_size_px" in answer.complaint
 
     def test_a_full_disk_is_one_line(self, monkeypatch, study):
         def full(*_):
