@@ -74,7 +74,7 @@ def story(tmp_path_factory):
     told.locked.update(snapshot(told.workspace))
     (dataset / HELD_OUT_IMAGE).write_bytes(content)
     told.answers["check"] = told.run("check", "--json")
-    told.answers["evaluate"] = told.run("evaluate", "--json")
+    told.answers["evaluate"] = autodls("evaluate", "-d", dataset, "--json")
     link_tree(told.workspace / "model", clinic / "model")
     yield told
     shutil.rmtree(root)

@@ -140,7 +140,6 @@ def predict(
 def evaluate(
     dataset: DatasetOption = _CURRENT,
     workspace: WorkspaceOption = None,
-    workers: WorkersOption = _WORKERS,
     as_json: JsonOption = False,
     scores: Annotated[
         Path | None, typer.Option("--scores", help="Any table of scores (CSV); no workspace is needed.")
@@ -165,7 +164,7 @@ def evaluate(
     from autodls.cli.evaluate_command import TableRequest, run_evaluate, run_evaluate_table
 
     if scores is None:
-        run_evaluate(dataset, workspace, workers, as_json=as_json)
+        run_evaluate(dataset, workspace, as_json=as_json)
         return
     request = TableRequest(
         scores, tuple(score or ()), label, cohort, tuple(cutoff or ()), cutoff_from, time, event, landmark, output

@@ -95,11 +95,10 @@ def metric_rows(metrics: Metrics) -> list[RowAuc]:
     ]
 
 
-def run_evaluate(dataset: Path, workspace: Path | None, workers: int, *, as_json: bool) -> list[RowAuc]:
+def run_evaluate(dataset: Path, workspace: Path | None, *, as_json: bool) -> list[RowAuc]:
     """Score the held-out cohorts by the locked model and judge it on all cohorts; the AUC of every row."""
     from autodls.report.study_results import study_results, write_results
 
-    del workers
     session = Session.open(dataset, workspace)
     with locked(session.workspace):
         study = _study(session)

@@ -86,9 +86,7 @@ def score_fold(run: FoldRun, model: FoldModel) -> list[FoldScore]:
     ]
 
 
-def prepare_torch(threads: int | None = None) -> None:
-    """Settle what would make two runs differ: deterministic algorithms, and the number of threads if given."""
+def prepare_torch() -> None:
+    """Settle what would make two runs on one GPU differ: deterministic algorithms."""
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
-    if threads is not None:
-        torch.set_num_threads(threads)

@@ -122,7 +122,7 @@ def _run_epoch(
 
 def _train(task: Task, settings: FitSettings, loss: "FocalMeanLoss", optimizer: torch.optim.SGD, seed: int) -> float:
     """One pass over the training cases; the mean loss of a case."""
-    model, total, cases = task.model, 0.0, 0
+    model, cases = task.model, 0
     model.train()
     device = next(model.parameters()).device
     # Dropout draws from torch's global stream: give it this epoch's seed, and put the stream back afterwards.
@@ -137,8 +137,7 @@ def _train(task: Task, settings: FitSettings, loss: "FocalMeanLoss", optimizer: 
                 optimizer.step()
                 losses.append(batch_loss.detach() * len(labels))
                 cases += len(labels)
-        total = float(torch.stack(losses).sum())
-    return total / cases
+    return float(torch.stack(losses).sum()) / cases
 
 
 class FocalMeanLoss(nn.Module):
