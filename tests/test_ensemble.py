@@ -2,25 +2,28 @@
 
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 from tiny_models import SEQUENCES, random_input, tiny_fold, tiny_plan
 from tiny_study import DESCRIPTION, tiny_study, use_tiny_resnet
 
-from autodls.errors import ArgumentError, StaleRecordError
-from autodls.evaluation.binary import confusion_at, youden_cutoff
+from autodls.errors import ArgumentError, StaleRecordError, TrainingError
+from autodls.evaluation.binary import class_medians_cutoff, confusion_at, youden_cutoff
 from autodls.inference.model_folder import load_model
 from autodls.models.ensemble import score_ensemble
 from autodls.models.fold_model import FoldLogits
 from autodls.models.scale import fit_scale
 from autodls.records.files import sha256_of_file
+from autodls.records.plan import TrainingPlan
 from autodls.records.scale import LogisticScale, sigmoid
 from autodls.records.scores import FUSED, FoldScore
 from autodls.records.table import read_table
-from autodls.training.ensemble import lock_model, recalibrate
+from autodls.training.ensemble import choose_cutoffs, lock_model, recalibrate
 
 FOLDS = 5
 IDENTITY = LogisticScale(slope=1.0, intercept=0.0)
@@ -45,17 +48,20 @@ class Simulated:
     chance: np.random.Generator
     slopes: np.ndarray
     shifts: np.ndarray
+    skewed: bool = False
 
     @classmethod
-    def draw(cls, seed):
+    def draw(cls, seed, skewed=False):
         chance = np.random.default_rng(seed)
-        return cls(chance, np.exp(chance.normal(0, 0.6, FOLDS)), chance.normal(0, 1.5, FOLDS))
+        return cls(chance, np.exp(chance.normal(0, 0.6, FOLDS)), chance.normal(0, 1.5, FOLDS), skewed)
 
     def cases(self, count):
         """Labels [case] and raw logits [fold, case]."""
         labels = self.chance.random(count) < 0.4
         evidence = np.where(labels, 0.9, -0.9) + self.chance.normal(0, 0.8, count)
         seen = evidence + self.chance.normal(0, 0.8, (FOLDS, count))
+        if self.skewed:  # as networks are: soon sure of positives, ever surer of negatives
+            seen = np.where(seen > 0, 1.2 * np.tanh(seen / 1.2), seen)
         return labels, self.slopes[:, None] * seen + self.shifts[:, None]
 
     def scales(self, inner=60):
@@ -64,14 +70,16 @@ class Simulated:
         return [fit_scale(logits[fold], labels) for fold, (labels, logits) in enumerate(drawn)]
 
 
-def locked_cutoff(simulated, scales, cases=500):
-    """Labels and log-odds out of fold, recalibration and Youden cut-off."""
+def locked_cutoff(simulated, scales, cases=500, rule="youden"):
+    """Recalibration and cut-off, and the sensitivity, specificity, labels and scores they have out of fold."""
     labels, logits = simulated.cases(cases)
     fold_of = np.arange(cases) % FOLDS
     pooled = np.array([scales[fold].log_odds(logits[fold, case]) for case, fold in enumerate(fold_of)])
     recalibration = fit_scale(pooled, labels, 10.0)
     dls = recalibration.probability(pooled)
-    return recalibration, youden_cutoff(labels, dls), rates(labels, dls, youden_cutoff(labels, dls)), (labels, dls)
+    middle = recalibration.probability(class_medians_cutoff(labels, pooled))
+    cutoff = youden_cutoff(labels, dls) if rule == "youden" else middle
+    return recalibration, cutoff, rates(labels, dls, cutoff), (labels, dls)
 
 
 def rates(labels, scores, cutoff):
@@ -84,11 +92,11 @@ def ensemble(scales, logits, recalibration=IDENTITY):
     return score_ensemble(folds, recalibration, torch.zeros(1), torch.ones(1, dtype=torch.bool))
 
 
-def simulate(seed, scaled=True):
+def simulate(seed, scaled=True, rule="youden", cases=500, skewed=False):
     """(Sensitivity, specificity) of new cases at one locked cut-off: mean of single folds, and ensemble."""
-    simulated = Simulated.draw(seed)
+    simulated = Simulated.draw(seed, skewed)
     scales = simulated.scales() if scaled else [IDENTITY] * FOLDS
-    recalibration, cutoff, _, _ = locked_cutoff(simulated, scales)
+    recalibration, cutoff, _, _ = locked_cutoff(simulated, scales, cases, rule)
     labels, logits = simulated.cases(4000)
     single = [
         rates(labels, recalibration.probability(s.log_odds(row)), cutoff) for s, row in zip(scales, logits, strict=True)
@@ -96,13 +104,27 @@ def simulate(seed, scaled=True):
     return np.mean(single, axis=0), np.array(rates(labels, ensemble(scales, logits, recalibration).dls, cutoff))
 
 
-def test_locked_cut_off_keeps_sensitivity_and_specificity_when_the_ensemble_takes_over():
+@pytest.mark.parametrize("skewed", [False, True])
+@pytest.mark.parametrize("rule", ["youden", "class_medians"])
+def test_locked_cut_off_keeps_sensitivity_and_specificity_when_the_ensemble_takes_over(rule, skewed):
     """Trap (b) of docs/method.md, section 4: averaging narrows the spread of the scores the cut-off came from."""
-    single, together = (np.array(part) for part in zip(*(simulate(seed) for seed in range(15)), strict=True))
+    pairs = [simulate(seed, rule=rule, skewed=skewed) for seed in range(15)]
+    single, together = (np.array(part) for part in zip(*pairs, strict=True))
     gain = (together - single).mean(axis=0)
     error = (together - single).std(axis=0, ddof=1) / np.sqrt(15)
     assert (gain > -2 * error).all()
     assert gain.sum() > 0.03, "averaging folds whose noise is their own makes better calls"
+
+
+@pytest.mark.parametrize("skewed", [False, True])
+def test_in_a_small_cohort_half_way_between_the_medians_is_steadier_than_youden_and_no_worse(skewed):
+    """Youden's point is the extreme of a noisy curve; `benchmarks/cutoff.py` has larger cohorts and more trials."""
+    calls = {
+        rule: np.array([simulate(seed, rule=rule, cases=72, skewed=skewed)[1] for seed in range(30)])
+        for rule in ("youden", "class_medians")
+    }
+    assert (calls["class_medians"].std(axis=0) < 0.75 * calls["youden"].std(axis=0)).all()
+    assert calls["class_medians"].sum(axis=1).mean() > calls["youden"].sum(axis=1).mean()
 
 
 def test_without_a_common_scale_the_calls_are_worse():
@@ -194,11 +216,22 @@ def test_out_of_fold_table_has_the_columns_of_the_design_and_a_row_a_case(study)
     assert all(0 <= float(row["dls"]) <= 1 for row in rows)
 
 
-def test_cut_off_is_youden_of_the_out_of_fold_table(study):
+def test_cut_off_is_that_of_the_plan_and_youden_stands_beside_it(study):
     rows = read_table(study[0].workspace.oof_scores)
-    labels, dls = ([int(row["label"]) for row in rows], [float(row["dls"]) for row in rows])
-    assert study[1].cutoff == youden_cutoff(labels, dls)
-    assert study[1].cutoff in dls
+    labels, dls = (np.array([float(row[name]) for row in rows]) for name in ("label", "dls"))
+    middle = (np.median(logit(dls[labels == 1])) + np.median(logit(dls[labels == 0]))) / 2
+    assert study[0].plan.training.cutoff == "class_medians"
+    assert study[1].cutoff == pytest.approx(expit(middle))
+    assert study[1].youden_cutoff == youden_cutoff(labels, dls)
+    assert study[1].youden_cutoff in dls
+
+
+def test_every_rule_of_a_plan_gives_a_cut_off():
+    pooled = [(0, fold_score(i, x, label=x > 0.3)) for i, x in enumerate(np.linspace(-2, 2, 50))]
+    cutoffs = choose_cutoffs(pooled, LogisticScale(slope=2.0, intercept=1.0))
+    assert set(cutoffs) == set(get_args(TrainingPlan.model_fields["cutoff"].annotation))
+    with pytest.raises(TrainingError, match="one class only"):
+        choose_cutoffs([(0, fold_score(i, i, label=True)) for i in range(4)], IDENTITY)
 
 
 def test_record_holds_the_hash_of_every_file(study):
@@ -240,6 +273,11 @@ def test_locking_with_scores_of_other_splits_is_refused(study):
         lock(replace(whole, splits=whole.splits.model_copy(update={"folds": turned})))
 
 
+def fold_score(number, log_odds, label):
+    odds = {FUSED: log_odds, "T1WI": 0}
+    return FoldScore(case=str(number), part="validation", label=bool(label), logits={FUSED: 0.0}, log_odds=odds)
+
+
 def replace_fold(fold, other):
     return fold.model_copy(update={"train": other.train, "inner": other.inner, "validation": other.validation})
 
@@ -257,10 +295,7 @@ def test_damaged_score_table_is_refused(tmp_path, study):
 
 
 def test_recalibration_is_of_the_fused_row():
-    scores = [
-        FoldScore(case=str(i), part="validation", label=i % 2 == 0, logits={FUSED: 0.0}, log_odds={FUSED: x, "T1WI": 0})
-        for i, x in enumerate(np.linspace(-2, 2, 50))
-    ]
+    scores = [fold_score(i, x, label=i % 2 == 0) for i, x in enumerate(np.linspace(-2, 2, 50))]
     labels = np.array([score.label for score in scores])
     expected = fit_scale(np.linspace(-2, 2, 50), labels, 10.0)
     assert recalibrate([(0, score) for score in scores]) == expected

@@ -79,7 +79,7 @@ def make_study():
         cohorts = {OUT_OF_FOLD: scored(training, chance)}
         cohorts |= {name: scored(cases, chance) for name, cases in held_out.items()}
         return ScoredStudy(
-            dataset=dataset, sequences=SEQUENCES, cohorts=cohorts, cutoff=0.55, splits=splits,
+            dataset=dataset, sequences=SEQUENCES, cohorts=cohorts, cutoff=0.55, cutoff_rule="youden", splits=splits,
             folds=[made_up_scores(fold, by_id, SEQUENCES, chance) for fold in splits.folds],
             volumes_ml={case.id: 5.0 + number for number, case in enumerate(training)},
             rows={case.id: number for number, case in enumerate(dataset.cases, start=2)}, seed=0,

@@ -18,7 +18,7 @@ from autodls.planning.presets import Preset, load_preset, preset_names, presets_
 from autodls.planning.rules import RULES
 from autodls.records.cohort import read_cohort
 from autodls.records.fingerprint import Fingerprint
-from autodls.records.plan import NetworkPlan, Plan, PreprocessingPlan, TrainingPlan
+from autodls.records.plan import MaskPolicy, NetworkPlan, Plan, PreprocessingPlan, SegmentationPlan, TrainingPlan
 
 GOLDEN = presets_folder() / "golden"
 CONTRACT = """
@@ -66,7 +66,7 @@ def test_plans_keep_the_keys_of_the_contract(tmp_path: Path) -> None:
 @pytest.mark.parametrize("resources", [CPU, GPU])
 def test_every_value_has_a_reason(preset: str, resources: Resources) -> None:
     made = derive_plan(fingerprint(), load_preset(preset), resources)
-    content = made.model_dump(mode="json", include={"preprocessing", "network", "training", "budget"})
+    content = made.model_dump(mode="json", include={"preprocessing", "network", "training", "segmentation", "budget"})
     assert {name for name, _ in leaves(content)} | {"expectation"} == set(made.reasons)
     assert all(len(reason) > 10 for reason in made.reasons.values())
 
@@ -76,6 +76,8 @@ def test_rules_and_records_name_the_same_fields() -> None:
     fields |= {f"network.{name}" for name in NetworkPlan.model_fields} - {"network.fusion"}
     fields |= {f"network.fusion.{name}" for name in ("patch_px", "heads", "layers", "dropout")}
     fields |= {f"training.{name}" for name in TrainingPlan.model_fields}
+    fields |= {f"segmentation.{name}" for name in SegmentationPlan.model_fields} - {"segmentation.mask"}
+    fields |= {f"segmentation.mask.{name}" for name in MaskPolicy.model_fields}
     assert fields == set(RULES)
 
 
@@ -164,6 +166,9 @@ def test_weights_of_the_command_line_stand_over_the_preset() -> None:
         ({"training.learning_rate": -1}, "'training.learning_rate'"),
         ({"preprocessing.spacing_mm": float("nan")}, "preprocessing.spacing_mm"),
         ({"network.encoder": "resnet18"}, "'network.encoder'"),
+        ({"segmentation.mask.components": "biggest"}, "'segmentation.mask.components'"),
+        ({"segmentation.mask": {}}, "no field 'segmentation.mask' can be given"),
+        ({"segmentation.planner": "resenc"}, "'segmentation.planner'"),
         ({"preprocessing.intensity": {"scheme": "zscore"}}, "needs its bounds"),
         ({"preprocessing.intensity": {"scheme": "zscore", "clip_percentiles": [1, 101]}}, "within 0 to 100"),
     ],

@@ -14,9 +14,11 @@ from autodls.records.plan import (
     Expectation,
     FusionPlan,
     IntensityPlan,
+    MaskPolicy,
     NetworkPlan,
     Plan,
     PreprocessingPlan,
+    SegmentationPlan,
     TrainingPlan,
 )
 from autodls.records.scale import LogisticScale
@@ -40,6 +42,12 @@ def brightness_encoder(gain=1.0, positive=1.0):
     return FoldedEncoder(
         convolutions, (torch.tensor([[0.0], [positive]]).expand(2, CHANNELS), torch.tensor([0.0, 0.3]))
     )
+
+
+def tiny_policy(**changes):
+    """Largest component, no doubt about small masks, with `changes`."""
+    policy = {"components": "largest", "lower_threshold": 0.1, "least_confidence": 0.6, "least_volume_mm3": 0.0}
+    return MaskPolicy.model_validate({**policy, "most_disagreement": 0.5, **changes})
 
 
 def tiny_plan(sequences=SEQUENCES, input_size_px=128, slice_size_px=144, channels=CHANNELS, **preprocessing):
@@ -66,7 +74,11 @@ def tiny_plan(sequences=SEQUENCES, input_size_px=128, slice_size_px=144, channel
             folds=2, batch_size=2, epochs=1, patience=1, optimizer="sgd", learning_rate=0.01, loss="focal",
             focal_gamma=2.0, focal_alpha=0.5, precision="fp32", seed=0, warmup_epochs=0, batch_norm_momentum=0.1,
             encoder_dropout=0.0, inner_holdout=0.2, augmentation="paper", fusion_epochs=1,
-            fusion_learning_rate=0.03, sequence_dropout=0.1,
+            fusion_learning_rate=0.03, sequence_dropout=0.1, cutoff="class_medians",
+        ),
+        segmentation=SegmentationPlan(
+            planner="small", configuration="3d_fullres", epochs=1, iterations_per_epoch=1, mask=tiny_policy(),
+            noninferiority_margin_auc=0.05,
         ),
         budget=Budget(memory_gib=1, predicted_memory_gib=1, device="cpu", predicted_training_minutes=1),
         expectation=Expectation(

@@ -136,6 +136,7 @@ def _study(session: Session) -> "ScoredStudy":
         sequences=plan.sequences,
         cohorts=cohorts,
         cutoff=model.cutoff,
+        cutoff_rule=plan.training.cutoff,
         splits=splits,
         folds=[read_fold_scores(workspace.fold(fold.index).scores, plan.sequences) for fold in splits.folds],
         volumes_ml=volumes,

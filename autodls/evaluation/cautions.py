@@ -20,7 +20,7 @@ def _of_cohort(name: str, cohort: CohortMetrics) -> Iterator[str]:
     if cohort.excluded:
         yield f"{len(cohort.excluded)} rows are left out because a value is missing"
     for column, score in cohort.scores.items():
-        if score.confusion and score.cutoff.source == f"youden:{name}":
+        if score.confusion and score.cutoff.source.endswith(f":{name}"):
             yield f"{column}: the cut-off was chosen on these very scores, so the rates at it are optimistic"
         yield from (f"{column}: {sentence}" for sentence in _of_score(score))
     if cohort.survival is not None:

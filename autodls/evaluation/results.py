@@ -42,7 +42,7 @@ class Cutoff(Record):
     """At or above `value` a case is called positive."""
 
     value: float | None = None
-    source: str = Field(description="'given', or 'youden:' and the cohort whose scores chose it")
+    source: str = Field(description="'given', or the rule and the cohort whose scores chose it, as 'youden:train'")
     reason: str | None = None
 
 

@@ -14,7 +14,7 @@ from autodls.records.fingerprint import Fingerprint
 from autodls.records.plan import Plan
 
 _INTENSITY = "preprocessing.intensity"
-_SECTIONS = ("preprocessing", "network", "training", "budget")
+_SECTIONS = ("preprocessing", "network", "training", "segmentation", "budget")
 
 
 def derive_plan(

@@ -10,7 +10,15 @@ from pydantic import Field, JsonValue, TypeAdapter, ValidationError, field_valid
 from autodls.errors import PlanError
 from autodls.planning.rules import RULES
 from autodls.records.base import Record, first_fault
-from autodls.records.plan import FusionPlan, IntensityPlan, NetworkPlan, PreprocessingPlan, TrainingPlan
+from autodls.records.plan import (
+    FusionPlan,
+    IntensityPlan,
+    MaskPolicy,
+    NetworkPlan,
+    PreprocessingPlan,
+    SegmentationPlan,
+    TrainingPlan,
+)
 
 DERIVE = "derive"
 _RECORDS: dict[str, type[Record]] = {
@@ -18,6 +26,8 @@ _RECORDS: dict[str, type[Record]] = {
     "network": NetworkPlan,
     "network.fusion": FusionPlan,
     "training": TrainingPlan,
+    "segmentation": SegmentationPlan,
+    "segmentation.mask": MaskPolicy,
 }
 
 

@@ -28,6 +28,7 @@ class ModelRecord(Record):
     recalibration: LogisticScale = Field(description="from mean log-odds of the folds to the score, fitted out of fold")
     cutoff: float = Field(description="call a case high when its score is at or above this")
     cutoff_source: str
+    youden_cutoff: float = Field(description="Youden's cut-off of the same out-of-fold scores, for comparison")
     plan_sha256: str
     fingerprint_sha256: str
     splits_sha256: str

@@ -40,15 +40,16 @@ class ScoredStudy:
     """Everything that metrics, tables and figures are made from.
 
     `cohorts` starts with `OUT_OF_FOLD`, the training cases scored by the fold that did not see them; the others were
-    scored by the locked model, whose `cutoff` was chosen on the first. `folds` holds what every fold says of every
-    training case, `volumes_ml` the tumour volumes of the training cases, `rows` the place of each case in the table
-    (the header is row 1).
+    scored by the locked model, whose `cutoff` was chosen on the first by `cutoff_rule`. `folds` holds what every fold
+    says of every training case, `volumes_ml` the tumour volumes of the training cases, `rows` the place of each case in
+    the table (the header is row 1).
     """
 
     dataset: Cohort
     sequences: tuple[str, ...]
     cohorts: Mapping[str, ScoredCohort]
     cutoff: float
+    cutoff_rule: str
     splits: Splits
     folds: Sequence[Sequence[FoldScore]]
     volumes_ml: Mapping[str, float]

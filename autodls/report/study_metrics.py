@@ -62,9 +62,9 @@ def cases_without(study: ScoredStudy, cohort: ScoredCohort, score: str) -> int:
 
 def _cutoff(study: ScoredStudy, name: str) -> Cutoff:
     table = labelled_table(study, study.cohorts[OUT_OF_FOLD], [name])
-    source = f"youden:{OUT_OF_FOLD}"
     if name == FUSED:
-        return Cutoff(value=study.cutoff, source=source)
+        return Cutoff(value=study.cutoff, source=f"{study.cutoff_rule}:{OUT_OF_FOLD}")
+    source = f"youden:{OUT_OF_FOLD}"
     value = youden_cutoff(table.labels, table.scores[name]) if table.labels is not None and table.n else None
     return Cutoff(value=value, source=source, reason=None if value is not None else "no case of both classes has it")
 

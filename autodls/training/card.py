@@ -18,7 +18,7 @@ For research; not a medical device.
 - **Input**: {sequences}; files `CASE_0000{record.file_ending}` and so on, in that order; a tumour ROI on the grid of
   {record.roi_channel}. ROIs in training were {record.rois}.
 - **Output**: `dls`, the calibrated probability of the positive class; the call is high at or above
-  {record.cutoff:.4f} ({record.cutoff_source}).
+  {record.cutoff:.4f} ({record.cutoff_source}); Youden's would be {record.youden_cutoff:.4f}.
 - **Trained on**: {record.training_cases} cases of `{record.dataset}`, {record.training_positives} positive.
   The probability holds for a population with that share of positives.
 - **Network**: {record.folds} folds, each a {plan.network.encoder} per sequence (it started from

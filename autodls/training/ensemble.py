@@ -8,7 +8,7 @@ import numpy as np
 
 from autodls import __version__
 from autodls.errors import ArgumentError, TrainingError
-from autodls.evaluation.binary import youden_cutoff
+from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
 from autodls.evaluation.rows import out_of_fold_rows
 from autodls.models.scale import fit_scale
 from autodls.records.cohort import Case
@@ -23,7 +23,10 @@ from autodls.records.workspace import Workspace
 from autodls.training.card import model_card
 
 _WEAK_PRIOR_SD = 10.0  # the pooled scores are many: the prior only keeps a perfect separation finite
-CUTOFF_SOURCE = "Youden index of the out-of-fold scores of the training cohort"
+_CUTOFF_SOURCES = {
+    "youden": "Youden index of the out-of-fold scores of the training cohort",
+    "class_medians": "half way between the classes' median out-of-fold log-odds in the training cohort",
+}
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,7 @@ def lock_model(
     files = _link_weights(workspace, plan, splits)
     plan.save(workspace.model.plan)
     link_or_copy(workspace.fingerprint, workspace.model.fingerprint)
-    labels = np.array([score.label for score in scores])
-    cutoff = youden_cutoff(labels, np.array([score.dls for score in scores]))
-    if cutoff is None:
-        raise TrainingError(f"{len(scores)} out-of-fold scores of one class only: no cut-off; train on both classes")
+    cutoffs = choose_cutoffs(pooled, recalibration)
     record = ModelRecord(
         dataset=plan.dataset,
         target=description.autodls.target,
@@ -66,10 +66,11 @@ def lock_model(
         rois="manual",
         folds=len(splits.folds),
         training_cases=len(cases),
-        training_positives=int(labels.sum()),
+        training_positives=sum(score.label for score in scores),
         recalibration=recalibration,
-        cutoff=cutoff,
-        cutoff_source=CUTOFF_SOURCE,
+        cutoff=cutoffs[plan.training.cutoff],
+        cutoff_source=_CUTOFF_SOURCES[plan.training.cutoff],
+        youden_cutoff=cutoffs["youden"],
         plan_sha256=sha256_of_file(workspace.model.plan),
         fingerprint_sha256=sha256_of_file(workspace.model.fingerprint),
         splits_sha256=splits.sha256(),
@@ -103,6 +104,20 @@ def recalibrate(pooled: Sequence[tuple[int, FoldScore]]) -> LogisticScale:
     """The logistic map from pooled out-of-fold log-odds to probability."""
     log_odds = np.array([score.log_odds[FUSED] for _, score in pooled])
     return fit_scale(log_odds, np.array([score.label for _, score in pooled]), _WEAK_PRIOR_SD)
+
+
+def choose_cutoffs(pooled: Sequence[tuple[int, FoldScore]], recalibration: LogisticScale) -> dict[str, float]:
+    """The cut-off of the recalibrated score by each rule that a plan may name.
+
+    Raises TrainingError where all scores are of one class.
+    """
+    labels = np.array([score.label for _, score in pooled])
+    fused = np.array([score.log_odds[FUSED] for _, score in pooled])
+    youden = youden_cutoff(labels, recalibration.probability(fused))
+    middle = class_medians_cutoff(labels, fused)
+    if youden is None or middle is None:
+        raise TrainingError(f"{len(labels)} out-of-fold scores of one class only: no cut-off; train on both classes")
+    return {"youden": youden, "class_medians": float(recalibration.probability(np.array([middle]))[0])}
 
 
 def out_of_fold(pooled: Sequence[tuple[int, FoldScore]], recalibration: LogisticScale) -> list[OutOfFold]:
