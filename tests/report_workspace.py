@@ -161,6 +161,7 @@ def _write_model(workspace: Workspace) -> None:
         recalibration=LogisticScale(slope=1.1, intercept=-0.2),
         cutoff=0.47123456789,
         cutoff_source="Youden index of the out-of-fold scores of the training cohort",
+        youden_cutoff=0.47123456789,
         plan_sha256=sha256_of_file(workspace.plan),
         fingerprint_sha256=sha256_of_file(workspace.fingerprint),
         splits_sha256=sha256_of_file(workspace.splits),

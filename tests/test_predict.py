@@ -17,6 +17,7 @@ from autodls.errors import DatasetError
 from autodls.inference.heldout import score_held_out, write_held_out
 from autodls.inference.inputs import list_inputs
 from autodls.inference.predict import Prediction, predict_cases, write_prediction
+from autodls.inference.rois import RoiSource
 from autodls.records.cohort import read_cohort
 
 CASES = ("case_00", "case_01", "case_02")
@@ -36,7 +37,7 @@ def study(tmp_path, make_dataset):
 
 def predict(model, study):
     inputs = list_inputs(study / "imagesTr", study / "labelsTr", model.record)
-    return predict_cases(model, inputs, lambda _case: None)
+    return predict_cases(model, inputs, RoiSource(model.record), lambda _case: None)
 
 
 def image(study, case, channel=0):
@@ -82,7 +83,7 @@ class TestScores:
     def test_are_in_the_order_of_ids_and_every_case_is_announced(self, model, study):
         told = []
         inputs = list_inputs(study / "imagesTr", study / "labelsTr", model.record)
-        prediction = predict_cases(model, inputs, told.append)
+        prediction = predict_cases(model, inputs, RoiSource(model.record), told.append)
         assert tuple(told) == CASES == tuple(score.case for score in prediction.cases)
 
 
@@ -252,7 +253,9 @@ class TestHeldOut:
     def scored(self, model, folder, path):
         cases = read_cohort(folder).held_out["external"]
         record = path.with_suffix(".json")
-        prediction = score_held_out(model.record, lambda: model, cases, record, lambda _case: None)
+        prediction = score_held_out(
+            model.record, lambda: (model, RoiSource(model.record)), cases, record, lambda _case: None
+        )
         write_held_out(path, record, prediction, SEQUENCES)
         return [failure.reason for failure in prediction.failed]
 

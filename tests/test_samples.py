@@ -227,7 +227,7 @@ def cohort(folder, count):
 def run(cases, folder, workers=1, **changes):
     done, plan = [], Plan.model_construct(preprocessing=plan_of(**changes))
     found = preprocess_cases(
-        cases, DESCRIPTION, plan, lambda case: folder / f"{case}.safetensors", workers, done.append
+        cases, DESCRIPTION.roi_labels, plan, lambda case: folder / f"{case}.safetensors", workers, done.append
     )
     return found, done
 

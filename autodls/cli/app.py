@@ -34,6 +34,10 @@ WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 MemoryOption = Annotated[float | None, typer.Option("--memory-gib", help="Memory that training may use, in GiB.")]
 DeviceOption = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="What to train on.")]
+RoisOption = Annotated[
+    Literal["manual", "auto"] | None,
+    typer.Option("--rois", help="The model trained on these ROIs; the one there is, or manual where there are both."),
+]
 WeightsOption = Annotated[
     str | None,
     typer.Option("--encoder-weights", help="imagenet, random, or a file (.pth, .safetensors); else by the preset."),
@@ -118,7 +122,8 @@ def predict(
     images: Annotated[Path, typer.Option("-i", "--input", help="Folder of CASE_0000.nii.gz, CASE_0001.nii.gz, ...")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for scores.csv and predict.json.")],
     rois: Annotated[
-        Path | None, typer.Option("--rois", help="Folder of CASE.nii.gz, on the ROI channel's grid.")
+        Path | None,
+        typer.Option("--rois", help="Folder of CASE.nii.gz, on the ROI channel's grid; else the model draws them."),
     ] = None,
     model: Annotated[
         Path | None, typer.Option("-m", "--model", help="Model folder; that of the workspace by default.")
@@ -140,6 +145,7 @@ def predict(
 def evaluate(
     dataset: DatasetOption = _CURRENT,
     workspace: WorkspaceOption = None,
+    rois: RoisOption = None,
     as_json: JsonOption = False,
     scores: Annotated[
         Path | None, typer.Option("--scores", help="Any table of scores (CSV); no workspace is needed.")
@@ -164,7 +170,7 @@ def evaluate(
     from autodls.cli.evaluate_command import TableRequest, run_evaluate, run_evaluate_table
 
     if scores is None:
-        run_evaluate(dataset, workspace, as_json=as_json)
+        run_evaluate(dataset, workspace, rois, as_json=as_json)
         return
     request = TableRequest(
         scores, tuple(score or ()), label, cohort, tuple(cutoff or ()), cutoff_from, time, event, landmark, output
@@ -176,6 +182,7 @@ def evaluate(
 def explain(
     dataset: DatasetOption = _CURRENT,
     workspace: WorkspaceOption = None,
+    rois: RoisOption = None,
     cases: Annotated[
         str | None,
         typer.Option("--cases", help="Case ids with commas between, or how many of each end of the scores (4)."),
@@ -185,13 +192,14 @@ def explain(
     """Draw heat maps (Grad-CAM) of cases, each by folds that were not trained on it, and check what they depend on."""
     from autodls.cli.explain_command import run_explain
 
-    run_explain(dataset, workspace, cases, as_json=as_json)
+    run_explain(dataset, workspace, cases, rois, as_json=as_json)
 
 
 @app.command()
 def report(
     dataset: DatasetOption = _CURRENT,
     workspace: WorkspaceOption = None,
+    rois: RoisOption = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="HTML file; results/report.html of the workspace by default.")
     ] = None,
@@ -199,7 +207,7 @@ def report(
     """Write the whole study as one HTML file that needs no network."""
     from autodls.cli.report_command import run_report
 
-    run_report(dataset, workspace, output)
+    run_report(dataset, workspace, output, rois)
 
 
 @app.command()

@@ -179,6 +179,6 @@ def preprocess_training(session: Session, plan: Plan, workers: int) -> None:
 
     cases = session.training
     with progress("preprocessing", len(cases)) as advance:
-        warnings = preprocess_cases(cases, session.cohort.description, plan, session.workspace.sample, workers, advance)
+        warnings = preprocess_cases(cases, session.roi_labels, plan, session.workspace.sample, workers, advance)
     for warning in warnings:
         note(f"warning: {warning}")

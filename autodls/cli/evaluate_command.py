@@ -3,12 +3,12 @@
 import functools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls.cli.console import note, progress, say
-from autodls.cli.session import Session
+from autodls.cli.session import Session, trained_rois, workspace_of
 from autodls.cli.train_command import show_rows
 from autodls.errors import ArgumentError, ModelFolderError, StaleRecordError
 from autodls.evaluation.metrics import Choices, evaluate_table
@@ -23,10 +23,12 @@ from autodls.records.plan import Plan
 from autodls.records.scores import FUSED, read_fold_scores
 from autodls.records.splits import Splits
 from autodls.records.table import read_table
+from autodls.records.workspace import RoiKind
 
 if TYPE_CHECKING:
     from autodls.inference.model_folder import LockedModel
     from autodls.inference.predict import Prediction
+    from autodls.inference.rois import RoiSource
     from autodls.report.scored_study import ScoredCohort, ScoredStudy
 
 _TRAIN_FIRST = "run 'autodls train fold all'"
@@ -95,12 +97,12 @@ def metric_rows(metrics: Metrics) -> list[RowAuc]:
     ]
 
 
-def run_evaluate(dataset: Path, workspace: Path | None, *, as_json: bool) -> list[RowAuc]:
+def run_evaluate(dataset: Path, workspace: Path | None, rois: RoiKind | None = None, *, as_json: bool) -> list[RowAuc]:
     """Score the held-out cohorts by the locked model and judge it on all cohorts; the AUC of every row."""
     from autodls.report.study_results import study_results, write_results
 
-    session = Session.open(dataset, workspace)
-    with locked(session.workspace):
+    with locked(workspace_of(dataset, workspace)):
+        session = Session.open(dataset, workspace, trained_rois(workspace_of(dataset, workspace), rois))
         study = _study(session)
         note("statistics, tables and figures ...")
         results = study_results(study)
@@ -128,8 +130,7 @@ def _study(session: Session) -> "ScoredStudy":
     _require_same_scores(session, model, splits)
     cohorts = {OUT_OF_FOLD: _out_of_fold(session, plan), **_held_out(session, model, plan)}
     with progress("tumour volumes", len(session.training)) as advance:
-        labels = dataset.description.roi_labels
-        volumes = tumour_volumes(session.training, labels, workspace.table("tumour_volume"), advance)
+        volumes = tumour_volumes(session.training, session.roi_labels, workspace.table("tumour_volume"), advance)
     column = dataset.description.autodls.case
     return ScoredStudy(
         dataset=dataset,
@@ -183,18 +184,28 @@ def _held_out(session: Session, model: ModelRecord, plan: Plan) -> dict[str, "Sc
     with progress("held-out cases", sum(len(cases) for cases in session.cohort.held_out.values())) as advance:
         for name, cases in session.cohort.held_out.items():
             record = session.workspace.heldout_record(name)
-            prediction = score_held_out(model, load, cases, record, advance)
+            prediction = score_held_out(model, load, _as_scored(session, cases), record, advance)
             write_held_out(session.workspace.heldout_scores(name), record, prediction, plan.sequences)
             scored[cohort_name(name)] = _scored_cohort(cases, prediction)
     return scored
 
 
-def _load(session: Session) -> "LockedModel":
+def _as_scored(session: Session, cases: Sequence[Case]) -> list[Case]:
+    """The cases as the model is given them: with automatic ROIs, the ensemble draws them from the images."""
+    return [replace(case, roi=None) if session.workspace.rois == "auto" else case for case in cases]
+
+
+def _load(session: Session) -> "tuple[LockedModel, RoiSource]":
     import torch
 
     from autodls.inference.model_folder import load_model
+    from autodls.inference.rois import RoiSource, drawn_rois
 
-    return load_model(session.workspace.model.root, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    workspace, device = session.workspace, torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = load_model(workspace.model.root, device)
+    if workspace.rois == "manual":
+        return model, RoiSource(model.record)
+    return model, drawn_rois(model, workspace.model.root, device, workspace.heldout_roi)
 
 
 def _scored_cohort(cases: Sequence[Case], prediction: "Prediction") -> "ScoredCohort":

@@ -10,7 +10,7 @@ import torch
 
 from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.heatmaps import Explained, check_weights, prepared, write_maps
-from autodls.cli.session import Session
+from autodls.cli.session import Session, trained_rois, workspace_of
 from autodls.errors import ArgumentError, DatasetError, StaleRecordError
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.inference.explain import ALL, MapShare, RandomisedMap, write_randomisation, write_shares
@@ -24,7 +24,7 @@ from autodls.records.cohort import Case
 from autodls.records.lock import locked
 from autodls.records.scores import FUSED, write_csv
 from autodls.records.table import read_table
-from autodls.records.workspace import HeatmapFolder
+from autodls.records.workspace import HeatmapFolder, RoiKind
 from autodls.report.scored_study import cohort_name
 from autodls.seeding import generator
 
@@ -35,11 +35,13 @@ _FEW_CELLS = 4  # a side of the feature map below this locates next to nothing
 _Samples = list[tuple[Explained, Sample]]
 
 
-def run_explain(dataset: Path, workspace: Path | None, cases: str | None, *, as_json: bool) -> None:
+def run_explain(
+    dataset: Path, workspace: Path | None, cases: str | None, rois: RoiKind | None = None, *, as_json: bool
+) -> None:
     """Explain cases into results/heatmaps: each by folds that were not trained on it."""
-    session = Session.open(dataset, workspace)
-    folder = session.workspace.heatmaps
-    with locked(session.workspace):
+    with locked(workspace_of(dataset, workspace)):
+        session = Session.open(dataset, workspace, trained_rois(workspace_of(dataset, workspace), rois))
+        folder = session.workspace.heatmaps
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         model = load_model(session.workspace.model.root, device)
         samples, rows, checked = _explain(session, model, choose_cases(session, model, cases))
@@ -93,7 +95,9 @@ def choose_cases(session: Session, model: LockedModel, asked: str | None) -> lis
 def _training(session: Session) -> list[Explained]:
     lines = {line["case"]: line for line in read_table(session.workspace.oof_scores)}
     return [
-        Explained(_files(case), OUT_OF_FOLD, int(lines[case.id]["fold"]), case.label, float(lines[case.id][FUSED]))
+        Explained(
+            _files(session, case), OUT_OF_FOLD, int(lines[case.id]["fold"]), case.label, float(lines[case.id][FUSED])
+        )
         for case in session.training
         if case.id in lines
     ]
@@ -105,13 +109,16 @@ def _held_out(session: Session, model: LockedModel) -> list[list[Explained]]:
         known = known_scores(model.record, session.workspace.heldout_record(name))
         scores = {case: result.dls for case, (result, _) in known.items() if isinstance(result, CaseScore)}
         cohorts.append(
-            [Explained(_files(case), cohort_name(name), None, case.label, scores.get(case.id)) for case in cases]
+            [
+                Explained(_files(session, case), cohort_name(name), None, case.label, scores.get(case.id))
+                for case in cases
+            ]
         )
     return cohorts
 
 
-def _files(case: Case) -> InputCase:
-    return InputCase(case.id, case.images, case.roi)
+def _files(session: Session, case: Case) -> InputCase:
+    return InputCase(case.id, case.images, case.roi, session.workspace.rois)
 
 
 def _named(name: str, cases: Mapping[str, Explained]) -> Explained:

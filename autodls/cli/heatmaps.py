@@ -52,8 +52,7 @@ def prepared(model: LockedModel, case: InputCase) -> Sample:
     """The sample of a case, as when it is scored; raises DatasetError where it has no ROI or cannot be read."""
     if case.roi is None:
         raise DatasetError(f"case {case.id}: no ROI, so there are no planes to explain; draw it")
-    labels = frozenset(model.record.roi_labels)
-    return prepare_case(case.id, case.images, case.roi, {}, labels, model.plan.preprocessing)
+    return prepare_case(case.id, case.images, case.roi, {}, case.roi_labels(model.record), model.plan.preprocessing)
 
 
 def write_maps(folder: HeatmapFolder, model: LockedModel, case: Explained, sample: Sample) -> list[MapShare]:
@@ -61,7 +60,7 @@ def write_maps(folder: HeatmapFolder, model: LockedModel, case: Explained, sampl
     if case.files.roi is None:
         return []
     explanation = explain_sample(case.judge(model), sample)
-    roi = read_roi(case.files.roi, frozenset(model.record.roi_labels))
+    roi = read_roi(case.files.roi, case.files.roi_labels(model.record))
     rois = roi_on_planes(roi, sample.planes)
     overlay = Overlay(sample, model.plan.sequences, rois, explanation.fused, FUSED, _target(model, case))
     write_overlay(folder.fused_picture(case.files.id), overlay)

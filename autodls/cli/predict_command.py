@@ -1,5 +1,6 @@
 """`predict`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.session import workspace_of
 from autodls.errors import ArgumentError
 from autodls.inference.predict import Prediction
+from autodls.records.workspace import RoiKind, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,20 +36,23 @@ def run_predict(
     from autodls.inference.inputs import list_inputs
     from autodls.inference.model_folder import load_model
     from autodls.inference.predict import predict_cases, write_prediction
+    from autodls.inference.rois import RoiSource, drawn_rois
 
-    if rois is None:
-        raise ArgumentError("--rois is missing: this model needs the folder of ROIs (CASE.nii.gz) beside the images")
     if output.exists() and not output.is_dir():
         raise ArgumentError(f"-o {output}: is a file; give a folder")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    root = model if model is not None else workspace_of(dataset, workspace).model.root
+    root = model if model is not None else _model_of(workspace_of(dataset, workspace), drawn=rois is None)
     locked = load_model(root, device)
     cases = list_inputs(images, rois, locked.record)
+    ending = locked.record.file_ending
+    place = {case.id: output / "rois" / f"{case.id}{ending}" for case in cases}
+    source = drawn_rois(locked, root, device, place.__getitem__) if rois is None else RoiSource(locked.record)
     with progress("scoring", len(cases)) as advance:
-        prediction = predict_cases(locked, cases, advance)
+        prediction = predict_cases(locked, cases, source, advance)
     write_prediction(output, prediction, locked.plan.sequences)
     if heatmaps:
-        _explain(locked, cases, prediction, output)
+        seen = cases if rois is not None else [replace(case, roi=place[case.id], kind="auto") for case in cases]
+        _explain(locked, seen, prediction, output)
     if as_json:
         say(prediction.to_bytes().decode().rstrip())
     else:
@@ -55,6 +60,13 @@ def run_predict(
     for failure in prediction.failed:
         note(f"not scored: {failure.reason}")
     return _EXIT_SOME_FAILED if prediction.failed else 0
+
+
+def _model_of(workspace: Workspace, *, drawn: bool) -> Path:
+    """The workspace's model for ROIs of the kind at hand, where there is one; else the other."""
+    kinds: tuple[RoiKind, RoiKind] = ("auto", "manual") if drawn else ("manual", "auto")
+    found = [workspace.of(kind).model for kind in kinds if workspace.of(kind).model.record.is_file()]
+    return (found[0] if found else workspace.model).root
 
 
 def _explain(model: "LockedModel", cases: "Sequence[InputCase]", prediction: Prediction, output: Path) -> None:

@@ -3,15 +3,17 @@
 from pathlib import Path
 
 from autodls.cli.console import say
-from autodls.cli.session import workspace_of
+from autodls.cli.session import trained_rois, workspace_of
 from autodls.records.cohort import read_description
+from autodls.records.workspace import RoiKind
 
 
-def run_report(dataset: Path, workspace: Path | None, output: Path | None) -> None:
+def run_report(dataset: Path, workspace: Path | None, output: Path | None, rois: RoiKind | None = None) -> None:
     """Write the report of a workspace, to results/report.html unless `output` names another file."""
     from autodls.report.html import write_report
 
     folder = workspace_of(dataset, workspace)
+    folder = folder.of(trained_rois(folder, rois))
     target = output if output is not None else folder.report
     write_report(folder, read_description(dataset), target)
     say(f"report: {target}")

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autodls.errors import ArgumentError, StaleRecordError
@@ -11,23 +11,53 @@ from autodls.planning.splits import verify_splits
 from autodls.records.cohort import Case, Cohort, read_cohort
 from autodls.records.files import sha256_of_file
 from autodls.records.plan import Plan
+from autodls.records.segmentation import AUTOMATIC_LABELS, load_masks
 from autodls.records.splits import Splits
-from autodls.records.workspace import Workspace
+from autodls.records.workspace import RoiKind, Workspace
 
 _PLAN_FIRST = "run 'autodls plan'"
 
 
 @dataclass(frozen=True)
 class Session:
-    """A dataset folder, its cohort and its workspace."""
+    """A dataset folder, its cohort and its workspace.
+
+    `drawn` is the training cohort with the ROIs of the dataset; with automatic ROIs, those of `cohort` are other ones.
+    """
 
     cohort: Cohort
     workspace: Workspace
+    drawn: tuple[Case, ...]
 
     @classmethod
-    def open(cls, dataset: Path, workspace: Path | None) -> "Session":
-        """Read the cohort of `dataset`; the workspace is DATASET/autodls unless given."""
-        return cls(read_cohort(dataset), workspace_of(dataset, workspace))
+    def open(cls, dataset: Path, workspace: Path | None, rois: RoiKind = "manual") -> "Session":
+        """Read the cohort of `dataset`; the workspace is DATASET/autodls unless given.
+
+        With `rois` "auto", training cases have the ROI that the fold drew that did not see them, and held-out cases
+        the one that the ensemble drew, where it has. Raises StaleRecordError where a training case has none.
+        """
+        cohort = read_cohort(dataset)
+        session = cls(cohort, workspace_of(dataset, workspace), cohort.training)
+        return session if rois == "manual" else session._automatic()
+
+    def _automatic(self) -> "Session":
+        plan = self.plan()
+        load_masks(self.workspace, plan, self.splits(plan))
+        workspace = self.workspace.of("auto")
+        trained = {case.id for case in self.training}
+        rois = {
+            case.id: workspace.auto_roi(case.id) if case.id in trained else workspace.heldout_roi(case.id)
+            for case in self.cohort.cases
+        }
+        cases = tuple(
+            replace(case, roi=rois[case.id] if rois[case.id].is_file() else None, rois={}) for case in self.cohort.cases
+        )
+        return replace(self, cohort=replace(self.cohort, cases=cases), workspace=workspace)
+
+    @property
+    def roi_labels(self) -> frozenset[int]:
+        """Values of an ROI image that mean tumour; an automatic one has 1."""
+        return self.cohort.description.roi_labels if self.workspace.rois == "manual" else AUTOMATIC_LABELS
 
     @property
     def training(self) -> tuple[Case, ...]:
@@ -65,7 +95,7 @@ class Session:
 
     def require_same_inputs(self, recorded_sha256: str, workers: int) -> None:
         """Raise StaleRecordError when a training image or ROI has changed since the plan was made."""
-        if inputs_sha256(self.training, workers, lambda _case: None) != recorded_sha256:
+        if inputs_sha256(self.drawn, workers, lambda _case: None) != recorded_sha256:
             raise StaleRecordError(
                 f"{self.cohort.folder}: training images or ROIs have changed since the plan was made; {_PLAN_FIRST}"
             )
@@ -77,6 +107,14 @@ def workspace_of(dataset: Path, workspace: Path | None) -> Workspace:
     if root.exists() and not root.is_dir():
         raise ArgumentError(f"workspace {root}: is a file, expected a folder; give another with -w")
     return Workspace(root)
+
+
+def trained_rois(workspace: Workspace, asked: RoiKind | None) -> RoiKind:
+    """The kind of ROI that was `asked` for; else automatic where only such a model is trained, else manual."""
+    if asked is not None:
+        return asked
+    manual, auto = (workspace.of(kind).model.record.is_file() for kind in ("manual", "auto"))
+    return "auto" if auto and not manual else "manual"
 
 
 def memory_of_machine_gib() -> float:

@@ -7,23 +7,21 @@ from pathlib import Path
 
 from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.data_commands import preprocess_training
-from autodls.cli.session import Session, chosen_folds
-from autodls.errors import ArgumentError
+from autodls.cli.session import Session, chosen_folds, workspace_of
 from autodls.evaluation.rows import RowAuc, out_of_fold_rows
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.lock import locked
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits
+from autodls.records.workspace import RoiKind
 
 
 def run_train(
-    dataset: Path, workspace: Path | None, which: str, rois: str, *, restart: bool, workers: int, as_json: bool
+    dataset: Path, workspace: Path | None, which: str, rois: RoiKind, *, restart: bool, workers: int, as_json: bool
 ) -> None:
     """Train one fold or all; with all, lock the model and show its out-of-fold AUCs."""
-    if rois == "auto":
-        raise ArgumentError("--rois auto: automatic ROIs are not part of this version; draw them, or leave --rois out")
-    session = Session.open(dataset, workspace)
-    with locked(session.workspace):
+    with locked(workspace_of(dataset, workspace)):
+        session = Session.open(dataset, workspace, rois)
         plan = session.plan()
         splits = session.splits(plan)
         folds = chosen_folds(which, len(splits.folds))
@@ -75,7 +73,8 @@ def _lock(session: Session, plan: Plan, splits: Splits, as_json: bool) -> None:
         return
     show_rows("Out-of-fold AUC (each case scored by the fold that did not see it)", rows)
     say(f"Locked model: {session.workspace.model.root} (cut-off {record.cutoff:.3f}, {record.cutoff_source})")
-    note("next: autodls predict -i IMAGES --rois ROIS -o OUT, or autodls evaluate for the held-out cohorts")
+    given, chosen = ("--rois ROIS ", "") if record.rois == "manual" else ("", " --rois auto")
+    note(f"next: autodls predict -i IMAGES {given}-o OUT, or autodls evaluate{chosen} for the held-out cohorts")
 
 
 def show_rows(title: str, rows: Sequence[RowAuc]) -> None:

@@ -45,7 +45,9 @@ def _weighted_aucs(positive: Bools, scores: Floats, weights: Floats) -> Floats:
     return np.asarray(np.divide(wins, pairs, out=np.full_like(wins, np.nan), where=pairs > 0))
 
 
-def percentile_interval(estimate: float | None, resampled: Floats, level: float = 0.95) -> Proportion:
+def percentile_interval(
+    estimate: float | None, resampled: Floats, level: float = 0.95, lost_because: str = "hold one class only"
+) -> Proportion:
     """`estimate` with the percentile limits of its finite resampled values (resamples,).
 
     No interval where more than one resample in twenty has no value: what is left would not represent the cohort.
@@ -53,6 +55,6 @@ def percentile_interval(estimate: float | None, resampled: Floats, level: float 
     finite = resampled[np.isfinite(resampled)]
     if estimate is None or len(finite) < 0.95 * len(resampled):
         lost = len(resampled) - len(finite)
-        return Proportion(value=estimate, reason=f"{lost} of {len(resampled)} resamples hold one class only")
+        return Proportion(value=estimate, reason=f"{lost} of {len(resampled)} resamples {lost_because}")
     low, high = np.quantile(finite, [0.5 - level / 2, 0.5 + level / 2])
     return Proportion(value=estimate, low=float(low), high=float(high))

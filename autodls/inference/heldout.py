@@ -8,6 +8,7 @@ from autodls.errors import InputError
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel
 from autodls.inference.predict import CaseFailure, CaseScore, Prediction, predict_cases
+from autodls.inference.rois import RoiSource
 from autodls.records.cohort import Case
 from autodls.records.files import sha256_of_file
 from autodls.records.model import ModelRecord
@@ -18,12 +19,12 @@ Result = CaseScore | CaseFailure
 
 def score_held_out(
     model: ModelRecord,
-    load: Callable[[], LockedModel],
+    load: Callable[[], tuple[LockedModel, RoiSource]],
     cases: Sequence[Case],
     record: Path,
     advance: Callable[[str], None],
 ) -> Prediction:
-    """Scores of `cases` by `model`, whose networks `load` reads where they are needed.
+    """Scores of `cases` by `model`, whose networks `load` reads, with the source of ROIs, where they are needed.
 
     What stands in `record`, made by this model and version from the same bytes, is kept, so that a second run reads no
     network. Labels are not looked at: they join the scores afterwards.
@@ -37,7 +38,8 @@ def score_held_out(
         advance(case)
     fresh = [InputCase(case.id, case.images, case.roi) for case in cases if case.id not in results]
     if fresh:
-        made = predict_cases(load(), fresh, advance)
+        networks, rois = load()
+        made = predict_cases(networks, fresh, rois, advance)
         results |= {result.case: result for result in _results(made)}
     in_order = [results[case.id] for case in cases]
     return Prediction(

@@ -8,23 +8,30 @@ from pathlib import Path
 from autodls.errors import DatasetError
 from autodls.records.case_id import case_id_fault
 from autodls.records.model import ModelRecord
+from autodls.records.segmentation import AUTOMATIC_LABELS
+from autodls.records.workspace import RoiKind
 
 
 @dataclass(frozen=True)
 class InputCase:
-    """Files of one new case; `roi` is None when there is no file for it."""
+    """Files of one new case; `roi` is None when there is no file for it, `kind` says who drew it."""
 
     id: str
     images: Mapping[str, Path]
     roi: Path | None
+    kind: RoiKind = "manual"
+
+    def roi_labels(self, record: ModelRecord) -> frozenset[int]:
+        """Values of the ROI that mean tumour."""
+        return AUTOMATIC_LABELS if self.kind == "auto" else frozenset(record.roi_labels)
 
 
-def list_inputs(images: Path, rois: Path, record: ModelRecord) -> list[InputCase]:
-    """The cases of folder `images` with their ROIs in folder `rois`, in the order of ids.
+def list_inputs(images: Path, rois: Path | None, record: ModelRecord) -> list[InputCase]:
+    """The cases of folder `images`, with their ROIs where there is a folder `rois`, in the order of ids.
 
     Raises DatasetError when a folder is missing or holds no image of the model's file ending.
     """
-    for folder, option in ((images, "-i"), (rois, "--rois")):
+    for folder, option in ((images, "-i"), *([(rois, "--rois")] if rois else [])):
         if not folder.is_dir():
             raise DatasetError(f"{folder}: no such folder; give the folder of images with -i, that of ROIs with --rois")
         if not any(folder.iterdir()):
@@ -40,8 +47,8 @@ def list_inputs(images: Path, rois: Path, record: ModelRecord) -> list[InputCase
     for case in sorted(files):
         if fault := case_id_fault(case):
             raise DatasetError(f"{images}: case id '{case}' {fault}; rename its files")
-        roi = rois / f"{case}{record.file_ending}"
-        cases.append(InputCase(case, files[case], roi if roi.is_file() else None))
+        roi = rois / f"{case}{record.file_ending}" if rois else None
+        cases.append(InputCase(case, files[case], roi if roi and roi.is_file() else None))
     return cases
 
 

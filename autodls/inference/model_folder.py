@@ -65,6 +65,8 @@ def _check_files(folder: ModelFolder, record: ModelRecord, plan: Plan) -> None:
             f"{_REPAIR}"
         )
     hashes = {**record.files, "plan.json": record.plan_sha256, "fingerprint.json": record.fingerprint_sha256}
+    if record.segmenter_sha256 is not None:
+        hashes[folder.segmentation.record.relative_to(folder.root).as_posix()] = record.segmenter_sha256
     with ThreadPoolExecutor(_READERS) as pool:
         list(pool.map(lambda item: _check_hash(folder.root, *item), hashes.items()))
 

@@ -9,15 +9,17 @@ import numpy as np
 import torch
 
 from autodls import __version__
-from autodls.errors import AutoDLSError, DatasetError
+from autodls.errors import AutoDLSError
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel
+from autodls.inference.rois import DrawnRoi, RoiSource, UsedRoi
 from autodls.models.ensemble import EnsembleScores
 from autodls.preprocessing.case import prepare_case
 from autodls.preprocessing.store import Sample
 from autodls.records.base import Record
 from autodls.records.files import sha256_of_file
 from autodls.records.scores import write_csv
+from autodls.records.workspace import RoiKind
 
 Call = Literal["high", "low"]
 
@@ -32,8 +34,9 @@ class CaseScore(Record):
     spread: float
     dls_raw: float
     sequences: dict[str, float]
-    rois: Literal["manual", "auto"]
+    rois: RoiKind
     flags: tuple[str, ...]
+    drawn: DrawnRoi | None = None
 
 
 class CaseFailure(Record):
@@ -61,11 +64,13 @@ class _Scored:
     inputs: dict[str, str]
 
 
-def predict_cases(model: LockedModel, cases: Sequence[InputCase], advance: Callable[[str], None]) -> Prediction:
-    """Score every case; a case that cannot be read or has no ROI is listed in `failed`."""
+def predict_cases(
+    model: LockedModel, cases: Sequence[InputCase], rois: RoiSource, advance: Callable[[str], None]
+) -> Prediction:
+    """Score every case with its ROI from `rois`; one that cannot be read or has no ROI is listed in `failed`."""
     scored = {}
     for case in cases:
-        scored[case.id] = _predict(model, case)
+        scored[case.id] = _predict(model, case, rois)
         advance(case.id)
     results = [one.score for one in scored.values()]
     return Prediction(
@@ -100,27 +105,18 @@ def write_prediction(folder: Path, prediction: Prediction, sequences: Sequence[s
     prediction.save(folder / "predict.json")
 
 
-def _predict(model: LockedModel, case: InputCase) -> _Scored:
+def _predict(model: LockedModel, case: InputCase, rois: RoiSource) -> _Scored:
     try:
-        sample = _sample(model, case)
-        files = {name: path for name, path in (*case.images.items(), ("roi", case.roi)) if path is not None}
+        roi = rois.of(case)
+        sample = prepare_case(case.id, case.images, roi.path, {}, roi.labels, model.plan.preprocessing)
+        files = {**case.images, **({"roi": roi.path} if roi.kind == "manual" else {})}
         inputs = {name: sha256_of_file(path) for name, path in files.items()}
-        return _Scored(_case_score(model, case.id, sample), inputs)
+        return _Scored(_case_score(model, case.id, sample, roi), inputs)
     except AutoDLSError as failure:
         return _Scored(CaseFailure(case=case.id, reason=str(failure)), {})
 
 
-def _sample(model: LockedModel, case: InputCase) -> Sample:
-    if case.roi is None:
-        raise DatasetError(
-            f"case {case.id}: no ROI file {case.id}{model.record.file_ending} in the folder of ROIs; draw it on the "
-            f"grid of {model.record.roi_channel}"
-        )
-    labels = frozenset(model.record.roi_labels)
-    return prepare_case(case.id, case.images, case.roi, {}, labels, model.plan.preprocessing)
-
-
-def _case_score(model: LockedModel, case: str, sample: Sample) -> CaseScore:
+def _case_score(model: LockedModel, case: str, sample: Sample, roi: UsedRoi) -> CaseScore:
     scores = score_sample(model, sample)
     dls = float(scores.dls[0])
     sequences = {
@@ -129,7 +125,7 @@ def _case_score(model: LockedModel, case: str, sample: Sample) -> CaseScore:
         if present
     }
     missing = [name for name in model.plan.sequences if name not in sequences]
-    flags = (*sample.flags, *(f"scored without {name}" for name in missing))
+    flags = (*roi.flags, *sample.flags, *(f"scored without {name}" for name in missing))
     return CaseScore(
         case=case,
         dls=dls,
@@ -138,8 +134,9 @@ def _case_score(model: LockedModel, case: str, sample: Sample) -> CaseScore:
         spread=float(scores.spread[0]),
         dls_raw=float(scores.dls_raw[0]),
         sequences=sequences,
-        rois="manual",
+        rois=roi.kind,
         flags=flags,
+        drawn=roi.drawn,
     )
 
 

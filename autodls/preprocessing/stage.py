@@ -9,7 +9,6 @@ from autodls.parallel import map_parallel
 from autodls.preprocessing.case import case_key, prepare_case
 from autodls.preprocessing.store import load_summary, save_sample
 from autodls.records.cohort import Case
-from autodls.records.dataset import DatasetDescription
 from autodls.records.plan import Plan, PreprocessingPlan
 from autodls.records.problems import Problem, error, warning
 
@@ -29,7 +28,7 @@ class _Task:
 
 def preprocess_cases(
     cases: Sequence[Case],
-    description: DatasetDescription,
+    roi_labels: frozenset[int],
     plan: Plan,
     path_of: Callable[[str], Path],
     workers: int,
@@ -47,7 +46,7 @@ def preprocess_cases(
             dict(case.images),
             case.roi,
             dict(case.rois),
-            description.roi_labels,
+            roi_labels,
             plan.preprocessing,
             path_of(case.id),
         )
@@ -71,7 +70,7 @@ def _work(task: _Task) -> list[Problem]:
         if stored and stored[0] == key:
             flags = stored[1]
         else:
-            sample = prepare_case(task.case, task.images, task.roi, task.rois, task.roi_labels, task.plan)
+            sample = prepare_case(task.case, task.images, task.roi, task.rois, task.roi_labels, task.plan, key)
             save_sample(task.target, sample)
             flags = sample.flags
     except DatasetError as failure:

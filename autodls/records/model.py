@@ -9,6 +9,7 @@ from autodls.errors import InputError, ModelFolderError
 from autodls.records.base import Record
 from autodls.records.dataset import Target
 from autodls.records.scale import LogisticScale
+from autodls.records.workspace import RoiKind
 
 
 class ModelRecord(Record):
@@ -21,7 +22,7 @@ class ModelRecord(Record):
     file_ending: str
     roi_channel: str
     roi_labels: tuple[int, ...]
-    rois: Literal["manual", "auto"] = Field(description="the ROIs that the model was trained on")
+    rois: RoiKind = Field(description="the ROIs that the model was trained on")
     folds: int
     training_cases: int
     training_positives: int
@@ -34,6 +35,9 @@ class ModelRecord(Record):
     splits_sha256: str
     oof_scores_sha256: str
     files: dict[str, str] = Field(description="SHA-256 of every weights file, by its name in the model folder")
+    segmenter_sha256: str | None = Field(
+        default=None, description="of segmentation/segmenter.json, in a model that can draw ROIs itself"
+    )
     versions: dict[str, str]
     record_sha256: str = Field(default="", description="SHA-256 of this record with this field empty")
 

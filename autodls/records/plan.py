@@ -111,7 +111,7 @@ class TrainingPlan(Record):
 class MaskPolicy(Record):
     """From foreground probabilities to the ROI that the classifier is given."""
 
-    components: Literal["largest", "all"] | tuple[int, ...] = Field(
+    components: Literal["largest", "all"] | Annotated[tuple[Count, ...], Field(min_length=1)] = Field(
         description="which connected components are kept; numbers count them by volume, 1 is the largest"
     )
     lower_threshold: Annotated[float, Field(gt=0, lt=0.5)] = Field(

@@ -1,11 +1,15 @@
-"""Every file name of a workspace and of a model folder stands here, and nowhere else."""
+"""Every file name of a workspace and of a model folder stands here; those of the nnU-Net stage, one module further."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from autodls.records.case_id import case_id_fault
 from autodls.records.files import sha256_of_bytes
+from autodls.records.segmentation_folders import SegmentationFolder, SegmenterFolder
+
+RoiKind = Literal["manual", "auto"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,11 @@ class ModelFolder:
         """The model in words."""
         return self.root / "MODEL_CARD.md"
 
+    @property
+    def segmentation(self) -> SegmenterFolder:
+        """The networks that draw ROIs, in a model that was trained on automatic ones."""
+        return SegmenterFolder(self.root / "segmentation")
+
     def fold(self, index: int) -> FoldFolder:
         """The weights of fold `index`."""
         return FoldFolder(self.root / f"fold_{index}")
@@ -101,9 +110,23 @@ class HeatmapFolder:
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folder that holds everything derived from a dataset."""
+    """The folder that holds everything derived from a dataset.
+
+    Fingerprint, plan, splits and automatic ROIs are shared. All that depends on whose ROIs a classifier is trained on
+    lies in `home`, so that both kinds can stand side by side.
+    """
 
     root: Path
+    rois: RoiKind = "manual"
+
+    @property
+    def home(self) -> Path:
+        """Where samples, folds, model and results of this kind of ROI lie."""
+        return self.root if self.rois == "manual" else self.root / "auto"
+
+    def of(self, rois: RoiKind) -> "Workspace":
+        """The same workspace for the other kind of ROI, or this one."""
+        return replace(self, rois=rois)
 
     @property
     def fingerprint(self) -> Path:
@@ -127,21 +150,35 @@ class Workspace:
 
     def sample(self, case: str) -> Path:
         """The 2.5D sample of `case`."""
-        return self.root / "preprocessed" / f"{case}.safetensors"
+        return self.home / "preprocessed" / f"{case}.safetensors"
+
+    @property
+    def segmentation(self) -> SegmentationFolder:
+        """The nnU-Net stage."""
+        return SegmentationFolder(self.root / "segmentation")
+
+    def auto_roi(self, case: str) -> Path:
+        """The automatic ROI of a training case, drawn by the fold that did not see it, on the ROI channel's grid."""
+        return self.root / "rois" / f"{case}.nii.gz"
+
+    @property
+    def segmented(self) -> Path:
+        """What is known of each automatic ROI."""
+        return self.root / "segmentation" / "masks.json"
 
     def fold(self, index: int) -> FoldFolder:
         """Weights, log and scores of fold `index`."""
-        return FoldFolder(self.root / "folds" / str(index))
+        return FoldFolder(self.home / "folds" / str(index))
 
     @property
     def oof_scores(self) -> Path:
         """Out-of-fold scores of every training case."""
-        return self.root / "oof_scores.csv"
+        return self.home / "oof_scores.csv"
 
     @property
     def model(self) -> ModelFolder:
         """The locked ensemble."""
-        return ModelFolder(self.root / "model")
+        return ModelFolder(self.home / "model")
 
     @property
     def lock(self) -> Path:
@@ -151,35 +188,39 @@ class Workspace:
     @property
     def metrics(self) -> Path:
         """Every figure of the evaluation."""
-        return self.root / "results" / "metrics.json"
+        return self.home / "results" / "metrics.json"
 
     def table(self, name: str) -> Path:
         """A table of the evaluation."""
-        return self.root / "results" / "tables" / f"{name}.csv"
+        return self.home / "results" / "tables" / f"{name}.csv"
 
     @property
     def tables(self) -> Path:
         """The tables of the evaluation."""
-        return self.root / "results" / "tables"
+        return self.home / "results" / "tables"
 
     @property
     def figures(self) -> Path:
         """The figures of the evaluation, each as PNG, SVG and CSV."""
-        return self.root / "results" / "figures"
+        return self.home / "results" / "figures"
 
     @property
     def heatmaps(self) -> HeatmapFolder:
         """The explained cases."""
-        return HeatmapFolder(self.root / "results" / "heatmaps")
+        return HeatmapFolder(self.home / "results" / "heatmaps")
 
     @property
     def report(self) -> Path:
         """The whole study as one HTML file."""
-        return self.root / "results" / "report.html"
+        return self.home / "results" / "report.html"
+
+    def heldout_roi(self, case: str) -> Path:
+        """The automatic ROI of a held-out case, drawn by the ensemble."""
+        return self.home / "results" / "rois" / f"{case}.nii.gz"
 
     def heldout_scores(self, cohort: str) -> Path:
         """Scores of a held-out cohort by the locked model."""
-        return self.root / "results" / "scores" / f"{safe_name(cohort)}.csv"
+        return self.home / "results" / "scores" / f"{safe_name(cohort)}.csv"
 
     def heldout_record(self, cohort: str) -> Path:
         """The same with model and input hashes, by which they are known to be still good."""

@@ -124,13 +124,13 @@ class Study:
 
 def read_study(workspace: Workspace, description: DatasetDescription | None = None) -> Study:
     """Read what lies in `workspace`; a file that cannot be read is named in `faults` and counts as missing."""
-    reading = _Reading(workspace.root)
+    reading = _Reading(workspace)
     scores = reading.scores(workspace.oof_scores)
     metrics = reading.record(workspace.metrics, Metrics)
     cohorts = {safe_name(name): name for name in metrics.cohorts} if metrics else {}
     held_out = {
         cohorts.get(path.stem, path.stem): reading.scores(path, cohorts.get(path.stem, path.stem))
-        for path in _sorted(workspace.root, "results/scores/*.csv")
+        for path in _sorted(workspace.home, "results/scores/*.csv")
     }
     return Study(
         description=description,
@@ -142,8 +142,8 @@ def read_study(workspace: Workspace, description: DatasetDescription | None = No
         out_of_fold=tuple(scores),
         held_out={name: tuple(cases) for name, cases in held_out.items() if cases},
         tables=reading.tables("results/tables"),
-        figures=_pictures(workspace.root, "results/figures"),
-        heatmaps=_pictures(workspace.root, "results/heatmaps"),
+        figures=_pictures(workspace.home, "results/figures"),
+        heatmaps=_pictures(workspace.home, "results/heatmaps"),
         heatmap_tables=reading.tables("results/heatmaps"),
         hashes=_hashes(workspace),
         faults=tuple(reading.faults),
@@ -160,10 +160,10 @@ def raw(cell: str) -> str:
 
 
 class _Reading:
-    """Reads files below `root` and collects what went wrong, without the path of the machine."""
+    """Reads files of a workspace and collects what went wrong, without the path of the machine."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, workspace: Workspace) -> None:
+        self.root, self.home = workspace.root, workspace.home
         self.faults: list[str] = []
 
     def record(self, path: Path, kind: type[R]) -> R | None:
@@ -186,7 +186,7 @@ class _Reading:
         return [{raw(name): raw(cell) for name, cell in row.items()} for row in rows]
 
     def tables(self, folder: str) -> dict[str, Sequence[Line]]:
-        found = {path.stem: self.table(path) for path in _sorted(self.root, f"{folder}/*.csv")}
+        found = {path.stem: self.table(path) for path in _sorted(self.home, f"{folder}/*.csv")}
         return {name: lines for name, lines in found.items() if lines}
 
     def scores(self, path: Path, group: str = "") -> list[ScoredCase]:
@@ -245,5 +245,7 @@ def _pictures(root: Path, folder: str) -> dict[str, Picture]:
 def _hashes(workspace: Workspace) -> dict[str, str]:
     """SHA-256 of the records as they lie there now, by their path below the workspace."""
     names = ("fingerprint", "plan", "splits", "out_of_fold", "model", "metrics")
-    paths = {ARTEFACTS[name].path: workspace.root / ARTEFACTS[name].path for name in names}
+    shared = ("fingerprint", "plan", "splits")
+    folders = {name: workspace.root if name in shared else workspace.home for name in names}
+    paths = {ARTEFACTS[name].path: folders[name] / ARTEFACTS[name].path for name in names}
     return {name: sha256_of_file(path) for name, path in paths.items() if path.is_file()}

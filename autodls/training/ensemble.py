@@ -1,5 +1,6 @@
 """The locked model: everything that is decided from out-of-fold scores, before any held-out case is scored."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -7,7 +8,7 @@ from importlib.metadata import version
 import numpy as np
 
 from autodls import __version__
-from autodls.errors import ArgumentError, TrainingError
+from autodls.errors import ArgumentError, StaleRecordError, TrainingError
 from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
 from autodls.evaluation.rows import out_of_fold_rows
 from autodls.models.scale import fit_scale
@@ -18,8 +19,10 @@ from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.scale import LogisticScale, sigmoid
 from autodls.records.scores import FUSED, FoldScore, read_fold_scores, write_csv
+from autodls.records.segmentation import load_masks
 from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
+from autodls.segmentation.segmenter import export_segmenter
 from autodls.training.card import model_card
 
 _WEAK_PRIOR_SD = 10.0  # the pooled scores are many: the prior only keeps a perfect separation finite
@@ -63,7 +66,7 @@ def lock_model(
         file_ending=description.file_ending,
         roi_channel=description.roi_channel,
         roi_labels=tuple(sorted(description.roi_labels)),
-        rois="manual",
+        rois=workspace.rois,
         folds=len(splits.folds),
         training_cases=len(cases),
         training_positives=sum(score.label for score in scores),
@@ -76,6 +79,7 @@ def lock_model(
         splits_sha256=splits.sha256(),
         oof_scores_sha256=sha256_of_file(workspace.oof_scores),
         files=files,
+        segmenter_sha256=_add_segmenter(workspace, plan, splits),
         versions={"autodls": __version__, **{name: version(name) for name in ("torch", "numpy", "scipy")}},
     ).sealed()
     record.save(workspace.model.record)
@@ -148,7 +152,7 @@ def _write_scores(workspace: Workspace, scores: Sequence[OutOfFold], plan: Plan)
             score.dls_raw,
             *(score.sequences.get(name) for name in plan.sequences),
             " ".join(name for name in plan.sequences if name in score.sequences),
-            "manual",
+            workspace.rois,
         ]
         for score in scores
     ]
@@ -165,3 +169,20 @@ def _link_weights(workspace: Workspace, plan: Plan, splits: Splits) -> dict[str,
             name = target.sequence(stage).relative_to(workspace.model.root).as_posix()
             hashes[name] = sha256_of_file(target.sequence(stage))
     return hashes
+
+
+def _add_segmenter(workspace: Workspace, plan: Plan, splits: Splits) -> str | None:
+    """Put the networks that draw ROIs into the model folder; SHA-256 of their record, None where there are none.
+
+    A model trained on manual ROIs takes them along too, so that it can be tried on images alone. Raises
+    StaleRecordError where a model was trained on automatic ROIs that are no longer those of the workspace.
+    """
+    shutil.rmtree(workspace.model.segmentation.root, ignore_errors=True)
+    try:
+        load_masks(workspace, plan, splits)
+    except StaleRecordError:
+        if workspace.rois == "auto":
+            raise
+        return None
+    export_segmenter(workspace, plan, splits, workspace.model.segmentation)
+    return sha256_of_file(workspace.model.segmentation.record)

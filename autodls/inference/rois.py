@@ -1,0 +1,100 @@
+"""Whose ROI a new case is scored with: the one that is given, or the one that the model's own networks draw."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from autodls.errors import ArgumentError, DatasetError
+from autodls.imaging.geometry import Volume
+from autodls.imaging.volumes import write_volume
+from autodls.inference.inputs import InputCase
+from autodls.inference.model_folder import LockedModel
+from autodls.records.base import Record
+from autodls.records.model import ModelRecord
+from autodls.records.segmentation import AUTOMATIC_LABELS, MaskSource
+from autodls.records.workspace import ModelFolder, RoiKind
+
+if TYPE_CHECKING:
+    from autodls.segmentation.segmenter import Segmenter
+
+_WORDS = {"manual": "a manual", "auto": "an automatic"}
+
+
+class DrawnRoi(Record):
+    """How an automatic ROI came about, and how far it can be trusted; see `autodls.segmentation.masks.Mask`."""
+
+    source: MaskSource
+    confidence: float
+    disagreement: float | None
+    components: int
+    volume_mm3: float
+
+
+@dataclass(frozen=True)
+class UsedRoi:
+    """The ROI of one case: its file, the values in it that mean tumour, and what a person should know of it."""
+
+    path: Path
+    labels: frozenset[int]
+    kind: RoiKind
+    flags: tuple[str, ...]
+    drawn: DrawnRoi | None = None
+
+
+@dataclass(frozen=True)
+class RoiSource:
+    """Gives every case its ROI: the given one, or with a `segmenter` a new one, written to `place(case id)`."""
+
+    model: ModelRecord
+    segmenter: "Segmenter | None" = None
+    place: Callable[[str], Path] = Path
+
+    @property
+    def kind(self) -> RoiKind:
+        """Whose ROIs these are."""
+        return "manual" if self.segmenter is None else "auto"
+
+    def of(self, case: InputCase) -> UsedRoi:
+        """The ROI of `case`; raises DatasetError where there is none and none can be drawn."""
+        flags = () if self.kind == self.model.rois else (_other_kind(self.kind, self.model.rois),)
+        if self.segmenter is not None:
+            return self._draw(self.segmenter, case, flags)
+        if case.roi is None:
+            raise DatasetError(
+                f"case {case.id}: no ROI file {case.id}{self.model.file_ending} in the folder of ROIs; draw it on the "
+                f"grid of {self.model.roi_channel}"
+            )
+        return UsedRoi(case.roi, frozenset(self.model.roi_labels), "manual", flags)
+
+    def _draw(self, segmenter: "Segmenter", case: InputCase, flags: tuple[str, ...]) -> UsedRoi:
+        found = segmenter.segment(case.id, case.images)
+        mask, path = found.mask, self.place(case.id)
+        write_volume(path, Volume(mask.array, found.geometry))
+        drawn = DrawnRoi(
+            source=mask.source,
+            confidence=mask.confidence,
+            disagreement=mask.disagreement,
+            components=mask.components,
+            volume_mm3=float(np.count_nonzero(mask.array) * np.prod(found.geometry.spacing_mm)),
+        )
+        return UsedRoi(path, AUTOMATIC_LABELS, "auto", (*flags, *mask.flags), drawn)
+
+
+def drawn_rois(model: LockedModel, root: Path, device: torch.device, place: Callable[[str], Path]) -> RoiSource:
+    """ROIs that the networks in model folder `root` draw; raises ArgumentError where it has none."""
+    if model.record.segmenter_sha256 is None:
+        raise ArgumentError(
+            "--rois is missing: this model cannot draw ROIs itself; give the folder of ROIs (CASE.nii.gz), or run "
+            "'autodls segment fold all' and 'autodls train fold all' to have one that can"
+        )
+    from autodls.segmentation.segmenter import Segmenter
+
+    return RoiSource(model.record, Segmenter.load(ModelFolder(root).segmentation, device), place)
+
+
+def _other_kind(used: RoiKind, trained: RoiKind) -> str:
+    return f"scored with {_WORDS[used]} ROI by a model that was trained on {_WORDS[trained].split()[1]} ones"

@@ -1,0 +1,116 @@
+"""masks.json and segmenter.json: automatic ROIs and the networks that drew them."""
+
+import json
+from typing import Literal
+
+from pydantic import Field
+
+from autodls.errors import StaleRecordError
+from autodls.records.base import Record
+from autodls.records.files import sha256_of_bytes, sha256_of_file
+from autodls.records.plan import MaskPolicy, Plan
+from autodls.records.splits import Splits
+from autodls.records.workspace import Workspace
+
+AUTOMATIC_LABELS = frozenset({1})
+SEGMENT_FIRST = "run 'autodls segment fold all'"
+MaskSource = Literal["threshold", "lower-threshold", "whole-field"]
+
+
+class SegmentationEpoch(Record):
+    """One line of a fold's log; `train_loss` is nnU-Net's Dice plus cross-entropy, the mean over batches."""
+
+    fold: int
+    epoch: int
+    learning_rate: float
+    train_loss: float
+    seconds: float
+
+
+class SegmentedCase(Record):
+    """The automatic ROI of one training case."""
+
+    case: str
+    fold: int = Field(description="whose network drew it: the fold that was not trained on the case")
+    weights_sha256: str = Field(description="of that network")
+    mask_sha256: str
+    source: MaskSource
+    confidence: float = Field(description="mean foreground probability inside the mask")
+    disagreement: float | None = Field(description="1 - mean pairwise Dice of several networks; None for one")
+    components: int = Field(description="connected parts before the policy chose")
+    volume_mm3: float
+    flags: tuple[str, ...]
+
+
+class SegmentedCohort(Record):
+    """masks.json: the automatic ROIs of the training cohort."""
+
+    format: Literal["autodls-masks/1"] = "autodls-masks/1"
+    key: str = Field(description="of plan, splits and images that the masks are derived from")
+    cases: tuple[SegmentedCase, ...]
+
+    @property
+    def by_case(self) -> dict[str, SegmentedCase]:
+        """The rows by their case."""
+        return {row.case: row for row in self.cases}
+
+
+class SegmenterRecord(Record):
+    """segmenter.json: what the networks expect and how their output becomes a mask."""
+
+    format: Literal["autodls-segmenter/1"] = "autodls-segmenter/1"
+    sequences: tuple[str, ...] = Field(description="in the order of the input channels")
+    roi_channel: str = Field(description="the sequence on whose grid the mask lies")
+    registration: Literal["none", "geometry", "rigid"]
+    configuration: Literal["2d", "3d_fullres"]
+    mirror_axes: tuple[int, ...] = Field(description="axes over whose mirror images a prediction is averaged")
+    mask: MaskPolicy
+    folds: int = Field(ge=1, le=100)
+    training_key: str = Field(description="of plan, splits and images that the networks were trained on")
+    files: dict[str, str] = Field(description="SHA-256 of every other file of the folder, by its name")
+    versions: dict[str, str]
+
+
+def prepared_key(plan: Plan) -> str:
+    """SHA-256 of all that nnU-Net's training data depend on; the fingerprint stands for images and ROIs."""
+    preprocessing, segmentation = plan.preprocessing, plan.segmentation
+    schemes = [(name, intensity.scheme) for name, intensity in preprocessing.intensity.items()]
+    chosen = [preprocessing.roi_channel, preprocessing.registration, segmentation.planner, segmentation.configuration]
+    return _sha256(["autodls-nnunet/1", plan.fingerprint_sha256, schemes, chosen])
+
+
+def training_key(plan: Plan, splits: Splits) -> str:
+    """SHA-256 of all that the weights of a fold depend on."""
+    schedule = [plan.segmentation.epochs, plan.segmentation.iterations_per_epoch, plan.training.seed]
+    return _sha256([prepared_key(plan), splits.sha256(), schedule])
+
+
+def masks_key(plan: Plan, splits: Splits) -> str:
+    """SHA-256 of all that the masks depend on."""
+    return _sha256([training_key(plan, splits), plan.segmentation.mask.sha256()])
+
+
+def _sha256(content: list[object]) -> str:
+    return sha256_of_bytes(json.dumps(content).encode())
+
+
+def load_masks(workspace: Workspace, plan: Plan, splits: Splits) -> SegmentedCohort:
+    """The automatic ROIs of the whole training cohort, checked against plan, splits and the mask files.
+
+    Raises StaleRecordError, naming the command to run, where one is missing, altered or of another plan.
+    """
+    record = SegmentedCohort.load(workspace.segmented, SEGMENT_FIRST, StaleRecordError)
+    if record.key != (key := masks_key(plan, splits)):
+        raise StaleRecordError(
+            f"{workspace.segmented}: drawn by another plan, split or cohort ({record.key[:8]}, now {key[:8]}); "
+            f"{SEGMENT_FIRST} --restart"
+        )
+    rows = record.by_case
+    for fold in splits.folds:
+        for case in fold.validation:
+            path = workspace.auto_roi(case)
+            if case not in rows or not path.is_file():
+                raise StaleRecordError(f"case {case}: no automatic ROI {path}; {SEGMENT_FIRST}")
+            if rows[case].fold != fold.index or sha256_of_file(path) != rows[case].mask_sha256:
+                raise StaleRecordError(f"{path}: not the ROI that fold {fold.index} drew; {SEGMENT_FIRST}")
+    return record
