@@ -4,28 +4,31 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 DEMO ?= autodls-demo
 
-.PHONY: demo test test-slow lint install clean
+.PHONY: demo test test-slow lint clean
 
-demo: install  ## a phantom cohort through every stage, minutes on two cores
+demo: $(VENV)/installed  ## a phantom cohort through every stage, minutes on two cores
 	$(BIN)/autodls demo $(DEMO)
 
-test: install  ## the tests, under ten minutes on two cores
+test: $(VENV)/installed-dev  ## the tests, under ten minutes on two cores
 	$(BIN)/python -m pytest -q
 
-test-slow: install  ## what takes longer: the leak alarm, learning from real images
+test-slow: $(VENV)/installed-dev  ## what takes longer: the leak alarm, learning from real images
 	$(BIN)/python -m pytest -q -m slow --durations=5
 
-lint: install  ## style, types, direction of imports
+lint: $(VENV)/installed-dev  ## style, types, direction of imports
 	$(BIN)/ruff check autodls tests benchmarks
 	$(BIN)/ruff format --check autodls tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-install: $(VENV)/installed
-
+# The demo needs the package alone; the tests also need their tools and nnU-Net.
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,segmentation]'
 	touch $@
 
 clean:

@@ -1,13 +1,18 @@
 """The common parent of everything written as JSON."""
 
 import json
+import math
+import re
 from pathlib import Path
-from typing import Self
+from typing import Any, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autodls.errors import InputError, PlanError
-from autodls.records.files import sha256_of_bytes, write_bytes
+from autodls.records.files import read_bounded, sha256_of_bytes, write_bytes
+
+MOST_JSON_BYTES = 1 << 26
+_HALF_A_SIGN = re.compile(r"\\u[dD][89a-fA-F]")  # escapes that may name half of a surrogate pair
 
 
 class Record(BaseModel):
@@ -55,12 +60,46 @@ def first_fault(failure: ValidationError) -> str:
 
 
 def read_json(path: Path, repair: str, error: type[InputError]) -> object:
-    """Parse the JSON file `path`; raises `error`, ending in `repair`, when it is missing or broken."""
+    """Parse the JSON file `path`; raises `error`, ending in `repair`, when it is missing, broken or ambiguous."""
     try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
+        return parse_json(read_bounded(path, MOST_JSON_BYTES).decode("utf-8-sig"))
     except FileNotFoundError:
         raise error(f"{path}: no such file; {repair}") from None
     except OSError as failure:
         raise error(f"{path}: cannot be read ({failure.strerror}); {repair}") from None
     except (ValueError, RecursionError) as failure:
         raise error(f"{path}: not valid JSON ({failure}); {repair}") from None
+
+
+def parse_json(text: str) -> Any:
+    """Parse JSON (RFC 8259), and refuse what readers understand differently.
+
+    Raises ValueError for a key that stands twice, a number that is no finite float, and half of a surrogate pair;
+    RecursionError for deep nesting.
+
+    >>> parse_json('{"cutoff": 0.5, "cutoff": 0.1}')
+    Traceback (most recent call last):
+        ...
+    ValueError: key 'cutoff' stands twice in one object
+    """
+    content = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number, parse_float=_finite)
+    if _HALF_A_SIGN.search(text):
+        json.dumps(content, ensure_ascii=False).encode()
+    return content
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"key '{next(name for name in names if names.count(name) > 1)}' stands twice in one object")
+    return content
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number in JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)

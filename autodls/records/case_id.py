@@ -1,6 +1,7 @@
 """Case ids become file names on every system that a dataset or a model travels to."""
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -29,13 +30,20 @@ def case_id_fault(case_id: str) -> str | None:
     return "is a device name on Windows" if _DEVICE.fullmatch(case_id) else None
 
 
-def colliding_ids(case_ids: Iterable[str]) -> list[tuple[str, ...]]:
-    """Groups of different ids that are one file name where upper and lower case are not told apart.
+def look_alikes(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Groups of different names that a person, or a file system that ignores case, takes for one.
 
-    >>> colliding_ids(["A1", "B1", "a1"])
-    [('A1', 'a1')]
+    Names are compared in compatible spelling (Unicode NFKC), without case, blanks and signs that are not seen.
+
+    >>> look_alikes(["A1", "B1", "a1", "B\u200b1"])
+    [('A1', 'a1'), ('B1', 'B\u200b1')]
     """
     groups: defaultdict[str, set[str]] = defaultdict(set)
-    for case_id in case_ids:
-        groups[case_id.lower()].add(case_id)
+    for name in names:
+        groups[_skeleton(name)].add(name)
     return [tuple(sorted(group)) for group in groups.values() if len(group) > 1]
+
+
+def _skeleton(name: str) -> str:
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return "".join(sign for sign in plain if unicodedata.category(sign) not in ("Cf", "Cc", "Zs"))

@@ -21,6 +21,7 @@ from autodls.records.rows import (
     Row,
     concerns_training,
     id_problems,
+    look_alike_problems,
     require_columns,
     row_cohort,
     row_label,
@@ -158,6 +159,7 @@ def join_cohort(folder: Path) -> JoinedCohort:
         *(found for name, row in zip(names, rows, strict=True) for found in row_problems(name, row, description)),
         *(_no_image(case) for case in cases if not case.images),
         *stray_problems(listing, description, known),
+        *look_alike_problems(rows, description),
         *_cohort_problems(cohort),
     ]
     return JoinedCohort(cohort, tuple(sorted(problems)), aside)

@@ -3,9 +3,9 @@
 import operator
 import re
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator
 
 from autodls.errors import DatasetError
 from autodls.records.base import Record
@@ -23,6 +23,29 @@ _RESERVED = frozenset(
     {"case", "fold", "label", "dls", "dls_raw", "present", "rois", "fusion", "call", "cutoff", "spread", "flags"}
 )
 FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
+
+
+def _named_channels(channels: dict[str, str]) -> dict[str, str]:
+    if sorted(channels, key=lambda key: (len(key), key)) != [str(index) for index in range(len(channels))]:
+        raise ValueError(f"keys must be '0', '1', ... without gaps, got {list(channels)}")
+    if not channels or len({name.lower() for name in channels.values()}) != len(channels):
+        raise ValueError(f"names must be given and differ, also in lower case, got {list(channels.values())}")
+    for name in channels.values():
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", name):
+            raise ValueError(f"'{name}' must be made of letters, digits, '_', '.', '+' and '-'")
+        if name.lower() in _RESERVED:
+            raise ValueError(f"'{name}' is the name of a column or file of ours; choose another channel name")
+    return {str(index): channels[str(index)] for index in range(len(channels))}
+
+
+def _known_ending(ending: str) -> str:
+    if ending not in FILE_ENDINGS:
+        raise ValueError(f"must be one of {list(FILE_ENDINGS)}, got '{ending}'")
+    return ending
+
+
+ChannelNames = Annotated[dict[str, str], AfterValidator(_named_channels)]
+FileEnding = Annotated[str, AfterValidator(_known_ending)]
 
 
 class Target(Record):
@@ -86,32 +109,11 @@ class DatasetDescription(Record):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     name: str = "dataset"
-    channel_names: dict[str, str]
+    channel_names: ChannelNames
     labels: dict[str, int | tuple[int, ...]]
     numTraining: int | None = None  # noqa: N815 (nnU-Net's spelling)
-    file_ending: str = ".nii.gz"
+    file_ending: FileEnding = ".nii.gz"
     autodls: StudySettings
-
-    @field_validator("channel_names")
-    @classmethod
-    def _consecutive(cls, channels: dict[str, str]) -> dict[str, str]:
-        if sorted(channels, key=lambda key: (len(key), key)) != [str(index) for index in range(len(channels))]:
-            raise ValueError(f"keys must be '0', '1', ... without gaps, got {list(channels)}")
-        if not channels or len({name.lower() for name in channels.values()}) != len(channels):
-            raise ValueError(f"names must be given and differ, also in lower case, got {list(channels.values())}")
-        for name in channels.values():
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", name):
-                raise ValueError(f"'{name}' must be made of letters, digits, '_', '.', '+' and '-'")
-            if name.lower() in _RESERVED:
-                raise ValueError(f"'{name}' is the name of a column or file of ours; choose another channel name")
-        return {str(index): channels[str(index)] for index in range(len(channels))}
-
-    @field_validator("file_ending")
-    @classmethod
-    def _known(cls, ending: str) -> str:
-        if ending not in FILE_ENDINGS:
-            raise ValueError(f"must be one of {list(FILE_ENDINGS)}, got '{ending}'")
-        return ending
 
     @field_validator("labels")
     @classmethod

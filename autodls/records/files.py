@@ -1,11 +1,13 @@
 """Files that are never seen half-written: written beside themselves, flushed, renamed."""
 
+import errno
 import hashlib
 import os
 import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 _CHUNK_BYTES = 1 << 20
 
@@ -48,6 +50,21 @@ def link_or_copy(source: Path, target: Path) -> None:
     write_atomically(target, place)
 
 
+def read_bounded(path: Path, most_bytes: int) -> bytes:
+    """All bytes of `path`; raises OSError for more than `most_bytes`, or no plain file: a pipe may never end."""
+    with _open_plain(path) as handle:
+        content = handle.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise OSError(errno.EFBIG, f"larger than {most_bytes >> 20} MiB", str(path))
+    return content
+
+
+def _open_plain(path: Path) -> BinaryIO:
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return path.open("rb")
+
+
 def sha256_of_bytes(content: bytes) -> str:
     """Hexadecimal SHA-256 of `content`.
 
@@ -58,9 +75,9 @@ def sha256_of_bytes(content: bytes) -> str:
 
 
 def sha256_of_file(path: Path) -> str:
-    """Hexadecimal SHA-256 of the file `path`, read in pieces of 1 MiB."""
+    """Hexadecimal SHA-256 of the plain file `path`, read in pieces of 1 MiB; raises OSError."""
     digest = hashlib.sha256()
-    with path.open("rb") as handle:
+    with _open_plain(path) as handle:
         while chunk := handle.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

@@ -17,7 +17,7 @@ from autodls.records.problems import Problem, warning
 IMAGES = "imagesTr"
 LABELS = "labelsTr"
 _TWINS = {".nii": ".nii.gz", ".nii.gz": ".nii"}  # beside one another they are an error, found when one is read
-_CHANNEL = re.compile(r"(?P<case>.+)_(?P<index>\d{4})")
+_CHANNEL = re.compile(r"(?P<case>.+)_(?P<index>\d{4})", re.ASCII)
 
 
 @dataclass(frozen=True)

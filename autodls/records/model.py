@@ -1,15 +1,19 @@
 """model.json: the locked model."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
 from autodls.errors import InputError, ModelFolderError
 from autodls.records.base import Record
-from autodls.records.dataset import Target
+from autodls.records.dataset import ChannelNames, FileEnding, Target
 from autodls.records.scale import LogisticScale
 from autodls.records.workspace import RoiKind
+
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
 
 
 class ModelRecord(Record):
@@ -18,18 +22,18 @@ class ModelRecord(Record):
     format: Literal["autodls-model/1"] = "autodls-model/1"
     dataset: str
     target: Target
-    channel_names: dict[str, str]
-    file_ending: str
+    channel_names: ChannelNames
+    file_ending: FileEnding
     roi_channel: str
-    roi_labels: tuple[int, ...]
+    roi_labels: tuple[int, ...] = Field(min_length=1)
     rois: RoiKind = Field(description="the ROIs that the model was trained on")
-    folds: int
-    training_cases: int
-    training_positives: int
+    folds: Annotated[int, Field(ge=1)]
+    training_cases: Count
+    training_positives: Count
     recalibration: LogisticScale = Field(description="from mean log-odds of the folds to the score, fitted out of fold")
-    cutoff: float = Field(description="call a case high when its score is at or above this")
+    cutoff: Probability = Field(description="call a case high when its score is at or above this")
     cutoff_source: str
-    youden_cutoff: float = Field(description="Youden's cut-off of the same out-of-fold scores, for comparison")
+    youden_cutoff: Probability = Field(description="Youden's cut-off of the same out-of-fold scores, for comparison")
     plan_sha256: str
     fingerprint_sha256: str
     splits_sha256: str

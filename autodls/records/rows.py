@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from autodls.errors import DatasetError
-from autodls.records.case_id import case_id_fault, colliding_ids
+from autodls.records.case_id import case_id_fault, look_alikes
 from autodls.records.dataset import DatasetDescription
 from autodls.records.problems import Problem, error, warning
 from autodls.records.table import is_missing, read_number
@@ -80,7 +80,7 @@ def require_columns(rows: Sequence[Row], description: DatasetDescription, table:
 
 
 def id_problems(names: Sequence[str], aside: Collection[str]) -> list[Problem]:
-    """Ids that are no file names, stand twice, or differ only by upper and lower case.
+    """Ids that are no file names, stand twice, or look alike, as by upper and lower case.
 
     Of a group of ids, one that is not `aside` is named where there is one.
     """
@@ -91,9 +91,9 @@ def id_problems(names: Sequence[str], aside: Collection[str]) -> list[Problem]:
             found.append(error(name, what, "use letters, digits, '_', '.' and '-', in its file names too"))
         if count > 1:
             found.append(error(name, f"{count} rows of the table have this id", "keep one row for each case"))
-    for group in colliding_ids(names):
+    for group in look_alikes(names):
         first, *others = sorted(group, key=lambda name: (name in aside, name))
-        what = f"its id differs from {', '.join(others)} only by upper and lower case"
+        what = f"its id differs from {', '.join(others)} only in what a person, or a file system, may not see"
         found.append(error(first, what, "rename one of them, in its file names too"))
     return found
 
@@ -111,6 +111,18 @@ def row_problems(name: str, row: Row, description: DatasetDescription) -> list[P
         what = f"column '{settings.patient}' is empty: the case counts as a patient of its own"
         found.append(warning(name, what, "write its patient, lest one patient stands on both sides of a split"))
     return found + _target_problems(name, row, description)
+
+
+def look_alike_problems(rows: Sequence[Row], description: DatasetDescription) -> list[Problem]:
+    """Patients, sites and cohorts in two spellings: one patient may then stand on both sides of a split."""
+    settings, found = description.autodls, []
+    cohort = settings.cohort.column if settings.cohort else None
+    for column, known in ((settings.patient, ()), (settings.site, ()), (cohort, training_cohorts(description))):
+        values = [] if column is None else [row[column] for row in rows if not is_missing(row[column])]
+        for group in look_alikes([*values, *known]):
+            spellings = " and ".join(ascii(value) for value in group)
+            found.append(warning("", f"column '{column}' holds {spellings}, which look alike", "write them alike"))
+    return found
 
 
 def _target_problems(name: str, row: Row, description: DatasetDescription) -> list[Problem]:

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from autodls.errors import DatasetError
+from autodls.records.files import read_bounded
 
 MISSING_TEXTS = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "--", "?", "."})
+MOST_TABLE_BYTES = 1 << 28
 _SEPARATORS = ",;\t"
 
 
@@ -19,13 +21,15 @@ def read_table(path: Path) -> list[dict[str, str]]:
     a duplicate column, or a row with too many or too few cells.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_bounded(path, MOST_TABLE_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
         raise DatasetError(f"{path}: no such file; a dataset folder holds the table of its cases there") from None
     except UnicodeDecodeError as failure:
         raise DatasetError(f"{path}: not UTF-8 at byte {failure.start}; save the table as 'CSV UTF-8'") from None
     except OSError as failure:
         raise DatasetError(f"{path}: cannot be read ({failure.strerror}); check the file's permissions") from None
+    if "\0" in text:
+        raise DatasetError(f"{path}: holds NUL signs, as UTF-16 does when read as UTF-8; save the table as 'CSV UTF-8'")
     if not text.strip():
         raise DatasetError(f"{path}: the table is empty; it needs a header and a row for each case")
     separator = max(_SEPARATORS, key=text.splitlines()[0].count)
