@@ -6,11 +6,15 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from tiny_segmentation import SegmentedStudy
 
 SIZE_XYZ = (28, 24, 10)
 SPACING_MM = (2.0, 2.0, 5.0)
@@ -179,3 +183,12 @@ def sts8_dataset(tmp_path: Path, shared_data: Path) -> Path:
     }
     (folder / "dataset.json").write_text(json.dumps(description))
     return folder
+
+
+@pytest.fixture(scope="session")
+def segmented_study(tmp_path_factory: pytest.TempPathFactory) -> "SegmentedStudy":
+    """A phantom cohort that `autodls segment fold all` has gone over, once for all tests; copy it to change it."""
+    pytest.importorskip("nnunetv2", reason="nnU-Net is not installed: pip install 'autodls[segmentation]'")
+    from tiny_segmentation import make_segmented_study
+
+    return make_segmented_study(tmp_path_factory.mktemp("segmented"))

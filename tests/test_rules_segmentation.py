@@ -36,7 +36,9 @@ def test_a_cpu_gets_less_and_says_that_it_is_a_compromise(name):
 def test_a_gpu_gets_nnunet_s_own_schedule():
     schedule = plan(fingerprint(), GPU).segmentation
     assert (schedule.epochs, schedule.iterations_per_epoch) == (1000, 250)
-    assert plan(fingerprint(), CPU).segmentation.planner == "small"
+    assert schedule.configuration == "3d_fullres"
+    small = plan(fingerprint(), CPU).segmentation
+    assert (small.planner, small.configuration) == ("small", "2d")
 
 
 @pytest.mark.parametrize(("median", "expected"), [(1.0, "largest"), (1.5, "largest"), (2.0, "all"), (6.0, "all")])

@@ -104,9 +104,7 @@ RULES: dict[str, Rule] = {
     ),
     "training.seed": fixed(0, "Any number will do; it makes a run repeatable."),
     "segmentation.planner": segmentation.planner,
-    "segmentation.configuration": fixed(
-        "3d_fullres", "The network of nnU-Net that sees all three axes at full resolution."
-    ),
+    "segmentation.configuration": segmentation.configuration,
     "segmentation.epochs": segmentation.epochs,
     "segmentation.iterations_per_epoch": segmentation.iterations_per_epoch,
     "segmentation.mask.components": segmentation.components,

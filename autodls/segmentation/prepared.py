@@ -1,0 +1,88 @@
+"""Training cases as nnU-Net preprocesses them, kept as plain arrays: no pickle, and only what is asked for is read.
+
+Import it inside `environment.nnunet` only.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+from numpy.typing import NDArray
+
+from autodls.errors import ModelFolderError
+from autodls.records.base import read_json
+from autodls.records.files import write_atomically
+from autodls.records.segmentation_folders import SegmentationFolder, SegmenterFolder
+from autodls.segmentation.training_files import TUMOUR, TrainingFiles
+
+_REPAIR = "run 'autodls segment fold all --restart', or copy the model folder anew"
+_IMAGE, _ROI, _TUMOUR_VOXELS = "image.npy", "roi.npy", "tumour_voxels.npy"
+
+
+class PreparedCases(nnUNetBaseDataset):  # type: ignore[misc]
+    """nnU-Net's view of preprocessed cases, each a folder of three arrays."""
+
+    def load_case(self, identifier: str) -> tuple[NDArray[Any], NDArray[Any], None, dict[str, Any]]:
+        """Image [channel, z, y, x], ROI [1, z, y, x], nothing, and where the tumour's voxels are; mapped, not read."""
+        folder = Path(self.source_folder) / identifier
+        image, roi = (np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in (_IMAGE, _ROI))
+        voxels = np.load(folder / _TUMOUR_VOXELS, allow_pickle=False)
+        return image, roi, None, {"class_locations": {TUMOUR: voxels}}
+
+    @staticmethod
+    def save_case(
+        data: NDArray[Any], seg: NDArray[Any], properties: dict[str, Any], output_filename_truncated: str
+    ) -> None:
+        """Write one case to the folder `output_filename_truncated`; its last file says that it is complete."""
+        folder = Path(output_filename_truncated)
+        voxels = np.asarray(properties["class_locations"][TUMOUR], dtype=np.int64).reshape(-1, 4)
+        for name, array in ((_IMAGE, data), (_ROI, seg), (_TUMOUR_VOXELS, voxels)):
+            write_atomically(folder / name, partial(np.save, arr=array, allow_pickle=False))
+
+    @staticmethod
+    def get_identifiers(folder: str) -> list[str]:
+        """Cases that are complete."""
+        return sorted(path.parent.name for path in Path(folder).glob(f"*/{_TUMOUR_VOXELS}"))
+
+
+@dataclass(frozen=True)
+class PrepareTask:
+    """One case to preprocess; small, and can be sent to another process."""
+
+    case: str
+    files: TrainingFiles
+    folder: SegmentationFolder
+    configuration: str
+
+
+def is_prepared(task: PrepareTask) -> bool:
+    """Whether the arrays of the case are there."""
+    return (task.folder.prepared / task.case / _TUMOUR_VOXELS).exists()
+
+
+def prepare(task: PrepareTask) -> None:
+    """Crop, normalise and resample one case by nnU-Net's plans; what is there is kept."""
+    if is_prepared(task):
+        return
+    plans, dataset = read_plans(task.folder.segmenter)
+    configuration = plans.get_configuration(task.configuration)
+    preprocessor = configuration.preprocessor_class(verbose=False)
+    image, roi, properties = preprocessor.run_case(
+        list(task.files.images), task.files.roi, plans, configuration, dataset
+    )
+    PreparedCases.save_case(image, roi, properties, str(task.folder.prepared / task.case))
+
+
+def read_plans(folder: SegmenterFolder) -> tuple[PlansManager, dict[str, Any]]:
+    """nnU-Net's plans and its description of the dataset; raises ModelFolderError for files that are not such."""
+    contents = []
+    for path, needed in ((folder.plans, "configurations"), (folder.dataset, "channel_names")):
+        content = read_json(path, _REPAIR, ModelFolderError)
+        if not isinstance(content, dict) or not isinstance(content.get(needed), dict):
+            raise ModelFolderError(f"{path}: has no '{needed}', it is not nnU-Net's; {_REPAIR}")
+        contents.append(content)
+    return PlansManager(contents[0]), contents[1]

@@ -1,0 +1,92 @@
+"""The nnU-Net stage up to its networks: prepare the training cohort, then train the folds.
+
+Each step continues where it stopped. Nothing here sees a case outside the training cohort.
+"""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from autodls.parallel import Advance, map_parallel
+from autodls.records.base import Record
+from autodls.records.files import write_text
+from autodls.records.segmentation import SegmentationEpoch, prepared_key
+from autodls.segmentation.environment import nnunet
+from autodls.segmentation.framing import Framing
+from autodls.segmentation.run import SegmentationRun, is_trained
+from autodls.segmentation.training_files import FilesTask, make_training_files
+
+Report = Callable[[SegmentationEpoch], None]
+
+
+class _Key(Record):
+    """What the prepared files were made from."""
+
+    prepared: str
+
+
+def prepare_cohort(run: SegmentationRun, advance: Advance) -> None:
+    """Files on one grid, nnU-Net's plans, preprocessed cases; `advance` is called twice for every case.
+
+    Raises DatasetError for a case that cannot be used, and StaleRecordError rather than lose weights of another plan.
+    """
+    for fold in run.splits.folds:
+        is_trained(run, fold.index)
+    folder, key = run.workspace.segmentation, _Key(prepared=prepared_key(run.plan))
+    if not folder.key.exists() or folder.key.read_bytes() != key.to_bytes():
+        for made in (folder.raw, folder.preprocessed, folder.results, folder.segmenter.root):
+            shutil.rmtree(made, ignore_errors=True)
+        key.save(folder.key)
+    names = [case.id for case in run.cases]
+    tasks = [FilesTask(case, Framing.of(run.plan), run.roi_labels, folder) for case in run.cases]
+    found = map_parallel(make_training_files, tasks, names, run.processes, advance)
+    files = dict(zip(names, found, strict=True))
+    with nnunet(folder):
+        from autodls.segmentation.planning import make_plans
+        from autodls.segmentation.prepared import PrepareTask, prepare
+
+        if not folder.segmenter.plans.exists():
+            make_plans(folder, run.plan, run.splits, files, run.processes)
+        configuration = run.plan.segmentation.configuration
+        todo = [PrepareTask(case, of_case, folder, configuration) for case, of_case in files.items()]
+        map_parallel(prepare, todo, names, run.processes, advance)
+
+
+def predicted_minutes(run: SegmentationRun, folds: Sequence[int]) -> float:
+    """Minutes that training `folds` will take, from two batches of the first that is not trained."""
+    waiting = [index for index in folds if not is_trained(run, index)]
+    if not waiting:
+        return 0.0
+    with nnunet(run.workspace.segmentation, run.augmenters):
+        from autodls.segmentation.trainer import seconds_per_iteration
+
+        seconds = seconds_per_iteration(run, waiting[0])
+    schedule = run.plan.segmentation
+    return seconds * schedule.iterations_per_epoch * schedule.epochs * len(waiting) / 60
+
+
+def train_networks(run: SegmentationRun, folds: Sequence[int], report: Report) -> None:
+    """Train what is missing of `folds`; `report` is called after every epoch.
+
+    Raises StaleRecordError for weights of another plan, TrainingError for a checkpoint that is not nnU-Net's.
+    """
+    for index in folds:
+        if is_trained(run, index):
+            continue
+        log = run.workspace.segmentation.epochs(index)
+
+        def note(epoch: SegmentationEpoch, log: Path = log) -> None:
+            _add(log, epoch)
+            report(epoch)
+
+        with nnunet(run.workspace.segmentation, run.augmenters):
+            from autodls.segmentation.trainer import train_fold
+
+            train_fold(run, index, note)
+
+
+def _add(log: Path, epoch: SegmentationEpoch) -> None:
+    """Append a line to the log of a fold, in the place of what an interrupted run wrote from there on."""
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    before = [line for line in lines if SegmentationEpoch.model_validate_json(line).epoch < epoch.epoch]
+    write_text(log, "\n".join([*before, epoch.model_dump_json()]) + "\n")

@@ -1,0 +1,75 @@
+"""How nnU-Net is made to plan: coarse images for a CPU, normalisation by our plan, its own planners on a GPU."""
+
+import json
+
+import numpy as np
+import pytest
+from tiny_models import tiny_plan
+
+from autodls.records.plan import IntensityPlan
+
+
+@pytest.fixture(autouse=True)
+def with_nnunet():
+    pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
+
+
+def small_planner(spacing_mm, shape):
+    """As after `__init__`, which reads a dataset from disk; axes z, y, x."""
+    from autodls.segmentation.planning import SmallPlanner
+
+    planner = SmallPlanner.__new__(SmallPlanner)
+    planner.dataset_fingerprint = {"spacings": [spacing_mm] * 3, "shapes_after_crop": [shape] * 3}
+    planner.anisotropy_threshold, planner.overwrite_target_spacing = 3, None
+    return planner
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "shape"), [((5.0, 0.5, 0.5), (30, 512, 512)), ((1.0, 1.0, 1.0), (180, 256, 256))]
+)
+def test_small_images_are_coarsened_along_the_finest_axes(spacing_mm, shape):
+    from autodls.segmentation.planning import SMALL_IMAGE_VOXELS
+
+    found = small_planner(spacing_mm, shape).determine_fullres_target_spacing()
+    voxels = np.prod(np.multiply(spacing_mm, shape) / found)
+    assert 0.9 * SMALL_IMAGE_VOXELS < voxels <= SMALL_IMAGE_VOXELS
+    assert found[0] >= found[1] == found[2] > spacing_mm[1]
+    assert found[0] == max(spacing_mm[0], found[1])
+
+
+def test_images_that_are_small_already_keep_their_spacing():
+    found = small_planner((4.5, 3.0, 3.0), (24, 48, 48)).determine_fullres_target_spacing()
+    assert found.tolist() == [4.5, 3.0, 3.0]
+
+
+def test_every_planner_of_the_plan_is_there():
+    from typing import get_args
+
+    from autodls.records.plan import SegmentationPlan
+    from autodls.segmentation.planning import PLANNERS
+
+    assert set(PLANNERS) == set(get_args(SegmentationPlan.model_fields["planner"].annotation))
+
+
+def test_normalisation_is_that_of_the_plan_and_not_of_the_channel_s_name():
+    from autodls.segmentation.planning import describe
+
+    plan = tiny_plan(("noNorm", "CT"))
+    assert list(describe(plan, 5)["channel_names"].values()) == ["zscore", "zscore"]
+    window = IntensityPlan(scheme="window", window_hu=(-100.0, 200.0))
+    content = plan.preprocessing.model_copy(update={"intensity": {"PT": window, "CT": window}})
+    assert describe(plan.model_copy(update={"preprocessing": content}), 5)["channel_names"] == {"0": "CT", "1": "CT"}
+
+
+def test_network_is_small_and_its_batch_does_not_grow(segmented_study):
+    from autodls.segmentation.planning import SMALL_BATCH
+
+    plans = json.loads(segmented_study.workspace.segmentation.segmenter.plans.read_text())["configurations"]
+    for name, axes in (("2d", 2), ("3d_fullres", 3)):
+        assert plans[name]["architecture"]["arch_kwargs"]["features_per_stage"][0] == 8
+        assert plans[name]["batch_size"] <= SMALL_BATCH[axes]
+
+
+def test_no_pickle_is_written(segmented_study):
+    written = {path.suffix for path in segmented_study.root.rglob("*") if path.is_file()}
+    assert written and not written & {".pkl", ".pth", ".pt", ".npz"}

@@ -1,0 +1,250 @@
+"""Training on our splits and drawing out of fold: walls, resumption, what is done is not done again."""
+
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from autodls.errors import AutoDLSError, PlanError, StaleRecordError, TrainingError
+from autodls.imaging.volumes import read_geometry, read_labels
+from autodls.records.files import sha256_of_file
+from autodls.records.segmentation import SegmentedCohort, load_masks, masks_key, training_key
+from autodls.segmentation.environment import nnunet
+from autodls.segmentation.out_of_fold import draw_masks
+from autodls.segmentation.run import is_trained, throw_away
+from autodls.segmentation.stage import predicted_minutes, prepare_cohort, train_networks
+
+
+class KilledError(Exception):
+    """Stands for Ctrl-C or a power cut."""
+
+
+def ignore(_anything):
+    """Show no progress."""
+
+
+def stop_after(epoch):
+    def report(done):
+        if done.epoch == epoch:
+            raise KilledError
+
+    return report
+
+
+@pytest.fixture
+def study(segmented_study, tmp_path):
+    return segmented_study.copy(tmp_path / "workspace")
+
+
+def forget(study, index):
+    """Take away what fold `index` has learned and drawn."""
+    throw_away(study.run(), [index])
+    assert not is_trained(study.run(), index)
+
+
+# -- walls -------------------------------------------------------------------------------------------------------------
+
+
+def test_held_out_cases_are_in_no_folder_of_nnunet(segmented_study):
+    folder = segmented_study.workspace.segmentation.root
+    assert not [path for path in folder.rglob("*") if "EX00" in path.name]
+    listed = json.loads((folder / "raw" / "Dataset001_autodls" / "dataset.json").read_text())["dataset"]
+    assert sorted(listed) == sorted(case.id for case in segmented_study.session.training)
+
+
+def test_nnunet_is_given_our_splits(segmented_study):
+    folder = segmented_study.workspace.segmentation.preprocessed
+    found = json.loads((folder / "Dataset001_autodls" / "splits_final.json").read_text())
+    for fold, parts in zip(segmented_study.splits.folds, found, strict=True):
+        assert set(parts["train"]) == {*fold.train, *fold.inner}
+        assert set(parts["val"]) == set(fold.validation)
+
+
+@pytest.mark.parametrize("part", ["validation", "train"])
+def test_a_fold_opens_the_cases_it_trains_on_and_none_that_it_draws(study, part):
+    """The prepared files of one part are taken away: the validation part is not missed, any other is."""
+    forget(study, 0)
+    prepared = study.workspace.segmentation.prepared
+    for case in getattr(study.splits.folds[0], part):
+        shutil.rmtree(prepared / case)
+    if part == "validation":
+        train_networks(study.run(), [0], ignore)
+        assert is_trained(study.run(), 0)
+    else:
+        with pytest.raises(FileNotFoundError):
+            train_networks(study.run(), [0], ignore)
+
+
+def test_destroyed_validation_cases_change_no_byte_of_the_weights(study):
+    before = study.weights()
+    forget(study, 1)
+    for case in study.splits.folds[1].validation:
+        for path in (study.workspace.segmentation.prepared / case).iterdir():
+            path.write_bytes(b"unreadable")
+    train_networks(study.run(), [1], ignore)
+    assert study.weights() == before
+
+
+def test_each_case_is_drawn_by_the_network_that_did_not_see_it(segmented_study):
+    weights = segmented_study.weights()
+    record = load_masks(segmented_study.workspace, segmented_study.plan, segmented_study.splits)
+    assert sorted(record.by_case) == sorted(case.id for case in segmented_study.session.training)
+    for row in record.cases:
+        fold = segmented_study.splits.folds[row.fold]
+        assert row.case in fold.validation and row.case not in {*fold.train, *fold.inner}
+        assert row.weights_sha256 == weights[row.fold]
+        assert row.mask_sha256 == sha256_of_file(segmented_study.workspace.auto_roi(row.case))
+
+
+@pytest.mark.parametrize("index", [2, -1, 99])
+def test_fold_that_is_not_in_the_splits_is_refused(study, index):
+    with (
+        nnunet(study.workspace.segmentation, augmenters=0),
+        pytest.raises(PlanError, match=rf"fold {index}: splits.json has folds 0 to 1"),
+    ):
+        from autodls.segmentation.trainer import train_fold
+
+        train_fold(study.run(), index, ignore)
+
+
+# -- masks -------------------------------------------------------------------------------------------------------------
+
+
+def test_masks_lie_on_the_grid_of_the_roi_channel_and_hold_0_and_1(segmented_study):
+    for case in segmented_study.session.training:
+        path = segmented_study.workspace.auto_roi(case.id)
+        assert read_geometry(path).same_grid(read_geometry(case.images["CE-T1WI"]))
+        assert set(np.unique(read_labels(path).array)) == {0, 1}
+
+
+def test_volume_and_confidence_are_those_of_the_mask(segmented_study):
+    record = SegmentedCohort.load(segmented_study.workspace.segmented, "")
+    for row in record.cases:
+        mask = read_labels(segmented_study.workspace.auto_roi(row.case))
+        assert row.volume_mm3 == pytest.approx(mask.array.sum() * np.prod(mask.geometry.spacing_mm))
+        assert 0 <= row.confidence <= 1 and row.disagreement is None
+
+
+def test_another_policy_draws_anew_and_trains_nothing(study):
+    before = study.weights()
+    policy = study.plan.segmentation.mask.model_copy(update={"components": "all"})
+    run = study.run(mask=policy)
+    drawn = []
+    record = draw_masks(run, [0, 1], drawn.append)
+    assert record.key == masks_key(run.plan, run.splits) != masks_key(study.plan, study.splits)
+    assert sorted(drawn) == sorted(case.id for case in run.cases)
+    assert study.weights() == before
+    with pytest.raises(StaleRecordError, match=r"another plan, split or cohort .*autodls segment fold all"):
+        load_masks(study.workspace, study.plan, study.splits)
+
+
+@pytest.mark.parametrize("damage", ["altered", "deleted"])
+def test_a_mask_that_no_longer_fits_is_refused_and_drawn_again(study, damage):
+    case = study.splits.folds[0].validation[0]
+    path, before = study.workspace.auto_roi(case), study.workspace.segmented.read_bytes()
+    path.write_bytes(b"altered") if damage == "altered" else path.unlink()
+    with pytest.raises(StaleRecordError, match="autodls segment fold all"):
+        load_masks(study.workspace, study.plan, study.splits)
+    draw_masks(study.run(), [0, 1], ignore)
+    load_masks(study.workspace, study.plan, study.splits)
+    assert study.workspace.segmented.read_bytes() == before
+
+
+def test_masks_that_fit_are_not_drawn_again(study):
+    before = {path: path.stat().st_mtime_ns for path in (study.root / "rois").iterdir()}
+    assert len(before) == 12
+    draw_masks(study.run(), [0, 1], ignore)
+    assert {path: path.stat().st_mtime_ns for path in (study.root / "rois").iterdir()} == before
+
+
+def test_fold_that_is_not_trained_draws_nothing(study):
+    forget(study, 0)
+    with pytest.raises(AutoDLSError, match="segmentation fold 0 is not trained"):
+        draw_masks(study.run(), [0], ignore)
+
+
+# -- training ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("killed_after", [0, 1])
+def test_killed_training_goes_on_to_the_same_bytes(study, killed_after):
+    before = study.weights()
+    forget(study, 0)
+    with pytest.raises(KilledError):
+        train_networks(study.run(), [0], stop_after(killed_after))
+    seen = []
+    train_networks(study.run(), [0], lambda epoch: seen.append(epoch.epoch))
+    assert seen == list(range(killed_after + 1, 3))
+    assert study.weights() == before
+    log = study.workspace.segmentation.epochs(0).read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in log] == [0, 1, 2]
+
+
+def test_global_generators_are_left_as_they_were(study):
+    forget(study, 0)
+    np.random.seed(5)  # noqa: NPY002
+    torch.manual_seed(5)
+    expected = np.random.random(), torch.rand(1).item()  # noqa: NPY002
+    np.random.seed(5)  # noqa: NPY002
+    torch.manual_seed(5)
+    train_networks(study.run(), [0], ignore)
+    assert (np.random.random(), torch.rand(1).item()) == expected  # noqa: NPY002
+
+
+def test_weights_of_another_schedule_are_refused(study):
+    with pytest.raises(StaleRecordError, match=r"trained by another plan.*--restart"):
+        train_networks(study.run(epochs=4), [0], ignore)
+    before = study.weights()
+    with pytest.raises(StaleRecordError, match="--restart"):
+        prepare_cohort(study.run(planner="default"), ignore)
+    assert study.weights() == before, "preparing for another planner must not lose weights"
+
+
+def test_checkpoint_of_another_key_is_not_continued(study):
+    forget(study, 0)
+    with pytest.raises(KilledError):
+        train_networks(study.run(), [0], stop_after(1))
+    seen = []
+    train_networks(study.run(epochs=2), [0], lambda epoch: seen.append(epoch.epoch))
+    assert seen == [0, 1]
+
+
+class Payload:
+    """A pickle that writes a file when it is opened unrestricted."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return eval, (f"open({str(self.path)!r}, 'w').close()",)
+
+
+@pytest.mark.parametrize("write", [torch.save, lambda what, path: path.write_bytes(pickle.dumps(what))])
+def test_hostile_checkpoint_is_refused_and_not_executed(study, tmp_path, write):
+    from autodls.segmentation.trainer import CHECKPOINT
+
+    forget(study, 0)
+    path = study.workspace.segmentation.fold(0) / CHECKPOINT
+    path.parent.mkdir(parents=True)
+    write({"network_weights": Payload(tmp_path / "executed")}, path)
+    with pytest.raises(TrainingError, match=rf"{CHECKPOINT}: refused.*--restart"):
+        train_networks(study.run(), [0], ignore)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_time_is_predicted_for_what_is_left(study):
+    assert predicted_minutes(study.run(), [0, 1]) == 0
+    forget(study, 1)
+    assert 0 < predicted_minutes(study.run(), [0, 1]) < 10
+
+
+def test_keys_differ_by_what_they_stand_for(segmented_study):
+    plan, splits = segmented_study.plan, segmented_study.splits
+    longer = segmented_study.run(epochs=4).plan
+    margin = segmented_study.run(noninferiority_margin_auc=0.1).plan
+    assert training_key(longer, splits) != training_key(plan, splits)
+    assert masks_key(margin, splits) == masks_key(plan, splits)
+    assert training_key(plan, splits.model_copy(update={"seed": 9})) != training_key(plan, splits)
