@@ -6,13 +6,12 @@ Every peer's answer is compared with ours before its time is believed. Rounds al
 a busy machine slows all of them alike; medians are printed.
 """
 
-import statistics
 import sys
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
+from side_by_side import in_process, interleaved
 
 from autodls.evaluation.bootstrap import bootstrap_aucs, resample_counts
 from autodls.evaluation.delong import Bools, Floats, auc, compare_aucs
@@ -70,14 +69,9 @@ def mlstatkit_delong(labels: Bools, first: Floats, second: Floats) -> float:
 
 
 def medians_ms(contestants: Mapping[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
-    """Median milliseconds of each contestant, rounds interleaved, after one round to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(rounds + 1):
-        for name, run in contestants.items():
-            start = time.perf_counter()
-            run()
-            times[name].append(1000 * (time.perf_counter() - start))
-    return {name: statistics.median(measured[1:]) for name, measured in times.items()}
+    """Median milliseconds of each contestant."""
+    usages = interleaved({name: in_process(run) for name, run in contestants.items()}, rounds)
+    return {name: 1000 * usage.wall_s for name, usage in usages.items()}
 
 
 def compare_delong(n: int, peers: Mapping[str, Callable[[Bools, Floats, Floats], float]], rounds: int = ROUNDS) -> bool:

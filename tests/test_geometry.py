@@ -87,17 +87,49 @@ def test_a_volume_refuses_an_array_in_the_wrong_order():
 
 
 @pytest.mark.parametrize("name", ["a.nii.gz", "a.nii", "a.nrrd", "a.mha"])
-@pytest.mark.parametrize("kind", ["float32", "int16", "bool"])
+@pytest.mark.parametrize("kind", ["float64", "float32", "int32", "uint16", "int16", "bool"])
 def test_what_is_written_is_read(tmp_path, name, kind):
     voxels = textured(GRID, np.random.default_rng(0)).array
     array = voxels > 100 if kind == "bool" else voxels.astype(kind)
     write_volume(tmp_path / name, Volume(array, GRID))
     read = read_volume(tmp_path / name)
     np.testing.assert_array_equal(read.array, array.astype(np.float32))
-    assert read.array.dtype == np.float32
+    assert read.array.dtype == {"uint16": np.uint16, "int16": np.int16, "bool": np.uint8}.get(kind, np.float32)
     assert read.geometry.same_grid(GRID, tolerance=1e-4)
     assert read_geometry(tmp_path / name) == read.geometry
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("slope", "intercept", "scale", "shift"),
+    [(2.0, 5.0, 2, 5), (-1.0, 0.0, -1, 0), (1.0, 5.0, 1, 5), (0.0, 5.0, 1, 0), (float("nan"), 5.0, 1, 0)],
+)
+def test_scaled_voxels_are_read_as_the_standard_says(tmp_path, slope, intercept, scale, shift):
+    """A slope of zero means not scaled; nibabel takes one that is no number for that as well."""
+    stored = np.arange(210, dtype=np.int16).reshape(GRID.size_xyz[::-1])
+    write_volume(tmp_path / "a.nii", Volume(stored, GRID))
+    _header(tmp_path / "a.nii", 112, "<2f", slope, intercept)
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.nii").array, stored * float(scale) + shift)
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u2", "i4", "u4", "f4", "f8", "i8"])
+@pytest.mark.parametrize("order", "<>")
+def test_voxels_are_those_that_simpleitk_reads(tmp_path, dtype, order):
+    """In either byte order, of every type, and where the stream has several members, as those of bgzip."""
+    stored = np.random.default_rng(0).integers(0, 100, GRID.size_xyz[::-1]).astype(order + dtype)
+    codes = {"u1": 2, "i2": 4, "i4": 8, "f4": 16, "f8": 64, "i1": 256, "u2": 512, "u4": 768, "i8": 1024}
+    header = bytearray(352)
+    fields = {0: ("i", 348), 40: ("8h", 3, *GRID.size_xyz, 1, 1, 1, 1), 76: ("8f", 1, 1, 2, 3, 1, 1, 1, 1)}
+    fields |= {70: ("2h", codes[dtype], 8 * stored.itemsize), 108: ("3f", 352, 1, 0), 252: ("2h", 1, 0)}
+    for offset, (form, *values) in fields.items():
+        struct.pack_into(order + form, header, offset, *values)
+    header[344:348] = b"n+1\0"
+    content = bytes(header) + stored.tobytes()
+    (tmp_path / "a.nii.gz").write_bytes(gzip.compress(content[:500]) + gzip.compress(content[500:]))
+    read = read_volume(tmp_path / "a.nii.gz").array
+    assert read.dtype.isnative
+    np.testing.assert_array_equal(read, stored)
+    np.testing.assert_array_equal(read, sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "a.nii.gz"))))
 
 
 def test_a_volume_that_cannot_be_written_is_named(tmp_path):
@@ -188,7 +220,7 @@ FAULTS = {
     "text": (lambda folder: _bytes(folder, "a.nii", b"hello " * 99), "not an image"),
     "truncated .nii": (lambda folder: _cut(folder, "a.nii"), "the file has"),
     "truncated .nii.gz": (lambda folder: _cut(folder, "a.nii.gz"), "damaged compressed stream"),
-    "truncated .mha": (lambda folder: _cut(folder, "a.mha"), "truncated or damaged"),
+    "truncated .mha": (lambda folder: _cut(folder, "a.mha"), "follow its header"),
     "truncated .nrrd": (lambda folder: _cut(folder, "a.nrrd"), "truncated or damaged"),
     "checksum": (_flipped_bit, "damaged"),
     "short stream": (
@@ -206,8 +238,10 @@ FAULTS = {
     "picture": (lambda folder: _of_array(folder, np.zeros((5, 6), "f4")), "one 3D image"),
     "one slice": (lambda folder: _of_array(folder, np.zeros((1, 5, 6), "f4")), "at least two voxels"),
     "twin": (_twin, "lies beside a.nii.gz"),
+    "intercept": (lambda folder: _changed(folder, 112, "<2f", 2.0, float("nan")), "intercept nan"),
+    "too large for float32": (lambda folder: _of_array(folder, np.full((4, 5, 6), 1e300)), "120 of 120 voxels"),
     "not finite .nrrd": (lambda folder: _not_finite(folder, "a.nrrd"), "1 of 210 voxels are not finite"),
-    "not finite": (_not_finite, "1 voxels are not finite"),
+    "not finite": (_not_finite, "1 of 210 voxels are not finite"),
 }
 
 

@@ -24,7 +24,7 @@ def every_nth(values: NDArray[Any], most: int) -> NDArray[Any]:
     return values.ravel()[::stride]
 
 
-def foreground(array: NDArray[np.float32], most: int = MOST_VOXELS) -> NDArray[np.float32]:
+def foreground(array: NDArray[Any], most: int = MOST_VOXELS) -> NDArray[Any]:
     """Voxels above air, of at most `most` that are looked at.
 
     Air is what lies in the lowest tenth of the range from the 1st to the 99th percentile: its noise stays below that,
@@ -33,5 +33,5 @@ def foreground(array: NDArray[np.float32], most: int = MOST_VOXELS) -> NDArray[n
     """
     voxels = every_nth(array, most)
     low, high = np.percentile(voxels, [1, 99]).tolist()
-    kept: NDArray[np.float32] = voxels[voxels > low + AIR_SHARE * (high - low)]
+    kept: NDArray[Any] = voxels[voxels > low + AIR_SHARE * (high - low)]
     return kept if kept.size else voxels

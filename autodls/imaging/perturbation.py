@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from autodls.errors import ArgumentError
-from autodls.imaging.geometry import Triple, Volume
+from autodls.imaging.geometry import Points, Triple, Volume
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -59,6 +59,12 @@ def shift(roi: Volume, vector_mm: Triple) -> Perturbed:
     moved = ndimage.shift(_depth_mm(roi), whole, order=1, mode="constant", cval=-np.inf)
     by = ", ".join(f"{part:g}" for part in vector_mm)
     return _perturbed(moved > 0, roi, f"a shift by ({by}) mm leaves nothing of the ROI in the image")
+
+
+def centroid_mm(roi: Volume) -> Points:
+    """LPS mm [3] of the mean of the voxels of an ROI that is not empty."""
+    index_zyx = np.array([places.mean() for places in np.nonzero(roi.array)])
+    return roi.geometry.index_to_physical(index_zyx[::-1])
 
 
 def _check(roi: Volume, radius_mm: float) -> None:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,9 +63,10 @@ def _unreadable(task: CaseTask, failure: DatasetError) -> Problem:
     return error(task.case.id, what, repair)
 
 
-def _sha256(array: NDArray[np.float32]) -> str:
+def _sha256(array: NDArray[Any]) -> str:
+    """Of the values, in whatever type they are stored."""
     digest = hashlib.sha256(str(array.shape).encode())
-    digest.update(np.ascontiguousarray(array).data)
+    digest.update(np.ascontiguousarray(array, dtype=np.float32).data)
     return digest.hexdigest()
 
 

@@ -7,8 +7,6 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 
-from sklearn.model_selection import StratifiedKFold
-
 from autodls.errors import PlanError, StaleRecordError
 from autodls.records.cohort import Case, cohort_sha256
 from autodls.records.splits import Fold, Splits
@@ -107,6 +105,9 @@ def _divide(cases: Part, count: int, seed: int) -> list[Part]:
     labels = [strata[patient] for patient in patients]
     if max(Counter(labels).values()) < count:
         return []
+    # Only new splits need scikit-learn, which takes longer to import than a case to prepare.
+    from sklearn.model_selection import StratifiedKFold
+
     splitter = StratifiedKFold(count, shuffle=True, random_state=seed % 2**32)
     with warnings.catch_warnings():
         # A stratum with fewer patients than parts is what `_hold_out` looks out for.

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autodls.errors import DatasetError
-from autodls.imaging.geometry import Geometry, Points, Volume
+from autodls.imaging.geometry import Geometry, Volume
 from autodls.imaging.registration import register_rigid
-from autodls.imaging.volumes import read_roi, read_volume
+from autodls.imaging.volumes import read_geometry, read_roi, read_volume
 from autodls.preprocessing.intensity import normalise
 from autodls.preprocessing.planes import Plane, find_planes
 from autodls.preprocessing.sampling import resize, sample_points
@@ -26,17 +26,20 @@ def prepare_case(
     rois: Mapping[str, Path],
     roi_labels: frozenset[int],
     plan: PreprocessingPlan,
+    key: str | None = None,
 ) -> Sample:
-    """The sample of one case by `plan`.
+    """The sample of one case by `plan`; one volume is in memory at a time, or two where the plan registers.
 
     `images` holds the sequences that the case has; the others become zeros. `roi` lies on the grid of the ROI channel,
     whose image may be missing: then the ROI's own grid is the frame. `rois`, drawn on other channels, are not used:
-    all sequences are sampled at the same physical points, so that one tumour is seen in each. Raises DatasetError,
-    which names the case, for anything that keeps the case from being prepared.
+    all sequences are sampled at the same physical points, so that one tumour is seen in each. `key` is the `case_key`
+    where it is known already. Raises DatasetError, which names the case, for anything that keeps the case from being
+    prepared.
     """
     del rois
     try:
-        return _prepare(case_id, images, roi, roi_labels, plan)
+        _require_sequences(images, plan)
+        return _prepare(case_id, images, roi, roi_labels, plan, key or case_key(images, roi, roi_labels, plan))
     except DatasetError as failure:
         raise DatasetError(f"case {case_id}: {failure}") from None
 
@@ -57,26 +60,18 @@ def case_key(images: Mapping[str, Path], roi: Path, roi_labels: frozenset[int], 
 
 
 def _prepare(
-    case_id: str, images: Mapping[str, Path], roi: Path, roi_labels: frozenset[int], plan: PreprocessingPlan
+    case_id: str, images: Mapping[str, Path], roi: Path, roi_labels: frozenset[int], plan: PreprocessingPlan, key: str
 ) -> Sample:
-    _require_sequences(images, plan)
-    key = case_key(images, roi, roi_labels, plan)
-    volumes = {sequence: read_volume(images[sequence]) for sequence in plan.intensity if sequence in images}
-    planes = _planes(roi, roi_labels, volumes.get(plan.roi_channel), plan)
-    matrices, flags = _registrations(volumes, plan)
+    planes = _planes(roi, roi_labels, images.get(plan.roi_channel), plan)
+    fixed, flags = _fixed(images, plan)
     if planes[0].area_mm2 == 0:
         flags.append(f"the tumour is smaller than the grid of {plan.spacing_mm:g} mm: planes through its centre")
     pixels = np.zeros((len(plan.intensity), len(planes), plan.slice_size_px, plan.slice_size_px), dtype=np.float32)
     present = np.zeros(len(plan.intensity), dtype=np.bool_)
     for position, sequence in enumerate(plan.intensity):
-        if sequence not in volumes:
-            continue
-        samples = _samples(volumes[sequence], planes, matrices.get(sequence))
-        if samples is None:
-            flags.append(f"{sequence} does not show the tumour and is taken as missing")
-        else:
-            normal = normalise(samples, volumes[sequence].array, plan.intensity[sequence], str(images[sequence]))
-            pixels[position], present[position] = resize(normal, plan.slice_size_px), True
+        pictures = _pictures(images[sequence], sequence, planes, fixed, plan, flags) if sequence in images else None
+        if pictures is not None:
+            pixels[position], present[position] = pictures, True
     if not present.any():
         raise DatasetError("no sequence shows the tumour; check that images and ROI belong together")
     stored = tuple(plane.resized(plan.slice_size_px) for plane in planes)
@@ -91,13 +86,14 @@ def _require_sequences(images: Mapping[str, Path], plan: PreprocessingPlan) -> N
         raise DatasetError(f"no image of any of the sequences {known}; give one at least, or take the case out")
 
 
-def _planes(roi: Path, labels: frozenset[int], image: Volume | None, plan: PreprocessingPlan) -> tuple[Plane, ...]:
+def _planes(roi: Path, labels: frozenset[int], image: Path | None, plan: PreprocessingPlan) -> tuple[Plane, ...]:
     """The three planes; the ROI must lie on the grid of the ROI channel's `image`, where there is one."""
     drawn = read_roi(roi, labels)
-    if image is not None and not image.geometry.same_grid(drawn.geometry):
+    grid = read_geometry(image) if image is not None else drawn.geometry
+    if not grid.same_grid(drawn.geometry):
         raise DatasetError(
             f"{roi}: its grid ({_describe(drawn.geometry)}) is not that of {plan.roi_channel} "
-            f"({_describe(image.geometry)}); resample the ROI onto that image with nearest neighbour"
+            f"({_describe(grid)}); resample the ROI onto that image with nearest neighbour"
         )
     try:
         return find_planes(drawn.array, drawn.geometry, plan.spacing_mm, plan.crop_mm)
@@ -112,28 +108,33 @@ def _describe(grid: Geometry) -> str:
     return f"{size} voxels of {spacing} mm from {origin}"
 
 
-def _registrations(
-    volumes: Mapping[str, Volume], plan: PreprocessingPlan
-) -> tuple[dict[str, NDArray[np.float64]], list[str]]:
-    """Where the plan registers: a matrix from the ROI channel to each other sequence, and what was refused."""
+def _fixed(images: Mapping[str, Path], plan: PreprocessingPlan) -> tuple[Volume | None, list[str]]:
+    """The ROI channel, where the plan registers the others to it; and what is to be said where it is missing."""
     if plan.registration != "rigid":
-        return {}, []
-    fixed = volumes.get(plan.roi_channel)
-    if fixed is None:
-        return {}, [f"not registered: {plan.roi_channel} is missing"]
-    matrices, flags = {}, []
-    for sequence, volume in volumes.items():
-        if sequence == plan.roi_channel:
-            continue
-        result = register_rigid(fixed, volume)
-        matrices[sequence] = result.matrix
-        if not result.accepted:
-            flags.append(f"{sequence} left where it is: {result.reason}")
-    return matrices, flags
+        return None, []
+    if plan.roi_channel not in images:
+        return None, [f"not registered: {plan.roi_channel} is missing"]
+    return read_volume(images[plan.roi_channel]), []
 
 
-def _samples(volume: Volume, planes: tuple[Plane, ...], to_volume: NDArray[np.float64] | None) -> Points | None:
-    """Samples [plane, row, column] of one sequence; None when its volume does not reach the middle of a plane."""
-    samples = np.stack([sample_points(volume, plane.points_mm(), to_volume) for plane in planes])
+def _pictures(
+    image: Path,
+    sequence: str,
+    planes: tuple[Plane, ...],
+    fixed: Volume | None,
+    plan: PreprocessingPlan,
+    flags: list[str],
+) -> NDArray[np.float32] | None:
+    """Network input [plane, row, column] of one sequence, None where it does not show the tumour; adds to `flags`."""
+    volume, motion = read_volume(image), None
+    if fixed is not None and sequence != plan.roi_channel:
+        found = register_rigid(fixed, volume)
+        motion = found.matrix
+        if not found.accepted:
+            flags.append(f"{sequence} left where it is: {found.reason}")
+    samples = np.stack([sample_points(volume, plane.points_mm(), motion) for plane in planes])
     middle = samples.shape[-1] // 2
-    return None if np.isnan(samples[:, middle, middle]).any() else samples
+    if np.isnan(samples[:, middle, middle]).any():
+        flags.append(f"{sequence} does not show the tumour and is taken as missing")
+        return None
+    return resize(normalise(samples, volume.array, plan.intensity[sequence], str(image)), plan.slice_size_px)

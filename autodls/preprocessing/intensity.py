@@ -1,6 +1,7 @@
 """From intensities to network input."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +11,10 @@ from autodls.imaging.foreground import foreground
 from autodls.imaging.geometry import Points
 from autodls.records.plan import IntensityPlan
 
-Image = NDArray[np.float32]
+Image = NDArray[Any]  # float32, or small integers as they are stored
 
 
-def normalise(samples: Points, volume: Image, plan: IntensityPlan, where: str) -> Image:
+def normalise(samples: Points, volume: Image, plan: IntensityPlan, where: str) -> NDArray[np.float32]:
     """Samples [plane, row, column] of one sequence, NaN outside its field of view, as network input.
 
     `volume` is the whole image that they were taken from. Schemes:

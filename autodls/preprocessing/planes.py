@@ -1,4 +1,4 @@
-"""The three planes of the largest tumour area, found without resampling the volume. NumPy and SciPy only.
+"""The three planes of the largest tumour area, found without resampling the volume. NumPy only.
 
 The isotropic frame is the grid of the ROI with its axes brought nearest to L, P and S, the centre of its first voxel
 kept, and one spacing along all axes. A sample of the frame takes the ROI voxel that is nearest to it. As the axes of
@@ -15,7 +15,6 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from autodls.errors import ArgumentError, DatasetError
 from autodls.imaging.geometry import Geometry, Points, Triple, as_triple, as_triple_of_int, lps_orientation
@@ -160,7 +159,7 @@ class _Tumour:
 def _look_up(roi: NDArray[np.bool_], grid: Geometry, frame: Geometry) -> _Tumour:
     orientation = lps_orientation(grid)
     mask = orientation.array(roi).T
-    box = ndimage.find_objects(mask.view(np.uint8))[0]
+    box = _bounding_box(mask)
     ratios = [frame.spacing_mm[axis] / grid.spacing_mm[orientation.axes[axis]] for axis in range(3)]
     places = [np.arange(count, dtype=np.float64) * ratio for count, ratio in zip(frame.size_xyz, ratios, strict=True)]
     tumour = _Tumour(mask[box], tuple(_voxels_in(place, span) for place, span in zip(places, box, strict=True)))
@@ -168,6 +167,16 @@ def _look_up(roi: NDArray[np.bool_], grid: Geometry, frame: Geometry) -> _Tumour
         return tumour
     single = tuple(_nearest_only(place, span) for place, span in zip(places, box, strict=True))
     return _Tumour(np.ones((1, 1, 1), dtype=np.bool_), single, is_sampled=False)
+
+
+def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
+    """The smallest block that holds all of `mask`, which is not empty."""
+    box: list[slice] = []
+    for axis in range(mask.ndim):
+        within = mask[tuple(box)]
+        reached = np.flatnonzero(within.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
+        box.append(slice(int(reached[0]), int(reached[-1]) + 1))
+    return tuple(box)
 
 
 def _voxels_in(places: Points, span: slice) -> NDArray[np.int64]:

@@ -13,9 +13,10 @@ from safetensors.numpy import save
 from autodls.errors import ArgumentError, StaleRecordError
 from autodls.imaging.geometry import as_triple
 from autodls.preprocessing.planes import PLANES, Plane
-from autodls.records.files import write_bytes
+from autodls.records.base import parse_json
+from autodls.records.files import sha256_of_bytes, write_bytes
 
-FORMAT = "autodls-sample/1"
+FORMAT = "autodls-sample/2"
 _METADATA = "autodls"  # one key: safetensors writes several in no fixed order
 
 
@@ -48,20 +49,23 @@ class Sample:
 
 def save_sample(path: Path, sample: Sample) -> None:
     """Write `sample` to `path` atomically; the same sample gives the same bytes."""
+    tensors = {"pixels": np.ascontiguousarray(sample.pixels), "present": np.ascontiguousarray(sample.present)}
     record = {
         "format": FORMAT,
         "case": sample.case,
         "key": sample.key,
+        "sha256": _content_sha256(tensors),
         "flags": list(sample.flags),
         "planes": [asdict(plane) for plane in sample.planes],
     }
-    tensors = {"pixels": np.ascontiguousarray(sample.pixels), "present": np.ascontiguousarray(sample.present)}
     write_bytes(path, save(tensors, metadata={_METADATA: json.dumps(record)}))
 
 
 def load_sample(path: Path) -> Sample:
     """Read the sample `path`; raises StaleRecordError for a missing, damaged or foreign file."""
     record, tensors = _read(path, ("pixels", "present"))
+    if record.get("sha256") != _content_sha256(tensors):
+        raise _damaged(path, "its pixels are not those that were written")
     try:
         return Sample(
             record["case"],
@@ -73,6 +77,10 @@ def load_sample(path: Path) -> Sample:
         )
     except (KeyError, TypeError, ValueError, ArgumentError) as failure:
         raise _damaged(path, str(failure)) from None
+
+
+def _content_sha256(tensors: dict[str, NDArray[Any]]) -> str:
+    return sha256_of_bytes(tensors["pixels"].tobytes() + tensors["present"].tobytes())
 
 
 def load_summary(path: Path) -> tuple[str, tuple[str, ...]] | None:
@@ -89,12 +97,13 @@ def _read(path: Path, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str,
         raise StaleRecordError(f"{path}: no such sample; run 'autodls preprocess'")
     try:
         with safe_open(path, framework="numpy") as opened:
-            record = json.loads((opened.metadata() or {})[_METADATA])
+            record = parse_json((opened.metadata() or {})[_METADATA])
             tensors = {name: opened.get_tensor(name) for name in names}
-    except (SafetensorError, OSError, KeyError, ValueError) as failure:
+    except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as failure:
         raise _damaged(path, str(failure)) from None
-    if record.get("format") != FORMAT:
-        raise _damaged(path, f"format {record.get('format')!r}, expected '{FORMAT}'")
+    found = record.get("format") if isinstance(record, dict) else record
+    if found != FORMAT:
+        raise _damaged(path, f"format {found!r}, expected '{FORMAT}'")
     return record, tensors
 
 

@@ -1,0 +1,219 @@
+"""Headers of NRRD and MetaImage files, which are text, judged before SimpleITK opens the file.
+
+ITK crashes on some headers, follows names of other files in others, takes a spacing that is not given for 1 mm, and
+returns what it could unpack of a damaged stream, all without a word. Only the plain case is let through: one file,
+three axes, one number a voxel, raw or compressed with its sum.
+
+Sources: teem's definition of NRRD (teem.sourceforge.net/nrrd/format.html); MetaIO's MetaImage (itk.org/Wiki/MetaIO).
+"""
+
+import gzip
+import math
+import re
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from autodls.errors import DatasetError
+
+_CHUNK_BYTES = 1 << 20
+_MOST_HEADER_BYTES = 1 << 16
+_AGAIN = "export the image anew as NIfTI"
+_NRRD_BYTES = {
+    **dict.fromkeys(("signed char", "int8", "int8_t", "uchar", "unsigned char", "uint8", "uint8_t"), 1),
+    **dict.fromkeys(("short", "short int", "signed short", "signed short int", "int16", "int16_t"), 2),
+    **dict.fromkeys(("ushort", "unsigned short", "unsigned short int", "uint16", "uint16_t"), 2),
+    **dict.fromkeys(("int", "signed int", "int32", "int32_t", "uint", "unsigned int", "uint32", "uint32_t"), 4),
+    **dict.fromkeys(("float",), 4),
+    **dict.fromkeys(("longlong", "long long", "int64", "int64_t", "ulonglong", "uint64", "uint64_t", "double"), 8),
+}
+_META_BYTES = {
+    "MET_CHAR": 1, "MET_UCHAR": 1, "MET_SHORT": 2, "MET_USHORT": 2, "MET_INT": 4, "MET_UINT": 4, "MET_FLOAT": 4,
+    "MET_LONG_LONG": 8, "MET_ULONG_LONG": 8, "MET_DOUBLE": 8,
+}  # fmt: skip
+_SPACES = ("left-posterior-superior", "right-anterior-superior", "left-anterior-superior", "lps", "ras", "las")
+
+Fields = Mapping[str, str]
+Packing = Literal["raw", "gzip", "zlib"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the voxels of a file begin, how many bytes they are unpacked, and how they are packed."""
+
+    start: int
+    voxel_bytes: int
+    packing: Packing
+
+
+def has_text_header(path: Path) -> bool:
+    """Whether `path` is named like an NRRD or a MetaImage file."""
+    return path.suffix in (".nrrd", ".mha")
+
+
+def read_layout(path: Path) -> Layout:
+    """Judge the header of an NRRD or MetaImage file; raises DatasetError for all but the plain case."""
+    with path.open("rb") as handle:
+        content = handle.read(_MOST_HEADER_BYTES)
+    try:
+        return _nrrd(content) if path.suffix == ".nrrd" else _meta(content, path.stat().st_size)
+    except ValueError as failure:
+        raise DatasetError(f"{path}: {failure}") from None
+
+
+def check_stream(path: Path, layout: Layout) -> None:
+    """Unpack the voxels in pieces: raises DatasetError where they are damaged, or not as many as the header says."""
+    found = 0
+    try:
+        with path.open("rb") as handle:
+            handle.seek(layout.start)
+            for piece in _pieces(handle, layout.packing):
+                found += len(piece)
+                if found > layout.voxel_bytes:
+                    break
+    except (EOFError, zlib.error, gzip.BadGzipFile) as failure:
+        raise DatasetError(
+            f"{path}: its voxels are truncated or damaged ({failure}); copy or export the file anew"
+        ) from None
+    if found != layout.voxel_bytes:
+        amount = "more" if found > layout.voxel_bytes else found
+        raise DatasetError(
+            f"{path}: holds {amount} bytes of voxels, its header promises {layout.voxel_bytes}: truncated or damaged; "
+            f"copy or export the file anew"
+        )
+
+
+def _pieces(handle: BinaryIO, packing: Packing) -> Iterator[bytes]:
+    if packing == "zlib":
+        yield from _inflated(handle)
+        return
+    with gzip.open(handle) if packing == "gzip" else handle as stream:
+        while piece := stream.read(_CHUNK_BYTES):
+            yield piece
+
+
+def _inflated(handle: BinaryIO) -> Iterator[bytes]:
+    unpacker = zlib.decompressobj()
+    rest = b""
+    while not unpacker.eof:
+        rest = rest or handle.read(_CHUNK_BYTES)
+        piece = unpacker.decompress(rest, _CHUNK_BYTES)
+        if not (piece or rest or unpacker.eof):
+            raise EOFError("the compressed stream ends early")
+        rest = unpacker.unconsumed_tail
+        yield piece
+    if unpacker.unused_data or handle.read(1):
+        raise EOFError("more follows the compressed stream")
+
+
+def _nrrd(content: bytes) -> Layout:
+    head, end, _ = re.sub(rb"\r\n", b"\n", content).partition(b"\n\n")
+    if not re.match(rb"NRRD000[1-5]\n", head) or not end:
+        raise ValueError(f"not an NRRD header that ends in a blank line; {_AGAIN}")
+    lines = [line for line in head.decode("latin-1").split("\n")[1:] if not line.startswith("#") and ":=" not in line]
+    fields = _fields(lines, ":")
+    if odd := sorted({"datafile", "lineskip", "byteskip"} & fields.keys()):
+        raise ValueError(f"its header has the field '{odd[0]}': its voxels do not simply follow; {_AGAIN}")
+    packing = {"raw": "raw", "gzip": "gzip", "gz": "gzip"}.get(_need(fields, "encoding").lower())
+    voxel_bytes = _NRRD_BYTES.get(_need(fields, "type").lower())
+    if packing is None or voxel_bytes is None:
+        raise ValueError(f"encoding '{fields['encoding']}' of type '{fields['type']}' is not read; {_AGAIN}")
+    _require_three_axes(_need(fields, "dimension"))
+    _require_nrrd_place(fields)
+    voxels = _voxels(_need(fields, "sizes"))
+    start = content.index(b"\n\r\n" if b"\r\n" in content[: len(head)] else b"\n\n") + len(end)
+    start += b"\r\n" in content[: len(head)]
+    return Layout(start, voxels * voxel_bytes, "gzip" if packing == "gzip" else "raw")
+
+
+def _require_nrrd_place(fields: Fields) -> None:
+    """Refuse an image of unknown spacing, or in a space whose left and right nobody knows."""
+    if "spacedirections" not in fields:
+        _numbers(fields, "spacings", 3)
+        return
+    vectors = re.findall(r"\(([^)]*)\)", fields["spacedirections"])
+    if len(vectors) != 3 or not _all_finite(",".join(vectors).split(","), 9):
+        raise ValueError(f"space directions '{fields['spacedirections']}' are not three vectors; {_AGAIN}")
+    if fields.get("space", "").lower() not in _SPACES:
+        raise ValueError(f"space '{fields.get('space', '')}' is none of LPS, RAS and LAS; {_AGAIN}")
+    if "spaceorigin" in fields and not _all_finite(fields["spaceorigin"].strip("()").split(","), 3):
+        raise ValueError(f"space origin '{fields['spaceorigin']}' is not a point; {_AGAIN}")
+    if set(re.findall(r'"([^"]*)"', fields.get("spaceunits", ""))) - {"mm", ""}:
+        raise ValueError(f"space units {fields['spaceunits']} are not mm; {_AGAIN}")
+
+
+def _meta(content: bytes, file_bytes: int) -> Layout:
+    found = re.search(rb"^ElementDataFile[ \t]*=[ \t]*([^\r\n]*?)[ \t]*\r?\n", content, re.MULTILINE)
+    if found is None:
+        raise ValueError(f"not a MetaImage header that ends in ElementDataFile; {_AGAIN}")
+    if found[1] != b"LOCAL":
+        raise ValueError(f"its voxels lie in another file, '{found[1].decode('latin-1')[:80]}'; {_AGAIN}")
+    fields = _fields(content[: found.start()].decode("latin-1").splitlines(), "=")
+    plain = {"objecttype": "image", "binarydata": "true", "elementnumberofchannels": "1", "headersize": "0"}
+    for name, expected in plain.items():
+        if fields.get(name, expected).lower() != expected:
+            raise ValueError(f"its header has {name} = '{fields[name]}', only '{expected}' is read; {_AGAIN}")
+    _require_three_axes(_need(fields, "ndims"))
+    voxel_bytes = _META_BYTES.get(_need(fields, "elementtype"))
+    if voxel_bytes is None:
+        raise ValueError(f"type '{fields['elementtype']}' is not read; {_AGAIN}")
+    _require_meta_place(fields)
+    packed = fields.get("compresseddata", "False").lower() == "true"
+    packed_bytes = str(file_bytes - found.end())
+    if packed and fields.get("compresseddatasize", packed_bytes) != packed_bytes:
+        raise ValueError(f"{packed_bytes} bytes follow its header, which says {fields['compresseddatasize']}; {_AGAIN}")
+    return Layout(found.end(), _voxels(_need(fields, "dimsize")) * voxel_bytes, "zlib" if packed else "raw")
+
+
+def _require_meta_place(fields: Fields) -> None:
+    """Refuse an image of unknown spacing, or whose place is not made of numbers."""
+    _numbers(fields, "elementspacing", 3)
+    for name, count in {"transformmatrix": 9, "offset": 3, "position": 3, "origin": 3, "rotation": 9}.items():
+        if name in fields:
+            _numbers(fields, name, count)
+
+
+def _fields(lines: Sequence[str], separator: str) -> dict[str, str]:
+    """Values by name, in lower case without blanks; refuses a field that stands twice."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(separator)
+        name = re.sub(r"\s", "", name).lower()
+        if name in fields:
+            raise ValueError(f"its header has the field '{name}' twice; {_AGAIN}")
+        fields[name] = value.strip()
+    return fields
+
+
+def _need(fields: Fields, name: str) -> str:
+    if name not in fields:
+        raise ValueError(f"its header has no field '{name}'; {_AGAIN}")
+    return fields[name]
+
+
+def _numbers(fields: Fields, name: str, count: int) -> None:
+    if not _all_finite(_need(fields, name).split(), count):
+        raise ValueError(f"{name} '{fields[name]}' are not {count} finite numbers; {_AGAIN}")
+
+
+def _all_finite(texts: Sequence[str], count: int) -> bool:
+    try:
+        return len(texts) == count and all(math.isfinite(float(text)) for text in texts)
+    except ValueError:
+        return False
+
+
+def _require_three_axes(dimension: str) -> None:
+    if dimension != "3":
+        raise ValueError(
+            f"{dimension} axes of voxels; a sequence is one 3D image with one value a voxel, split series and colour "
+            f"images"
+        )
+
+
+def _voxels(sizes: str) -> int:
+    if not re.fullmatch(r"[1-9]\d{0,8}( [1-9]\d{0,8}){2}", sizes):
+        raise ValueError(f"sizes '{sizes}' are not three numbers of voxels; {_AGAIN}")
+    return math.prod(int(size) for size in sizes.split())
