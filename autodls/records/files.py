@@ -5,11 +5,13 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 _CHUNK_BYTES = 1 << 20
+_BESIDE = ".tmp-"
+_STALE = f"{_BESIDE}{'[0-9a-f]' * 8}-*"
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -18,7 +20,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     The neighbour keeps the suffixes of `path` (libraries choose a format by them) and starts with ".tmp-".
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".tmp-{secrets.token_hex(4)}-{path.name}")
+    beside = path.with_name(f"{_BESIDE}{secrets.token_hex(4)}-{path.name}")
     try:
         write(beside)
         with beside.open("rb") as handle:
@@ -26,6 +28,13 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def remove_stale(folders: Iterable[Path]) -> None:
+    """Remove what writers that were killed have left in `folders`; nobody else may be writing there."""
+    for folder in folders:
+        for path in folder.glob(_STALE):
+            path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
