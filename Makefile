@@ -10,7 +10,7 @@ demo: $(VENV)/installed  ## a phantom cohort through every stage, minutes on two
 	$(BIN)/autodls demo $(DEMO)
 
 test: $(VENV)/installed-dev  ## the tests, under ten minutes on two cores
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-slow: $(VENV)/installed-dev  ## what takes longer: the leak alarm, learning from real images
 	$(BIN)/python -m pytest -q -m slow --durations=5

@@ -41,6 +41,12 @@ def sequence(
     )
 
 
+def blank_fingerprint(*sequences: str) -> Fingerprint:
+    """Of a cohort of which so few cases had these sequences that no image can be unlike them."""
+    seen = fingerprint(cases=20, positives=8, **{name: sequence(cases=0) for name in sequences})
+    return seen.model_copy(update={"roi_labels": (1,)})
+
+
 def fingerprint(
     cases: int = 100,
     positives: int = 40,

@@ -286,7 +286,7 @@ def test_training_that_cannot_begin(planned, change, part, monkeypatch):
         (("1.0",), "fold '1.0'"),
         (("²",), "fold '²'"),
         (("ALL",), "fold 'ALL'"),
-        (("all", "--rois", "auto"), "--rois auto"),
+        (("all", "--rois", "auto"), "autodls segment fold all"),
     ],
 )
 def test_a_fold_that_is_none(planned, words, part):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autodls.errors import DatasetError
-from autodls.records.case_id import case_id_fault, colliding_ids
+from autodls.records.case_id import case_id_fault, look_alikes
 from autodls.records.cohort import cohort_sha256, join_cohort, read_cohort, read_description
 from autodls.records.dataset import DatasetDescription, Target
 from autodls.records.table import is_missing, read_number, read_table
@@ -177,7 +177,7 @@ def test_unsafe_ids(case_id: str) -> None:
 
 @given(st.lists(st.text("abAB", min_size=1, max_size=3)))
 def test_ids_collide_exactly_when_lower_case_is_equal(ids: list[str]) -> None:
-    colliding = {case_id for group in colliding_ids(ids) for case_id in group}
+    colliding = {case_id for group in look_alikes(ids) for case_id in group}
     assert colliding == {one for one in ids if any(one != two and one.lower() == two.lower() for two in ids)}
 
 

@@ -7,6 +7,7 @@ from torch import nn
 from autodls.models.encoder import SequenceEncoder
 from autodls.models.folded import FoldedEncoder
 from autodls.models.tensors import load_tensors, save_tensors
+from autodls.records.files import sha256_of_bytes
 
 BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
 # https://docs.pytorch.org/vision/stable/models.html, with 1000 classes
@@ -110,8 +111,11 @@ def test_momentum_is_set_in_every_batch_norm():
     assert {module.momentum for module in norms} == {0.1}
 
 
+@pytest.mark.parametrize(("rounded", "tolerance"), [(False, 1e-5), (True, 5e-4)])
 @pytest.mark.parametrize("size_px", [32, 50, 64])
-def test_folded_encoder_equals_the_network_in_evaluation(trained, size_px):
+def test_folded_encoder_equals_the_network_in_evaluation(trained, size_px, rounded, tolerance, monkeypatch):
+    if not rounded:
+        monkeypatch.setattr("autodls.models.folded._rounded", lambda weight: weight)
     folded = FoldedEncoder.from_state(trained.net.state_dict())
     planes = torch.randn(2, 3, size_px, size_px, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
@@ -119,8 +123,34 @@ def test_folded_encoder_equals_the_network_in_evaluation(trained, size_px):
         features = folded.features(planes)
     assert features.shape == (2, 2048, -(-size_px // 32), -(-size_px // 32))
     assert expected_features.std() > 1e-3
-    torch.testing.assert_close(features, expected_features, rtol=1e-5, atol=1e-5 * float(expected_features.max()))
+    torch.testing.assert_close(
+        features, expected_features, rtol=tolerance, atol=tolerance * float(expected_features.max())
+    )
     torch.testing.assert_close(folded.logits(features), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_folded_encoder_is_stored_without_loss_in_about_half_the_bytes(tmp_path, trained):
+    folded = FoldedEncoder.from_state(trained.net.state_dict())
+    for name in ("once", "twice"):
+        save_tensors(tmp_path / name, folded.tensors())
+    content = (tmp_path / "once").read_bytes()
+    back = FoldedEncoder.from_tensors(load_tensors(tmp_path / "once", "", sha256_of_bytes(content))[0])
+    assert content == (tmp_path / "twice").read_bytes()
+    assert len(content) < 0.51 * 4 * sum(weight.numel() for weight, _ in folded.convolutions.values())
+    assert back.convolutions.keys() == folded.convolutions.keys()
+    for name, pair in folded.convolutions.items():
+        assert all(torch.equal(*values) for values in zip(pair, back.convolutions[name], strict=True))
+    assert all(torch.equal(*values) for values in zip(folded.fc, back.fc, strict=True))
+
+
+def test_a_weight_that_half_precision_cannot_hold_stays_as_it_is(trained):
+    state = {**trained.net.state_dict(), "conv1.weight": 1e9 * trained.net.conv1.weight.detach()}
+    folded = FoldedEncoder.from_state(state)
+    assert folded.convolutions["conv1"][0].abs().max() > 65504
+    assert folded.tensors()["conv1.weight"].dtype == torch.float32
+    assert torch.equal(
+        FoldedEncoder.from_tensors(folded.tensors()).convolutions["conv1"][0], folded.convolutions["conv1"][0]
+    )
 
 
 def test_forward_is_the_whole_monai_network_without_dropout(trained):

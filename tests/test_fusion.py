@@ -246,11 +246,12 @@ def test_batches_are_replayed_by_their_seed():
 def test_first_view_is_the_centre_and_sequences_of_a_case_move_together():
     plan = study_plan()
     plane = torch.arange(40 * 40.0).reshape(40, 40)
-    views = _views(plane.expand(5, 2, 3, 40, 40), plan, seed=0)
-    assert {tuple(view.shape) for view in views} == {(5, 2, 3, 32, 32)}
-    assert torch.equal(views[0][0, 0, 0], plane[4:36, 4:36])
-    assert all(torch.equal(view[:, 0], view[:, 1]) for view in views)
-    assert len({float(corner) for view in views[1:] for corner in view[:, 0, 0, 0, 0]}) > 5
+    views = list(_views(plane.expand(5, 3, 40, 40), plan, seed=0))
+    assert {tuple(view.shape) for view in views} == {(5, 3, 32, 32)}
+    assert torch.equal(views[0][0, 0], plane[4:36, 4:36])
+    of_another = _views(1000 + plane.expand(5, 1, 40, 40), plan, seed=0)
+    assert all(torch.equal(1000 + view[:, :1], other) for view, other in zip(views, of_another, strict=True))
+    assert len({float(corner) for view in views[1:] for corner in view[:, 0, 0, 0]}) > 5
 
 
 def test_scales_are_fitted_per_row_on_cases_that_have_it():

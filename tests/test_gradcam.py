@@ -53,6 +53,13 @@ class Margin(nn.Module):
         return class_margin(self.encoder(planes))[:, None]
 
 
+@pytest.fixture
+def exact(monkeypatch):
+    """Weights are folded, and not rounded."""
+    monkeypatch.setattr("autodls.models.folded._rounded", lambda weight: weight)
+
+
+@pytest.mark.usefixtures("exact")
 def test_equals_monai_for_a_sequence_model(trained_encoder):
     plan = tiny_plan(("T1WI",), input_size_px=96)
     pixels, present = random_input(plan, cases=3)
@@ -66,6 +73,7 @@ def test_equals_monai_for_a_sequence_model(trained_encoder):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * expected.max())
 
 
+@pytest.mark.usefixtures("exact")
 def test_activation_map_equals_monai_for_one_class(trained_encoder):
     pixels = random_input(tiny_plan(("T1WI",), input_size_px=64), cases=2)[0][:, 0]
     expected = GradCAM(nn_module=trained_encoder, target_layers="net.layer4").compute_map(pixels, class_idx=1)

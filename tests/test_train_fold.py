@@ -10,7 +10,7 @@ import torch
 from tiny_models import SEQUENCES
 from tiny_study import hashes, study_plan, tiny_study, use_tiny_resnet
 
-from autodls.errors import ArgumentError, ModelFolderError, StaleRecordError, TrainingError
+from autodls.errors import ArgumentError, ModelFolderError, StaleRecordError, TrainingError, WeightsError
 from autodls.models.fold_model import load_fold
 from autodls.models.tensors import load_tensors, read_note, save_tensors
 from autodls.records.scores import FUSED, read_fold_scores
@@ -300,9 +300,25 @@ def test_log_replaces_what_an_interrupted_run_wrote_from_there_on(tmp_path):
     assert lines[-1]["train_loss"] == 2.0
 
 
-def test_leftover_of_a_stage_that_was_kept_is_no_harm(trained):
+def test_leftover_of_a_stage_that_was_kept_is_removed(trained):
+    """A kill between the weights and the removal of their resume state."""
     folder = trained.run(0).folder
     shutil.copyfile(folder.fusion, folder.resume("T1WI"))
     before = hashes(folder.root, "[!r]*.safetensors")
     train_fold(trained.run(0), lambda _epoch: None)
-    assert hashes(folder.root, "[!r]*.safetensors") == before
+    assert hashes(folder.root, "[!r]*.safetensors") == before and not folder.resume("T1WI").exists()
+
+
+def test_another_file_of_weights_to_start_from_is_another_run(study, tmp_path):
+    """The plan names the file; the key is of its bytes too."""
+    file = tmp_path / "resnet50.pth"
+    network = study.plan.network.model_copy(update={"encoder_weights": str(file)})
+    plan = study.plan.model_copy(update={"network": network})
+    keys = set()
+    for content in (b"one", b"two"):
+        file.write_bytes(content)
+        keys.add(run_key(study.workspace, study.cases, plan, study.splits))
+    assert len(keys) == 2
+    file.unlink()
+    with pytest.raises(WeightsError, match=r"resnet50.pth: no such file; .*--encoder-weights"):
+        run_key(study.workspace, study.cases, plan, study.splits)

@@ -1,10 +1,12 @@
 """A locked model on disk, of a few kilobytes: the tiny model of `tiny_models`, saved as training would save it."""
 
 import torch
+from planning_records import blank_fingerprint
 from tiny_models import tiny_model, tiny_plan
 
-from autodls.models.fold_model import save_encoder, save_fusion
-from autodls.records.files import sha256_of_file, write_text
+from autodls.models.fold_model import save_folded, save_fusion
+from autodls.models.folded import FoldedEncoder
+from autodls.records.files import sha256_of_file
 from autodls.records.workspace import ModelFolder
 
 SEQUENCES = ("CE-T1WI", "T2WI")
@@ -29,6 +31,12 @@ def encoder_state(encoder):
     return {name: value.clone() for name, value in state.items()}  # safetensors refuses shared memory
 
 
+def unshared(encoder):
+    """The same in memory of its own: safetensors refuses tensors that share it."""
+    pairs = {name: (weight.clone(), bias.clone()) for name, (weight, bias) in encoder.convolutions.items()}
+    return FoldedEncoder(pairs, tuple(values.clone() for values in encoder.fc))
+
+
 def write_model_folder(root, model=None):
     """Write `model` to `root` and return it."""
     model = model or tiny_model(small_volume_plan())
@@ -37,12 +45,12 @@ def write_model_folder(root, model=None):
     for index, fold in enumerate(model.folds):
         target = folder.fold(index)
         for sequence, encoder in fold.encoders.items():
-            save_encoder(target, sequence, encoder_state(encoder), {})
+            save_folded(target, sequence, unshared(encoder))
         save_fusion(target, fold, {})
         for stage in (*fold.encoders, "fusion"):
             files[f"fold_{index}/{stage}.safetensors"] = sha256_of_file(target.sequence(stage))
     model.plan.save(folder.plan)
-    write_text(folder.fingerprint, "{}\n")
+    blank_fingerprint(*model.plan.sequences).save(folder.fingerprint)
     hashes = {"plan_sha256": sha256_of_file(folder.plan), "fingerprint_sha256": sha256_of_file(folder.fingerprint)}
     model.record.model_copy(update={"files": files, **hashes}).sealed().save(folder.record)
     return model

@@ -1,13 +1,13 @@
 """A dataset with its locked model as training leaves it, in a second: networks are tiny, fold scores made up."""
 
 import numpy as np
+from planning_records import blank_fingerprint
 from tiny_model_folder import encoder_state, small_volume_plan
 from tiny_models import tiny_fold
 
 from autodls.models.fold_model import save_encoder, save_fusion
 from autodls.planning.splits import make_splits
 from autodls.records.cohort import read_cohort
-from autodls.records.files import write_text
 from autodls.records.scores import FUSED, FoldScore, write_fold_scores
 from autodls.records.workspace import Workspace
 from autodls.training.ensemble import lock_model
@@ -32,7 +32,7 @@ def tiny_workspace(dataset, root):
     splits = make_splits(cohort.training, plan.training.folds, 0.25, plan.training.seed)
     plan.save(workspace.plan)
     splits.save(workspace.splits)
-    write_text(workspace.fingerprint, "{}\n")
+    blank_fingerprint(*plan.sequences).save(workspace.fingerprint)
     cases = {case.id: case for case in cohort.training}
     for fold in splits.folds:
         model, folder = tiny_fold(plan, fold.index), workspace.fold(fold.index)

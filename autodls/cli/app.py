@@ -25,6 +25,10 @@ app = typer.Typer(
 )
 train_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train folds, then lock the ensemble.")
 app.add_typer(train_app, name="train")
+segment_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Draw ROIs automatically, by nnU-Net.")
+app.add_typer(segment_app, name="segment")
+benchmark_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure what a choice costs.")
+app.add_typer(benchmark_app, name="benchmark")
 
 DatasetOption = Annotated[Path, typer.Option("-d", "--dataset", help="Dataset folder, with dataset.json.")]
 WorkspaceOption = Annotated[
@@ -96,6 +100,25 @@ def preprocess(
     from autodls.cli.data_commands import run_preprocess
 
     run_preprocess(dataset, workspace, workers)
+
+
+@segment_app.command("fold")
+def segment_fold(
+    which: Annotated[str, typer.Argument(metavar="all|K", help="all folds, or the number of one.")],
+    dataset: DatasetOption = _CURRENT,
+    workspace: WorkspaceOption = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Throw away what is trained and begin anew.")] = False,
+    workers: WorkersOption = _WORKERS,
+    as_json: JsonOption = False,
+) -> None:
+    """Train nnU-Net on the folds of the plan, and draw every training case by the fold that did not see it.
+
+    Optional: it needs nnU-Net (pip install 'autodls[segmentation]'), a GPU or patience, and manual ROIs to learn from.
+    Afterwards `autodls train fold all --rois auto` trains the classifier on these ROIs. Run again, it continues.
+    """
+    from autodls.cli.segment_command import run_segment
+
+    run_segment(dataset, workspace, which, restart=restart, workers=workers, as_json=as_json)
 
 
 @train_app.command("fold")
@@ -170,12 +193,30 @@ def evaluate(
     from autodls.cli.evaluate_command import TableRequest, run_evaluate, run_evaluate_table
 
     if scores is None:
-        run_evaluate(dataset, workspace, rois, as_json=as_json)
-        return
+        raise typer.Exit(run_evaluate(dataset, workspace, rois, as_json=as_json).exit_status)
     request = TableRequest(
         scores, tuple(score or ()), label, cohort, tuple(cutoff or ()), cutoff_from, time, event, landmark, output
     )
     run_evaluate_table(request, as_json=as_json)
+
+
+@benchmark_app.command("rois")
+def benchmark_rois(
+    dataset: DatasetOption = _CURRENT,
+    workspace: WorkspaceOption = None,
+    robustness_cases: Annotated[
+        int, typer.Option("--robustness-cases", help="Cases of each cohort whose manual ROI is changed; 0: none.")
+    ] = 8,
+    workers: WorkersOption = _WORKERS,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare automatic with manual ROIs: their agreement, and what they cost the score.
+
+    Needs the masks of 'autodls segment fold all', and for the cost 'autodls train fold all' with both kinds of --rois.
+    """
+    from autodls.cli.benchmark_command import run_benchmark_rois
+
+    run_benchmark_rois(dataset, workspace, robustness_cases, workers=workers, as_json=as_json)
 
 
 @app.command()
@@ -208,6 +249,21 @@ def report(
     from autodls.cli.report_command import run_report
 
     run_report(dataset, workspace, output, rois)
+
+
+@app.command()
+def verify(
+    place: Annotated[Path, typer.Argument(metavar="MODEL|WORKSPACE", help="Folder to check.")],
+    dataset: Annotated[
+        Path | None, typer.Option("-d", "--dataset", help="With a workspace: check against the images as well.")
+    ] = None,
+    workers: WorkersOption = _WORKERS,
+    as_json: JsonOption = False,
+) -> None:
+    """Check that everything in a folder still fits what it was derived from; exit status 2 where it does not."""
+    from autodls.cli.verify_command import run_verify
+
+    raise typer.Exit(run_verify(place, dataset, workers, as_json=as_json))
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """What a person sees: results on stdout, progress and errors on stderr."""
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -45,20 +46,33 @@ def _what_gave_out(failure: OSError | MemoryError) -> str:
 
 
 def _complain(message: str, status: int) -> int:
-    one_line = " ".join(message.split())
+    one_line = visible(" ".join(message.split()))
     sys.stderr.write(f"autodls: {'' if status == _EXIT_STOPPED else 'error: '}{one_line}\n")
     return status
 
 
 def note(text: str) -> None:
     """One line on stderr."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(visible(text) + "\n")
     sys.stderr.flush()
 
 
 def say(text: str) -> None:
     """A result, on stdout."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(visible(text) + "\n")
+
+
+def visible(text: str) -> str:
+    r"""`text` with signs that are not seen spelled as in JSON: what users' files hold must not steer a terminal.
+
+    >>> visible("a\x1b[2Jb\u202e\n")
+    'a\\u001b[2Jb\\u202e\n'
+    """
+    return "".join(sign if sign.isprintable() or sign == "\n" else _spelled(sign) for sign in text)
+
+
+def _spelled(sign: str) -> str:
+    return re.sub("....", r"\\u\g<0>", sign.encode("utf-16-be", "surrogatepass").hex())
 
 
 def stdout() -> "Console":
@@ -74,11 +88,11 @@ def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]],
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=escape(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table = Table(title=escape(visible(title)), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     for index, name in enumerate(header):
-        table.add_column(escape(name), justify="right" if index >= numbers_from else "left", overflow="fold")
+        table.add_column(escape(visible(name)), justify="right" if index >= numbers_from else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*(escape(visible(cell)) for cell in row))
     stdout().print(table)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from autodls.cli.console import note, progress, say, show_table
+from autodls.cli.provenance import note_run
 from autodls.cli.session import Session, memory_of_machine_gib
 from autodls.errors import ArgumentError, StaleRecordError, WeightsError
 from autodls.planning.check import CheckReport, check_dataset
@@ -83,6 +84,8 @@ def run_plan(dataset: Path, workspace: Path | None, request: PlanRequest, worker
         _keep_previous(session.workspace, plan)
         splits.save(session.workspace.splits)
         plan.save(session.workspace.plan)
+        place = session.workspace
+        note_run(place, "plan", plan.training.seed, [], [place.fingerprint, place.splits, place.plan])
     _show_plan(plan, view)
     return plan
 
@@ -169,7 +172,9 @@ def run_preprocess(dataset: Path, workspace: Path | None, workers: int) -> None:
     """Write the samples of the training cohort."""
     session = Session.open(dataset, workspace)
     with locked(session.workspace):
-        preprocess_training(session, session.plan(), workers)
+        plan = session.plan()
+        preprocess_training(session, plan, workers)
+        note_run(session.workspace, "preprocess", plan.training.seed, [session.workspace.plan], [])
     say(f"{len(session.training)} samples in {session.workspace.sample('x').parent}. Next: autodls train fold all")
 
 

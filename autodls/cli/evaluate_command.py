@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls.cli.console import note, progress, say
+from autodls.cli.provenance import note_output, note_run
 from autodls.cli.session import Session, trained_rois, workspace_of
 from autodls.cli.train_command import show_rows
 from autodls.errors import ArgumentError, ModelFolderError, StaleRecordError
@@ -23,15 +24,29 @@ from autodls.records.plan import Plan
 from autodls.records.scores import FUSED, read_fold_scores
 from autodls.records.splits import Splits
 from autodls.records.table import read_table
-from autodls.records.workspace import RoiKind
+from autodls.records.workspace import RoiKind, Workspace
 
 if TYPE_CHECKING:
     from autodls.inference.model_folder import LockedModel
     from autodls.inference.predict import Prediction
     from autodls.inference.rois import RoiSource
     from autodls.report.scored_study import ScoredCohort, ScoredStudy
+    from autodls.report.study_results import StudyResults
 
 _TRAIN_FIRST = "run 'autodls train fold all'"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The AUC of every row, and the held-out cases that could not be scored, with the reason."""
+
+    rows: tuple[RowAuc, ...]
+    unscored: dict[str, str]
+
+    @property
+    def exit_status(self) -> int:
+        """1 where a case could not be scored, as that of `predict`."""
+        return 1 if self.unscored else 0
 
 
 @dataclass(frozen=True)
@@ -70,6 +85,7 @@ def run_evaluate_table(request: TableRequest, *, as_json: bool) -> None:
     metrics = evaluate_table(table, choices)
     if request.output is not None:
         metrics.save(request.output / "metrics.json")
+        note_output(request.output, "evaluate", None, [request.table], [request.output / "metrics.json"])
     if as_json:
         say(metrics.to_bytes().decode().rstrip())
     else:
@@ -97,8 +113,8 @@ def metric_rows(metrics: Metrics) -> list[RowAuc]:
     ]
 
 
-def run_evaluate(dataset: Path, workspace: Path | None, rois: RoiKind | None = None, *, as_json: bool) -> list[RowAuc]:
-    """Score the held-out cohorts by the locked model and judge it on all cohorts; the AUC of every row."""
+def run_evaluate(dataset: Path, workspace: Path | None, rois: RoiKind | None = None, *, as_json: bool) -> Judged:
+    """Score the held-out cohorts by the locked model and judge it on all cohorts."""
     from autodls.report.study_results import study_results, write_results
 
     with locked(workspace_of(dataset, workspace)):
@@ -107,6 +123,7 @@ def run_evaluate(dataset: Path, workspace: Path | None, rois: RoiKind | None = N
         note("statistics, tables and figures ...")
         results = study_results(study)
         write_results(session.workspace, results)
+        _note(session.workspace, study, results)
     if as_json:
         say(json.dumps([row.model_dump() for row in results.auc], indent=1))
     else:
@@ -115,7 +132,22 @@ def run_evaluate(dataset: Path, workspace: Path | None, rois: RoiKind | None = N
         say(f"tables and figures: {session.workspace.tables}, {session.workspace.figures}")
     for warning in results.metrics.warnings:
         note(f"warning: {warning}")
-    return list(results.auc)
+    unscored = {case: why for cohort in study.cohorts.values() for case, why in cohort.unscored.items()}
+    for case, why in unscored.items():
+        note(f"not scored: case {case}: {why}")
+    return Judged(results.auc, unscored)
+
+
+def _note(workspace: Workspace, study: "ScoredStudy", results: "StudyResults") -> None:
+    made_from = [study.dataset.folder / TABLE, workspace.oof_scores, workspace.model.record]
+    scores = [path for name in study.dataset.held_out for path in _held_out_files(workspace, name)]
+    tables = [workspace.table(name) for name in ("tumour_volume", *results.tables)]
+    figures = [workspace.figures / f"{name}.{ending}" for name in results.figures for ending in ("csv", "png", "svg")]
+    note_run(workspace, "evaluate", study.seed, made_from, [workspace.metrics, *scores, *tables, *figures])
+
+
+def _held_out_files(workspace: Workspace, cohort: str) -> tuple[Path, Path]:
+    return workspace.heldout_scores(cohort), workspace.heldout_record(cohort)
 
 
 def _study(session: Session) -> "ScoredStudy":
@@ -202,7 +234,7 @@ def _load(session: Session) -> "tuple[LockedModel, RoiSource]":
     from autodls.inference.rois import RoiSource, drawn_rois
 
     workspace, device = session.workspace, torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = load_model(workspace.model.root, device)
+    model = load_model(workspace.model.root, device, streamed=True)
     if workspace.rois == "manual":
         return model, RoiSource(model.record)
     return model, drawn_rois(model, workspace.model.root, device, workspace.heldout_roi)

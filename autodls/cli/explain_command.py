@@ -10,6 +10,7 @@ import torch
 
 from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.heatmaps import Explained, check_weights, prepared, write_maps
+from autodls.cli.provenance import note_run
 from autodls.cli.session import Session, trained_rois, workspace_of
 from autodls.errors import ArgumentError, DatasetError, StaleRecordError
 from autodls.evaluation.rows import OUT_OF_FOLD
@@ -46,6 +47,8 @@ def run_explain(
         model = load_model(session.workspace.model.root, device)
         samples, rows, checked = _explain(session, model, choose_cases(session, model, cases))
         _write(folder, samples, rows, checked)
+        seed, record = model.plan.training.seed, session.workspace.model.record
+        note_run(session.workspace, "explain", seed, [record], [folder.cases, folder.shares, folder.randomisation])
     mean = mean_correlation(checked)
     if as_json:
         content = {"folder": str(folder.root), "cases": [case.files.id for case, _ in samples]}

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls.cli.console import note, progress, say, show_table
+from autodls.cli.provenance import files_below, note_output
 from autodls.cli.session import workspace_of
 from autodls.errors import ArgumentError
 from autodls.inference.predict import Prediction
+from autodls.records.lock import locked_output
 from autodls.records.workspace import RoiKind, Workspace
 
 if TYPE_CHECKING:
@@ -42,17 +44,20 @@ def run_predict(
         raise ArgumentError(f"-o {output}: is a file; give a folder")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     root = model if model is not None else _model_of(workspace_of(dataset, workspace), drawn=rois is None)
-    locked = load_model(root, device)
+    locked = load_model(root, device, streamed=True)
     cases = list_inputs(images, rois, locked.record)
     ending = locked.record.file_ending
     place = {case.id: output / "rois" / f"{case.id}{ending}" for case in cases}
     source = drawn_rois(locked, root, device, place.__getitem__) if rois is None else RoiSource(locked.record)
-    with progress("scoring", len(cases)) as advance:
-        prediction = predict_cases(locked, cases, source, advance)
-    write_prediction(output, prediction, locked.plan.sequences)
-    if heatmaps:
-        seen = cases if rois is not None else [replace(case, roi=place[case.id], kind="auto") for case in cases]
-        _explain(locked, seen, prediction, output)
+    with locked_output(output):
+        with progress("scoring", len(cases)) as advance:
+            prediction = predict_cases(locked, cases, source, advance)
+        write_prediction(output, prediction, locked.plan.sequences)
+        if heatmaps:
+            seen = cases if rois is not None else [replace(case, roi=place[case.id], kind="auto") for case in cases]
+            _explain(locked, seen, prediction, output)
+        made = [output / "scores.csv", output / "predict.json", *files_below(output / "rois", output / "heatmaps")]
+        note_output(output, "predict", locked.plan.training.seed, [root / "model.json"], made)
     if as_json:
         say(prediction.to_bytes().decode().rstrip())
     else:

@@ -1,10 +1,13 @@
 """`report`: the whole study as one HTML file."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from autodls.cli.console import say
+from autodls.cli.provenance import note_run
 from autodls.cli.session import trained_rois, workspace_of
 from autodls.records.cohort import read_description
+from autodls.records.lock import locked
 from autodls.records.workspace import RoiKind
 
 
@@ -15,5 +18,9 @@ def run_report(dataset: Path, workspace: Path | None, output: Path | None, rois:
     folder = workspace_of(dataset, workspace)
     folder = folder.of(trained_rois(folder, rois))
     target = output if output is not None else folder.report
-    write_report(folder, read_description(dataset), target)
+    description = read_description(dataset)
+    with locked(folder) if target.is_relative_to(folder.root) else nullcontext():
+        write_report(folder, description, target)
+        if target == folder.report:
+            note_run(folder, "report", None, [folder.model.record, folder.metrics], [target])
     say(f"report: {target}")

@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autodls.errors import ArgumentError, StaleRecordError
-from autodls.planning.fingerprint import inputs_sha256
-from autodls.planning.splits import verify_splits
 from autodls.records.cohort import Case, Cohort, read_cohort
 from autodls.records.files import sha256_of_file
+from autodls.records.fingerprint import Fingerprint
 from autodls.records.plan import Plan
 from autodls.records.segmentation import AUTOMATIC_LABELS, load_masks
 from autodls.records.splits import Splits
@@ -85,16 +84,29 @@ class Session:
                 f"{self.workspace.plan}: roi_channel '{plan.preprocessing.roi_channel}', dataset.json has "
                 f"'{self.cohort.description.roi_channel}'; {_PLAN_FIRST}"
             )
+        self._require_same_labels()
         return plan
+
+    def _require_same_labels(self) -> None:
+        planned = Fingerprint.load(self.workspace.fingerprint, _PLAN_FIRST).roi_labels
+        if planned != (found := tuple(sorted(self.cohort.description.roi_labels))):
+            raise StaleRecordError(
+                f"{self.workspace.plan}: made for tumour values {list(planned)} in ROIs, dataset.json has "
+                f"{list(found)}; {_PLAN_FIRST}"
+            )
 
     def splits(self, plan: Plan) -> Splits:
         """The splits, checked against the table and the plan."""
+        from autodls.planning.splits import verify_splits  # scikit-learn: predict, which has no splits, goes without
+
         splits = Splits.load(self.workspace.splits, _PLAN_FIRST)
         verify_splits(splits, self.training, plan.training.folds)
         return splits
 
     def require_same_inputs(self, recorded_sha256: str, workers: int) -> None:
         """Raise StaleRecordError when a training image or ROI has changed since the plan was made."""
+        from autodls.planning.fingerprint import inputs_sha256
+
         if inputs_sha256(self.drawn, workers, lambda _case: None) != recorded_sha256:
             raise StaleRecordError(
                 f"{self.cohort.folder}: training images or ROIs have changed since the plan was made; {_PLAN_FIRST}"
@@ -102,7 +114,9 @@ class Session:
 
 
 def workspace_of(dataset: Path, workspace: Path | None) -> Workspace:
-    """The workspace of a dataset folder; raises ArgumentError when its place is taken by a file."""
+    """The workspace of a dataset folder; raises ArgumentError when its place is taken by a file, or cannot be."""
+    if workspace is None and not dataset.is_dir():
+        raise ArgumentError(f"{dataset}: no such folder; name the one that holds dataset.json with -d")
     root = workspace if workspace is not None else dataset / "autodls"
     if root.exists() and not root.is_dir():
         raise ArgumentError(f"workspace {root}: is a file, expected a folder; give another with -w")

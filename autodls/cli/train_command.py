@@ -7,7 +7,9 @@ from pathlib import Path
 
 from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.data_commands import preprocess_training
+from autodls.cli.provenance import note_run
 from autodls.cli.session import Session, chosen_folds, workspace_of
+from autodls.evaluation.cautions import INVERTED, is_below_chance
 from autodls.evaluation.rows import RowAuc, out_of_fold_rows
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.lock import locked
@@ -33,10 +35,20 @@ def run_train(
         _train(session, plan, splits, folds)
         if which == "all":
             _lock(session, plan, splits, as_json)
-        elif as_json:
+        _note(session, plan, splits)
+        if which == "all":
+            return
+        if as_json:
             say(json.dumps({"fold": folds[0], "weights": str(session.workspace.fold(folds[0]).root)}, indent=1))
         else:
             say(f"fold {which} is trained. When all folds are: autodls train fold all locks the ensemble")
+
+
+def _note(session: Session, plan: Plan, splits: Splits) -> None:
+    place = session.workspace
+    scores = [place.fold(fold.index).scores for fold in splits.folds]
+    made = [*scores, place.oof_scores, place.model.record, place.model.card]
+    note_run(place, "train", plan.training.seed, [place.fingerprint, place.plan, place.splits], made)
 
 
 def _throw_away(session: Session, folds: Sequence[int]) -> None:
@@ -67,6 +79,7 @@ def _lock(session: Session, plan: Plan, splits: Splits, as_json: bool) -> None:
 
     record = lock_model(session.workspace, session.cohort.description, plan, splits, session.training)
     rows = out_of_fold_rows(session.workspace.oof_scores, plan.sequences)
+    _warn(rows)
     if as_json:
         content = {"model": str(session.workspace.model.root), "cutoff": record.cutoff}
         say(json.dumps({**content, "auc": [row.model_dump() for row in rows]}, indent=1))
@@ -75,6 +88,12 @@ def _lock(session: Session, plan: Plan, splits: Splits, as_json: bool) -> None:
     say(f"Locked model: {session.workspace.model.root} (cut-off {record.cutoff:.3f}, {record.cutoff_source})")
     given, chosen = ("--rois ROIS ", "") if record.rois == "manual" else ("", " --rois auto")
     note(f"next: autodls predict -i IMAGES {given}-o OUT, or autodls evaluate{chosen} for the held-out cohorts")
+
+
+def _warn(rows: Sequence[RowAuc]) -> None:
+    for row in rows:
+        if row.high is not None and is_below_chance(row.high):
+            note(f"warning: {row.row}: the out-of-fold AUC is below chance (up to {row.high:.2f}): {INVERTED}")
 
 
 def show_rows(title: str, rows: Sequence[RowAuc]) -> None:

@@ -4,6 +4,7 @@ Surfaces are compared by MONAI. What cannot be had is None with a reason, never 
 is empty. Terms and pitfalls: Maier-Hein et al. 2024, Nature Methods (10.1038/s41592-023-02151-z).
 """
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,8 @@ from scipy import ndimage
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.plane_agreement import PlaneAgreement
-from autodls.imaging.geometry import Points, Volume
+from autodls.imaging.geometry import Volume
+from autodls.imaging.perturbation import centroid_mm
 from autodls.records.base import Record
 
 SURFACE_TOLERANCE_MM = 2.0
@@ -110,7 +112,7 @@ def _surfaces_and_centres(manual: Volume, automatic: Volume) -> tuple[dict[str, 
         "surface_dice_2mm": surface_dice,
         "hd95_mm": distance_mm,
         "volume_error_percent": 100 * (second - first) / first,
-        "centroid_error_mm": float(np.linalg.norm(_centroid_mm(automatic) - _centroid_mm(manual))),
+        "centroid_error_mm": float(np.linalg.norm(centroid_mm(automatic) - centroid_mm(manual))),
     }, {}
 
 
@@ -123,18 +125,15 @@ def _surface_metrics(manual: Volume, automatic: Volume) -> tuple[float, float]:
     box = ndimage.find_objects((manual.array | automatic.array).view(np.uint8))[0]
     pair: list[Any] = [torch.from_numpy(np.pad(roi.array[box], 1))[None, None] for roi in (automatic, manual)]
     spacing_zyx = list(manual.geometry.spacing_mm[::-1])
-    surface_dice = compute_surface_dice(
-        *pair, [SURFACE_TOLERANCE_MM], include_background=True, spacing=spacing_zyx, use_subvoxels=True
-    )
-    distance_mm = compute_hausdorff_distance(
-        *pair, include_background=True, percentile=DISTANCE_PERCENTILE, spacing=spacing_zyx
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning, module="monai")  # MONAI warns of its own calls
+        surface_dice = compute_surface_dice(
+            *pair, [SURFACE_TOLERANCE_MM], include_background=True, spacing=spacing_zyx, use_subvoxels=True
+        )
+        distance_mm = compute_hausdorff_distance(
+            *pair, include_background=True, percentile=DISTANCE_PERCENTILE, spacing=spacing_zyx
+        )
     return float(surface_dice), float(distance_mm)
-
-
-def _centroid_mm(roi: Volume) -> Points:
-    index_zyx = np.array([places.mean() for places in np.nonzero(roi.array)])
-    return roi.geometry.index_to_physical(index_zyx[::-1])
 
 
 def _lesions(manual: Bools, automatic: Bools) -> dict[str, int]:

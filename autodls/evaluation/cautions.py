@@ -6,6 +6,7 @@ from autodls.evaluation.results import CohortMetrics, HazardRatio, ScoreMetrics,
 
 WIDE_INTERVAL = 0.2  # an AUC interval this wide cannot tell a moderate model from a good one
 EVENTS_PER_VARIABLE = 10
+INVERTED = "are the labels, or the rule of the target, inverted?"
 _FAILED_CHECK = 0.05
 
 
@@ -14,6 +15,11 @@ def cautions(cohorts: Mapping[str, CohortMetrics]) -> tuple[str, ...]:
     return tuple(
         f"cohort {name}: {sentence}" for name, cohort in cohorts.items() for sentence in _of_cohort(name, cohort)
     )
+
+
+def is_below_chance(upper_limit: float) -> bool:
+    """Whether the 95 % interval of an AUC ends below that of a coin: honest training does not get there by learning."""
+    return upper_limit < 0.5
 
 
 def _of_cohort(name: str, cohort: CohortMetrics) -> Iterator[str]:
@@ -39,6 +45,8 @@ def _of_score(score: ScoreMetrics) -> Iterator[str]:
         yield f"AUC: {score.auc.reason}"
     if score.auc.low is not None and score.auc.high is not None and score.auc.high - score.auc.low > WIDE_INTERVAL:
         yield f"the 95 % interval of the AUC is wide ({score.auc.low:.2f} to {score.auc.high:.2f})"
+    if score.auc.high is not None and is_below_chance(score.auc.high):
+        yield f"the AUC is below chance (up to {score.auc.high:.2f}): {INVERTED}"
     if score.calibration.reason and score.auc.value is not None:
         yield f"no full calibration: {score.calibration.reason}"
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autodls.errors import DatasetError
-from autodls.records.case_id import case_id_fault
+from autodls.records.case_id import case_id_fault, look_alikes
 from autodls.records.model import ModelRecord
 from autodls.records.segmentation import AUTOMATIC_LABELS
 from autodls.records.workspace import RoiKind
+
+_CHANNEL = re.compile(r"(.+)_(\d{4})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,9 @@ class InputCase:
 def list_inputs(images: Path, rois: Path | None, record: ModelRecord) -> list[InputCase]:
     """The cases of folder `images`, with their ROIs where there is a folder `rois`, in the order of ids.
 
+    Every file with the model's ending belongs to a case: one whose name ends in no channel of the model gives its case
+    no image, so that it is named among the failures where it has no other.
+
     Raises DatasetError when a folder is missing or holds no image of the model's file ending.
     """
     for folder, option in ((images, "-i"), *([(rois, "--rois")] if rois else [])):
@@ -37,27 +42,31 @@ def list_inputs(images: Path, rois: Path | None, record: ModelRecord) -> list[In
         if not any(folder.iterdir()):
             raise DatasetError(f"{folder}: the folder is empty; {option} takes a folder of files")
     files = _images_by_case(images, record)
-    if not files:
+    if not any(files.values()):
         last = len(record.channel_names) - 1
         raise DatasetError(
             f"{images}: no file named CASE_0000{record.file_ending} to CASE_{last:04d}{record.file_ending}; "
             f"the channels are {record.channel_names}"
         )
-    cases = []
+    cases, alike = [], look_alikes(files)
     for case in sorted(files):
         if fault := case_id_fault(case):
             raise DatasetError(f"{images}: case id '{case}' {fault}; rename its files")
+        if twins := next((group for group in alike if case in group), None):
+            raise DatasetError(f"{images}: case ids '{twins[0]}' and '{twins[1]}' look alike; rename their files")
         roi = rois / f"{case}{record.file_ending}" if rois else None
         cases.append(InputCase(case, files[case], roi if roi and roi.is_file() else None))
     return cases
 
 
 def _images_by_case(folder: Path, record: ModelRecord) -> dict[str, dict[str, Path]]:
-    pattern = re.compile(rf"^(.+)_(\d{{4}}){re.escape(record.file_ending)}$")
     found: dict[str, dict[str, Path]] = {}
     for path in sorted(folder.iterdir()):
-        matched = None if path.name.startswith(".") else pattern.match(path.name)
-        sequence = record.channel_names.get(str(int(matched[2]))) if matched else None
-        if matched and sequence:
-            found.setdefault(matched[1], {})[sequence] = path
+        if path.name.startswith(".") or not path.name.endswith(record.file_ending):
+            continue
+        stem = path.name.removesuffix(record.file_ending)
+        matched = _CHANNEL.fullmatch(stem)
+        images = found.setdefault(matched[1] if matched else stem, {})
+        if matched and (sequence := record.channel_names.get(str(int(matched[2])))):
+            images[sequence] = path
     return found

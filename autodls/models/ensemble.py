@@ -31,17 +31,28 @@ class EnsembleScores:
     spread: Vector
     by_sequence: dict[str, Vector]
 
+    def by_case(self) -> list["EnsembleScores"]:
+        """The scores of every case on their own."""
+        return [self._of(slice(row, row + 1)) for row in range(len(self.dls))]
+
+    def _of(self, rows: slice) -> "EnsembleScores":
+        by_sequence = {name: values[rows] for name, values in self.by_sequence.items()}
+        return EnsembleScores(self.dls[rows], self.dls_raw[rows], self.spread[rows], by_sequence)
+
 
 def score_ensemble(
     folds: Sequence[FoldModel], recalibration: LogisticScale, pixels: Tensor, present: Tensor
 ) -> EnsembleScores:
-    """Score network input (see `FoldModel.logits`) by every fold and bring the folds together."""
+    """Score network input (see `FoldModel.logits`) by every fold and bring the folds together.
+
+    Every case is computed on its own: its score does not depend on the others.
+    """
     device = folds[0].fusion.position.device
     pixels, present = pixels.to(device), present.to(device)
     raw: dict[str, list[Vector]] = {}
     scaled: dict[str, list[Vector]] = {}
     for fold in folds:
-        logits = fold.logits(pixels, present)
+        logits = fold.logits(pixels, present, batch_cases=1)
         for row, values in {FUSED: logits.fused, **logits.by_sequence}.items():
             numbers = values.double().cpu().numpy()
             raw.setdefault(row, []).append(numbers)

@@ -1,7 +1,7 @@
 """One trained fold: images in, logits out. Out-of-fold scoring and `predict` both go through here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from autodls.records.scores import FUSED
 from autodls.records.workspace import FoldFolder
 
 _REPAIR = "copy the model folder anew, or run 'autodls train fold all'"
-_BATCH_CASES = 16
+_FUSION = "fusion."
+_MANY_BATCHES = 4  # for so many it is quicker to unpack the weights once
 
 
 @dataclass(frozen=True)
@@ -39,30 +40,29 @@ class FoldModel:
     fusion: FusionTransformer
     scales: Mapping[str, LogisticScale]
 
-    def logits(self, pixels: Tensor, present: Tensor) -> FoldLogits:
-        """Score network input.
+    def logits(self, pixels: Tensor, present: Tensor, batch_cases: int = 16) -> FoldLogits:
+        """Score network input, `batch_cases` at once: the last digits may depend on how many, so give 1 where a case
+        must score the same in any company.
 
         `pixels` is float [case, sequence, plane, H, W] at the plan's input size, `present` bool [case, sequence].
         """
-        parts = [
-            self._logits(pixels[start : start + _BATCH_CASES], present[start : start + _BATCH_CASES])
-            for start in range(0, len(pixels), _BATCH_CASES)
-        ]
-        fused = torch.cat([part.fused for part in parts])
-        return FoldLogits(
-            fused, {name: torch.cat([part.by_sequence[name] for part in parts]) for name in self.encoders}
-        )
-
-    def _logits(self, pixels: Tensor, present: Tensor) -> FoldLogits:
         by_sequence, maps = {}, []
         with torch.inference_mode():
-            for index, (sequence, encoder) in enumerate(self.encoders.items()):
-                features = encoder.features(pixels[:, index])
-                margin = class_margin(encoder.logits(features))
-                by_sequence[sequence] = margin.where(present[:, index], torch.nan)
-                maps.append(self.projections[sequence].project(features))
-            fused = class_margin(self.fusion(torch.stack(maps, dim=1), present))
+            for index, (sequence, stored) in enumerate(self.encoders.items()):
+                encoder = stored if len(pixels) < _MANY_BATCHES * batch_cases else stored.unpacked()
+                seen = [self._see(sequence, encoder, batch) for batch in torch.split(pixels[:, index], batch_cases)]
+                margins, projected = (torch.cat(parts) for parts in zip(*seen, strict=True))
+                by_sequence[sequence] = margins.where(present[:, index], torch.nan)
+                maps.append(projected)
+            parts = (torch.split(whole, batch_cases) for whole in (torch.stack(maps, dim=1), present))
+            batches = zip(*parts, strict=True)
+            fused = torch.cat([class_margin(self.fusion(*batch)) for batch in batches])
         return FoldLogits(fused, by_sequence)
+
+    def _see(self, sequence: str, encoder: FoldedEncoder, planes: Tensor) -> tuple[Tensor, Tensor]:
+        """The sequence's own logit [case] and its projected feature map."""
+        features = encoder.features(planes)
+        return class_margin(encoder.logits(features)), self.projections[sequence].project(features)
 
 
 def class_margin(logits: Tensor) -> Tensor:
@@ -76,12 +76,28 @@ def save_encoder(folder: FoldFolder, sequence: str, state: Mapping[str, Tensor],
 
 
 def load_encoder(folder: FoldFolder, sequence: str) -> FoldedEncoder:
-    """Read an encoder for scoring."""
+    """Read an encoder as it was trained, for scoring."""
     path = folder.sequence(sequence)
     tensors, _ = load_tensors(path, _REPAIR)
     try:
+        _require_numbers({name: t for name, t in tensors.items() if not name.endswith("num_batches_tracked")})
         return FoldedEncoder.from_state(tensors)
-    except (KeyError, RuntimeError) as failure:
+    except (KeyError, ValueError, RuntimeError) as failure:
+        raise _misfit(path, failure) from None
+
+
+def save_folded(folder: FoldFolder, sequence: str, encoder: FoldedEncoder) -> None:
+    """Write an encoder as a model folder holds it."""
+    save_tensors(folder.sequence(sequence), encoder.tensors())
+
+
+def load_folded(path: Path, sha256: str) -> FoldedEncoder:
+    """Read an encoder of a model folder; raises ModelFolderError for other bytes than those of `sha256`."""
+    tensors, _ = load_tensors(path, _REPAIR, sha256)
+    try:
+        _require_numbers(tensors, (torch.float32, torch.float16))
+        return FoldedEncoder.from_tensors(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as failure:
         raise _misfit(path, failure) from None
 
 
@@ -96,30 +112,75 @@ def save_fusion(folder: FoldFolder, model: FoldModel, note: Mapping[str, object]
 
 
 def load_fold(folder: FoldFolder, plan: Plan, device: torch.device) -> FoldModel:
-    """Read a whole fold for scoring on `device`; raises ModelFolderError for a file that does not fit the plan."""
-    tensors, note = load_tensors(folder.fusion, _REPAIR)
+    """Read a whole fold as it was trained; raises ModelFolderError for a file that does not fit the plan."""
+    fold = load_fusion(folder, plan, device)
+    encoders = {name: load_encoder(folder, name) for name in plan.sequences}
+    for name, encoder in encoders.items():
+        require_channels(fold, name, encoder, folder.sequence(name))
+    dtype = scoring_dtype(plan, device)
+    return replace(fold, encoders={name: encoder.to(device, dtype) for name, encoder in encoders.items()})
+
+
+def load_fusion(folder: FoldFolder, plan: Plan, device: torch.device, sha256: str | None = None) -> FoldModel:
+    """Read a fold without its encoders; raises ModelFolderError for a file that does not fit the plan or `sha256`."""
+    tensors, note = load_tensors(folder.fusion, _REPAIR, sha256)
     try:
-        projections, fusion, scales = _fusion_parts(tensors, note, plan, device)
+        return FoldModel({}, *_fusion_parts(tensors, note, plan, device))
     except (KeyError, TypeError, ValueError, RuntimeError) as failure:
         raise _misfit(folder.fusion, failure) from None
-    encoders = {name: load_encoder(folder, name).to(device, scoring_dtype(plan, device)) for name in plan.sequences}
-    return FoldModel(encoders, projections, fusion, scales)
+
+
+def require_channels(fold: FoldModel, sequence: str, encoder: FoldedEncoder, path: Path) -> None:
+    """Raise ModelFolderError unless the encoder of `sequence`, read from `path`, gives what its PCA takes."""
+    if encoder.channels != len(fold.projections[sequence].mean):
+        raise _misfit(path, ValueError(f"{encoder.channels} channels are not those of its PCA"))
 
 
 def _fusion_parts(
     tensors: Mapping[str, Tensor], note: Mapping[str, Any], plan: Plan, device: torch.device
 ) -> tuple[dict[str, ChannelPCA], FusionTransformer, dict[str, LogisticScale]]:
+    _require_numbers(tensors)
+    fusion = _empty_fusion(tensors, plan)
+    _require_shapes(tensors, fusion, plan)
     projections = {
         sequence: ChannelPCA(*(tensors[f"pca.{sequence}/{part}"] for part in ("mean", "components", "scale"))).to(
             device
         )
         for sequence in plan.sequences
     }
-    fusion = new_fusion(plan, projections[plan.sequences[0]].components.shape[0])
-    prefix = "fusion."
-    fusion.load_state_dict({name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)})
+    state = {name.removeprefix(_FUSION): t for name, t in tensors.items() if name.startswith(_FUSION)}
+    fusion.load_state_dict(state, assign=True)
     scales = {row: LogisticScale.model_validate(note["scales"][row]) for row in (FUSED, *plan.sequences)}
     return projections, fusion.to(device).eval(), scales
+
+
+def _require_numbers(tensors: Mapping[str, Tensor], kinds: tuple[torch.dtype, ...] = (torch.float32,)) -> None:
+    """Raise ValueError for a tensor that is not of `kinds`, or holds NaN or infinity."""
+    for name, tensor in tensors.items():
+        if tensor.dtype not in kinds or not torch.isfinite(torch.stack(tensor.aminmax())).all():
+            raise ValueError(f"{name} does not hold finite numbers of {' or '.join(str(kind) for kind in kinds)}")
+
+
+def _empty_fusion(tensors: Mapping[str, Tensor], plan: Plan) -> FusionTransformer:
+    """The plan's fusion, without memory for weights; raises ValueError unless `tensors` have as many layers."""
+    layers = {name.split(".")[3] for name in tensors if name.startswith(f"{_FUSION}encoder.layers.")}
+    if len(layers) != plan.network.fusion.layers:
+        raise ValueError(f"{len(layers)} layers, the plan has {plan.network.fusion.layers}")
+    with torch.device("meta"):
+        return new_fusion(plan, plan.network.pca_dims)
+
+
+def _require_shapes(tensors: Mapping[str, Tensor], fusion: FusionTransformer, plan: Plan) -> None:
+    """Raise ValueError unless `tensors` are those of `fusion` and of the plan's projections."""
+    expected = {f"{_FUSION}{name}": tuple(tensor.shape) for name, tensor in fusion.state_dict().items()}
+    for sequence in plan.sequences:
+        channels = tensors[f"pca.{sequence}/mean"].numel()
+        shapes = {"mean": (channels,), "components": (plan.network.pca_dims, channels), "scale": ()}
+        expected |= {f"pca.{sequence}/{part}": shape for part, shape in shapes.items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if found.get(name) != expected.get(name):
+            raise ValueError(f"{name} is {found.get(name)}, expected {expected.get(name)}")
 
 
 def _misfit(path: Path, failure: Exception) -> ModelFolderError:

@@ -1,10 +1,12 @@
 """The encoder that scores: batch norm folded into the convolutions, no MONAI import.
 
 A batch norm in evaluation is an affine map per channel, so it is merged once into the weight and bias of the
-convolution before it; what is left is convolutions, additions and ReLU, in the layout of ResNet-50/101/152.
+convolution before it; what is left is convolutions, additions and ReLU, in the layout of ResNet-50/101/152. Folded
+weights are rounded to half precision: a model folder then has half the size, and out-of-fold scores come from the very
+numbers that it holds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -14,13 +16,17 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 _EPSILON = 1e-5  # of nn.BatchNorm2d
 _STAGES = (1, 2, 3, 4)
+_PLANES = 3
+_CLASSES = 2
 
 
 @dataclass(frozen=True)
 class FoldedEncoder:
     """A trained `SequenceEncoder` for evaluation.
 
-    `convolutions` holds (weight, bias) by torchvision's name of the convolution, `fc` those of the last layer.
+    `convolutions` holds (weight, bias) by torchvision's name of the convolution, `fc` those of the last layer. It
+    computes in the type of its biases; weights in half precision are unpacked layer by layer as they are used, which
+    for a single case is quicker than finding memory for all.
     """
 
     convolutions: Mapping[str, tuple[Tensor, Tensor]]
@@ -28,12 +34,67 @@ class FoldedEncoder:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor]) -> "FoldedEncoder":
-        """Fold a state dict with torchvision's names."""
+        """Fold a state dict with torchvision's names; raises KeyError or ValueError where it is no such network."""
         convolutions = {}
         for name, weight in state.items():
             if weight.ndim == 4:
                 convolutions[name.removesuffix(".weight")] = _fold(state, name, weight)
-        return cls(convolutions, (state["fc.weight"].float(), state["fc.bias"].float()))
+        encoder = cls(convolutions, (state["fc.weight"].float(), state["fc.bias"].float()))
+        encoder.require_chain()
+        return encoder
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "FoldedEncoder":
+        """The encoder whose `tensors()` these are; raises KeyError, TypeError or ValueError where they are no such."""
+        pairs = {}
+        for name in sorted({name.rpartition(".")[0] for name in tensors}):
+            weight, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"].float()
+            pairs[name] = (weight.permute(0, 3, 1, 2) if weight.ndim == 4 else weight.float(), bias)
+        fc = pairs.pop("fc")
+        encoder = cls(pairs, fc)
+        encoder.require_chain()
+        return encoder
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What is stored: NAME.weight and NAME.bias of every convolution, [out, h, w, in] and [out], and of `fc`.
+
+        Weights that half precision holds without change, as those of `from_state`, are in half precision.
+        """
+        pairs = {name: (weight.permute(0, 2, 3, 1), bias) for name, (weight, bias) in self.convolutions.items()}
+        pairs["fc"] = self.fc
+        weights = {f"{name}.weight": _halved(weight) for name, (weight, _) in pairs.items()}
+        return weights | {f"{name}.bias": bias for name, (_, bias) in pairs.items()}
+
+    @property
+    def channels(self) -> int:
+        """Channels of the last feature map."""
+        return self.fc[0].shape[-1]
+
+    def require_chain(self) -> None:
+        """Raise ValueError unless each convolution takes what the one before it gives, and all are used."""
+        expected: dict[str, tuple[int, ...]] = {}
+        channels = len(self.convolutions["conv1"][1])
+        expected["conv1"] = (channels, _PLANES, 7, 7)
+        for block in self._blocks():
+            width, out = (len(self.convolutions[f"{block}.{name}"][1]) for name in ("conv2", "conv3"))
+            expected[f"{block}.conv1"] = (width, channels, 1, 1)
+            expected[f"{block}.conv2"] = (width, width, 3, 3)
+            expected[f"{block}.conv3"] = (out, width, 1, 1)
+            if f"{block}.downsample.0" in self.convolutions or out != channels:
+                expected[f"{block}.downsample.0"] = (out, channels, 1, 1)
+            channels = out
+        found = {name: tuple(weight.shape) for name, (weight, _) in self.convolutions.items()}
+        expected["fc"], found["fc"] = (_CLASSES, channels), tuple(self.fc[0].shape)
+        for name in sorted(expected.keys() | found.keys()):
+            if found.get(name) != expected.get(name):
+                raise ValueError(f"{name} is {found.get(name)}, expected {expected.get(name)}")
+
+    def _blocks(self) -> Iterator[str]:
+        for stage in _STAGES:
+            block = 0
+            while f"layer{stage}.{block}.conv1" in self.convolutions:
+                yield f"layer{stage}.{block}"
+                block += 1
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "FoldedEncoder":
         """The same on `device`, computing its convolutions in `dtype`."""
@@ -45,17 +106,19 @@ class FoldedEncoder:
         moved = {name: move(pair) for name, pair in self.convolutions.items()}
         return FoldedEncoder(moved, (self.fc[0].to(device), self.fc[1].to(device)))
 
+    def unpacked(self) -> "FoldedEncoder":
+        """The same with all weights in the type that it computes in."""
+        bias = self.convolutions["conv1"][1]
+        return self.to(bias.device, bias.dtype)
+
     def features(self, planes: Tensor) -> Tensor:
         """The last feature map, float32 [case, 2048, H/32, W/32], of planes [case, plane, H, W]."""
-        dtype = self.convolutions["conv1"][0].dtype
+        dtype = self.convolutions["conv1"][1].dtype
         planes = planes.to(dtype).contiguous(memory_format=torch.channels_last)
         x = functional.relu(self._convolve("conv1", planes, stride=2, padding=3))
         x = functional.max_pool2d(x, 3, stride=2, padding=1)
-        for stage in _STAGES:
-            block = 0
-            while f"layer{stage}.{block}.conv1" in self.convolutions:
-                x = self._bottleneck(f"layer{stage}.{block}", x, stride=2 if stage > 1 and block == 0 else 1)
-                block += 1
+        for block in self._blocks():
+            x = self._bottleneck(block, x, stride=2 if block.endswith(".0") and block != "layer1.0" else 1)
         return x.float()
 
     def logits(self, features: Tensor) -> Tensor:
@@ -70,13 +133,17 @@ class FoldedEncoder:
         return functional.relu(self._convolve(f"{block}.conv3", x) + shortcut)
 
     def _convolve(self, name: str, x: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
-        return functional.conv2d(x, *self.convolutions[name], stride=stride, padding=padding)
+        weight, bias = self.convolutions[name]
+        return functional.conv2d(x, weight.to(bias.dtype), bias, stride=stride, padding=padding)
 
 
 def _fold(state: Mapping[str, Tensor], name: str, weight: Tensor) -> tuple[Tensor, Tensor]:
     norm = name.replace("conv", "bn").removesuffix(".weight")
     if norm.endswith("downsample.0"):
         norm = norm.removesuffix("0") + "1"
+    for part in ("running_mean", "running_var", "weight", "bias"):
+        if state[f"{norm}.{part}"].shape != weight.shape[:1]:
+            raise ValueError(f"{norm}.{part} is {tuple(state[f'{norm}.{part}'].shape)}, expected {len(weight)} values")
     folded, bias = fuse_conv_bn_weights(
         weight.float(),  # type: ignore[arg-type]
         None,
@@ -86,4 +153,15 @@ def _fold(state: Mapping[str, Tensor], name: str, weight: Tensor) -> tuple[Tenso
         state[f"{norm}.weight"],
         state[f"{norm}.bias"],
     )
-    return folded.detach(), bias.detach()
+    return _rounded(folded.detach()), bias.detach()
+
+
+def _rounded(weight: Tensor) -> Tensor:
+    """To what half precision holds; as it is where that would overflow."""
+    half = weight.half()
+    return half.float() if torch.isfinite(half).all() else weight
+
+
+def _halved(weight: Tensor) -> Tensor:
+    half = weight.half()
+    return half if torch.equal(half.to(weight.dtype), weight) else weight

@@ -1,43 +1,63 @@
 """Named tensors on disk, as safetensors: no pickle is ever written or read."""
 
+import errno
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from autodls.errors import ModelFolderError
-from autodls.records.files import write_atomically
+from autodls.records.base import parse_json
+from autodls.records.files import sha256_of_file, write_atomically
 
 _NOTE = "autodls"
+_UNREADABLE = (SafetensorError, OSError, ValueError, RecursionError)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], note: Mapping[str, object] | None = None) -> None:
-    """Write `tensors` and a JSON-able `note` to `path`, atomically; the same content gives the same bytes."""
+    """Write `tensors` and a JSON-able `note` to `path`, atomically; the same content gives the same bytes.
+
+    Raises OSError where the disk does not take them.
+    """
     plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
     metadata = {_NOTE: json.dumps(note or {}, sort_keys=True)}
-    write_atomically(path, lambda beside: save_file(plain, beside, metadata=metadata))
+    try:
+        write_atomically(path, lambda beside: save_file(plain, beside, metadata=metadata))
+    except SafetensorError as failure:
+        raise OSError(errno.EIO, f"cannot be written ({failure})", str(path)) from None
 
 
 def read_note(path: Path) -> dict[str, object]:
     """The note of `path` without its tensors; raises ModelFolderError for a file that cannot be read."""
     try:
         with safe_open(path, framework="pt") as handle:
-            note: dict[str, object] = json.loads((handle.metadata() or {}).get(_NOTE, "{}"))
-            return note
-    except (SafetensorError, OSError, ValueError) as failure:
+            return _note(handle)
+    except _UNREADABLE as failure:
         raise ModelFolderError(f"{path}: not a readable safetensors file ({failure})") from None
 
 
-def load_tensors(path: Path, repair: str) -> tuple[dict[str, Tensor], dict[str, object]]:
-    """Read tensors and note from `path`; raises ModelFolderError, ending in `repair`."""
+def load_tensors(path: Path, repair: str, sha256: str | None = None) -> tuple[dict[str, Tensor], dict[str, object]]:
+    """Read tensors and note from `path`; raises ModelFolderError, ending in `repair`.
+
+    Where a `sha256` is given, nothing is made of the file unless it has that hash.
+    """
     try:
+        if sha256 is not None and (found := sha256_of_file(path)) != sha256:
+            raise ModelFolderError(f"{path}: altered (SHA-256 {found[:12]}, expected {sha256[:12]}); {repair}")
         with safe_open(path, framework="pt") as handle:
-            note = json.loads((handle.metadata() or {}).get(_NOTE, "{}"))
-            return {name: handle.get_tensor(name) for name in handle.keys()}, note  # noqa: SIM118
+            return {name: handle.get_tensor(name) for name in handle.keys()}, _note(handle)  # noqa: SIM118
     except FileNotFoundError:
         raise ModelFolderError(f"{path}: no such file; {repair}") from None
-    except (SafetensorError, OSError, ValueError) as failure:
+    except _UNREADABLE as failure:
         raise ModelFolderError(f"{path}: not a readable safetensors file ({failure}); {repair}") from None
+
+
+def _note(handle: Any) -> dict[str, object]:
+    note = parse_json((handle.metadata() or {}).get(_NOTE, "{}"))
+    if not isinstance(note, dict):
+        raise ValueError(f"its note is a {type(note).__name__}, expected an object")
+    return note

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from autodls.errors import DatasetError
 from autodls.imaging.geometry import Geometry, Volume
 from autodls.imaging.volumes import read_roi, read_volume
+from autodls.planning.measure import SequenceMeasure, TumourPlace, measure_sequence
 from autodls.planning.tumour import roi_fault, shown_share, tumour_box
 from autodls.records.cohort import Case
 from autodls.records.problems import Problem, error, warning
@@ -33,11 +34,15 @@ class CaseTask:
 
 @dataclass(frozen=True)
 class CaseFindings:
-    """Problems of a case, and the SHA-256 of the voxels of each sequence that has any contrast."""
+    """Problems of a case, and of each sequence that has any contrast, the SHA-256 of its voxels and what it looks like.
+
+    Without a usable ROI nothing is measured.
+    """
 
     case: str
     problems: tuple[Problem, ...]
     voxels_sha256: dict[str, str]
+    measures: dict[str, SequenceMeasure]
 
 
 def check_case(task: CaseTask) -> CaseFindings:
@@ -45,6 +50,8 @@ def check_case(task: CaseTask) -> CaseFindings:
     problems: list[Problem] = []
     grids: dict[str, Geometry] = {}
     digests: dict[str, str] = {}
+    measures: dict[str, SequenceMeasure] = {}
+    place = _tumour_place(task)
     for sequence, path in task.case.images.items():
         try:
             volume = read_volume(path)
@@ -55,7 +62,18 @@ def check_case(task: CaseTask) -> CaseFindings:
         problems += _image_problems(task.case.id, sequence, volume)
         if volume.array.min() < volume.array.max():
             digests[sequence] = _sha256(volume.array)
-    return CaseFindings(task.case.id, (*problems, *_roi_problems(task, grids)), digests)
+            if place is not None:
+                measures[sequence] = measure_sequence(volume, place)
+    return CaseFindings(task.case.id, (*problems, *_roi_problems(task, grids)), digests, measures)
+
+
+def _tumour_place(task: CaseTask) -> TumourPlace | None:
+    """Where the tumour lies; None where its ROI is of no use, which `_roi_problems` tells."""
+    try:
+        roi = read_roi(task.case.roi, task.roi_labels) if task.case.roi else None
+    except DatasetError:
+        return None
+    return None if roi is None or roi_fault(roi, None) else TumourPlace.of(roi)
 
 
 def _unreadable(task: CaseTask, failure: DatasetError) -> Problem:

@@ -1,19 +1,34 @@
 """Problems of the table that concern neither labels nor files: follow-up."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from autodls.records.cohort import Case
 from autodls.records.dataset import DatasetDescription, SurvivalColumns
 from autodls.records.problems import Problem, error, warning
 from autodls.records.table import is_missing, read_number
 
+_DAYS = {"days": 1.0, "weeks": 7.0, "months": 30.44, "years": 365.25}
+_LEAST_DAYS, _MOST_DAYS = 60.0, 40 * 365.25
+
 
 def survival_problems(cases: Iterable[Case], description: DatasetDescription) -> list[Problem]:
-    """Times that are negative or no number, events other than 0 and 1, and one without the other."""
+    """Times that are negative, no number or in another unit, events other than 0 and 1, one without the other."""
     columns = description.autodls.survival
     if columns is None:
         return []
-    return [problem for case in cases for problem in _case_problems(case, columns)]
+    known = list(cases)
+    return [*_unit_problems(known, columns), *(problem for case in known for problem in _case_problems(case, columns))]
+
+
+def _unit_problems(cases: Sequence[Case], columns: SurvivalColumns) -> list[Problem]:
+    """A longest follow-up that no study has in this unit: days are then called months, or the other way round."""
+    times = [case.row[columns.time] for case in cases]
+    longest = max((read_number(time) or 0.0 for time in times if _is_time(time)), default=0.0)
+    days = longest * _DAYS[columns.unit]
+    if longest == 0.0 or _LEAST_DAYS <= days <= _MOST_DAYS:
+        return []
+    what = f"column '{columns.time}': the longest follow-up is {longest:g} {columns.unit}, that is {days:.0f} days"
+    return [warning("", what, "correct survival.unit in dataset.json (days, weeks, months or years), or the table")]
 
 
 def _case_problems(case: Case, columns: SurvivalColumns) -> list[Problem]:

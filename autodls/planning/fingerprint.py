@@ -5,7 +5,7 @@ with a large tumour weighs no more than another, and memory does not grow with t
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -46,6 +46,7 @@ def extract_fingerprint(cohort: Cohort, workers: int = 1, advance: Advance = no_
         sites=_sites(training, cohort),
         cohort_sha256=cohort_sha256(training),
         inputs_sha256=_join_hashes(measure.inputs_sha256 for measure in measures),
+        roi_labels=tuple(sorted(description.roi_labels)),
         sequences={name: _sequence(name, measures) for name in description.sequences},
         tumour=TumourFingerprint(
             extent_mm={plane: quantiles([measure.extent_mm[plane] for measure in measures]) for plane in PLANES},
@@ -90,10 +91,17 @@ def _sequence(name: str, measures: Sequence[CaseMeasure]) -> SequenceFingerprint
         shape=_per_axis([measure.shape for measure in seen]),
         obliqueness_deg=quantiles([measure.obliqueness_deg for measure in seen]) if seen else None,
         head_percentiles=_per_percentile([measure.head_percentiles for measure in seen]),
+        field_of_view_mm=_per_axis([measure.field_of_view_mm for measure in seen]),
+        contrast=_per_name([measure.contrast for measure in seen]),
         roi_percentiles=_per_percentile([m.roi_percentiles for m in seen if m.roi_percentiles is not None]),
         same_grid_as_roi=_mean([measure.same_grid_as_roi for measure in seen]),
         overlap_with_roi=min((measure.overlap_with_roi for measure in seen), default=0.0),
     )
+
+
+def _per_name(cases: Sequence[Mapping[str, float]]) -> dict[str, Quantiles] | None:
+    names = list(dict.fromkeys(name for case in cases for name in case))
+    return {name: quantiles([case[name] for case in cases if name in case]) for name in names} or None
 
 
 def _mean(flags: Sequence[bool]) -> float:

@@ -1,5 +1,6 @@
 """One training case reduced to a few numbers: what one process does for the fingerprint."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,41 @@ class SequenceMeasure:
     same_grid_as_roi: bool
     overlap_with_roi: float
 
+    @property
+    def field_of_view_mm(self) -> Triple:
+        """Voxels times spacing, in x, y, z."""
+        x, y, z = (count * step for count, step in zip(self.shape, self.spacing_mm, strict=True))
+        return x, y, z
+
+    @property
+    def median(self) -> float:
+        """Of the intensities in the foreground."""
+        return self.head_percentiles[PERCENTILES.index(50.0)]
+
+    @property
+    def contrast(self) -> dict[str, float]:
+        """See `contrast`."""
+        return contrast(self.head_percentiles, self.roi_percentiles)
+
+
+def contrast(head: Sequence[float], roi: Sequence[float] | None) -> dict[str, float]:
+    """What makes a T2WI look unlike a T1WI, whatever the unit: shares of the range from the 5th to the 95th percentile.
+
+    `head` and `roi` are `PERCENTILES` of the foreground and of the tumour. Of "dark" and "bright" tails and the
+    "middle", and of the "tumour" above the middle. Nothing where the range is empty.
+
+    >>> contrast((0, 10, 40, 110, 160), (30, 50, 60, 70, 90))
+    {'dark': 0.1, 'middle': 0.3, 'bright': 0.5, 'tumour': 0.2}
+    """
+    lowest, low, middle, high, highest = head
+    span = high - low
+    if span <= 0:
+        return {}
+    found = {"dark": low - lowest, "middle": middle - low, "bright": highest - high}
+    if roi is not None:
+        found["tumour"] = roi[PERCENTILES.index(50.0)] - middle
+    return {name: value / span for name, value in found.items()}
+
 
 @dataclass(frozen=True)
 class CaseMeasure:
@@ -56,13 +92,13 @@ def measure_case(task: MeasureTask) -> CaseMeasure:
     Raises DatasetError where one cannot be read, or where the ROI is missing, empty, or not on its image.
     """
     case, roi = task.case, _drawn_roi(task)
-    points_mm, box_mm = _roi_points(roi), tumour_box(roi)
+    place = TumourPlace.of(roi)
     sequences = {}
     for sequence, path in case.images.items():
         volume = read_volume(path)
         if sequence == task.roi_channel:
             _require_sound(case, roi, volume.geometry)
-        sequences[sequence] = _measure_sequence(volume, roi.geometry, points_mm, box_mm)
+        sequences[sequence] = measure_sequence(volume, place)
     return CaseMeasure(sequences, extent_mm(roi), volume_ml(roi), components(roi), case_inputs_sha256(case))
 
 
@@ -82,6 +118,20 @@ def _require_sound(case: Case, roi: Volume, image: Geometry | None) -> None:
         raise DatasetError(f"case {case.id}: {case.roi}: {fault[0]}; {fault[1]}")
 
 
+@dataclass(frozen=True)
+class TumourPlace:
+    """Where a tumour lies: its grid, points in it, [n, 3] LPS mm, and the box around it."""
+
+    grid: Geometry
+    points_mm: Points
+    box_mm: Points
+
+    @classmethod
+    def of(cls, roi: Volume) -> "TumourPlace":
+        """The place of an ROI that is not empty."""
+        return cls(roi.geometry, _roi_points(roi), tumour_box(roi))
+
+
 def _roi_points(roi: Volume) -> Points:
     """LPS mm, [n, 3], of at most `MAX_ROI_VOXELS` voxels of the ROI."""
     chosen = every_nth(np.flatnonzero(roi.array), MAX_ROI_VOXELS)
@@ -89,17 +139,18 @@ def _roi_points(roi: Volume) -> Points:
     return roi.geometry.index_to_physical(np.stack(index_zyx[::-1], axis=-1))
 
 
-def _measure_sequence(volume: Volume, roi_grid: Geometry, points_mm: Points, box_mm: Points) -> SequenceMeasure:
+def measure_sequence(volume: Volume, tumour: TumourPlace) -> SequenceMeasure:
+    """One sequence of a case whose tumour lies at `tumour`."""
     grid = volume.geometry
-    inside = _nearest_voxels(volume, points_mm)
+    inside = _nearest_voxels(volume, tumour.points_mm)
     return SequenceMeasure(
         spacing_mm=grid.spacing_mm,
         shape=grid.size_xyz,
         obliqueness_deg=grid.obliqueness_deg,
         head_percentiles=_percentiles(foreground(volume.array)),
         roi_percentiles=_percentiles(inside) if inside.size else None,
-        same_grid_as_roi=grid.same_grid(roi_grid),
-        overlap_with_roi=shown_share(box_mm, grid),
+        same_grid_as_roi=grid.same_grid(tumour.grid),
+        overlap_with_roi=shown_share(tumour.box_mm, grid),
     )
 
 

@@ -1,7 +1,8 @@
 """How much memory training takes: arithmetic over the layers plus one measured constant.
 
-Checked by a test against the peak of a real process on a CPU, in float32, to 15 %. On a GPU nothing was measured: the
-same arithmetic, with an assumed constant for the CUDA context and the workspaces of its libraries.
+Checked by a test, and over more batches and sizes by `benchmarks/memory_model.py`, against the peak of real processes
+on a CPU, in float32, to 15 %. On a GPU nothing was measured: the same arithmetic, with an assumed constant for the CUDA
+context and the workspaces of its libraries.
 """
 
 from dataclasses import dataclass
@@ -11,15 +12,20 @@ from autodls.planning.encoder_cost import PLANES, encoder_cost
 GIB = 2**30
 # Process with its libraries loaded, after a training step, less what the arithmetic below counts (torch 2.13, CPU).
 FRAMEWORK_GIB = {"cpu": 0.75, "cuda": 1.5}
+FEATURES, STRIDE_PX = 2048, 32  # channels of the last feature map, and input pixels per cell
 _BYTES = {"fp32": 4, "bf16": 2}
 _WEIGHT_COPIES = 4  # weights, gradients, momentum, and the weights of the best epoch so far
+_LOADING = 2  # copies of the weights of the encoder that is being read: as trained, and folded
+_FEATURE_BYTES = 16  # per number of a feature map while its components are found: as it is, reordered, in float64
 
 
 @dataclass(frozen=True)
 class TrainingLoad:
-    """Training of one encoder: `precision` is "fp32" or "bf16", `device` "cpu" or "cuda".
+    """Training of one encoder after the other, then of the fusion: `precision` is "fp32" or "bf16", `device` "cpu" or
+    "cuda".
 
-    `cohort_gib` is the memory of the samples of all cases, which stay on the device.
+    `cohort_gib` is the memory of the samples of all cases, which stay on the device; `cases` of them are trained on,
+    with `sequences` each. Without `cases` the fusion is left out.
     """
 
     encoder: str
@@ -28,10 +34,12 @@ class TrainingLoad:
     precision: str
     device: str
     cohort_gib: float = 0.0
+    cases: int = 0
+    sequences: int = 0
 
 
-def memory_parts_gib(load: TrainingLoad) -> dict[str, float]:
-    """Peak memory in GiB, by what it is for.
+def encoder_parts_gib(load: TrainingLoad) -> dict[str, float]:
+    """Peak memory in GiB of fitting an encoder, by what it is for.
 
     Weights, gradients and momentum are float32 with either precision; bf16 halves the activations and adds a copy of
     the weights.
@@ -45,6 +53,24 @@ def memory_parts_gib(load: TrainingLoad) -> dict[str, float]:
         "cohort": load.cohort_gib,
         "framework": FRAMEWORK_GIB[load.device],
     }
+
+
+def fusion_parts_gib(load: TrainingLoad) -> dict[str, float]:
+    """Peak memory in GiB of the fusion, by what it is for: it comes when the feature maps of a sequence are reduced."""
+    cells = -(-load.input_px // STRIDE_PX)
+    return {
+        "weights": (load.sequences + _LOADING) * encoder_cost(load.encoder, load.input_px).parameters * 4 / GIB,
+        "features": load.cases * FEATURES * cells**2 * _FEATURE_BYTES / GIB,
+        "views": 2 * load.cohort_gib / max(1, load.sequences),
+        "cohort": load.cohort_gib,
+        "framework": FRAMEWORK_GIB[load.device],
+    }
+
+
+def memory_parts_gib(load: TrainingLoad) -> dict[str, float]:
+    """Peak memory in GiB of the stage that needs more, by what it is for."""
+    stages = [encoder_parts_gib(load), *([fusion_parts_gib(load)] if load.cases else [])]
+    return max(stages, key=lambda parts: sum(parts.values()))
 
 
 def predicted_memory_gib(load: TrainingLoad) -> float:

@@ -84,7 +84,11 @@ def _memory(situation: Situation, preset: Preset) -> dict[str, Decision]:
     batch, size_px = situation["training.batch_size"], situation["preprocessing.input_size_px"]
     samples = cohort_gib(fingerprint.cases, len(fingerprint.sequences), situation["preprocessing.slice_size_px"])
     encoder, precision = situation["network.encoder"], situation["training.precision"]
-    parts = memory_parts_gib(TrainingLoad(encoder, size_px, batch, precision, resources.device, samples))
+    parts = memory_parts_gib(
+        TrainingLoad(
+            encoder, size_px, batch, precision, resources.device, samples, fingerprint.cases, len(fingerprint.sequences)
+        )
+    )
     total = sum(parts.values())
     if total > resources.memory_gib:
         raise PlanError(

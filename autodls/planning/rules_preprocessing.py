@@ -73,10 +73,12 @@ def input_size_px(situation: Situation) -> Decision:
 def training_gib(situation: Situation, size_px: int, batch_size: int) -> float:
     """Predicted memory in GiB of training with inputs of `size_px`."""
     fingerprint = situation.fingerprint
-    samples = cohort_gib(fingerprint.cases, len(fingerprint.sequences), stored_side_px(size_px))
+    cases, sequences = fingerprint.cases, len(fingerprint.sequences)
+    samples = cohort_gib(cases, sequences, stored_side_px(size_px))
     encoder, precision = situation["network.encoder"], situation["training.precision"]
+    device = situation.resources.device
     return predicted_memory_gib(
-        TrainingLoad(encoder, size_px, batch_size, precision, situation.resources.device, samples)
+        TrainingLoad(encoder, size_px, batch_size, precision, device, samples, cases, sequences)
     )
 
 

@@ -1,7 +1,7 @@
 """One case: from its volumes and its ROI to its 2.5D sample."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,12 @@ from autodls.preprocessing.store import FORMAT, Sample
 from autodls.records.files import sha256_of_bytes, sha256_of_file
 from autodls.records.plan import PreprocessingPlan
 
+Observe = Callable[[str, Volume], None]
+
+
+def _look_away(_sequence: str, _volume: Volume) -> None:
+    """Nobody looks at the volumes."""
+
 
 def prepare_case(
     case_id: str,
@@ -27,19 +33,20 @@ def prepare_case(
     roi_labels: frozenset[int],
     plan: PreprocessingPlan,
     key: str | None = None,
+    observe: Observe = _look_away,
 ) -> Sample:
     """The sample of one case by `plan`; one volume is in memory at a time, or two where the plan registers.
 
     `images` holds the sequences that the case has; the others become zeros. `roi` lies on the grid of the ROI channel,
     whose image may be missing: then the ROI's own grid is the frame. `rois`, drawn on other channels, are not used:
     all sequences are sampled at the same physical points, so that one tumour is seen in each. `key` is the `case_key`
-    where it is known already. Raises DatasetError, which names the case, for anything that keeps the case from being
-    prepared.
+    where it is known already. `observe` is shown every volume as it was read, with its sequence. Raises DatasetError,
+    which names the case, for anything that keeps the case from being prepared.
     """
     del rois
     try:
         _require_sequences(images, plan)
-        return _prepare(case_id, images, roi, roi_labels, plan, key or case_key(images, roi, roi_labels, plan))
+        return _prepare(case_id, images, roi, roi_labels, plan, key or case_key(images, roi, roi_labels, plan), observe)
     except DatasetError as failure:
         raise DatasetError(f"case {case_id}: {failure}") from None
 
@@ -60,7 +67,13 @@ def case_key(images: Mapping[str, Path], roi: Path, roi_labels: frozenset[int], 
 
 
 def _prepare(
-    case_id: str, images: Mapping[str, Path], roi: Path, roi_labels: frozenset[int], plan: PreprocessingPlan, key: str
+    case_id: str,
+    images: Mapping[str, Path],
+    roi: Path,
+    roi_labels: frozenset[int],
+    plan: PreprocessingPlan,
+    key: str,
+    observe: Observe,
 ) -> Sample:
     planes = _planes(roi, roi_labels, images.get(plan.roi_channel), plan)
     fixed, flags = _fixed(images, plan)
@@ -69,7 +82,9 @@ def _prepare(
     pixels = np.zeros((len(plan.intensity), len(planes), plan.slice_size_px, plan.slice_size_px), dtype=np.float32)
     present = np.zeros(len(plan.intensity), dtype=np.bool_)
     for position, sequence in enumerate(plan.intensity):
-        pictures = _pictures(images[sequence], sequence, planes, fixed, plan, flags) if sequence in images else None
+        pictures = (
+            _pictures(images[sequence], sequence, planes, fixed, plan, flags, observe) if sequence in images else None
+        )
         if pictures is not None:
             pixels[position], present[position] = pictures, True
     if not present.any():
@@ -124,9 +139,11 @@ def _pictures(
     fixed: Volume | None,
     plan: PreprocessingPlan,
     flags: list[str],
+    observe: Observe,
 ) -> NDArray[np.float32] | None:
     """Network input [plane, row, column] of one sequence, None where it does not show the tumour; adds to `flags`."""
     volume, motion = read_volume(image), None
+    observe(sequence, volume)
     if fixed is not None and sequence != plan.roi_channel:
         found = register_rigid(fixed, volume)
         motion = found.matrix

@@ -28,6 +28,12 @@ class SequenceFingerprint(Record):
     head_percentiles: dict[str, Quantiles] | None = Field(
         description="intensity percentiles 0.5, 5, 50, 95, 99.5 of each case's foreground, over cases"
     )
+    field_of_view_mm: tuple[Quantiles, Quantiles, Quantiles] | None = Field(
+        default=None, description="voxels times spacing, in x, y, z"
+    )
+    contrast: dict[str, Quantiles] | None = Field(
+        default=None, description="what does not depend on the unit of the intensities; see planning.measure.contrast"
+    )
     roi_percentiles: dict[str, Quantiles] | None = Field(description="the same inside the ROI")
     same_grid_as_roi: float = Field(description="share of its cases whose grid equals that of the ROI sequence")
     overlap_with_roi: float = Field(description="smallest share of a tumour's bounding box that this sequence covers")
@@ -55,5 +61,6 @@ class Fingerprint(Record):
     sites: dict[str, int] = Field(description="training cases by site; empty without a site column")
     cohort_sha256: str = Field(description="of id, patient, site and label of every training case")
     inputs_sha256: str = Field(description="of every image and ROI file of the training cohort")
+    roi_labels: tuple[int, ...] = Field(default=(), description="values of an ROI image that mean tumour")
     sequences: dict[str, SequenceFingerprint]
     tumour: TumourFingerprint

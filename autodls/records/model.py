@@ -11,7 +11,6 @@ from autodls.records.dataset import ChannelNames, FileEnding, Target
 from autodls.records.scale import LogisticScale
 from autodls.records.workspace import RoiKind
 
-
 Probability = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 

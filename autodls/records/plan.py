@@ -179,6 +179,11 @@ class Plan(Record):
             )
         return self
 
+    def without_paths(self) -> "Plan":
+        """The plan as it travels with a model: a file of weights is named without its folder."""
+        name = self.network.encoder_weights.replace("\\", "/").rpartition("/")[2]
+        return self.model_copy(update={"network": self.network.model_copy(update={"encoder_weights": name})})
+
     @property
     def sequences(self) -> tuple[str, ...]:
         """Names of the sequences, in the order of the channels."""

@@ -10,6 +10,7 @@ from autodls.records.files import sha256_of_bytes
 from autodls.records.segmentation_folders import SegmentationFolder, SegmenterFolder
 
 RoiKind = Literal["manual", "auto"]
+PROVENANCE = "provenance.json"
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,11 @@ class Workspace:
         return self.root / "plan.previous.json"
 
     @property
+    def provenance(self) -> Path:
+        """Which commands made what is here, and from what."""
+        return self.home / PROVENANCE
+
+    @property
     def splits(self) -> Path:
         """Written once by `autodls plan`."""
         return self.root / "splits.json"
@@ -165,6 +171,11 @@ class Workspace:
     def segmented(self) -> Path:
         """What is known of each automatic ROI."""
         return self.root / "segmentation" / "masks.json"
+
+    @property
+    def ensemble_segmenter(self) -> SegmenterFolder:
+        """The networks of all folds, which draw the automatic ROIs of held-out cases."""
+        return SegmenterFolder(self.root / "segmentation" / "ensemble")
 
     def fold(self, index: int) -> FoldFolder:
         """Weights, log and scores of fold `index`."""
@@ -217,6 +228,21 @@ class Workspace:
     def heldout_roi(self, case: str) -> Path:
         """The automatic ROI of a held-out case, drawn by the ensemble."""
         return self.home / "results" / "rois" / f"{case}.nii.gz"
+
+    @property
+    def heldout_rois(self) -> Path:
+        """Which networks drew the automatic ROIs of held-out cases, from which bytes."""
+        return self.home / "results" / "rois" / "masks.json"
+
+    @property
+    def roi_benchmark(self) -> Path:
+        """Automatic against manual ROIs; one for both kinds."""
+        return self.root / "results" / "benchmark_rois.json"
+
+    @property
+    def roi_benchmark_scores(self) -> Path:
+        """Scores that the benchmark of ROIs made, by the hash of what they are derived from."""
+        return self.root / "results" / "benchmark_rois_scores.json"
 
     def heldout_scores(self, cohort: str) -> Path:
         """Scores of a held-out cohort by the locked model."""

@@ -14,11 +14,13 @@ from autodls.report.page import Markup, Section, el
 from autodls.report.sections_cases import explorer, gallery, scores
 from autodls.report.sections_plan import checklists, plan
 from autodls.report.sections_results import cohorts, optimism, performance, survival
+from autodls.report.sections_rois import rois
 from autodls.report.sections_study import glance, provenance, warnings
 from autodls.report.study import Study, read_study
 
 _CHAPTERS = (
-    glance, warnings, cohorts, performance, explorer, survival, optimism, gallery, plan, scores, checklists, provenance,
+    glance, warnings, cohorts, performance, explorer, survival, optimism, rois, gallery, plan, scores, checklists,
+    provenance,
 )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ _FIGURES = {
     ),
 }
 _SHOWN_ELSEWHERE = frozenset(TABLES)
+_OF_ROIS = "rois_"  # they have a chapter of their own
 
 
 def cohorts(study: Study) -> Section:
@@ -73,7 +74,7 @@ def optimism(study: Study) -> Section:
         paragraph("What tumour volume, clinical variables or the site reach by themselves, on the same folds."),
         saved(study, "shortcuts"),
     ]
-    others = [name for name in study.tables if name not in _SHOWN_ELSEWHERE]
+    others = [name for name in study.tables if name not in _SHOWN_ELSEWHERE and not name.startswith(_OF_ROIS)]
     if others:
         body += [el("h3", "Other tables"), *(saved(study, name) for name in others)]
     return Section("optimism", "Optimism and shortcuts", joined(body))

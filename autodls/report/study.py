@@ -18,6 +18,7 @@ from autodls.records.scores import FUSED, without_formula
 from autodls.records.splits import Splits
 from autodls.records.table import is_missing, read_number, read_table
 from autodls.records.workspace import Workspace, safe_name
+from autodls.report.rois_records import RoiBenchmark
 
 TABLES = ("auc", "baseline", "performance", "comparisons", "survival", "landmark", "ledger", "shortcuts")
 FIGURES = ("cohort_flow", "roc", "calibration", "decision_curve", "kaplan_meier")
@@ -84,6 +85,7 @@ class Study:
     held_out: Mapping[str, tuple[ScoredCase, ...]] = field(default_factory=dict)
     tables: Mapping[str, Sequence[Line]] = field(default_factory=dict)
     figures: Mapping[str, Picture] = field(default_factory=dict)
+    roi_benchmark: RoiBenchmark | None = None
     heatmaps: Mapping[str, Picture] = field(default_factory=dict)
     heatmap_tables: Mapping[str, Sequence[Line]] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
@@ -142,7 +144,8 @@ def read_study(workspace: Workspace, description: DatasetDescription | None = No
         out_of_fold=tuple(scores),
         held_out={name: tuple(cases) for name, cases in held_out.items() if cases},
         tables=reading.tables("results/tables"),
-        figures=_pictures(workspace.home, "results/figures"),
+        figures=_pictures(workspace.home, "results/figures") | _pictures(workspace.root, "results/figures", "rois_"),
+        roi_benchmark=reading.record(workspace.roi_benchmark, RoiBenchmark),
         heatmaps=_pictures(workspace.home, "results/heatmaps"),
         heatmap_tables=reading.tables("results/heatmaps"),
         hashes=_hashes(workspace),
@@ -232,13 +235,13 @@ def _sorted(root: Path, pattern: str) -> list[Path]:
     return sorted(path for path in root.glob(pattern) if not path.name.startswith("."))
 
 
-def _pictures(root: Path, folder: str) -> dict[str, Picture]:
-    """By name; an SVG where there is one, else a PNG."""
+def _pictures(root: Path, folder: str, start: str = "") -> dict[str, Picture]:
+    """Those whose name has this `start`, by name; an SVG where there is one, else a PNG."""
     media = {"png": "image/png", "svg": "image/svg+xml"}
     return {
         path.stem: Picture(path.read_bytes(), media[ending])
         for ending in media
-        for path in _sorted(root, f"{folder}/*.{ending}")
+        for path in _sorted(root, f"{folder}/{start}*.{ending}")
     }
 
 

@@ -14,6 +14,7 @@ from autodls.records.workspace import Workspace
 from autodls.training.data import FoldRun, load_training_data
 from autodls.training.fit_state import Epoch
 from autodls.training.fold import prepare_torch, train_fold
+from autodls.training.weights import start_sha256
 
 Report = Callable[[int, Epoch], None]
 
@@ -36,12 +37,16 @@ def train_folds(
 
 
 def run_key(workspace: Workspace, cases: Sequence[Case], plan: Plan, splits: Splits) -> str:
-    """SHA-256 of all that the weights of a fold are derived from: plan, splits, samples."""
+    """SHA-256 of all that the weights of a fold are derived from: plan, splits, samples, weights to start from.
+
+    Raises WeightsError where the plan names a file to start from that cannot be read.
+    """
     keys = []
     for case in sorted(cases, key=lambda case: case.id):
         summary = load_summary(workspace.sample(case.id))
         keys.append(f"{case.id}:{summary[0] if summary else ''}:{case.label}")
-    return sha256_of_bytes("\n".join([plan.sha256(), splits.sha256(), *keys]).encode())
+    start = start_sha256(plan.network.encoder_weights)
+    return sha256_of_bytes("\n".join([plan.sha256(), splits.sha256(), *start, *keys]).encode())
 
 
 def training_device(plan: Plan) -> torch.device:

@@ -1,9 +1,11 @@
 """The locked model: everything that is decided from out-of-fold scores, before any held-out case is scored."""
 
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from autodls import __version__
 from autodls.errors import ArgumentError, StaleRecordError, TrainingError
 from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
 from autodls.evaluation.rows import out_of_fold_rows
+from autodls.models.fold_model import load_encoder, save_folded
 from autodls.models.scale import fit_scale
 from autodls.records.cohort import Case
 from autodls.records.dataset import DatasetDescription
@@ -21,7 +24,7 @@ from autodls.records.scale import LogisticScale, sigmoid
 from autodls.records.scores import FUSED, FoldScore, read_fold_scores, write_csv
 from autodls.records.segmentation import load_masks
 from autodls.records.splits import Splits
-from autodls.records.workspace import Workspace
+from autodls.records.workspace import FoldFolder, RoiKind, Workspace
 from autodls.segmentation.segmenter import export_segmenter
 from autodls.training.card import model_card
 
@@ -54,9 +57,9 @@ def lock_model(
     pooled = pool_scores(workspace, plan, splits)
     recalibration = recalibrate(pooled)
     scores = out_of_fold(pooled, recalibration)
-    _write_scores(workspace, scores, plan)
-    files = _link_weights(workspace, plan, splits)
-    plan.save(workspace.model.plan)
+    write_out_of_fold(workspace.oof_scores, scores, plan, workspace.rois)
+    files = _write_weights(workspace, plan, splits)
+    plan.without_paths().save(workspace.model.plan)
     link_or_copy(workspace.fingerprint, workspace.model.fingerprint)
     cutoffs = choose_cutoffs(pooled, recalibration)
     record = ModelRecord(
@@ -83,7 +86,7 @@ def lock_model(
         versions={"autodls": __version__, **{name: version(name) for name in ("torch", "numpy", "scipy")}},
     ).sealed()
     record.save(workspace.model.record)
-    card = model_card(record, plan, out_of_fold_rows(workspace.oof_scores, plan.sequences))
+    card = model_card(record, plan.without_paths(), out_of_fold_rows(workspace.oof_scores, plan.sequences))
     write_text(workspace.model.card, card)
     return record
 
@@ -141,7 +144,8 @@ def out_of_fold(pooled: Sequence[tuple[int, FoldScore]], recalibration: Logistic
     ]
 
 
-def _write_scores(workspace: Workspace, scores: Sequence[OutOfFold], plan: Plan) -> None:
+def write_out_of_fold(path: Path, scores: Sequence[OutOfFold], plan: Plan, rois: RoiKind) -> None:
+    """Write oof_scores.csv."""
     header = ["case", "fold", "label", "dls", "dls_raw", *plan.sequences, "present", "rois"]
     lines = [
         [
@@ -152,23 +156,35 @@ def _write_scores(workspace: Workspace, scores: Sequence[OutOfFold], plan: Plan)
             score.dls_raw,
             *(score.sequences.get(name) for name in plan.sequences),
             " ".join(name for name in plan.sequences if name in score.sequences),
-            workspace.rois,
+            rois,
         ]
         for score in scores
     ]
-    write_csv(workspace.oof_scores, header, lines)
+    write_csv(path, header, lines)
 
 
-def _link_weights(workspace: Workspace, plan: Plan, splits: Splits) -> dict[str, str]:
-    """Place every weights file in the model folder; their SHA-256 by name there."""
+def _write_weights(workspace: Workspace, plan: Plan, splits: Splits) -> dict[str, str]:
+    """Place the weights in the model folder, encoders as they score; the SHA-256 of every file by its name there."""
     hashes = {}
     for fold in splits.folds:
         source, target = workspace.fold(fold.index), workspace.model.fold(fold.index)
+        for sequence in plan.sequences:
+            _write_folded(source, target, sequence)
+        link_or_copy(source.fusion, target.fusion)
         for stage in (*plan.sequences, "fusion"):
-            link_or_copy(source.sequence(stage), target.sequence(stage))
             name = target.sequence(stage).relative_to(workspace.model.root).as_posix()
             hashes[name] = sha256_of_file(target.sequence(stage))
     return hashes
+
+
+def _write_folded(source: FoldFolder, target: FoldFolder, sequence: str) -> None:
+    """Fold an encoder into the model folder; a file that holds these bytes already is left alone."""
+    with tempfile.TemporaryDirectory() as scratch:
+        made = FoldFolder(Path(scratch))
+        save_folded(made, sequence, load_encoder(source, sequence))
+        new, old = made.sequence(sequence), target.sequence(sequence)
+        if not old.is_file() or sha256_of_file(old) != sha256_of_file(new):
+            link_or_copy(new, old)
 
 
 def _add_segmenter(workspace: Workspace, plan: Plan, splits: Splits) -> str | None:

@@ -51,8 +51,10 @@ class FitState:
     def keep(self, epoch: Epoch, model: nn.Module) -> None:
         """Add an epoch, and its weights if it is the best."""
         self.history.append(epoch)
-        if epoch.best:
-            self.best = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        if not epoch.best:
+            return
+        for name, value in model.state_dict().items():
+            self.best[name] = self.best[name].copy_(value) if name in self.best else value.detach().clone()
 
     def save(self, path: Path, key: str, model: nn.Module, optimizer: torch.optim.SGD) -> None:
         """Write everything that continuing needs; `key` says what is being fitted."""
@@ -76,7 +78,8 @@ class FitState:
         momentum = _group(tensors, "momentum")
         for name, parameter in model.named_parameters():
             if name in momentum:
-                optimizer.state[parameter]["momentum_buffer"] = momentum[name].to(parameter.device)
+                # Files hold no strides; the fused optimizer needs those of the parameter.
+                optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(momentum[name])
         best = {name: value.to(next(model.parameters()).device) for name, value in _group(tensors, "best").items()}
         return cls(history, best)
 

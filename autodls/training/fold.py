@@ -31,8 +31,10 @@ def train_fold(run: FoldRun, report: Report) -> None:
         log.add(epoch)
         report(epoch)
 
-    done = [is_done(run, stage) for stage in (*run.plan.sequences, FUSION)]
-    if not all(done):
+    done = {stage: is_done(run, stage) for stage in (*run.plan.sequences, FUSION)}
+    for stage in (stage for stage, finished in done.items() if finished):
+        run.folder.resume(stage).unlink(missing_ok=True)  # of a run that was killed just before it did
+    if not all(done.values()):
         run.folder.scores.unlink(missing_ok=True)  # of weights that somebody removed
     for sequence in run.plan.sequences:
         if not is_done(run, sequence):

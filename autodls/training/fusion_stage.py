@@ -1,7 +1,8 @@
 """Stage two of a fold: PCA of the encoders' features and the transformer that fuses them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import torch
 from sklearn.decomposition import PCA
@@ -81,21 +82,28 @@ def train_fusion(run: FoldRun, report: Report) -> None:
     encoders = {name: load_encoder(run.folder, name).to(device, dtype) for name in plan.sequences}
     train, inner = data.rows(fold.train), data.rows(fold.inner)
     settings = _fusion_settings(plan, fold)
-    views = _views(data.pixels[train], plan, settings.seed)
-    features = [_features(encoders, view) for view in views]
-    projections = {
-        name: fit_pca(features[0][index], data.present[train, index], plan.network.pca_dims)
-        for index, name in enumerate(plan.sequences)
-    }
+    projections, seen = {}, []
+    for index, name in enumerate(plan.sequences):
+        views = _views(data.pixels[train, index], plan, settings.seed)
+        centre = _features(encoders[name], next(views))
+        projections[name] = fit_pca(centre, data.present[train, index], plan.network.pca_dims)
+        augmented = (_features(encoders[name], view) for view in views)
+        seen.append(torch.stack([projections[name].project(maps) for maps in chain([centre], augmented)]))
     fusion = new_fusion(plan, projections[plan.sequences[0]].components.shape[0])
     fusion.start_from_random(torch.Generator().manual_seed(stream_seed(settings.seed, "weights")))
     inner_view = centre_crop(data.pixels[inner], plan.preprocessing.input_size_px)
     task = FusionTask(
         fusion.to(device),
-        torch.stack([_project(projections, view) for view in features]),
+        torch.stack(seen, dim=2),
         data.present[train],
         data.labels[train],
-        _project(projections, _features(encoders, inner_view)),
+        torch.stack(
+            [
+                projections[name].project(_features(encoders[name], inner_view[:, index]))
+                for index, name in enumerate(plan.sequences)
+            ],
+            dim=1,
+        ),
         data.present[inner],
         data.labels[inner],
         plan,
@@ -110,8 +118,7 @@ def train_fusion(run: FoldRun, report: Report) -> None:
 
 def fit_pca(features: Tensor, present: Tensor, dims: int) -> ChannelPCA:
     """Principal components of the channels of [case, channel, h, w], over the places of all cases that are present."""
-    cases = features[present].cpu().double()
-    pixels = cases.permute(0, 2, 3, 1).flatten(0, 2).numpy()
+    pixels = features[present].permute(0, 2, 3, 1).flatten(0, 2).double().cpu().numpy()
     solver = "covariance_eigh" if len(pixels) > pixels.shape[1] else "full"  # both deterministic, the first fast
     pca = PCA(n_components=min(dims, len(pixels) - 1, pixels.shape[1]), svd_solver=solver).fit(pixels)
     components = torch.zeros(dims, pixels.shape[1])
@@ -138,24 +145,18 @@ def _fusion_settings(plan: Plan, fold: Fold) -> FitSettings:
     )
 
 
-def _views(pixels: Tensor, plan: Plan, seed: int) -> list[Tensor]:
-    """Views [case, sequence, plane, h, w]; the sequences of a case are cropped and flipped together."""
+def _views(planes: Tensor, plan: Plan, seed: int) -> Iterator[Tensor]:
+    """Views [case, plane, h, w] of planes [case, plane, H, W], the first at the centre.
+
+    The seed decides on crops and flips, so the sequences of a case move together.
+    """
     size_px = plan.preprocessing.input_size_px
-    flat = pixels.flatten(1, 2)
-    augmented = [augment_paper(flat, size_px, stream_seed(seed, "view", view)) for view in range(1, _VIEWS)]
-    return [centre_crop(pixels, size_px), *(view.reshape(*pixels.shape[:3], size_px, size_px) for view in augmented)]
+    yield centre_crop(planes, size_px)
+    for view in range(1, _VIEWS):
+        yield augment_paper(planes, size_px, stream_seed(seed, "view", view))
 
 
-def _features(encoders: Mapping[str, FoldedEncoder], pixels: Tensor) -> list[Tensor]:
-    """Feature maps by sequence, each [case, channel, h, w], of pixels [case, sequence, plane, H, W]."""
+def _features(encoder: FoldedEncoder, planes: Tensor) -> Tensor:
+    """Feature maps [case, channel, h, w] of planes [case, plane, H, W]."""
     with torch.inference_mode():
-        return [
-            torch.cat([encoder.features(batch) for batch in torch.split(pixels[:, index], _BATCH_CASES)]).clone()
-            for index, encoder in enumerate(encoders.values())
-        ]
-
-
-def _project(projections: Mapping[str, ChannelPCA], features: list[Tensor]) -> Tensor:
-    """[case, sequence, channel, h, w]."""
-    with torch.no_grad():
-        return torch.stack([pca.project(maps) for pca, maps in zip(projections.values(), features, strict=True)], dim=1)
+        return torch.cat([encoder.features(batch) for batch in torch.split(planes, _BATCH_CASES)]).clone()

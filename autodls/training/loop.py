@@ -66,13 +66,7 @@ def fit(task: Task, settings: FitSettings, key: str, saved: Path, report: Report
     Raises TrainingError when the loss is no longer finite.
     """
     model = task.model
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=settings.learning_rate,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-        nesterov=settings.momentum > 0,
-    )
+    optimizer = new_optimizer(model, settings.learning_rate, settings.momentum, settings.weight_decay)
     loss = FocalMeanLoss(settings.focal_gamma, settings.focal_alpha)
     state = FitState.resume(saved, key, model, optimizer)
     last_save = time.monotonic()
@@ -131,13 +125,33 @@ def _train(task: Task, settings: FitSettings, loss: "FocalMeanLoss", optimizer: 
         losses = []
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
             for logits, labels in task.batches(seed):
-                batch_loss = loss(logits.float(), labels)
-                optimizer.zero_grad(set_to_none=True)
-                batch_loss.backward()
-                optimizer.step()
-                losses.append(batch_loss.detach() * len(labels))
+                losses.append(take_step(optimizer, loss, logits, labels) * len(labels))
                 cases += len(labels)
     return float(torch.stack(losses).sum()) / cases
+
+
+def new_optimizer(model: nn.Module, learning_rate: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
+    """SGD with Nesterov momentum, fused: one walk over weights, gradients and momentum instead of five, same numbers.
+
+    It walks in the order of memory, so the three of a parameter must have the same strides.
+    """
+    return torch.optim.SGD(
+        model.parameters(),
+        lr=learning_rate,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        nesterov=momentum > 0,
+        fused=True,
+    )
+
+
+def take_step(optimizer: torch.optim.SGD, loss: "FocalMeanLoss", logits: Tensor, labels: Tensor) -> Tensor:
+    """One step down the loss of a batch; the loss stays on the device, so that nothing waits for it."""
+    batch_loss: Tensor = loss(logits.float(), labels)
+    optimizer.zero_grad(set_to_none=True)
+    batch_loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return batch_loss.detach()
 
 
 class FocalMeanLoss(nn.Module):

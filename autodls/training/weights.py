@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from autodls.errors import WeightsError
+from autodls.records.files import sha256_of_file
 
 IMAGENET = "imagenet"
 RANDOM = "random"
@@ -36,6 +37,21 @@ def encoder_weights(encoder: str, source: str) -> Mapping[str, Tensor] | None:
     weights = _download(encoder) if source == IMAGENET else _read(Path(source))
     _check(weights, encoder, source)
     return weights
+
+
+def start_sha256(source: str) -> tuple[str, ...]:
+    """SHA-256 of the file `source`; nothing for `random`, and for `imagenet`, whose hash torchvision gives.
+
+    Raises WeightsError where the file cannot be read.
+    """
+    if source in (RANDOM, IMAGENET):
+        return ()
+    try:
+        return (sha256_of_file(Path(source)),)
+    except FileNotFoundError:
+        raise WeightsError(f"encoder weights {source}: no such file; {_WAYS}") from None
+    except OSError as failure:
+        raise WeightsError(f"encoder weights {source}: cannot be read ({failure.strerror}); {_WAYS}") from None
 
 
 def _download(encoder: str) -> dict[str, Tensor]:

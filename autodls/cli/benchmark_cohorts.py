@@ -1,0 +1,177 @@
+"""What the benchmark of ROIs is run on: every cohort with its ROIs of both kinds, and the models of both kinds."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autodls.cli.console import progress
+from autodls.cli.session import Session
+from autodls.errors import StaleRecordError
+from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.records.cohort import Case
+from autodls.records.files import sha256_of_file
+from autodls.records.fingerprint import Fingerprint
+from autodls.records.model import ModelRecord
+from autodls.records.plan import Plan
+from autodls.records.segmentation import SegmentedCohort, load_masks
+from autodls.records.splits import Splits
+from autodls.records.workspace import RoiKind, Workspace
+
+if TYPE_CHECKING:
+    from autodls.inference.heldout_rois import HeldoutRois
+    from autodls.inference.rescoring import PairedCase
+
+KINDS: tuple[RoiKind, ...] = ("manual", "auto")
+_TRAIN: Mapping[RoiKind, str] = {
+    "manual": "run 'autodls train fold all'",
+    "auto": "run 'autodls train fold all --rois auto'",
+}
+ENSEMBLE, OWN_FOLD = "the ensemble of all folds", "the fold that did not see the case"
+
+
+@dataclass(frozen=True)
+class BenchmarkCohort:
+    """Cases of one cohort with both ROIs; `left_out` says of each other case why, `drawn_by` who drew the automatic."""
+
+    name: str
+    drawn_by: str
+    pairs: tuple["PairedCase", ...]
+    sources: Mapping[str, int]
+    left_out: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class BenchmarkStudy:
+    """A dataset with automatic ROIs; `manual` and `auto` are its sessions."""
+
+    manual: Session
+    auto: Session
+    plan: Plan
+    splits: Splits
+    masks: SegmentedCohort
+    heldout: "HeldoutRois | None"
+
+    @property
+    def workspaces(self) -> Mapping[RoiKind, Workspace]:
+        """Where the model of either kind lies."""
+        return {"manual": self.manual.workspace, "auto": self.auto.workspace}
+
+
+def open_study(dataset: Path, workspace: Path | None, workers: int) -> BenchmarkStudy:
+    """Read a dataset whose automatic ROIs are drawn, and draw those of held-out cases where they are not there yet.
+
+    Raises StaleRecordError, naming the command to run, where ROIs are missing or of another plan.
+    """
+    manual = Session.open(dataset, workspace)
+    plan = manual.plan()
+    splits = manual.splits(plan)
+    masks = load_masks(manual.workspace, plan, splits)
+    fingerprint = Fingerprint.load(manual.workspace.fingerprint, "run 'autodls plan'")
+    manual.require_same_inputs(fingerprint.inputs_sha256, workers)
+    heldout = _draw_heldout(manual, plan, splits)
+    return BenchmarkStudy(manual, Session.open(dataset, workspace, "auto"), plan, splits, masks, heldout)
+
+
+def benchmark_cohorts(study: BenchmarkStudy) -> list[BenchmarkCohort]:
+    """The training cases, each with the fold that did not see it, and every held-out cohort."""
+    from autodls.report.scored_study import cohort_name
+
+    fold_of = {case: fold.index for fold in study.splits.folds for case in fold.validation}
+    sources = {row.case: row.source for row in study.masks.cases}
+    cohorts = [_cohort(study, OUT_OF_FOLD, study.manual.training, sources, fold_of)]
+    drawn = {row.case: row.source for row in study.heldout.cases} if study.heldout else {}
+    for name, cases in study.manual.cohort.held_out.items():
+        cohorts.append(_cohort(study, cohort_name(name), cases, drawn, {}))
+    return cohorts
+
+
+def usable_models(study: BenchmarkStudy) -> tuple[dict[RoiKind, ModelRecord], dict[RoiKind, str]]:
+    """The locked models that fit plan, splits and scores, and of the others why they cannot be used."""
+    models: dict[RoiKind, ModelRecord] = {}
+    reasons: dict[RoiKind, str] = {}
+    for kind, workspace in study.workspaces.items():
+        try:
+            models[kind] = _model(workspace, study)
+        except StaleRecordError as failure:
+            reasons[kind] = str(failure)
+    return models, reasons
+
+
+def _model(workspace: Workspace, study: BenchmarkStudy) -> ModelRecord:
+    kind = workspace.rois
+    if not workspace.model.record.is_file():
+        raise StaleRecordError(f"there is no model trained on {_word(kind)} ROIs; {_TRAIN[kind]}")
+    record = ModelRecord.load(workspace.model.record, _TRAIN[kind])
+    scores = workspace.oof_scores
+    found = {
+        "plan": (record.plan_sha256, study.plan.sha256()),
+        "splits": (record.splits_sha256, study.splits.sha256()),
+        "out-of-fold scores": (record.oof_scores_sha256, sha256_of_file(scores) if scores.is_file() else "none"),
+    }
+    for name, (locked, now) in found.items():
+        if locked != now:
+            raise StaleRecordError(
+                f"the model trained on {_word(kind)} ROIs was locked from other {name} ({locked[:8]}, now {now[:8]}); "
+                f"{_TRAIN[kind]} --restart"
+            )
+    return record
+
+
+def _word(kind: RoiKind) -> str:
+    return "manual" if kind == "manual" else "automatic"
+
+
+def _draw_heldout(session: Session, plan: Plan, splits: Splits) -> "HeldoutRois | None":
+    """ROIs of all held-out cases, by the networks of all folds; None where there is no such case."""
+    from autodls.inference.heldout_rois import draw_heldout_rois
+    from autodls.segmentation.segmenter import Segmenter, export_segmenter
+
+    cases = [case for cohort in session.cohort.held_out.values() for case in cohort]
+    if not cases:
+        return None
+    target, auto = session.workspace.ensemble_segmenter, session.workspace.of("auto")
+    record = export_segmenter(session.workspace, plan, splits, target)
+
+    def load() -> Segmenter:
+        import torch
+
+        return Segmenter.load(target, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
+    with progress("ROIs of held-out cases", len(cases)) as advance:
+        return draw_heldout_rois(cases, record.sha256(), load, auto.heldout_roi, auto.heldout_rois, advance)
+
+
+def _cohort(
+    study: BenchmarkStudy,
+    name: str,
+    cases: Sequence[Case],
+    sources: Mapping[str, str],
+    fold_of: Mapping[str, int],
+) -> BenchmarkCohort:
+    from autodls.inference.inputs import InputCase
+    from autodls.inference.rescoring import PairedCase
+
+    automatic = {case.id: case.roi for case in study.auto.cohort.cases}
+    failed = study.heldout.reasons if study.heldout else {}
+    pairs, left_out = [], {}
+    for case in cases:
+        drawn = automatic[case.id] if case.id in sources else None
+        if reason := _missing(case, drawn, failed.get(case.id)):
+            left_out[case.id] = reason
+            continue
+        rois: dict[RoiKind, InputCase] = {
+            "manual": InputCase(case.id, case.images, case.roi, "manual"),
+            "auto": InputCase(case.id, case.images, drawn, "auto"),
+        }
+        pairs.append(PairedCase(case, rois, fold_of.get(case.id)))
+    drawn_by = ENSEMBLE if name != OUT_OF_FOLD else OWN_FOLD
+    counts = Counter(sorted(sources[pair.case.id] for pair in pairs))
+    return BenchmarkCohort(name, drawn_by, tuple(pairs), counts, left_out)
+
+
+def _missing(case: Case, drawn: Path | None, failed: str | None) -> str | None:
+    if case.roi is None:
+        return "no manual ROI"
+    return (failed or "no automatic ROI") if drawn is None else None

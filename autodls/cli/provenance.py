@@ -1,0 +1,25 @@
+"""What is written down of every command that makes files: itself, its versions, its seed, and hashes."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from autodls.records.provenance import record_run
+from autodls.records.workspace import PROVENANCE, Workspace
+
+
+def note_run(
+    workspace: Workspace, name: str, seed: int | None, made_from: Iterable[Path], files: Iterable[Path]
+) -> None:
+    """Write into the workspace that this command, called `name`, made `files` from `made_from`."""
+    record_run(workspace.provenance, name, sys.argv, seed, made_from, files)
+
+
+def note_output(folder: Path, name: str, seed: int | None, made_from: Iterable[Path], files: Iterable[Path]) -> None:
+    """The same for an output folder that is no workspace."""
+    record_run(folder / PROVENANCE, name, sys.argv, seed, made_from, files)
+
+
+def files_below(*folders: Path) -> list[Path]:
+    """Every file in `folders`, in a fixed order."""
+    return sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())

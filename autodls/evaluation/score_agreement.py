@@ -1,0 +1,161 @@
+"""Do two scores of the same cases say the same? Intraclass correlation, Bland-Altman, and calls that change.
+
+References
+----------
+.. [1] Shrout, Fleiss. Intraclass correlations: uses in assessing rater reliability. Psychol Bull 1979;86:420-428.
+.. [2] McGraw, Wong. Forming inferences about some intraclass correlation coefficients. Psychol Methods 1996;1:30-46.
+.. [3] Bland, Altman. Statistical methods for assessing agreement between two methods of clinical measurement.
+       Lancet 1986;327:307-310.
+.. [4] Bland, Altman. Measuring agreement in method comparison studies. Stat Methods Med Res 1999;8:135-160.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+from pydantic import Field
+from scipy import stats
+
+from autodls.errors import ArgumentError
+from autodls.evaluation.binary import wilson
+from autodls.evaluation.delong import Floats
+from autodls.evaluation.results import Proportion
+from autodls.records.base import Record
+
+_NORMAL_95 = 1.959963984540054
+_FEWEST = 3  # two differences have a standard deviation, but no limits worth printing
+_ROUND_OFF = 1e-12
+
+
+class BlandAltman(Record):
+    """Second minus first: mean, and the limits within which 95 % of the differences are expected."""
+
+    cases: int
+    bias: Proportion
+    lower_limit: Proportion
+    upper_limit: Proportion
+
+
+class ChangedCalls(Record):
+    """Calls at the cut-offs of both scores."""
+
+    cases: int
+    to_high: int = Field(description="called low by the first score and high by the second")
+    to_low: int
+    share: Proportion = Field(description="of calls that change, with Wilson's interval")
+
+
+class ScoreAgreement(Record):
+    """The second of two scores beside the first."""
+
+    icc: Proportion = Field(description="ICC(2,1): two-way random, absolute agreement, single score")
+    bland_altman: BlandAltman
+    calls: ChangedCalls
+
+
+def score_agreement(first: ArrayLike, second: ArrayLike, cutoffs: tuple[float, float]) -> ScoreAgreement:
+    """Agreement of two scores (n,) of the same cases; `cutoffs` are those of the first and of the second."""
+    one, other = _paired(first, second)
+    return ScoreAgreement(
+        icc=icc(np.stack([one, other], axis=1)),
+        bland_altman=bland_altman(one, other),
+        calls=changed_calls(one, other, cutoffs),
+    )
+
+
+def icc(table: ArrayLike) -> Proportion:
+    """ICC(2,1) of a table (n cases, k scores) with its 95 % interval [1]_, [2]_.
+
+    Absolute agreement: a score that is always 0.1 higher disagrees. From the mean squares of a two-way analysis of
+    variance between cases (B), between scores (J) and of the rest (E), the ICC is
+    (B - E) / (B + (k - 1) E + k (J - E) / n).
+
+    >>> round(icc([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]).value, 2)
+    0.29
+    """
+    scores = np.asarray(table, dtype=np.float64)
+    cases, raters = scores.shape
+    if cases < _FEWEST:
+        return Proportion(reason=f"{cases} cases, fewer than {_FEWEST}")
+    between, judges, rest = _mean_squares(scores)
+    total = between + (raters - 1) * rest + raters * (judges - rest) / cases
+    if between < _ROUND_OFF or total <= 0:
+        return Proportion(reason="the scores do not differ between cases")
+    value = (between - rest) / total
+    if rest < _ROUND_OFF:
+        return Proportion(value=value, reason="the scores differ by a constant or not at all, so there is no interval")
+    low, high = _icc_interval(value, (between, judges, rest), cases, raters)
+    return Proportion(value=value, low=low, high=high)
+
+
+def bland_altman(first: ArrayLike, second: ArrayLike) -> BlandAltman:
+    """Bias and 95 % limits of agreement of `second` minus `first` [3]_, each with its interval [4]_.
+
+    Cases count as independent, also where several are of one patient.
+    """
+    one, other = _paired(first, second)
+    difference = other - one
+    cases = difference.size
+    if cases < _FEWEST:
+        nothing = Proportion(reason=f"{cases} cases, fewer than {_FEWEST}")
+        return BlandAltman(cases=cases, bias=nothing, lower_limit=nothing, upper_limit=nothing)
+    bias, spread = float(difference.mean()), float(difference.std(ddof=1))
+    quantile = float(stats.t.ppf(0.975, cases - 1))
+    of_bias = quantile * spread / np.sqrt(cases)
+    of_limits = quantile * spread * np.sqrt(1 / cases + _NORMAL_95**2 / (2 * (cases - 1)))
+    return BlandAltman(
+        cases=cases,
+        bias=_around(bias, of_bias),
+        lower_limit=_around(bias - _NORMAL_95 * spread, of_limits),
+        upper_limit=_around(bias + _NORMAL_95 * spread, of_limits),
+    )
+
+
+def changed_calls(first: ArrayLike, second: ArrayLike, cutoffs: tuple[float, float]) -> ChangedCalls:
+    """How many cases are called high by one score and low by the other, each at its own cut-off.
+
+    >>> found = changed_calls([0.2, 0.6, 0.7], [0.5, 0.6, 0.1], (0.5, 0.5))
+    >>> found.to_high, found.to_low, round(found.share.value, 2)
+    (1, 1, 0.67)
+    """
+    before, after = (scores >= cutoff for scores, cutoff in zip(_paired(first, second), cutoffs, strict=True))
+    to_high, to_low = int((~before & after).sum()), int((before & ~after).sum())
+    return ChangedCalls(cases=before.size, to_high=to_high, to_low=to_low, share=wilson(to_high + to_low, before.size))
+
+
+def _paired(first: ArrayLike, second: ArrayLike) -> Floats:
+    one, other = (np.asarray(scores, dtype=np.float64) for scores in (first, second))
+    if one.ndim != 1 or one.shape != other.shape:
+        raise ArgumentError(f"scores of shape {one.shape} and {other.shape}: both must be (n,), of the same cases")
+    return np.stack([one, other])
+
+
+def _mean_squares(scores: Floats) -> tuple[float, float, float]:
+    """Mean squares between cases, between raters, and of the rest."""
+    cases, raters = scores.shape
+    of_cases, of_raters = scores.mean(axis=1), scores.mean(axis=0)
+    rest = scores - of_cases[:, None] - of_raters[None, :] + scores.mean()
+    return (
+        raters * float(of_cases.var(ddof=1)),
+        cases * float(of_raters.var(ddof=1)),
+        float((rest**2).sum()) / ((cases - 1) * (raters - 1)),
+    )
+
+
+def _icc_interval(
+    value: float, mean_squares: tuple[float, float, float], cases: int, raters: int
+) -> tuple[float, float]:
+    """95 % limits with Satterthwaite's degrees of freedom: table 7 of [2]_."""
+    between, judges, rest = mean_squares
+    ratio = judges / rest
+    weight = cases * (1 + (raters - 1) * value) - raters * value
+    upper = (raters - 1) * (cases - 1) * (raters * value * ratio + weight) ** 2
+    freedom = upper / ((cases - 1) * (raters * value * ratio) ** 2 + weight**2)
+    lowest = float(stats.f.ppf(0.975, cases - 1, freedom))
+    highest = float(stats.f.ppf(0.975, freedom, cases - 1))
+    common = raters * judges + (raters * cases - raters - cases) * rest
+    low = cases * (between - lowest * rest) / (lowest * common + cases * between)
+    high = cases * (highest * between - rest) / (common + cases * highest * between)
+    return low, high
+
+
+def _around(value: float, half: float) -> Proportion:
+    return Proportion(value=value, low=value - half, high=value + half)

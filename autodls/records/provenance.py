@@ -1,0 +1,108 @@
+"""provenance.json: which command, of which versions, made the files of a folder, and from what.
+
+No time, no user, no machine and no path stands in it: the same run gives the same bytes, wherever it is made.
+"""
+
+import platform
+from collections.abc import Iterable, Sequence
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from autodls import __version__
+from autodls.errors import InputError
+from autodls.records.base import Record
+from autodls.records.files import sha256_of_file
+
+HIDDEN = "PATH"
+_LIBRARIES = (
+    "batchgenerators", "lifelines", "monai", "nnunetv2", "numpy", "pandas", "safetensors", "scikit-learn", "scipy",
+    "SimpleITK", "statsmodels", "torch",
+)  # fmt: skip
+
+
+class Made(Record):
+    """What one command made; `made_from` and `files` hold SHA-256 by the file's name in the folder."""
+
+    command: tuple[str, ...] = Field(description="as it was typed, with PATH in the place of every path")
+    seed: int | None
+    versions: dict[str, str]
+    made_from: dict[str, str]
+    files: dict[str, str]
+
+
+class Provenance(Record):
+    """The last run of every command that wrote to a folder."""
+
+    format: Literal["autodls-provenance/1"] = "autodls-provenance/1"
+    commands: dict[str, Made] = Field(default_factory=dict)
+
+    @classmethod
+    def beside(cls, path: Path) -> "Provenance":
+        """What `path` holds; nothing where there is none that can be read."""
+        try:
+            return cls.load(path, "run the command again")
+        except InputError:
+            return cls()
+
+
+def record_run(
+    path: Path, name: str, typed: Sequence[str], seed: int | None, made_from: Iterable[Path], files: Iterable[Path]
+) -> None:
+    """Write into `path` that the command `name`, `typed` with its arguments, made `files` from `made_from`.
+
+    Files are named as seen from the folder of `path`, those outside by their last name; files that are not there are
+    left out.
+    """
+    made = Made(
+        command=without_paths(typed),
+        seed=seed,
+        versions=versions(),
+        made_from=_hashes(path.parent, made_from),
+        files=_hashes(path.parent, files),
+    )
+    known = Provenance.beside(path).commands
+    Provenance(commands=dict(sorted({**known, name: made}.items()))).save(path)
+
+
+def _hashes(root: Path, paths: Iterable[Path]) -> dict[str, str]:
+    named = {
+        path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name: path
+        for path in paths
+        if path.is_file()
+    }
+    return {name: sha256_of_file(path) for name, path in sorted(named.items())}
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of autodls, Python and the libraries that numbers depend on."""
+    return {"autodls": __version__, "python": platform.python_version(), **_installed()}
+
+
+def _installed() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def without_paths(typed: Sequence[str]) -> tuple[str, ...]:
+    """A command line with `PATH` in the place of what is, or may be, a path: it may hold a person's name.
+
+    >>> without_paths(["/usr/bin/autodls", "predict", "-i", "/home/ann/in", "--output=../out", "--rois", "manual"])
+    ('autodls', 'predict', '-i', 'PATH', '--output=PATH', '--rois', 'manual')
+    """
+    return ("autodls", *(_without_path(word) for word in typed[1:]))
+
+
+def _without_path(word: str) -> str:
+    option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+    is_path = any(sign in value for sign in "/\\~") or (value and Path(value).exists())
+    return f"{option}{equals}{HIDDEN if is_path else value}"

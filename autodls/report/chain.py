@@ -1,0 +1,97 @@
+"""A chain of hashes, link by link: what each file was derived from, and whether that is still what lies there."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from autodls.errors import AutoDLSError, ModelFolderError
+from autodls.records.files import sha256_of_file
+from autodls.records.model import ModelRecord
+from autodls.records.plan import Plan
+from autodls.records.provenance import Provenance
+from autodls.records.workspace import ModelFolder
+
+_COPY = "copy the model folder anew from where it was trained"
+_DERIVED = ("train", "segment", "evaluate", "explain", "report")  # a plan may be edited after it was made
+_AGAIN = {"train": "train fold all", "segment": "segment fold all"}
+
+
+@dataclass(frozen=True)
+class Link:
+    """One step of the chain; it holds where there is no fault, each of which is one line."""
+
+    name: str
+    faults: tuple[str, ...]
+
+
+def examine(name: str, check: Callable[[], Iterable[str]]) -> Link:
+    """The link `name`; an error of `check` is its last fault."""
+    faults: list[str] = []
+    try:
+        for fault in check():
+            faults.append(fault)
+    except (AutoDLSError, OSError) as failure:
+        faults.append(str(failure))
+    return Link(name, tuple(faults))
+
+
+def verify_model(folder: ModelFolder) -> list[Link]:
+    """The links inside a model folder: its record, and every file that the record names."""
+    record = examine("model.json is as it was sealed", lambda: _nothing(ModelRecord.load(folder.record, _COPY)))
+    if record.faults:
+        return [record]
+    sealed = ModelRecord.load(folder.record, _COPY)
+    return [
+        record,
+        examine("model.json -> plan, fingerprint", lambda: _record_faults(folder, sealed)),
+        examine("model.json -> weights", lambda: changed(folder.root, sealed.files, _COPY)),
+        *([examine("model.json -> segmenter", lambda: _segmenter_faults(folder, sealed))] if _draws(sealed) else []),
+    ]
+
+
+def _nothing(_read: object) -> Iterator[str]:
+    return iter(())
+
+
+def _draws(record: ModelRecord) -> bool:
+    return record.segmenter_sha256 is not None
+
+
+def _record_faults(folder: ModelFolder, record: ModelRecord) -> Iterator[str]:
+    hashes = {"plan.json": record.plan_sha256, "fingerprint.json": record.fingerprint_sha256}
+    yield from changed(folder.root, hashes, _COPY)
+    plan = Plan.load(folder.plan, _COPY, ModelFolderError)
+    if plan.fingerprint_sha256 != record.fingerprint_sha256:
+        yield f"{folder.plan}: made from fingerprint {plan.fingerprint_sha256[:8]}, not from the one beside it; {_COPY}"
+
+
+def _segmenter_faults(folder: ModelFolder, record: ModelRecord) -> Iterator[str]:
+    from autodls.records.segmentation import SegmenterRecord
+
+    segmenter = folder.segmentation
+    name = segmenter.record.relative_to(folder.root).as_posix()
+    yield from changed(folder.root, {name: record.segmenter_sha256 or ""}, _COPY)
+    yield from changed(segmenter.root, SegmenterRecord.load(segmenter.record, _COPY, ModelFolderError).files, _COPY)
+
+
+def changed(root: Path, hashes: dict[str, str], repair: str) -> Iterator[str]:
+    """One line for each file below `root` that is missing, or no longer has its hash."""
+    for name, expected in hashes.items():
+        path = root / name
+        if not path.is_file():
+            yield f"{path}: missing; {repair}"
+        elif (found := sha256_of_file(path)) != expected:
+            yield f"{path}: SHA-256 is {found[:12]}, was {expected[:12]}; {repair}"
+
+
+def verify_provenance(path: Path) -> Iterator[str]:
+    """What commands have noted: their files are as they left them, and made from what lies there now."""
+    for name, made in Provenance.load(path, "run the last command again", ModelFolderError).commands.items():
+        if name not in _DERIVED:
+            continue
+        repair = f"run 'autodls {_AGAIN.get(name, name)}'"
+        yield from changed(path.parent, made.files, repair)
+        for source, expected in made.made_from.items():
+            place = path.parent / source
+            if place.is_file() and (found := sha256_of_file(place)) != expected:
+                yield f"{name}: made from {source} {expected[:12]}, which is now {found[:12]}; {repair}"

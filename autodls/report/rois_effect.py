@@ -1,0 +1,111 @@
+"""From scores to what automatic ROIs cost, and to how far a score depends on where the ROI was drawn."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from scipy.special import logit
+
+from autodls.evaluation.binary import wilson
+from autodls.evaluation.delong import Bools, Floats, auc_with_ci
+from autodls.evaluation.noninferiority import noninferiority
+from autodls.evaluation.results import Auc
+from autodls.evaluation.score_agreement import score_agreement
+from autodls.inference.rescoring import CELLS, REFERENCE
+from autodls.inference.robustness import KINDS, STEPS_MM, PerturbedScore
+from autodls.records.workspace import RoiKind
+from autodls.report.rois_records import CellEffect, Change, CohortEffect, CohortRobustness, CrossedCase
+
+_SATURATED = 1e-12  # a calibrated score closer to 0 or 1 has no log-odds in double precision worth averaging
+
+
+def cohort_effect(
+    cases: Sequence[CrossedCase],
+    left_out: Mapping[str, str],
+    cutoffs: Mapping[RoiKind, float],
+    margin: float,
+    rng: np.random.Generator,
+) -> CohortEffect:
+    """The 2 x 2 table of a cohort; `cutoffs` are those of the models, by what they were trained on.
+
+    Every cell is compared with manual/manual on the same cases: AUCs by DeLong's paired test against `margin`, scores
+    by ICC and limits of agreement, calls at the cut-off of the model that makes them.
+    """
+    labels = np.array([case.label for case in cases], dtype=bool)
+    patients = [case.patient for case in cases]
+    scores = {cell: np.array([case.scores[cell] for case in cases], dtype=np.float64) for cell in CELLS}
+    return CohortEffect(
+        n=len(cases),
+        positives=int(labels.sum()),
+        auc={cell: _auc(labels, values) for cell, values in scores.items()},
+        against_manual={
+            cell: CellEffect(
+                delta=noninferiority(
+                    labels, (scores[cell], scores[REFERENCE]), (cell, REFERENCE), patients, margin, rng
+                ),
+                scores=score_agreement(
+                    scores[REFERENCE], scores[cell], (cutoffs[_trained(REFERENCE)], cutoffs[_trained(cell)])
+                ),
+            )
+            for cell in CELLS
+            if cell != REFERENCE
+        },
+        cases=tuple(cases),
+        left_out=dict(left_out),
+    )
+
+
+def cohort_robustness(scores: Sequence[PerturbedScore], left_out: Mapping[str, str], cutoff: float) -> CohortRobustness:
+    """Every change of the ROI summed up over cases; calls are those at `cutoff`."""
+    changes = (_change(group, cutoff) for group in _groups(scores))
+    names = tuple(dict.fromkeys(score.case for score in scores))
+    return CohortRobustness(cases=names, changes=tuple(changes), scores=tuple(scores), left_out=dict(left_out))
+
+
+def evenly_ranked(sizes: Mapping[str, float], count: int) -> list[str]:
+    """Up to `count` cases at even distances in the order of their sizes, in the order of their names.
+
+    They represent the cohort better than a draw of so few, and need no chance.
+
+    >>> evenly_ranked({"a": 0.9, "b": 0.1, "c": 0.5, "d": 0.6, "e": 0.2}, 3)
+    ['a', 'b', 'c']
+    """
+    ranked = sorted(sizes, key=lambda case: (sizes[case], case))
+    places = np.linspace(0, len(ranked) - 1, min(count, len(ranked)))
+    return sorted({ranked[round(float(place))] for place in places})
+
+
+def _trained(cell: str) -> RoiKind:
+    return "manual" if cell.startswith("manual/") else "auto"
+
+
+def _auc(labels: Bools, scores: Floats) -> Auc:
+    found = auc_with_ci(labels, scores)
+    return Auc(value=found.value, low=found.low, high=found.high, reason=found.reason)
+
+
+def _groups(scores: Sequence[PerturbedScore]) -> Iterator[list[PerturbedScore]]:
+    for kind in KINDS:
+        for step_mm in STEPS_MM:
+            group = [score for score in scores if (score.kind, score.nominal_mm) == (kind, step_mm)]
+            if group:
+                yield group
+
+
+def _change(group: Sequence[PerturbedScore], cutoff: float) -> Change:
+    scored = [score for score in group if score.dls is not None]
+    before = np.array([score.unperturbed_dls for score in scored], dtype=np.float64)
+    after = np.array([score.dls for score in scored], dtype=np.float64)
+    moved = np.array([score.moved_mm for score in scored], dtype=np.float64)
+    odds = [logit(np.clip(values, _SATURATED, 1 - _SATURATED)) for values in (before, after)]
+    nothing = not scored
+    return Change(
+        kind=group[0].kind,
+        nominal_mm=group[0].nominal_mm,
+        cases=len(scored),
+        lost=len(group) - len(scored),
+        mean_moved_mm=None if nothing else float(moved.mean()),
+        mean_absolute_change=None if nothing else float(np.abs(after - before).mean()),
+        mean_absolute_log_odds=None if nothing else float(np.abs(odds[1] - odds[0]).mean()),
+        flipped=wilson(int(((before >= cutoff) != (after >= cutoff)).sum()), len(scored)),
+        reason="the change leaves nothing of the ROI of any case" if nothing else None,
+    )

@@ -1,0 +1,212 @@
+"""Kill every command at random moments, again and again, and go on until the study is done.
+
+A life is one process that runs one command on a small phantom cohort with tiny networks. It ends by SIGKILL, by Ctrl-C,
+or on a disk that is full, at a moment drawn from the seed; the clock jumps between lives. After each life every file
+must be whole, and at the end everything must be what an uninterrupted run wrote, byte by byte.
+
+    OMP_NUM_THREADS=1 python benchmarks/kill_anywhere.py --kills 200 --seed 0
+
+Lives are forked from a process that has imported everything, so that they are killed at work and not while they import.
+"""
+
+import argparse
+import importlib
+import itertools
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load as load_tensors
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from command_line import PRESET, write_phantom
+from killed_lives import READ_A_STALE_FILE, TIMED, WROTE_TO_DATASET, Ending, Life, Study, be_born, is_inner, live
+from tiny_study import use_tiny_resnet
+
+from autodls.records.files import sha256_of_file
+from autodls.training import loop
+
+IMPORTED_LATE = (
+    "autodls.cli.evaluate_command",
+    "autodls.cli.predict_command",
+    "autodls.inference.heldout",
+    "autodls.report.html",
+    "autodls.report.study_results",
+    "autodls.training.cohort",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "torch._dynamo",
+)
+GROWING = "provenance.json"
+FINISHED = ("preprocessed/", "folds/")
+SCHEDULE = {"training.epochs": 4, "training.patience": 4, "training.fusion_epochs": 3}
+SEGMENT = {"segmentation.planner": "small", "segmentation.epochs": 2, "segmentation.iterations_per_epoch": 2}
+
+
+@dataclass
+class Harness:
+    """Draws endings, and judges what each life leaves."""
+
+    chance: np.random.Generator
+    whole: dict[str, str]
+    tally: Counter[str] = field(default_factory=Counter)
+    finished: dict[str, int] = field(default_factory=dict)
+
+    def draw(self, usual: Life) -> Ending:
+        """An ending for a command that usually takes as long as `usual`."""
+        kind = str(self.chance.choice(["kill", "stop", "full"], p=[0.8, 0.1, 0.1]))
+        if kind == "full":
+            return Ending(kind, most_bytes=int(10 ** self.chance.uniform(0, 5.5)))
+        if usual.operations and self.chance.random() < 0.5:
+            share = self.chance.random() ** 2  # what is done is not done again: a later life is shorter
+            return Ending(kind, operation=1 + int(share * usual.operations))
+        return Ending(kind, seconds=float(self.chance.uniform(0.005, usual.seconds)))
+
+    def judge(self, study: Study, step: str, life: Life, ending: Ending) -> None:
+        """Every file is whole, none of the finished ones was written again, and the last word was a tidy one."""
+        where = f"{study.root.name}, {step}, {ending}"
+        assert "Traceback" not in life.said, f"{where}: {life.said}"
+        assert life.status != READ_A_STALE_FILE, f"{where}: read a file that a killed process had left half-written"
+        assert life.status != WROTE_TO_DATASET, f"{where}: changed the dataset"
+        if not life.killed and life.status:
+            expected = {"stop": (130, "continue where it was"), "full": (1, "autodls: error: ")}.get(ending.kind)
+            assert expected is not None, f"{where}: status {life.status}: {life.said}"
+            assert life.status == expected[0] and expected[1] in life.said, f"{where}: {life.status}: {life.said}"
+        outcome = {"kill": "killed", "stop": "stopped", "full": "disk full"}[ending.kind]
+        self.tally[outcome if life.status else "ended before"] += 1
+        self.tally[f"{step}: killed"] += life.killed
+        for name, path in study.files():
+            if not is_inner(name):
+                self._judge_file(where, name, path)
+
+    def _judge_file(self, where: str, name: str, path: Path) -> None:
+        if path.name.startswith(".tmp-"):
+            self.tally["stale files met"] += 1
+            return
+        if path.name.startswith((*TIMED, GROWING)):
+            _require_whole(path)
+        elif name in self.whole:
+            assert sha256_of_file(path) == self.whole[name], f"{where}: {name} differs from the uninterrupted run's"
+        else:
+            raise AssertionError(f"{where}: {name} is no file of the uninterrupted run")
+        if name.removeprefix("workspace/").startswith(FINISHED) and not path.name.startswith(TIMED):
+            inode = path.stat().st_ino
+            assert self.finished.setdefault(name, inode) == inode, f"{where}: {name} was finished and written again"
+
+    def jump(self, study: Study) -> None:
+        """Let the clock have been wrong by up to thirty years, either way."""
+        for _, path in study.files():
+            then = time.time() + self.chance.uniform(-1e9, 1e9)
+            os.utime(path, (then, then))
+
+
+def _require_whole(path: Path) -> None:
+    if path.suffix == ".jsonl":
+        for line in path.read_text().splitlines():
+            json.loads(line)
+    elif path.suffix == ".json":
+        json.loads(path.read_text())
+    elif path.suffix == ".safetensors":
+        load_tensors(path.read_bytes())
+
+
+def run_whole(study: Study, steps: dict[str, list[str]]) -> dict[str, Life]:
+    """All commands without an interruption."""
+    lives = {}
+    for step, words in steps.items():
+        lives[step] = life = live(study, words, Ending())
+        assert life.status == 0, f"{step}: status {life.status}: {life.said}"
+    return lives
+
+
+def run_killed(study: Study, harness: Harness, usual: dict[str, Life], steps: dict[str, list[str]], most: int) -> None:
+    """All commands, each with up to `most` lives that are cut short and one that is not."""
+    harness.finished.clear()
+    for step, words in steps.items():
+        for _ in range(int(harness.chance.integers(0, most + 1))):  # by chance none: then it follows a killed step
+            ending = harness.draw(usual[step])
+            print(step, ending, file=sys.stderr, flush=True); L = live(study, words, ending); print(L.status, L.said[-150:], file=sys.stderr, flush=True); harness.judge(study, step, L, ending)
+            harness.jump(study)
+        last = live(study, words, Ending())
+        assert last.status == 0, f"{study.root.name}, {step}, after its killed lives: {last.said}"
+    left = [name for name, path in study.files() if path.name.startswith((".tmp-", "resume-")) and not is_inner(name)]
+    assert not left, f"{study.root.name}: left behind: {left}"
+    found = study.hashes()
+    differing = sorted(
+        name for name in found.keys() | harness.whole.keys() if found.get(name) != harness.whole.get(name)
+    )
+    assert not differing, f"{study.root.name}: differ from the uninterrupted run: {differing}"
+
+
+def run_rivals(study: Study, steps: dict[str, list[str]]) -> None:
+    """Two processes on one workspace at once: one writes, the other is refused with one line."""
+    for step in ("check", "plan"):
+        live(study, steps[step], Ending())
+    first = os.fork()
+    if first == 0:
+        be_born(study, steps["train"], Ending(), os.open(os.devnull, os.O_WRONLY))
+    while not list(study.workspace.glob("preprocessed/*")):
+        time.sleep(0.01)
+    second = live(study, steps["train"], Ending())
+    assert second.status == 1 and "another autodls process is writing" in second.said, second.said
+    assert os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) == 0
+
+
+def prepare(root: Path) -> Study:
+    """A phantom cohort, a preset that trains in seconds, and tiny networks, in this process and all that it forks."""
+    dataset = write_phantom(root / "dataset", cases=10, external_cases=2)
+    preset = root / "preset.json"
+    preset.write_text(json.dumps({**PRESET, "given": {**PRESET["given"], **SCHEDULE, **SEGMENT}}))
+    return Study(dataset, preset, root / "whole")
+
+
+class _Patch:
+    """The one method of pytest's monkeypatch that is needed, without pytest."""
+
+    @staticmethod
+    def setitem(mapping: dict[str, object], key: str, value: object) -> None:
+        mapping[key] = value
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--segment", action="store_true", help="the nnU-Net stage as well")
+    return parser.parse_args()
+
+
+def run() -> None:
+    """Rounds of a whole study until enough processes were killed; one JSON object at the end."""
+    asked, began = parse(), time.monotonic()
+    use_tiny_resnet(_Patch)
+    for name in IMPORTED_LATE:
+        importlib.import_module(name)
+    loop._SECONDS_BETWEEN_SAVES = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        study = prepare(Path(folder).resolve())
+        steps = study.steps(asked.segment, asked.workers)
+        usual = run_whole(study, steps)
+        rounds, harness = 0, Harness(np.random.default_rng(asked.seed), study.hashes())
+        for rounds in itertools.count(1):
+            again = Study(study.dataset, study.preset, study.root.with_name(f"round-{rounds}"))
+            run_killed(again, harness, usual, again.steps(asked.segment, asked.workers), most=6)
+            if harness.tally["killed"] >= asked.kills:
+                break
+        rivals = Study(study.dataset, study.preset, study.root.with_name("rivals"))
+        run_rivals(rivals, rivals.steps(asked.segment, asked.workers))
+    seconds = {step: round(life.seconds, 2) for step, life in usual.items()}
+    result = {"rounds": rounds, **harness.tally, "seconds": round(time.monotonic() - began), "a step takes": seconds}
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,60 @@
+"""The README's picture of speed, from measured ratios.
+
+    python benchmarks/plot.py RATIOS.csv PICTURE.png
+
+RATIOS.csv has a row per comparison: what, peer, ratio (the peer's median wall time over ours, in one run), target (or
+empty). Nothing is drawn that is not in the table.
+"""
+
+import csv
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+OURS, BEHIND = "#1b6ca8", "#b5482f"
+
+
+def read_ratios(table: Path) -> list[tuple[str, float, float | None]]:
+    """(label, ratio, target) of every row; raises KeyError or ValueError for another table."""
+    with table.open(newline="", encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    return [
+        (f"{row['what']}\nagainst {row['peer']}", float(row["ratio"]), float(row["target"]) if row["target"] else None)
+        for row in rows
+    ]
+
+
+def draw(ratios: list[tuple[str, float, float | None]], picture: Path) -> None:
+    """Bars on a logarithmic axis; a mark where the target is."""
+    figure, axes = plt.subplots(figsize=(8, 0.9 + 0.45 * len(ratios)), layout="constrained")
+    places = range(len(ratios))
+    colours = [OURS if ratio >= 1 else BEHIND for _, ratio, _ in ratios]
+    axes.barh(places, [ratio - 1 for _, ratio, _ in ratios], left=1, color=colours, height=0.6)
+    for place, (_, ratio, target) in zip(places, ratios, strict=True):
+        axes.annotate(f"{ratio:.2g}x", (max(ratio, 1), place), xytext=(4, 0), textcoords="offset points", va="center")
+        if target is not None:
+            axes.plot([target, target], [place - 0.38, place + 0.38], color="black", linewidth=1.5)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.margins(x=0.12)
+    axes.set_yticks(places, [label for label, _, _ in ratios], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel("times as fast as the peer, in the same run (black: target)")
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(picture, dpi=150)
+
+
+def main() -> None:
+    """Draw the picture."""
+    if len(sys.argv) != 3:
+        raise SystemExit(__doc__)
+    draw(read_ratios(Path(sys.argv[1])), Path(sys.argv[2]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""One command in a process of its own that is killed, stopped, or finds the disk full, at a chosen moment."""
+
+import os
+import re
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from autodls.cli.app import main
+from autodls.records.files import sha256_of_file
+
+READ_A_STALE_FILE, WROTE_TO_DATASET = 99, 98
+SECONDS_ALLOWED = 120
+CHANGES = ("os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "os.truncate", "os.chmod", "os.utime")
+TIMED = ("log.jsonl", "nnunet.log", "resume-", ".lock")  # hold seconds, or come and go
+INNER = "workspace/segmentation/"
+TOLD = (f"{INNER}masks.json", f"{INNER}segmenter/fold_", f"{INNER}segmenter/segmenter.json")
+
+
+def is_inner(name: str) -> bool:
+    """Whether a file belongs to nnU-Net's own working folders, which hold paths and are written as it pleases."""
+    return name.startswith(INNER) and not name.startswith(TOLD)
+
+
+@dataclass(frozen=True)
+class Study:
+    """Folders of one run of all commands; the dataset is shared by all runs."""
+
+    dataset: Path
+    preset: Path
+    root: Path
+
+    @property
+    def workspace(self) -> Path:
+        """Where its results go."""
+        return self.root / "workspace"
+
+    def steps(self, segment: bool, workers: int) -> dict[str, list[str]]:
+        """The commands, in the order of a study."""
+        place = ["-d", str(self.dataset), "-w", str(self.workspace)]
+        readers = ["--workers", str(workers)]
+        inputs = ["-i", str(self.dataset / "imagesTr"), "--rois", str(self.dataset / "labelsTr")]
+        steps = {
+            "check": ["check", "-d", str(self.dataset), *readers],
+            "plan": ["plan", *place, "--preset", str(self.preset), *readers],
+            "preprocess": ["preprocess", *place, *readers],
+            "segment": ["segment", "fold", "all", *place],
+            "train": ["train", "fold", "all", *place, *readers],
+            "predict": ["predict", *place, *inputs, "-o", str(self.root / "predicted")],
+            "evaluate": ["evaluate", *place],
+            "report": ["report", *place],
+        }
+        return steps if segment else {name: words for name, words in steps.items() if name != "segment"}
+
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """Every file by its name in the study."""
+        for path in sorted(self.root.rglob("*")):
+            if path.is_file():
+                yield path.relative_to(self.root).as_posix(), path
+
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of what must be the same in every run."""
+        return {
+            name: sha256_of_file(path)
+            for name, path in self.files()
+            if not path.name.startswith((*TIMED, ".tmp-")) and not is_inner(name)
+        }
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a life ends: `kind` at file operation `operation` of the study's folder, or after `seconds`."""
+
+    kind: str = "none"
+    operation: int = 0
+    seconds: float = 0.0
+    most_bytes: int = 0
+
+
+@dataclass
+class Life:
+    """What became of one process."""
+
+    status: int
+    said: str
+    operations: int
+    seconds: float
+
+    @property
+    def killed(self) -> bool:
+        """Whether SIGKILL ended it."""
+        return self.status == -signal.SIGKILL
+
+
+def live(study: Study, words: list[str], ending: Ending) -> Life:
+    """Run a command in a process of its own until it ends, or is ended."""
+    study.root.mkdir(parents=True, exist_ok=True)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        be_born(study, words, ending, writer)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as said:
+        return _watch_over(child, said, ending)
+
+
+def _watch_over(child: int, said: BinaryIO, ending: Ending) -> Life:
+    """Read what the child says until it ends, and strike when its time has come."""
+    os.set_blocking(said.fileno(), False)
+    began, heard, struck = time.monotonic(), b"", False
+    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+        heard += said.read() or b""
+        age = time.monotonic() - began
+        if age > SECONDS_ALLOWED:
+            os.kill(child, signal.SIGKILL)
+            raise AssertionError(f"a command hung for more than {SECONDS_ALLOWED} s: {heard.decode()}")
+        if ending.seconds and age > ending.seconds and not struck:
+            os.kill(child, signal.SIGKILL if ending.kind == "kill" else signal.SIGINT)
+            struck = True
+        time.sleep(0.002)
+    heard += said.read() or b""
+    counts = re.findall(rb"\n(\d+) operations$", heard)
+    status = os.waitstatus_to_exitcode(ended[1])
+    return Life(status, heard.decode(), int(counts[-1]) if counts else 0, time.monotonic() - began)
+
+
+def be_born(study: Study, words: list[str], ending: Ending, writer: int) -> None:
+    """The child: never returns."""
+    for stream in (1, 2):
+        os.dup2(writer, stream)
+    operations = _watch(study, ending)
+    if ending.kind == "full":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (ending.most_bytes, resource.RLIM_INFINITY))
+    sys.argv = ["autodls", *words]
+    status = 1
+    try:
+        main()
+    except SystemExit as leave:
+        status = int(leave.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.write(1, f"\n{operations[0]} operations".encode())
+        os._exit(status)
+
+
+def _watch(study: Study, ending: Ending) -> list[int]:
+    """Count file operations in the study's folder, strike at the chosen one, and forbid two things.
+
+    No file that a killed process left half-written may be opened, and nothing may be changed in the dataset.
+    """
+    prefix, dataset = str(study.root), str(study.dataset)
+    stale = {str(path) for path in study.root.rglob(".tmp-*")}
+    count = [0]
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        if event != "open" and event not in CHANGES:
+            return
+        path = str(arguments[0])
+        if path.startswith(dataset) and (event in CHANGES or int(str(arguments[2])) & (os.O_WRONLY | os.O_RDWR)):
+            os._exit(WROTE_TO_DATASET)
+        if not path.startswith(prefix):
+            return
+        if event == "open" and path in stale:
+            os._exit(READ_A_STALE_FILE)
+        count[0] += 1
+        if count[0] == ending.operation and ending.kind in ("kill", "stop"):
+            os.kill(os.getpid(), signal.SIGKILL if ending.kind == "kill" else signal.SIGINT)
+
+    sys.addaudithook(hook)
+    return count

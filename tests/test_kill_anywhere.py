@@ -1,0 +1,103 @@
+"""Every command killed at random moments; see `benchmarks/kill_anywhere.py`, of which this is the short form."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from autodls.cli.console import exit_status_of
+from autodls.errors import AutoDLSError
+from autodls.models.tensors import load_tensors, save_tensors
+from autodls.records.files import remove_stale, write_atomically, write_text
+from autodls.records.lock import locked, locked_output
+from autodls.records.workspace import Workspace
+
+HARNESS = Path(__file__).parents[1] / "benchmarks" / "kill_anywhere.py"
+
+
+def test_a_study_survives_twenty_kills():
+    """It ends with the bytes of an uninterrupted run, or the harness says on which file and after which kill not."""
+    words = [sys.executable, str(HARNESS), "--kills", "20", "--seed", "3"]
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    done = subprocess.run(words, env=one_thread, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    tally = json.loads(done.stdout)
+    assert tally["killed"] >= 20 and tally["train: killed"] and tally["evaluate: killed"]
+
+
+@pytest.fixture
+def old(tmp_path):
+    path = tmp_path / "record.json"
+    write_text(path, "old")
+    return path
+
+
+class TestDiskFull:
+    """`write` fails in the middle; the harness does the same with RLIMIT_FSIZE, a limit of the operating system."""
+
+    def test_the_file_that_was_there_stays(self, old):
+        def fill(beside):
+            beside.write_text("half")
+            raise OSError(28, "No space left on device", str(beside))
+
+        with pytest.raises(OSError, match="No space left"):
+            write_atomically(old, fill)
+        assert old.read_text() == "old" and list(old.parent.iterdir()) == [old]
+
+    def test_weights_end_in_one_line(self, old, capsys):
+        """safetensors has an error of its own for a disk that is full."""
+        import resource
+
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        try:
+            status = exit_status_of(lambda: save_tensors(old, {"weight": torch.zeros(10_000)}))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert status == 1 and "nothing half-written is left" in capsys.readouterr().err
+        assert old.read_text() == "old" and list(old.parent.iterdir()) == [old]
+
+    def test_with_room_the_same_weights_are_written(self, tmp_path):
+        save_tensors(tmp_path / "w.safetensors", {"weight": torch.zeros(10_000)})
+        assert load_tensors(tmp_path / "w.safetensors", "")[0]["weight"].shape == (10_000,)
+
+
+class TestStaleFiles:
+    NAME = ".tmp-0123abcd-plan.json"
+
+    def test_the_next_process_removes_them(self, tmp_path):
+        stale = tmp_path / "folds" / "0" / self.NAME
+        write_text(stale, "half")
+        with locked(Workspace(tmp_path)):
+            assert not stale.exists()
+
+    @pytest.mark.parametrize("name", [".tmp-mine", "tmp-0123abcd-plan.json", ".tmp-0123ABCD-x", "plan.json"])
+    def test_files_of_others_stay(self, tmp_path, name):
+        write_text(tmp_path / name, "theirs")
+        remove_stale([tmp_path])
+        assert (tmp_path / name).exists()
+
+    def test_the_output_folder_of_predict_may_be_anybodys(self, tmp_path):
+        ours, theirs = tmp_path / "rois" / self.NAME, tmp_path / "else" / self.NAME
+        for path in (ours, theirs):
+            write_text(path, "half")
+        with locked_output(tmp_path):
+            assert not ours.exists() and theirs.exists()
+
+
+@pytest.mark.parametrize(
+    ("hold", "option"), [(lambda root: locked(Workspace(root)), "-w"), (locked_output, "-o")], ids=["-w", "-o"]
+)
+def test_the_second_process_is_refused(tmp_path, hold, option):
+    half = tmp_path / TestStaleFiles.NAME
+    with hold(tmp_path):
+        write_text(half, "of the first, which is still writing")
+        with pytest.raises(AutoDLSError, match=f"another autodls process is writing .* give another {option}"):
+            hold(tmp_path).__enter__()
+        assert half.exists()
+    with hold(tmp_path):
+        assert not half.exists()

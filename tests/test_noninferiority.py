@@ -1,0 +1,111 @@
+"""The verdict on a difference of AUCs: where its interval lies beside 0 and beside the margin."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autodls.errors import ArgumentError
+from autodls.evaluation.delong import auc, compare_aucs
+from autodls.evaluation.noninferiority import cases_needed, noninferiority, verdict
+from autodls.evaluation.results import Proportion
+
+MARGIN = 0.05
+
+
+def cohort(cases=60, gap=0.0, noise=0.3, seed=0):
+    """Labels, a new score and a reference that share most of what they know; the new one knows `gap` more."""
+    chance = np.random.default_rng(seed)
+    labels = np.arange(cases) % 2 == 0
+    common = chance.normal(1.2 * labels, 1)
+    return labels, common + gap * labels + chance.normal(0, noise, cases), common + chance.normal(0, noise, cases)
+
+
+def judge(labels, new, reference, patients=None, margin=MARGIN):
+    patients = patients or [f"p{number}" for number in range(len(labels))]
+    rng = np.random.default_rng(1)
+    return noninferiority(labels, (new, reference), ("auto", "manual"), patients, margin, rng)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.01, 0.09, "better"),
+        (-0.04, 0.06, "not inferior"),
+        (-0.04, -0.01, "worse"),
+        (-0.20, -0.06, "worse"),
+        (-0.06, 0.06, "not answerable"),
+        (-0.05, 0.01, "not answerable"),
+        (0.0, 0.0, "not inferior"),
+        (None, None, "not answerable"),
+    ],
+)
+def test_verdict_by_the_place_of_the_interval(low, high, expected):
+    assert verdict(Proportion(value=0.0, low=low, high=high), MARGIN) == expected
+
+
+@given(st.floats(-0.5, 0.5), st.floats(0.001, 0.4), st.floats(0.01, 0.3))
+def test_a_wider_margin_never_takes_an_answer_back(middle, half, margin):
+    delta = Proportion(value=middle, low=middle - half, high=middle + half)
+    order = ("not answerable", "not inferior")
+    strict, lenient = verdict(delta, margin), verdict(delta, 2 * margin)
+    assert strict == lenient or (strict, lenient) == order
+
+
+@pytest.mark.parametrize(
+    ("cases", "gap", "noise", "expected", "words"),
+    [
+        (400, 1.5, 0.3, "better", "Better: an AUC difference of +0.1"),
+        (400, -1.2, 0.3, "worse", "and it may be by more than the declared margin of 0.05"),
+        (3000, -0.1, 0.1, "worse", "though by less than the declared margin of 0.05"),
+        (3000, 0.0, 0.1, "not inferior", "lies above the declared margin of -0.05"),
+        (20, 0.0, 1.0, "not answerable", "Not answerable with 20 cases"),
+    ],
+)
+def test_cohorts_with_a_known_answer(cases, gap, noise, expected, words):
+    found = judge(*cohort(cases, gap, noise))
+    assert found.verdict == expected
+    assert words in found.sentence
+
+
+def test_delta_is_new_minus_reference_and_paired():
+    labels, new, reference = cohort(80, 0.5)
+    found = judge(labels, new, reference)
+    assert found.delong.delta == pytest.approx(auc(labels, new) - auc(labels, reference))
+    assert (found.delong.low, found.delong.high) == (
+        pytest.approx(compare_aucs(labels, new, reference).low),
+        pytest.approx(compare_aucs(labels, new, reference).high),
+    )
+    assert found.bootstrap.low == pytest.approx(found.delong.low, abs=0.02)
+
+
+def test_several_cases_of_a_patient_are_one_piece_of_evidence():
+    labels, new, reference = (np.repeat(values, 4) for values in cohort(40, 0.0, 0.5))
+    patients = [f"p{number // 4}" for number in range(160)]
+    alone, clustered = judge(labels, new, reference), judge(labels, new, reference, patients)
+    assert (alone.decided_by, clustered.decided_by) == ("delong", "bootstrap")
+    width = clustered.bootstrap.high - clustered.bootstrap.low
+    assert width > 1.5 * (alone.delong.high - alone.delong.low)
+    assert f"{clustered.bootstrap.low:+.3f}" in clustered.sentence
+
+
+def test_needed_cases_would_have_been_enough():
+    few = judge(*cohort(40, 0.0, 0.6, seed=3))
+    delta = Proportion(value=few.delong.delta, low=few.delong.low, high=few.delong.high)
+    needed = cases_needed(delta, MARGIN, 40)
+    many = judge(*cohort(needed, 0.0, 0.6, seed=4))
+    assert (many.delong.high - many.delong.low) / 2 == pytest.approx(MARGIN, rel=0.35)
+
+
+@pytest.mark.parametrize("labels", [[], [True, True, True], [True, False, False]])
+def test_no_interval_no_answer(labels):
+    scores = np.linspace(0, 1, len(labels))
+    found = judge(np.array(labels, dtype=bool), scores, scores)
+    assert found.verdict == "not answerable"
+    assert found.delong.low is None
+    assert found.delong.reason in found.sentence
+
+
+def test_a_margin_must_be_above_zero():
+    with pytest.raises(ArgumentError, match="margin of 0"):
+        judge(*cohort(), margin=0.0)
