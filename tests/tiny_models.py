@@ -114,7 +114,8 @@ def tiny_model(plan=None, folds=None):
         dataset="tiny", target=Target(name="PD-L1 high", column="cps", positive=">= 20"),
         channel_names={str(index): name for index, name in enumerate(plan.sequences)}, file_ending=".nii.gz",
         roi_channel=plan.preprocessing.roi_channel, roi_labels=(1,), rois="manual", folds=len(folds), training_cases=2,
-        training_positives=1, recalibration=LogisticScale(slope=1.0, intercept=0.0), cutoff=0.5, cutoff_source="", youden_cutoff=0.5,
+        training_positives=1, recalibration=LogisticScale(slope=1.0, intercept=0.0), cutoff=0.5, cutoff_source="",
+        youden_cutoff=0.5,
         plan_sha256="", fingerprint_sha256="", splits_sha256="", oof_scores_sha256="", files={}, versions={},
     )  # fmt: skip
     return LockedModel(record, plan, folds, "")

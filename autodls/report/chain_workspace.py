@@ -230,4 +230,3 @@ def _input_faults(path: Path, prediction: Prediction, cases: Sequence[Case]) -> 
         for name, hashed in prediction.inputs.get(case.id, {}).items():
             if hashed and (name not in files or sha256_of_file(files[name]) != hashed):
                 yield f"{path}: case {case.id} was scored from another {name} than lies there now; {_EVALUATE}"
-
