@@ -1,6 +1,6 @@
 """The planner's prediction of peak memory against that of real training processes, stage by stage.
 
-    python benchmarks/memory_model.py [--batch 4 16 64] [--px 96 128 224 256] [--cases 400] [--most-gib 15]
+    python benchmarks/memory_model.py [--batch 4 16 64] [--px 96 128 224 256] [--cases 80] [--most-gib 15]
 
 Every point is a process that trains an encoder for two epochs of one batch and then a fusion, as `autodls train` does.
 Points that are predicted to need more than --most-gib are skipped, and said to be.
@@ -81,7 +81,7 @@ def main() -> None:
     for px in asked.px:
         for batch in asked.batch:
             samples = cohort_gib(asked.cases, 3, round(px * 8 / 7))
-            load = TrainingLoad("resnet101", px, batch, "fp32", "cpu", samples, asked.cases, 3)
+            load = TrainingLoad("resnet101", px, batch, "fp32", "cpu", samples, asked.cases * 3 // 4, 3)
             parts = {"encoders": encoder_parts_gib(load), "fusion": fusion_parts_gib(load)}
             predicted = {stage: sum(sizes.values()) for stage, sizes in parts.items()}
             if max(predicted.values()) > asked.most_gib:

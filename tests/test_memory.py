@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from autodls.planning.duration import Schedule, passes_per_case, predicted_training_minutes, throughput_gflops
 from autodls.planning.encoder_cost import encoder_cost
-from autodls.planning.memory import TrainingLoad, cohort_gib, memory_parts_gib, predicted_memory_gib
+from autodls.planning.memory import (
+    TrainingLoad,
+    cohort_gib,
+    encoder_parts_gib,
+    fusion_parts_gib,
+    memory_parts_gib,
+    predicted_memory_gib,
+)
 
 PROCESS = """
 import json, re, resource, sys
@@ -103,6 +110,22 @@ def test_the_cohort_is_part_of_the_memory() -> None:
     load = TrainingLoad("resnet50", 64, 4, "fp32", "cpu")
     more = predicted_memory_gib(replace(load, cohort_gib=cohort_gib(267, 3, 256)))
     assert more - predicted_memory_gib(load) == pytest.approx(267 * 9 * 256 * 256 * 4 / 2**30)
+
+
+def test_the_stage_that_needs_more_is_what_counts() -> None:
+    """Few cases: the encoders; so many that their feature maps outweigh a small batch: the fusion."""
+    few = TrainingLoad("resnet101", 224, 16, "fp32", "cpu", cohort_gib(60, 3, 256), cases=60, sequences=3)
+    many = replace(few, batch_size=4, cases=4000, cohort_gib=cohort_gib(4000, 3, 256))
+    assert memory_parts_gib(few) == encoder_parts_gib(few)
+    assert memory_parts_gib(many) == fusion_parts_gib(many)
+    assert predicted_memory_gib(many) == pytest.approx(sum(fusion_parts_gib(many).values()))
+
+
+def test_feature_maps_of_one_sequence_are_counted_by_hand() -> None:
+    load = TrainingLoad("resnet101", 224, 4, "fp32", "cpu", cohort_gib=3.0, cases=245, sequences=3)
+    parts = fusion_parts_gib(load)
+    assert parts["features"] == pytest.approx(245 * 2048 * 7 * 7 * 16 / 2**30)
+    assert parts["views"] == pytest.approx(245 * 3 * (224**2 + 256**2) * 4 / 2**30)
 
 
 def test_passes_of_a_case() -> None:

@@ -164,7 +164,7 @@ def test_weights_of_the_command_line_stand_over_the_preset() -> None:
         ({"training.epochs": True}, "'training.epochs'"),
         ({"training.epochs": 0}, "'training.epochs'"),
         ({"training.learning_rate": -1}, "'training.learning_rate'"),
-        ({"preprocessing.spacing_mm": float("nan")}, "preprocessing.spacing_mm"),
+        ({"preprocessing.spacing_mm": float("nan")}, "NaN is not a number in JSON"),
         ({"network.encoder": "resnet18"}, "'network.encoder'"),
         ({"segmentation.mask.components": "biggest"}, "'segmentation.mask.components'"),
         ({"segmentation.mask": {}}, "no field 'segmentation.mask' can be given"),

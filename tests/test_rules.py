@@ -116,10 +116,10 @@ def test_a_batch_is_at_most_a_third_of_the_cases_and_never_under_eight(
 
 
 def test_a_batch_that_memory_bounds_says_so() -> None:
-    small = Resources(4.0, "cuda", bf16=False, cores=4)
+    small = Resources(4.3, "cuda", bf16=False, cores=4)
     decision = decide("training.batch_size", fingerprint(400, 150), small, preprocessing__input_size_px=224)
     assert decision.value == 4
-    assert "3.2 GiB" in decision.reason
+    assert "3.44 GiB" in decision.reason
 
 
 def test_too_little_memory_is_an_error_that_names_what_is_needed() -> None:
@@ -129,7 +129,7 @@ def test_too_little_memory_is_an_error_that_names_what_is_needed() -> None:
 
 @settings(max_examples=60)
 @given(
-    memory_gib=st.floats(2.9, 40),
+    memory_gib=st.floats(3.2, 40),
     more_gib=st.floats(0, 20),
     cases=st.integers(16, 600),
     device=st.sampled_from(["cpu", "cuda"]),

@@ -15,8 +15,12 @@ FRAMEWORK_GIB = {"cpu": 0.75, "cuda": 1.5}
 FEATURES, STRIDE_PX = 2048, 32  # channels of the last feature map, and input pixels per cell
 _BYTES = {"fp32": 4, "bf16": 2}
 _WEIGHT_COPIES = 4  # weights, gradients, momentum, and the weights of the best epoch so far
-_LOADING = 2  # copies of the weights of the encoder that is being read: as trained, and folded
-_FEATURE_BYTES = 16  # per number of a feature map while its components are found: as it is, reordered, in float64
+_LOADING = {"cpu": 2, "cuda": 0}  # copies of the weights of the encoder that is being read: as trained, and folded
+_FEATURE_BYTES = {
+    "cpu": 16,
+    "cuda": 8,
+}  # per number of a feature map whose components are found, on the CPU, in float64
+_VIEW_COPIES = 1 + (256 / 224) ** 2  # of the planes of a sequence: as stored, and cropped
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,12 @@ def fusion_parts_gib(load: TrainingLoad) -> dict[str, float]:
     """Peak memory in GiB of the fusion, by what it is for: it comes when the feature maps of a sequence are reduced."""
     cells = -(-load.input_px // STRIDE_PX)
     return {
-        "weights": (load.sequences + _LOADING) * encoder_cost(load.encoder, load.input_px).parameters * 4 / GIB,
-        "features": load.cases * FEATURES * cells**2 * _FEATURE_BYTES / GIB,
-        "views": 2 * load.cohort_gib / max(1, load.sequences),
+        "weights": (load.sequences + _LOADING[load.device])
+        * encoder_cost(load.encoder, load.input_px).parameters
+        * 4
+        / GIB,
+        "features": load.cases * FEATURES * cells**2 * _FEATURE_BYTES[load.device] / GIB,
+        "views": _VIEW_COPIES * cohort_gib(load.cases, 1, load.input_px),
         "cohort": load.cohort_gib,
         "framework": FRAMEWORK_GIB[load.device],
     }

@@ -86,7 +86,14 @@ def _memory(situation: Situation, preset: Preset) -> dict[str, Decision]:
     encoder, precision = situation["network.encoder"], situation["training.precision"]
     parts = memory_parts_gib(
         TrainingLoad(
-            encoder, size_px, batch, precision, resources.device, samples, fingerprint.cases, len(fingerprint.sequences)
+            encoder,
+            size_px,
+            batch,
+            precision,
+            resources.device,
+            samples,
+            situation.inner_training_cases,
+            len(fingerprint.sequences),
         )
     )
     total = sum(parts.values())

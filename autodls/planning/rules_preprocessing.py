@@ -73,8 +73,8 @@ def input_size_px(situation: Situation) -> Decision:
 def training_gib(situation: Situation, size_px: int, batch_size: int) -> float:
     """Predicted memory in GiB of training with inputs of `size_px`."""
     fingerprint = situation.fingerprint
-    cases, sequences = fingerprint.cases, len(fingerprint.sequences)
-    samples = cohort_gib(cases, sequences, stored_side_px(size_px))
+    cases, sequences = situation.inner_training_cases, len(fingerprint.sequences)
+    samples = cohort_gib(fingerprint.cases, sequences, stored_side_px(size_px))
     encoder, precision = situation["network.encoder"], situation["training.precision"]
     device = situation.resources.device
     return predicted_memory_gib(

@@ -1,5 +1,6 @@
 """Weights of a segmentation network as safetensors."""
 
+import errno
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,10 +17,16 @@ _NOTE = "autodls"
 
 
 def save_weights(path: Path, network: nn.Module, note: Mapping[str, str]) -> None:
-    """Write the parameters of `network`, each once, and `note`; the same content gives the same bytes."""
+    """Write the parameters of `network`, each once, and `note`; the same content gives the same bytes.
+
+    Raises OSError where the disk does not take them.
+    """
     parameters = {name: value.detach().cpu().contiguous() for name, value in network.named_parameters()}
     metadata = {_NOTE: json.dumps(note, sort_keys=True)}
-    write_atomically(path, lambda beside: save_file(parameters, beside, metadata=metadata))
+    try:
+        write_atomically(path, lambda beside: save_file(parameters, beside, metadata=metadata))
+    except SafetensorError as failure:
+        raise OSError(errno.EIO, f"cannot be written ({failure})", str(path)) from None
 
 
 def read_note(path: Path) -> dict[str, str]:

@@ -118,7 +118,7 @@ def train_fusion(run: FoldRun, report: Report) -> None:
 
 def fit_pca(features: Tensor, present: Tensor, dims: int) -> ChannelPCA:
     """Principal components of the channels of [case, channel, h, w], over the places of all cases that are present."""
-    pixels = features[present].permute(0, 2, 3, 1).flatten(0, 2).double().cpu().numpy()
+    pixels = features[present].permute(0, 2, 3, 1).flatten(0, 2).cpu().double().numpy()
     solver = "covariance_eigh" if len(pixels) > pixels.shape[1] else "full"  # both deterministic, the first fast
     pca = PCA(n_components=min(dims, len(pixels) - 1, pixels.shape[1]), svd_solver=solver).fit(pixels)
     components = torch.zeros(dims, pixels.shape[1])
