@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from tiny_segmentation import SegmentedStudy
+
+hypothesis.settings.register_profile("autodls", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("autodls")
 
 SIZE_XYZ = (28, 24, 10)
 SPACING_MM = (2.0, 2.0, 5.0)
