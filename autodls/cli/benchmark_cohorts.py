@@ -106,7 +106,7 @@ def _model(workspace: Workspace, study: BenchmarkStudy) -> ModelRecord:
     record = ModelRecord.load(workspace.model.record, _TRAIN[kind])
     scores = workspace.oof_scores
     found = {
-        "plan": (record.plan_sha256, study.plan.sha256()),
+        "plan": (record.plan_sha256, study.plan.without_paths().sha256()),
         "splits": (record.splits_sha256, study.splits.sha256()),
         "out-of-fold scores": (record.oof_scores_sha256, sha256_of_file(scores) if scores.is_file() else "none"),
     }

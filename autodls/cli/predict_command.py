@@ -56,7 +56,9 @@ def run_predict(
         if heatmaps:
             seen = cases if rois is not None else [replace(case, roi=place[case.id], kind="auto") for case in cases]
             _explain(locked, seen, prediction, output)
-        made = [output / "scores.csv", output / "predict.json", *files_below(output / "rois", output / "heatmaps")]
+        drawn = [place[score.case] for score in prediction.cases if score.drawn is not None]
+        maps = files_below(output / "heatmaps") if heatmaps else []
+        made = [output / "scores.csv", output / "predict.json", *drawn, *maps]
         note_output(output, "predict", locked.plan.training.seed, [root / "model.json"], made)
     if as_json:
         say(prediction.to_bytes().decode().rstrip())

@@ -228,7 +228,8 @@ def _require_plausible(path: Path, geometry: Geometry) -> None:
 def _faults_of(path: Path) -> Iterator[None]:
     """Turn ITK's exceptions into a DatasetError, and keep what its C libraries print from the user's terminal.
 
-    Standard error of the whole process is redirected meanwhile: read in processes, not in threads.
+    Standard error of the whole process is redirected meanwhile: read in one thread at a time. What another thread
+    writes there in that moment, such as a frame of a progress bar, is not seen.
     """
     kept = os.dup(_STDERR)
     nowhere = os.open(os.devnull, os.O_WRONLY)
