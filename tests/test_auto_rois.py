@@ -1,6 +1,7 @@
 """A classifier trained on automatic ROIs, beside the one trained on manual ones: the same commands, other masks."""
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from command_line import autodls, write_phantom, write_preset
 from made_up_masks import write_masks
 from tiny_study import use_tiny_resnet
 
+from autodls.cli.benchmark_cohorts import usable_models
 from autodls.cli.session import Session
 from autodls.errors import StaleRecordError
 from autodls.preprocessing.case import case_key
@@ -118,3 +120,23 @@ def test_scores_of_both_models_are_probabilities_of_the_same_cases(study):
     assert [row["case"] for row in tables[0]] == [row["case"] for row in tables[1]]
     dls = np.array([[float(row["dls"]) for row in table] for table in tables])
     assert ((dls >= 0) & (dls <= 1)).all()
+
+
+def test_the_benchmark_knows_a_model_whose_plan_names_a_weights_file_with_its_folder(study):
+    """The model's copy of the plan names it without the folder."""
+    dataset, workspace, _ = study
+    session = Session.open(dataset, None)
+    plan = session.plan()
+    named = {
+        place: plan.model_copy(update={"network": plan.network.model_copy(update={"encoder_weights": f"{place}w.pth"})})
+        for place in ("", "/home/somebody/")
+    }
+    record = ModelRecord.load(workspace.model.record, "")
+    content = workspace.model.record.read_bytes()
+    try:
+        record.model_copy(update={"plan_sha256": named[""].sha256()}).sealed().save(workspace.model.record)
+        for other in named.values():
+            asked = SimpleNamespace(plan=other, splits=session.splits(plan), workspaces={"manual": workspace})
+            assert usable_models(asked)[1] == {}
+    finally:
+        workspace.model.record.write_bytes(content)

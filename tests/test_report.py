@@ -8,11 +8,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from command_line import edit_json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_workspace import HOSTILE, Wish, write_workspace
 
 from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.records.model import ModelRecord
+from autodls.records.plan import Plan
 from autodls.records.scores import without_formula
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
@@ -158,8 +161,20 @@ def test_a_damaged_file_is_a_warning(name: str, content: str, tmp_path: Path) ->
 def test_a_plan_edited_after_training_is_a_warning(tmp_path: Path) -> None:
     workspace, described = write_workspace(tmp_path, Wish(figures=False))
     assert "has changed since" not in render(read_study(workspace, described))
-    workspace.plan.write_text(workspace.plan.read_text() + "\n")
+    edit_json(workspace.plan, training__seed=99)
     assert "plan.json has changed since the model was locked" in render(read_study(workspace, described))
+
+
+def test_a_weights_file_that_the_plan_names_with_its_folder_is_no_edit(tmp_path: Path) -> None:
+    """The model's copy of the plan names it without the folder."""
+    workspace, described = write_workspace(tmp_path, Wish(figures=False))
+    record = ModelRecord.load(workspace.model.record, "")
+    for name in ("weights.pth", "/home/somebody/weights.pth"):
+        edit_json(workspace.plan, network__encoder_weights=name)
+        if "/" not in name:
+            locked = Plan.load(workspace.plan, "").sha256()
+            record.model_copy(update={"plan_sha256": locked}).sealed().save(workspace.model.record)
+        assert "plan.json has changed" not in render(read_study(workspace, described))
 
 
 @pytest.mark.parametrize(

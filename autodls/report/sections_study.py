@@ -146,8 +146,11 @@ def _stale(study: Study) -> Iterator[str]:
         ARTEFACTS["splits"].path: study.model.splits_sha256,
         ARTEFACTS["out_of_fold"].path: study.model.oof_scores_sha256,
     }
+    # A model's plan names a weights file without its folder, so the plans are compared as they travel.
+    travelling = {ARTEFACTS["plan"].path: study.plan.without_paths().sha256()} if study.plan else {}
+    found = {**study.hashes, **travelling}
     for path, digest in locked.items():
-        if study.hashes.get(path, digest) != digest:
+        if found.get(path, digest) != digest:
             yield f"{path} has changed since the model was locked: what it says here may not be what was trained."
 
 
