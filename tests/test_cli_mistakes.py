@@ -279,6 +279,20 @@ def test_training_that_cannot_begin(planned, change, part, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    "words",
+    [("train", "fold", "all"), ("train", "fold", "all", "--rois", "auto"), ("preprocess",), ("segment", "fold", "all"),
+     ("evaluate",), ("evaluate", "--rois", "auto"), ("explain",), ("benchmark", "rois")],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_mistyped_workspace_is_not_made(study, tmp_path, words):
+    if words[0] == "segment":
+        pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
+    answer = autodls(*words, "-d", study, "-w", tmp_path / "mistyped")
+    assert answer.status == 2 and PLAN_FIRST in answer.complaint
+    assert not (tmp_path / "mistyped").exists()
+
+
+@pytest.mark.parametrize(
     ("words", "part"),
     [
         (("2",), "fold '2': expected 'all' or a number from 0 to 1"),

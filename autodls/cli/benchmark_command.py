@@ -7,7 +7,7 @@ from autodls import __version__
 from autodls.cli.benchmark_cohorts import KINDS, benchmark_cohorts, open_study, usable_models
 from autodls.cli.console import note, say, show_table
 from autodls.cli.provenance import note_run
-from autodls.cli.session import workspace_of
+from autodls.cli.session import planned_workspace
 from autodls.errors import ArgumentError
 from autodls.records.lock import locked
 from autodls.records.workspace import Workspace
@@ -30,9 +30,9 @@ def run_benchmark_rois(
 
     if robustness_cases < 0:
         raise ArgumentError(f"--robustness-cases {robustness_cases}: expected 0 or more cases of each cohort")
-    with locked(workspace_of(dataset, workspace)):
+    place = planned_workspace(dataset, workspace)
+    with locked(place):
         benchmark = _benchmark(dataset, workspace, robustness_cases, workers)
-        place = workspace_of(dataset, workspace)
         write_benchmark(place, benchmark)
         made_from = [place.plan, place.splits, place.segmented, *(place.of(kind).model.record for kind in KINDS)]
         made = [place.roi_benchmark, *place.tables.glob("rois_*"), *place.figures.glob("rois_*")]

@@ -9,7 +9,7 @@ from typing import Literal
 
 from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.provenance import note_run
-from autodls.cli.session import Session, memory_of_machine_gib
+from autodls.cli.session import Session, memory_of_machine_gib, planned_workspace
 from autodls.errors import ArgumentError, StaleRecordError, WeightsError
 from autodls.planning.check import CheckReport, check_dataset
 from autodls.planning.decision import Resources
@@ -171,7 +171,7 @@ def _flat(content: dict[str, object], prefix: str = "") -> dict[str, str]:
 def run_preprocess(dataset: Path, workspace: Path | None, workers: int) -> None:
     """Write the samples of the training cohort."""
     session = Session.open(dataset, workspace)
-    with locked(session.workspace):
+    with locked(planned_workspace(dataset, workspace)):
         plan = session.plan()
         preprocess_training(session, plan, workers)
         note_run(session.workspace, "preprocess", plan.training.seed, [session.workspace.plan], [])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from autodls.cli.console import note, progress, say
 from autodls.cli.provenance import note_output, note_run
-from autodls.cli.session import Session, trained_rois, workspace_of
+from autodls.cli.session import Session, planned_workspace, trained_rois
 from autodls.cli.train_command import show_rows
 from autodls.errors import ArgumentError, ModelFolderError, StaleRecordError
 from autodls.evaluation.metrics import Choices, evaluate_table
@@ -117,8 +117,9 @@ def run_evaluate(dataset: Path, workspace: Path | None, rois: RoiKind | None = N
     """Score the held-out cohorts by the locked model and judge it on all cohorts."""
     from autodls.report.study_results import study_results, write_results
 
-    with locked(workspace_of(dataset, workspace)):
-        session = Session.open(dataset, workspace, trained_rois(workspace_of(dataset, workspace), rois))
+    place = planned_workspace(dataset, workspace)
+    with locked(place):
+        session = Session.open(dataset, place.root, trained_rois(place, rois))
         study = _study(session)
         note("statistics, tables and figures ...")
         results = study_results(study)

@@ -11,7 +11,7 @@ import torch
 from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.heatmaps import Explained, check_weights, prepared, write_maps
 from autodls.cli.provenance import note_run
-from autodls.cli.session import Session, trained_rois, workspace_of
+from autodls.cli.session import Session, planned_workspace, trained_rois
 from autodls.errors import ArgumentError, DatasetError, StaleRecordError
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.inference.explain import ALL, MapShare, RandomisedMap, write_randomisation, write_shares
@@ -40,8 +40,9 @@ def run_explain(
     dataset: Path, workspace: Path | None, cases: str | None, rois: RoiKind | None = None, *, as_json: bool
 ) -> None:
     """Explain cases into results/heatmaps: each by folds that were not trained on it."""
-    with locked(workspace_of(dataset, workspace)):
-        session = Session.open(dataset, workspace, trained_rois(workspace_of(dataset, workspace), rois))
+    place = planned_workspace(dataset, workspace)
+    with locked(place):
+        session = Session.open(dataset, place.root, trained_rois(place, rois))
         folder = session.workspace.heatmaps
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         model = load_model(session.workspace.model.root, device)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.provenance import note_run
-from autodls.cli.session import Session, chosen_folds
+from autodls.cli.session import Session, chosen_folds, planned_workspace
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.lock import locked
 from autodls.records.segmentation import MaskSource, SegmentationEpoch, SegmentedCohort
@@ -29,7 +29,7 @@ def run_segment(
     """Train nnU-Net on one fold or all, and draw the cases that each fold did not see."""
     require_nnunet()
     session = Session.open(dataset, workspace)
-    with locked(session.workspace):
+    with locked(planned_workspace(dataset, workspace)):
         plan = session.plan()
         splits = session.splits(plan)
         folds = chosen_folds(which, len(splits.folds))

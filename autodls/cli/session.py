@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autodls.errors import ArgumentError, StaleRecordError
-from autodls.records.cohort import Case, Cohort, read_cohort
+from autodls.records.cohort import Case, Cohort, read_cohort, read_description
 from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.plan import Plan
@@ -121,6 +121,14 @@ def workspace_of(dataset: Path, workspace: Path | None) -> Workspace:
     if root.exists() and not root.is_dir():
         raise ArgumentError(f"workspace {root}: is a file, expected a folder; give another with -w")
     return Workspace(root)
+
+
+def planned_workspace(dataset: Path, workspace: Path | None) -> Workspace:
+    """The workspace of a dataset that has a plan; of one that has none, no folder is made. Raises as `Session.plan`."""
+    read_description(dataset)
+    found = workspace_of(dataset, workspace)
+    Plan.load(found.plan, _PLAN_FIRST)
+    return found
 
 
 def trained_rois(workspace: Workspace, asked: RoiKind | None) -> RoiKind:

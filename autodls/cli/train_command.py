@@ -8,7 +8,7 @@ from pathlib import Path
 from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.data_commands import preprocess_training
 from autodls.cli.provenance import note_run
-from autodls.cli.session import Session, chosen_folds, workspace_of
+from autodls.cli.session import Session, chosen_folds, planned_workspace
 from autodls.evaluation.cautions import INVERTED, is_below_chance
 from autodls.evaluation.rows import RowAuc, out_of_fold_rows
 from autodls.records.fingerprint import Fingerprint
@@ -22,7 +22,7 @@ def run_train(
     dataset: Path, workspace: Path | None, which: str, rois: RoiKind, *, restart: bool, workers: int, as_json: bool
 ) -> None:
     """Train one fold or all; with all, lock the model and show its out-of-fold AUCs."""
-    with locked(workspace_of(dataset, workspace)):
+    with locked(planned_workspace(dataset, workspace)):
         session = Session.open(dataset, workspace, rois)
         plan = session.plan()
         splits = session.splits(plan)
