@@ -267,7 +267,10 @@ def test_scores_that_the_model_was_not_locked_from_are_refused(workspace):
     assert answer.complaint.endswith("run 'autodls train fold all'")
 
 
-def test_without_a_model_the_command_to_run_is_named(make_dataset, tmp_path):
-    answer = autodls("evaluate", "-d", make_dataset(tmp_path))
+@pytest.mark.parametrize(("missing", "command"), [("plan", "autodls plan"), ("model", "autodls train fold all")])
+def test_without_a_plan_or_a_model_the_command_to_run_is_named(workspace, missing, command):
+    dataset, place = workspace
+    (place.plan if missing == "plan" else place.model.record).unlink()
+    answer = autodls("evaluate", "-d", dataset, "-w", place.root)
     assert answer.status == 2
-    assert "run 'autodls train fold all'" in answer.complaint
+    assert f"run '{command}'" in answer.complaint

@@ -1,5 +1,6 @@
 """Whose ROI a case is scored with: given or drawn, flagged where the model was trained on the other kind."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +12,12 @@ from autodls.cli.predict_command import _model_of
 from autodls.cli.session import trained_rois
 from autodls.errors import ArgumentError, DatasetError, ModelFolderError
 from autodls.imaging.volumes import read_labels, read_volume
+from autodls.inference.heldout_rois import HeldoutDrawer, draw_heldout_rois
 from autodls.inference.inputs import list_inputs
 from autodls.inference.model_folder import load_model
 from autodls.inference.predict import predict_cases, write_prediction
-from autodls.inference.rois import RoiSource, drawn_rois
+from autodls.inference.rois import RoiSource, automatic, draw_roi, drawn_rois
+from autodls.records.cohort import read_cohort
 from autodls.records.files import write_text
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
@@ -54,7 +57,12 @@ def scored(model, study, source, given=True):
 
 def drawing(model, study, folder, **settings):
     segmenter = DrawsAsGiven(study / "labelsTr", **settings)
-    return segmenter, RoiSource(model.record, segmenter, lambda case: folder / f"{case}.nii.gz")
+
+    def draw(case):
+        path = folder / f"{case.id}.nii.gz"
+        return automatic(path, *draw_roi(segmenter, case.id, case.images, path))
+
+    return segmenter, RoiSource(model.record, draw)
 
 
 def test_a_drawn_roi_scores_as_the_same_roi_given(study, tmp_path):
@@ -176,3 +184,39 @@ def test_both_kinds_share_plan_and_masks_and_nothing_else(tmp_path):
         assert getattr(manual, name) != getattr(auto, name)
     assert manual.sample("x") != auto.sample("x") and manual.model.root != auto.model.root
     assert manual.auto_roi("x") == auto.auto_roi("x")
+
+
+def heldout_drawer(folder, load):
+    return HeldoutDrawer("0" * 64, load, lambda case: folder / f"{case}.nii.gz", folder / "rois.json")
+
+
+def test_what_evaluate_drew_of_held_out_cases_the_benchmark_does_not_draw_again(study, tmp_path):
+    model, cases, folder = model_of("auto"), read_cohort(study).training, tmp_path / "heldout"
+    segmenter = DrawsAsGiven(study / "labelsTr", flags=("faint",))
+    first = scored(model, study, RoiSource(model.record, heldout_drawer(folder, lambda: segmenter).used), given=False)
+    assert [case.rois for case in first.cases] == ["auto"] * 2
+    assert all(case.flags == ("faint",) for case in first.cases)
+
+    second = heldout_drawer(folder, lambda: pytest.fail("the networks were read"))
+    found = draw_heldout_rois(cases, second, lambda _case: None)
+    assert {row.case: (row.drawn, row.flags) for row in found.cases} == {
+        case.case: (case.drawn, case.flags) for case in first.cases
+    }
+
+    shutil.copyfile(folder / "case_00.nii.gz", folder / "case_01.nii.gz")
+    draw_heldout_rois(cases, heldout_drawer(folder, lambda: segmenter), lambda _case: None)
+    assert [case for case, _ in segmenter.seen] == ["case_00", "case_01", "case_01"]
+
+
+def test_a_held_out_case_that_cannot_be_drawn_is_said_for_scoring_too(study, tmp_path):
+    model, folder = model_of("auto"), tmp_path / "heldout"
+
+    class FindsNothing:
+        def segment(self, case, images):
+            raise DatasetError(f"case {case}: no tumour found")
+
+    for load in (FindsNothing, lambda: pytest.fail("the networks were read")):
+        prediction = scored(model, study, RoiSource(model.record, heldout_drawer(folder, load).used), given=False)
+        assert not prediction.cases
+        assert all(case.reason == f"case {case.case}: no tumour found" for case in prediction.failed)
+        assert len(prediction.failed) == 2

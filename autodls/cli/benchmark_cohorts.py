@@ -81,7 +81,7 @@ def benchmark_cohorts(study: BenchmarkStudy) -> list[BenchmarkCohort]:
     fold_of = {case: fold.index for fold in study.splits.folds for case in fold.validation}
     sources = {row.case: row.source for row in study.masks.cases}
     cohorts = [_cohort(study, OUT_OF_FOLD, study.manual.training, sources, fold_of)]
-    drawn = {row.case: row.source for row in study.heldout.cases} if study.heldout else {}
+    drawn = {row.case: row.drawn.source for row in study.heldout.cases} if study.heldout else {}
     for name, cases in study.manual.cohort.held_out.items():
         cohorts.append(_cohort(study, cohort_name(name), cases, drawn, {}))
     return cohorts
@@ -125,7 +125,7 @@ def _word(kind: RoiKind) -> str:
 
 def _draw_heldout(session: Session, plan: Plan, splits: Splits) -> "HeldoutRois | None":
     """ROIs of all held-out cases, by the networks of all folds; None where there is no such case."""
-    from autodls.inference.heldout_rois import draw_heldout_rois
+    from autodls.inference.heldout_rois import HeldoutDrawer, draw_heldout_rois
     from autodls.segmentation.segmenter import Segmenter, export_segmenter
 
     cases = [case for cohort in session.cohort.held_out.values() for case in cohort]
@@ -140,7 +140,8 @@ def _draw_heldout(session: Session, plan: Plan, splits: Splits) -> "HeldoutRois 
         return Segmenter.load(target, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
     with progress("ROIs of held-out cases", len(cases)) as advance:
-        return draw_heldout_rois(cases, record.sha256(), load, auto.heldout_roi, auto.heldout_rois, advance)
+        drawer = HeldoutDrawer(record.sha256(), load, auto.heldout_roi, auto.heldout_rois)
+        return draw_heldout_rois(cases, drawer, advance)
 
 
 def _cohort(

@@ -27,6 +27,9 @@ from autodls.records.table import read_table
 from autodls.records.workspace import RoiKind, Workspace
 
 if TYPE_CHECKING:
+    import torch
+
+    from autodls.inference.heldout_rois import HeldoutDrawer
     from autodls.inference.model_folder import LockedModel
     from autodls.inference.predict import Prediction
     from autodls.inference.rois import RoiSource
@@ -232,13 +235,30 @@ def _load(session: Session) -> "tuple[LockedModel, RoiSource]":
     import torch
 
     from autodls.inference.model_folder import load_model
-    from autodls.inference.rois import RoiSource, drawn_rois
+    from autodls.inference.rois import RoiSource
 
     workspace, device = session.workspace, torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = load_model(workspace.model.root, device, streamed=True)
     if workspace.rois == "manual":
         return model, RoiSource(model.record)
-    return model, drawn_rois(model, workspace.model.root, device, workspace.heldout_roi)
+    return model, RoiSource(model.record, _heldout_drawer(workspace, model.record, device).used)
+
+
+def _heldout_drawer(workspace: Workspace, model: ModelRecord, device: "torch.device") -> "HeldoutDrawer":
+    """Draws the ROIs of held-out cases by the networks in the model folder; the benchmark of ROIs takes the same."""
+    from autodls.inference.heldout_rois import HeldoutDrawer
+    from autodls.segmentation.segmenter import Segmenter
+
+    if model.segmenter_sha256 is None:
+        raise ModelFolderError(
+            f"{workspace.model.record}: names no networks that draw ROIs; {_TRAIN_FIRST} --rois auto"
+        )
+    return HeldoutDrawer(
+        model.segmenter_sha256,
+        lambda: Segmenter.load(workspace.model.segmentation, device),
+        workspace.heldout_roi,
+        workspace.heldout_rois,
+    )
 
 
 def _scored_cohort(cases: Sequence[Case], prediction: "Prediction") -> "ScoredCohort":

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from autodls.errors import DatasetError, InputError
-from autodls.imaging.geometry import Volume
-from autodls.imaging.volumes import write_volume
+from autodls.inference.inputs import InputCase
+from autodls.inference.rois import DrawnRoi, UsedRoi, automatic, draw_roi
 from autodls.records.base import Record
 from autodls.records.cohort import Case
 from autodls.records.files import sha256_of_file
-from autodls.records.segmentation import MaskSource
 
 if TYPE_CHECKING:
     from autodls.segmentation.segmenter import Segmenter
@@ -24,9 +23,7 @@ class HeldoutRoi(Record):
     case: str
     inputs: dict[str, str] = Field(description="SHA-256 of the images that it was drawn from, by sequence")
     mask_sha256: str
-    source: MaskSource
-    confidence: float = Field(description="mean foreground probability inside the mask")
-    disagreement: float | None = Field(description="1 - mean pairwise Dice of the folds' own masks; None for one fold")
+    drawn: DrawnRoi
     flags: tuple[str, ...]
 
 
@@ -52,42 +49,56 @@ class HeldoutRois(Record):
         return {row.case: row.reason for row in self.failed}
 
 
-def draw_heldout_rois(
-    cases: Sequence[Case],
-    segmenter_sha256: str,
-    load: Callable[[], "Segmenter"],
-    place: Callable[[str], Path],
-    record: Path,
-    advance: Callable[[str], None],
-) -> HeldoutRois:
-    """Draw the ROI of each of `cases` to `place(case id)` by the ensemble that `load` reads.
+class HeldoutDrawer:
+    """Draws the ROI of a held-out case, or finds the one that it drew before.
 
     An ROI that the same networks drew from the same bytes, and that nobody changed, is kept, so that a killed run
-    continues and a second one reads no network. Cases that cannot be segmented are listed with the reason.
+    continues and a second one reads no network. ROIs lie at `place(case id)`, what is known of them in `record`; the
+    networks, whose segmenter.json has `segmenter_sha256`, are read by `load` when the first is wanted.
     """
-    known = _known(record, segmenter_sha256)
-    rows: dict[str, HeldoutRoi | NotDrawn] = {}
-    segmenter: Segmenter | None = None
+
+    def __init__(
+        self, segmenter_sha256: str, load: Callable[[], "Segmenter"], place: Callable[[str], Path], record: Path
+    ) -> None:
+        self._sha256, self._load, self._place, self._record = segmenter_sha256, load, place, record
+        self._segmenter: Segmenter | None = None
+        self._known = _known(record, segmenter_sha256)
+
+    def row(self, case: str, images: Mapping[str, Path]) -> HeldoutRoi | NotDrawn:
+        """The ROI of one case, or why there is none."""
+        inputs = {name: sha256_of_file(path) for name, path in images.items()}
+        held = self._known.get(case)
+        if held is None or not _fits(held, inputs, self._place(case)):
+            self._segmenter = self._segmenter or self._load()
+            self._known[case] = _draw(self._segmenter, case, images, inputs, self._place(case))
+            self.keep(self._known)
+        return self._known[case]
+
+    def used(self, case: InputCase) -> UsedRoi:
+        """The same for scoring; raises DatasetError where there is none."""
+        row = self.row(case.id, case.images)
+        if isinstance(row, NotDrawn):
+            raise DatasetError(f"case {case.id}: {row.reason}")
+        return automatic(self._place(case.id), row.drawn, row.flags)
+
+    def keep(self, rows: Mapping[str, HeldoutRoi | NotDrawn]) -> HeldoutRois:
+        """Write what is known of the cases of `rows`, and of no others."""
+        found = HeldoutRois(
+            segmenter_sha256=self._sha256,
+            cases=tuple(row for row in rows.values() if isinstance(row, HeldoutRoi)),
+            failed=tuple(row for row in rows.values() if isinstance(row, NotDrawn)),
+        )
+        found.save(self._record)
+        return found
+
+
+def draw_heldout_rois(cases: Sequence[Case], drawer: HeldoutDrawer, advance: Callable[[str], None]) -> HeldoutRois:
+    """Draw the ROI of each of `cases`; those that cannot be segmented are listed with the reason."""
+    rows = {}
     for case in cases:
-        inputs = {name: sha256_of_file(path) for name, path in case.images.items()}
-        held = known.get(case.id)
-        if held is None or not _fits(held, inputs, place(case.id)):
-            segmenter = segmenter or load()
-            known[case.id] = _draw(segmenter, case, inputs, place(case.id))
-            _record(segmenter_sha256, known).save(record)
-        rows[case.id] = known[case.id]
+        rows[case.id] = drawer.row(case.id, case.images)
         advance(case.id)
-    found = _record(segmenter_sha256, rows)
-    found.save(record)
-    return found
-
-
-def _record(segmenter_sha256: str, rows: Mapping[str, HeldoutRoi | NotDrawn]) -> HeldoutRois:
-    return HeldoutRois(
-        segmenter_sha256=segmenter_sha256,
-        cases=tuple(row for row in rows.values() if isinstance(row, HeldoutRoi)),
-        failed=tuple(row for row in rows.values() if isinstance(row, NotDrawn)),
-    )
+    return drawer.keep(rows)
 
 
 def _known(record: Path, segmenter_sha256: str) -> dict[str, HeldoutRoi | NotDrawn]:
@@ -109,19 +120,12 @@ def _fits(row: HeldoutRoi | NotDrawn, inputs: Mapping[str, str], mask: Path) -> 
     return mask.is_file() and sha256_of_file(mask) == row.mask_sha256
 
 
-def _draw(segmenter: "Segmenter", case: Case, inputs: dict[str, str], target: Path) -> HeldoutRoi | NotDrawn:
+def _draw(
+    segmenter: "Segmenter", case: str, images: Mapping[str, Path], inputs: dict[str, str], target: Path
+) -> HeldoutRoi | NotDrawn:
     try:
-        found = segmenter.segment(case.id, case.images)
+        drawn, flags = draw_roi(segmenter, case, images, target)
     except DatasetError as failure:
         target.unlink(missing_ok=True)
-        return NotDrawn(case=case.id, inputs=inputs, reason=str(failure).removeprefix(f"case {case.id}: "))
-    write_volume(target, Volume(found.mask.array, found.geometry))
-    return HeldoutRoi(
-        case=case.id,
-        inputs=inputs,
-        mask_sha256=sha256_of_file(target),
-        source=found.mask.source,
-        confidence=found.mask.confidence,
-        disagreement=found.mask.disagreement,
-        flags=found.mask.flags,
-    )
+        return NotDrawn(case=case, inputs=inputs, reason=str(failure).removeprefix(f"case {case}: "))
+    return HeldoutRoi(case=case, inputs=inputs, mask_sha256=sha256_of_file(target), drawn=drawn, flags=flags)

@@ -1,7 +1,7 @@
 """Whose ROI a new case is scored with: the one that is given, or the one that the model's own networks draw."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,45 +47,36 @@ class UsedRoi:
 
 @dataclass(frozen=True)
 class RoiSource:
-    """Gives every case its ROI: the given one, or with a `segmenter` a new one, written to `place(case id)`."""
+    """Gives every case its ROI: the given one, or where there is a `draw`, the one that it draws."""
 
     model: ModelRecord
-    segmenter: "Segmenter | None" = None
-    place: Callable[[str], Path] = Path
+    draw: Callable[[InputCase], UsedRoi] | None = None
 
     @property
     def kind(self) -> RoiKind:
         """Whose ROIs these are."""
-        return "manual" if self.segmenter is None else "auto"
+        return "manual" if self.draw is None else "auto"
 
     def of(self, case: InputCase) -> UsedRoi:
         """The ROI of `case`; raises DatasetError where there is none and none can be drawn."""
-        flags = () if self.kind == self.model.rois else (_other_kind(self.kind, self.model.rois),)
-        if self.segmenter is not None:
-            return self._draw(self.segmenter, case, flags)
+        used = self._given(case) if self.draw is None else self.draw(case)
+        other = () if self.kind == self.model.rois else (_other_kind(self.kind, self.model.rois),)
+        return replace(used, flags=(*other, *used.flags))
+
+    def _given(self, case: InputCase) -> UsedRoi:
         if case.roi is None:
             raise DatasetError(
                 f"case {case.id}: no ROI file {case.id}{self.model.file_ending} in the folder of ROIs; draw it on the "
                 f"grid of {self.model.roi_channel}"
             )
-        return UsedRoi(case.roi, frozenset(self.model.roi_labels), "manual", flags)
-
-    def _draw(self, segmenter: "Segmenter", case: InputCase, flags: tuple[str, ...]) -> UsedRoi:
-        found = segmenter.segment(case.id, case.images)
-        mask, path = found.mask, self.place(case.id)
-        write_volume(path, Volume(mask.array, found.geometry))
-        drawn = DrawnRoi(
-            source=mask.source,
-            confidence=mask.confidence,
-            disagreement=mask.disagreement,
-            components=mask.components,
-            volume_mm3=float(np.count_nonzero(mask.array) * np.prod(found.geometry.spacing_mm)),
-        )
-        return UsedRoi(path, AUTOMATIC_LABELS, "auto", (*flags, *mask.flags), drawn)
+        return UsedRoi(case.roi, frozenset(self.model.roi_labels), "manual", ())
 
 
 def drawn_rois(model: LockedModel, root: Path, device: torch.device, place: Callable[[str], Path]) -> RoiSource:
-    """ROIs that the networks in model folder `root` draw; raises ArgumentError where it has none."""
+    """ROIs that the networks in model folder `root` draw, each written to `place(case id)`.
+
+    Raises ArgumentError where the model has no such networks.
+    """
     if model.record.segmenter_sha256 is None:
         raise ArgumentError(
             "--rois is missing: this model cannot draw ROIs itself; give the folder of ROIs (CASE.nii.gz), or run "
@@ -93,7 +84,37 @@ def drawn_rois(model: LockedModel, root: Path, device: torch.device, place: Call
         )
     from autodls.segmentation.segmenter import Segmenter
 
-    return RoiSource(model.record, Segmenter.load(ModelFolder(root).segmentation, device), place)
+    segmenter = Segmenter.load(ModelFolder(root).segmentation, device)
+
+    def draw(case: InputCase) -> UsedRoi:
+        return automatic(place(case.id), *draw_roi(segmenter, case.id, case.images, place(case.id)))
+
+    return RoiSource(model.record, draw)
+
+
+def automatic(path: Path, drawn: DrawnRoi, flags: tuple[str, ...]) -> UsedRoi:
+    """The automatic ROI in the file `path`."""
+    return UsedRoi(path, AUTOMATIC_LABELS, "auto", flags, drawn)
+
+
+def draw_roi(
+    segmenter: "Segmenter", case: str, images: Mapping[str, Path], path: Path
+) -> tuple[DrawnRoi, tuple[str, ...]]:
+    """Draw the ROI of one case to `path`; how it came about, and what a person should know of it.
+
+    Raises DatasetError, which names the case, where it cannot be drawn.
+    """
+    found = segmenter.segment(case, images)
+    mask = found.mask
+    write_volume(path, Volume(mask.array, found.geometry))
+    drawn = DrawnRoi(
+        source=mask.source,
+        confidence=mask.confidence,
+        disagreement=mask.disagreement,
+        components=mask.components,
+        volume_mm3=float(np.count_nonzero(mask.array) * np.prod(found.geometry.spacing_mm)),
+    )
+    return drawn, mask.flags
 
 
 def _other_kind(used: RoiKind, trained: RoiKind) -> str:
