@@ -19,9 +19,9 @@ from scipy.spatial.transform import Rotation
 from side_by_side import OURS, Usage, in_process, interleaved, machine, show
 
 from autodls.imaging.geometry import Geometry, Volume, transform_points
+from autodls.imaging.itk import to_sitk
 from autodls.imaging.registration import register_rigid
 from autodls.imaging.threads import one_thread
-from autodls.imaging.volumes import to_sitk
 
 SIZE_XYZ, SPACING_MM = (384, 384, 30), (0.5, 0.5, 5.0)
 MOST_DEG, MOST_MM = 5.0, 6.0

@@ -12,7 +12,8 @@ from small_volumes import ORIENTATIONS, grid_around, oblique, random_grid, textu
 
 from autodls.errors import ArgumentError, AutoDLSError, DatasetError
 from autodls.imaging.geometry import Geometry, Volume, lps_orientation
-from autodls.imaging.volumes import read_geometry, read_labels, read_roi, read_volume, to_sitk, write_volume
+from autodls.imaging.itk import to_sitk
+from autodls.imaging.volumes import read_geometry, read_labels, read_roi, read_volume, write_volume
 
 GRID = grid_around(
     (3.0, -20.0, 55.0), (7, 6, 5), (0.9, 1.1, 4.0), oblique(ORIENTATIONS[0], 12, np.random.default_rng(1))

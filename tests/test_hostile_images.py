@@ -15,7 +15,8 @@ from small_volumes import textured
 
 from autodls.errors import DatasetError
 from autodls.imaging.geometry import Geometry
-from autodls.imaging.volumes import MAX_VOXELS, read_geometry, read_labels, read_volume, write_volume
+from autodls.imaging.headers import MAX_VOXELS
+from autodls.imaging.volumes import read_geometry, read_labels, read_volume, write_volume
 
 GRID = Geometry((6, 7, 5), (0.9, 1.1, 3.0), (-10.0, 4.0, 2.0))
 

@@ -1,22 +1,26 @@
-"""Voxels of a NIfTI file, read once, and the faults that SimpleITK does not report.
+"""NIfTI files: their voxels, and their grid where the header has one meaning.
 
 SimpleITK reads a stream that ends early as zeros, NaN and infinity as 0, and a voxel spacing of zero as 1 mm, all
-without a word. It says where the voxels lie; what they hold is read here, in the type of the file.
+without a word. So voxels are read here, in the type of the file. Where they lie, a header may say twice, in different
+ways and units, and then it is for ITK to decide. Of all other headers the grid is read here too, in the very numbers
+that ITK reads, and nothing needs to be imported.
+
+Source: the header of NIfTI-1 (nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h).
 """
 
 import contextlib
 import gzip
 import math
-import struct
 import zlib
 from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autodls.errors import DatasetError
+from autodls.imaging.headers import Header
 
 _gzip: Any = gzip
 _DAMAGED: tuple[type[Exception], ...] = (EOFError, zlib.error, gzip.BadGzipFile)
@@ -26,13 +30,31 @@ with contextlib.suppress(ImportError):  # half of a case's time is unpacking, an
 
 _CHUNK_BYTES = 1 << 18  # stays in the cache
 _TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
-
-# Offsets in a header of NIfTI-1; SimpleITK refuses NIfTI-2 itself.
-_HEADER_BYTES, _TYPE_AT, _SPACING_AT, _START_AT, _MAGIC_AT = 348, 70, 76, 108, 344
+_HEADER_BYTES = 348
+_FIELDS: dict[str, tuple[str, int]] = {  # of NIfTI-1, with their offsets; SimpleITK refuses NIfTI-2 itself
+    "sizeof_hdr": ("i4", 0), "dim": ("8i2", 40), "intent_code": ("i2", 68), "datatype": ("i2", 70),
+    "bitpix": ("i2", 72), "pixdim": ("8f4", 76), "vox_offset": ("f4", 108), "scl_slope": ("f4", 112),
+    "scl_inter": ("f4", 116), "xyzt_units": ("u1", 123), "qform_code": ("i2", 252), "sform_code": ("i2", 254),
+    "quatern": ("3f4", 256), "qoffset": ("3f4", 268), "srow": ("(3,4)f4", 280), "magic": ("S4", 344),
+}  # fmt: skip
+_NIFTI1 = np.dtype(
+    {
+        "names": list(_FIELDS),
+        "formats": [kind for kind, _ in _FIELDS.values()],
+        "offsets": [offset for _, offset in _FIELDS.values()],
+        "itemsize": _HEADER_BYTES,
+    }
+)
 _MOST_START = 1 << 24  # what stands between header and voxels is of no use to us
+_UNIT_OF_LENGTH, _NO_UNIT, _MM, _SCANNER = 0b111, 0, 2, 1
+_TO_LPS = np.array([[-1.0], [-1.0], [1.0]])  # NIfTI counts to the right and to the front
+_ROUND_OFF, _HALF_TURN = 1e-5, 1e-7
+_ALIKE, _ALIKE_MM = 1e-3, 1e-2  # a quaternion in float32 loses half of its digits near 180 degrees
+
+Fields = Any  # a record of `_NIFTI1`
 
 
-class _Header(NamedTuple):
+class _Storage(NamedTuple):
     """Type of the stored voxels, where they start, and the line that turns them into values."""
 
     dtype: np.dtype[Any]
@@ -46,6 +68,16 @@ def is_nifti(path: Path) -> bool:
     return path.name.endswith((".nii", ".nii.gz"))
 
 
+def read_plain_header(path: Path) -> Header | None:
+    """What the header of `path` says; None where it is damaged or has two meanings, so that ITK must judge it."""
+    try:
+        with _open(path) as stream:
+            fields = _nifti1(stream.read(_HEADER_BYTES))
+    except _DAMAGED:
+        return None
+    return _plain(fields) if fields is not None else None
+
+
 def read_voxels(path: Path, shape_zyx: tuple[int, ...]) -> NDArray[Any]:
     """The voxels [z, y, x] of a NIfTI file in its own type, or as float64 where its header scales them.
 
@@ -54,7 +86,7 @@ def read_voxels(path: Path, shape_zyx: tuple[int, ...]) -> NDArray[Any]:
     """
     try:
         with _open(path) as stream:
-            header = _read_header(stream, path)
+            header = _read_storage(stream, path)
             stream.read(header.start_bytes - _HEADER_BYTES)
             stored = np.empty(shape_zyx, header.dtype)
             found = _fill(stream, stored)
@@ -76,23 +108,99 @@ def _open(path: Path) -> BinaryIO:
     return cast(BinaryIO, _gzip.open(path, "rb")) if path.name.endswith(".gz") else path.open("rb")
 
 
-def _read_header(stream: BinaryIO, path: Path) -> _Header:
-    content = stream.read(_HEADER_BYTES)
-    order = next((order for order in "<>" if content[:4] == struct.pack(f"{order}i", _HEADER_BYTES)), None)
-    if order is None or len(content) < _HEADER_BYTES or content[_MAGIC_AT : _MAGIC_AT + 3] != b"n+1":
+def _nifti1(content: bytes) -> Fields | None:
+    """The fields of a header in the order of bytes that it is written in; None where it is none of NIfTI-1."""
+    if len(content) < _HEADER_BYTES:
+        return None
+    orders: tuple[Literal["<", ">"], ...] = ("<", ">")
+    for order in orders:
+        fields = np.frombuffer(content, _NIFTI1.newbyteorder(order), count=1)[0]
+        if fields["sizeof_hdr"] == _HEADER_BYTES and fields["magic"] == b"n+1":
+            return fields
+    return None
+
+
+def _read_storage(stream: BinaryIO, path: Path) -> _Storage:
+    fields = _nifti1(stream.read(_HEADER_BYTES))
+    if fields is None:
         raise DatasetError(f"{path}: not a NIfTI-1 header of {_HEADER_BYTES} bytes; export it anew as NIfTI-1")
-    (code,) = struct.unpack_from(f"{order}h", content, _TYPE_AT)
+    code = int(fields["datatype"])
     if code not in _TYPES:
         raise DatasetError(f"{path}: voxels of NIfTI type {code}, expected one of {list(_TYPES)}; export it anew")
-    spacing_mm = struct.unpack_from(f"{order}4f", content, _SPACING_AT)[1:]
+    spacing_mm = tuple(fields["pixdim"][1:4].tolist())
     if not np.isfinite(spacing_mm).all() or 0.0 in spacing_mm:
         raise DatasetError(f"{path}: voxel spacing {spacing_mm} mm in its header, not positive; export it anew")
-    start, slope, intercept = struct.unpack_from(f"{order}3f", content, _START_AT)
+    start, slope, intercept = (float(fields[name]) for name in ("vox_offset", "scl_slope", "scl_inter"))
     if not math.isfinite(slope) or slope == 0.0:
         slope, intercept = 1.0, 0.0
     if not math.isfinite(intercept) or not _HEADER_BYTES <= start <= _MOST_START or start != int(start):
         raise DatasetError(f"{path}: intercept {intercept} and first voxel at {start} in its header; export it anew")
-    return _Header(np.dtype(order + _TYPES[code]), int(start), slope, intercept)
+    return _Storage(np.dtype(_TYPES[code]).newbyteorder(fields.dtype["bitpix"].byteorder), int(start), slope, intercept)
+
+
+def _plain(fields: Fields) -> Header | None:
+    """The header in the numbers of ITK; None where it is not that of an ordinary volume in mm."""
+    axes, *size = fields["dim"][:4].tolist()
+    voxel_bytes = np.dtype(_TYPES.get(int(fields["datatype"]), "V0")).itemsize
+    ordinary = (
+        axes == 3
+        and min(size) > 1
+        and fields["bitpix"] == 8 * voxel_bytes > 0
+        and fields["intent_code"] == 0
+        and fields["xyzt_units"] & _UNIT_OF_LENGTH in (_NO_UNIT, _MM)
+        and all(np.isfinite(fields[name]).all() for name in ("pixdim", "quatern", "qoffset", "srow"))
+        and min(fields["pixdim"][1:4]) > 0
+    )
+    affine = _plain_affine(fields) if ordinary else None
+    if affine is None:
+        return None
+    lengths_mm, spacing_mm = np.linalg.norm(affine[:, :3], axis=0), fields["pixdim"][1:4].astype(np.float64)
+    cosines, origin_mm = affine[:, :3] / lengths_mm, affine[:, 3]
+    skew = np.abs(cosines.T @ cosines - np.eye(3)).max()
+    if max(skew, np.abs(lengths_mm / spacing_mm - 1).max()) > _ROUND_OFF:
+        return None
+    return Header(
+        tuple(size),
+        1,
+        voxel_bytes,
+        tuple(spacing_mm.tolist()),
+        tuple(origin_mm.tolist()),
+        tuple(cosines.ravel().tolist()),
+    )
+
+
+def _plain_affine(fields: Fields) -> NDArray[np.float64] | None:
+    """Matrix [3, 4] from index to LPS mm; None where two are given, and ITK would not simply take the sform."""
+    sform: NDArray[np.float64] = _TO_LPS * fields["srow"].astype(np.float64)
+    qform: NDArray[np.float64] = _TO_LPS * _qform(fields)
+    codes = int(fields["qform_code"]), int(fields["sform_code"])
+    if codes[0] > 0 and codes[1] == 0:
+        return qform
+    if codes[0] == 0 and codes[1] > 0:
+        return sform
+    apart = np.abs(qform - sform).max(axis=0)
+    alike = (apart[:3] < _ALIKE * fields["pixdim"][1:4]).all() and apart[3] < _ALIKE_MM
+    return sform if codes[0] > 0 and codes[1] == _SCANNER and alike else None
+
+
+def _qform(fields: Fields) -> NDArray[np.float64]:
+    """Matrix [3, 4] from index to RAS mm by the quaternion, whose first number is what the others leave of 1."""
+    b, c, d = fields["quatern"].astype(np.float64).tolist()
+    rest = 1.0 - (b * b + c * c + d * d)
+    if rest < _HALF_TURN:
+        a, (b, c, d) = 0.0, np.array([b, c, d]) / math.sqrt(b * b + c * c + d * d)
+    else:
+        a = math.sqrt(rest)
+    rotation = np.array(
+        [
+            [a * a + b * b - c * c - d * d, 2 * b * c - 2 * a * d, 2 * b * d + 2 * a * c],
+            [2 * b * c + 2 * a * d, a * a + c * c - b * b - d * d, 2 * c * d - 2 * a * b],
+            [2 * b * d - 2 * a * c, 2 * c * d + 2 * a * b, a * a + d * d - c * c - b * b],
+        ]
+    )
+    steps_mm = fields["pixdim"][1:4].astype(np.float64) * [1.0, 1.0, -1.0 if fields["pixdim"][0] < 0 else 1.0]
+    matrix = np.column_stack([rotation * steps_mm, fields["qoffset"]])
+    return matrix.astype(np.float32).astype(np.float64)  # as NIfTI's own library keeps it
 
 
 def _fill(stream: BinaryIO, array: NDArray[Any]) -> int:

@@ -11,8 +11,8 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from autodls.imaging.geometry import Geometry, Volume
+from autodls.imaging.itk import to_sitk
 from autodls.imaging.threads import one_thread
-from autodls.imaging.volumes import to_sitk
 
 MAX_TRANSLATION_MM = 10.0
 MAX_ROTATION_DEG = 10.0

@@ -5,7 +5,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from autodls.imaging.geometry import Geometry, Volume
-from autodls.imaging.volumes import to_sitk
+from autodls.imaging.itk import to_sitk
 
 INTERPOLATORS = {"bspline": sitk.sitkBSpline, "nearest": sitk.sitkNearestNeighbor}
 

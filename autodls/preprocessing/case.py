@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from autodls.errors import DatasetError
 from autodls.imaging.geometry import Geometry, Volume
-from autodls.imaging.registration import register_rigid
 from autodls.imaging.volumes import read_geometry, read_roi, read_volume
 from autodls.preprocessing.intensity import normalise
 from autodls.preprocessing.planes import Plane, find_planes
@@ -145,6 +144,8 @@ def _pictures(
     volume, motion = read_volume(image), None
     observe(sequence, volume)
     if fixed is not None and sequence != plan.roi_channel:
+        from autodls.imaging.registration import register_rigid  # SimpleITK: most plans do without
+
         found = register_rigid(fixed, volume)
         motion = found.matrix
         if not found.accepted:
