@@ -1,1 +1,1 @@
-"""Volumes and the grids they lie on: the only package that imports SimpleITK."""
+"""Volumes and the grids they lie on: the only package that imports SimpleITK, and only where it needs it."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from autodls.errors import DatasetError
 from autodls.imaging.geometry import Geometry, Volume
@@ -45,7 +46,10 @@ def prepare_case(
     del rois
     try:
         _require_sequences(images, plan)
-        return _prepare(case_id, images, roi, roi_labels, plan, key or case_key(images, roi, roi_labels, plan), observe)
+        # A second thread spins more than it works on products as small as these.
+        with threadpool_limits(1, "blas"):
+            key = key or case_key(images, roi, roi_labels, plan)
+            return _prepare(case_id, images, roi, roi_labels, plan, key, observe)
     except DatasetError as failure:
         raise DatasetError(f"case {case_id}: {failure}") from None
 
