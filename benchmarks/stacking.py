@@ -28,10 +28,10 @@ from autodls.models.fold_model import FoldModel, class_margin, load_fold
 from autodls.models.fusion import FusionTransformer
 from autodls.models.pca import ChannelPCA
 from autodls.models.scale import fit_scale
-from autodls.models.tensors import load_tensors
 from autodls.records.plan import Plan
 from autodls.records.scores import FUSED, FoldScore, read_fold_scores
 from autodls.records.splits import Fold
+from autodls.records.tensors import load_tensors
 from autodls.records.workspace import FoldFolder
 from autodls.training.augmentation import augment_paper
 from autodls.training.data import TrainingData, centre_crop, load_training_data

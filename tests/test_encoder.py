@@ -6,8 +6,8 @@ from torch import nn
 
 from autodls.models.encoder import SequenceEncoder
 from autodls.models.folded import FoldedEncoder
-from autodls.models.tensors import load_tensors, save_tensors
 from autodls.records.files import sha256_of_bytes
+from autodls.records.tensors import load_tensors, save_tensors
 
 BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
 # https://docs.pytorch.org/vision/stable/models.html, with 1000 classes

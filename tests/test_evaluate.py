@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from autodls.errors import ArgumentError, InputError
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.scores_table import Columns, parse_cutoffs, read_scores, table_from_rows
+from autodls.records.table import TableRow
 
 EVERYTHING = Columns(scores=("dls", "t1"), label="y", cohort="cohort", time="t", event="e")
 
@@ -33,8 +34,12 @@ def text_of(value):
     return f"{value:.4f}" if isinstance(value, float) else str(int(value))
 
 
+def numbered(rows):
+    return [TableRow(cells, number) for number, cells in enumerate(rows, start=2)]
+
+
 def evaluated(rows, columns=EVERYTHING, **choices):
-    return evaluate_table(table_from_rows(rows, columns, "scores.csv"), Choices(**choices))
+    return evaluate_table(table_from_rows(numbered(rows), columns, "scores.csv"), Choices(**choices))
 
 
 def with_cells(rows, column, text, where=lambda row: True):
@@ -198,7 +203,7 @@ rows_of_anything = st.lists(
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows_of_anything)
 def test_no_table_crashes_the_evaluation(rows):
-    table = table_from_rows(rows, EVERYTHING, "scores.csv")
+    table = table_from_rows(numbered(rows), EVERYTHING, "scores.csv")
     metrics = evaluate_table(
         table,
         Choices(
@@ -291,3 +296,10 @@ def test_files_that_are_not_there_or_empty(tmp_path):
     empty.write_text("y,dls,t1,t,e,cohort\n")
     with pytest.raises(InputError, match="no rows"):
         read_scores(empty, EVERYTHING)
+
+
+def test_blank_lines_of_a_table_are_counted_in_row_numbers(tmp_path):
+    table = tmp_path / "scores.csv"
+    table.write_text("y,dls\n0,0.1\n\n,\n1,high\n")
+    with pytest.raises(InputError, match="row 5, column 'dls': 'high'"):
+        read_scores(table, Columns(scores=("dls",), label="y"))

@@ -11,9 +11,9 @@ import torch
 
 from autodls.cli.console import exit_status_of
 from autodls.errors import AutoDLSError
-from autodls.models.tensors import load_tensors, save_tensors
 from autodls.records.files import remove_stale, write_atomically, write_text
 from autodls.records.lock import locked, locked_output
+from autodls.records.tensors import load_tensors, save_tensors
 from autodls.records.workspace import Workspace
 
 HARNESS = Path(__file__).parents[1] / "benchmarks" / "kill_anywhere.py"

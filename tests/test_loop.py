@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autodls.errors import TrainingError
-from autodls.models.tensors import load_tensors, save_tensors
+from autodls.records.tensors import load_tensors, save_tensors
 from autodls.training import loop
 from autodls.training.fit_state import FitState
 from autodls.training.loop import (

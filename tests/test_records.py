@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from autodls.errors import AutoDLSError, ModelFolderError, PlanError, StaleRecordError
-from autodls.models.tensors import load_tensors, read_note
 from autodls.records.base import Record
 from autodls.records.files import link_or_copy, sha256_of_bytes, sha256_of_file, write_atomically, write_bytes
 from autodls.records.lock import locked
 from autodls.records.scores import FUSED, FoldScore, read_fold_scores, write_csv, write_fold_scores
 from autodls.records.table import read_table
+from autodls.records.tensors import load_tensors, read_note
 from autodls.records.workspace import ModelFolder, Workspace
 
 QUICK = hypothesis_settings(deadline=None, max_examples=40)

@@ -12,8 +12,8 @@ from tiny_study import hashes, study_plan, tiny_study, use_tiny_resnet
 
 from autodls.errors import ArgumentError, ModelFolderError, StaleRecordError, TrainingError, WeightsError
 from autodls.models.fold_model import load_fold
-from autodls.models.tensors import load_tensors, read_note, save_tensors
 from autodls.records.scores import FUSED, read_fold_scores
+from autodls.records.tensors import load_tensors, read_note, save_tensors
 from autodls.training import loop
 from autodls.training.cohort import run_key, training_device
 from autodls.training.data import centre_crop

@@ -177,7 +177,7 @@ def _study(session: Session) -> "ScoredStudy":
         splits=splits,
         folds=[read_fold_scores(workspace.fold(fold.index).scores, plan.sequences) for fold in splits.folds],
         volumes_ml=volumes,
-        rows={row[column]: number for number, row in enumerate(read_table(dataset.folder / TABLE), start=2)},
+        rows={row[column]: row.number for row in read_table(dataset.folder / TABLE)},
         seed=plan.training.seed,
     )
 

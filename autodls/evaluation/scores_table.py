@@ -10,7 +10,7 @@ import numpy as np
 from autodls.errors import ArgumentError
 from autodls.evaluation.delong import Bools, Floats
 from autodls.evaluation.results import Excluded
-from autodls.records.cohort import is_missing, read_number, read_table
+from autodls.records.table import TableRow, is_missing, read_number, read_table
 
 ONE_COHORT = "all"
 _BINARY = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
@@ -92,7 +92,7 @@ def read_scores(path: Path, columns: Columns) -> ScoreTable:
     return table_from_rows(read_table(path), columns, str(path))
 
 
-def table_from_rows(rows: Sequence[Mapping[str, str]], columns: Columns, where: str) -> ScoreTable:
+def table_from_rows(rows: Sequence[TableRow], columns: Columns, where: str) -> ScoreTable:
     """Sort `rows`, cells as text by column name, into cohorts; `where` names their origin in errors.
 
     A row that lacks a value is left out and listed. A column that is empty in a whole cohort leaves out no row there:
@@ -104,8 +104,8 @@ def table_from_rows(rows: Sequence[Mapping[str, str]], columns: Columns, where: 
         _check_column(name, rows[0], where)
     members: dict[str, list[_Row]] = {}
     warnings = []
-    for index, cells in enumerate(rows):
-        row = _Row(index + 2, cells, where)
+    for cells in rows:
+        row = _Row(cells.number, cells, where)
         if columns.cohort is not None and is_missing(cells[columns.cohort]):
             warnings.append(f"row {row.number} names no cohort and is left out")
         else:

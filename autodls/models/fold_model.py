@@ -12,10 +12,10 @@ from autodls.errors import ModelFolderError
 from autodls.models.folded import FoldedEncoder
 from autodls.models.fusion import FusionTransformer
 from autodls.models.pca import ChannelPCA
-from autodls.models.tensors import load_tensors, save_tensors
 from autodls.records.plan import Plan
 from autodls.records.scale import LogisticScale
 from autodls.records.scores import FUSED
+from autodls.records.tensors import load_tensors, save_tensors
 from autodls.records.workspace import FoldFolder
 
 _REPAIR = "copy the model folder anew, or run 'autodls train fold all'"

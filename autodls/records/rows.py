@@ -2,17 +2,17 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from autodls.errors import DatasetError
 from autodls.records.case_id import case_id_fault, look_alikes
 from autodls.records.dataset import DatasetDescription
 from autodls.records.problems import Problem, error, warning
-from autodls.records.table import is_missing, read_number
+from autodls.records.table import TableRow, is_missing, read_number
 
 ALL_TRAINING = "train"
-Row = Mapping[str, str]
+Row = TableRow
 _UNSAFE_IN_NAME = re.compile(r'^\.|[\\/:*?"<>|\x00-\x1f]')
 
 
@@ -58,7 +58,7 @@ def _known(cell: str) -> str:
 
 def row_names(rows: Sequence[Row], description: DatasetDescription) -> list[str]:
     """The case id of each row, or "row 7" where it has none (the header is row 1)."""
-    return [_known(row[description.autodls.case]) or f"row {number}" for number, row in enumerate(rows, start=2)]
+    return [_known(row[description.autodls.case]) or f"row {row.number}" for row in rows]
 
 
 def require_columns(rows: Sequence[Row], description: DatasetDescription, table: Path) -> None:

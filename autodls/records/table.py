@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from autodls.errors import DatasetError
@@ -14,7 +14,15 @@ MOST_TABLE_BYTES = 1 << 28
 _SEPARATORS = ",;\t"
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
+class TableRow(dict[str, str]):
+    """Cells by the name of their column, and the number of the row in a spreadsheet, where the header is row 1."""
+
+    def __init__(self, cells: Mapping[str, str], number: int) -> None:
+        super().__init__(cells)
+        self.number = number
+
+
+def read_table(path: Path) -> list[TableRow]:
     """Rows of a table in UTF-8 (a byte-order mark is allowed), separated by comma, semicolon or tab.
 
     Cells are stripped; blank rows and columns without a name are left out. Raises DatasetError for an unreadable file,
@@ -40,7 +48,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     return list(_named_rows(path, [name.strip() for name in header], body, separator))
 
 
-def _named_rows(path: Path, header: list[str], body: list[list[str]], separator: str) -> Iterable[dict[str, str]]:
+def _named_rows(path: Path, header: list[str], body: list[list[str]], separator: str) -> Iterable[TableRow]:
     if twice := sorted({name for name in header if name and header.count(name) > 1}):
         raise DatasetError(f"{path}: column '{twice[0]}' stands twice in the header; rename one of them")
     for number, cells in enumerate(body, start=2):
@@ -51,7 +59,7 @@ def _named_rows(path: Path, header: list[str], body: list[list[str]], separator:
                 f"{path}: row {number} has {len(cells)} cells, its header {len(header)}; "
                 f"quote cells that hold a '{separator}'"
             )
-        yield {name: cell.strip() for name, cell in zip(header, cells, strict=True) if name}
+        yield TableRow({name: cell.strip() for name, cell in zip(header, cells, strict=True) if name}, number)
 
 
 def is_missing(text: str) -> bool:

@@ -8,7 +8,6 @@ from pathlib import Path
 from autodls.errors import StaleRecordError
 from autodls.inference.predict import Prediction
 from autodls.models.fold_model import load_encoder, save_folded
-from autodls.models.tensors import read_note
 from autodls.planning.fingerprint import inputs_sha256
 from autodls.preprocessing.case import case_key
 from autodls.preprocessing.store import load_sample
@@ -20,6 +19,7 @@ from autodls.records.plan import Plan
 from autodls.records.scores import read_fold_scores
 from autodls.records.segmentation import load_masks
 from autodls.records.splits import Fold, Splits
+from autodls.records.tensors import read_note
 from autodls.records.workspace import FoldFolder, Workspace
 from autodls.report.chain import Link, examine, verify_model, verify_provenance
 from autodls.training.cohort import run_key

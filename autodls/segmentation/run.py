@@ -12,8 +12,8 @@ from autodls.records.cohort import Case
 from autodls.records.plan import Plan
 from autodls.records.segmentation import training_key
 from autodls.records.splits import Splits
+from autodls.records.tensors import read_note
 from autodls.records.workspace import Workspace
-from autodls.segmentation.weights import read_note
 
 RESTART = "run 'autodls segment fold all --restart' to train anew, or put the plan back"
 CASES_PER_WORKER = 16  # a process that imports nnU-Net takes ten seconds to start
@@ -68,5 +68,5 @@ def is_trained(run: SegmentationRun, index: int) -> bool:
     except ModelFolderError as failure:
         raise StaleRecordError(f"{failure}; {RESTART}") from None
     if found != run.key:
-        raise StaleRecordError(f"{path}: trained by another plan, split or cohort ({found[:8]}); {RESTART}")
+        raise StaleRecordError(f"{path}: trained by another plan, split or cohort ({str(found)[:8]}); {RESTART}")
     return True

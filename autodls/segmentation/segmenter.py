@@ -17,11 +17,11 @@ from autodls.records.plan import Plan, SegmentationPlan
 from autodls.records.segmentation import SEGMENT_FIRST, SegmenterRecord, training_key
 from autodls.records.segmentation_folders import SegmenterFolder
 from autodls.records.splits import Splits
+from autodls.records.tensors import read_note
 from autodls.records.workspace import Workspace
 from autodls.segmentation.environment import nnunet
 from autodls.segmentation.framing import Framing
 from autodls.segmentation.masks import Mask, mask_from_probability
-from autodls.segmentation.weights import read_note
 
 if TYPE_CHECKING:
     from autodls.segmentation.probabilities import ProbabilityMaps

@@ -9,8 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from autodls.errors import ModelFolderError
-from autodls.models.tensors import load_tensors, save_tensors
 from autodls.records.base import Record
+from autodls.records.tensors import load_tensors, save_tensors
 
 Weights = dict[str, Tensor]
 

@@ -7,8 +7,8 @@ import torch
 
 from autodls.errors import ModelFolderError, StaleRecordError
 from autodls.models.fold_model import FoldModel, load_fold
-from autodls.models.tensors import read_note
 from autodls.records.scores import FUSED, FoldScore, Part, write_fold_scores
+from autodls.records.tensors import read_note
 from autodls.training.data import FoldRun, centre_crop
 from autodls.training.fit_state import Epoch
 from autodls.training.fusion_stage import FUSION, train_fusion
