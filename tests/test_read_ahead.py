@@ -1,5 +1,7 @@
 """Encoders that are read as they are used: in order, ahead of use, verified each time, and never all at once."""
 
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -10,8 +12,10 @@ from tiny_model_folder import small_volume_plan, write_model_folder
 from tiny_models import brightness_encoder, random_input, tiny_model
 
 from autodls.errors import ModelFolderError
+from autodls.inference.model_files import HashAhead
 from autodls.inference.model_folder import load_model
 from autodls.inference.read_ahead import ReadAhead, Streamed
+from autodls.records.files import sha256_of_bytes
 
 CPU = torch.device("cpu")
 
@@ -137,3 +141,30 @@ def test_what_is_not_streamed_is_verified_at_once(folder, name):
     (folder / name).write_bytes(bytes(content))
     with pytest.raises(ModelFolderError, match=name):
         load_model(folder, CPU, streamed=True)
+
+
+def test_a_hash_is_reckoned_ahead_once_and_then_anew(tmp_path):
+    path, other = tmp_path / "a", tmp_path / "b"
+    for name in (path, other):
+        name.write_bytes(b"before")
+    digest = HashAhead([path])
+    assert digest(path) == sha256_of_bytes(b"before")
+    path.write_bytes(b"after")
+    assert digest(path) == sha256_of_bytes(b"after")
+    assert digest(other) == sha256_of_bytes(b"before")
+    with pytest.raises(FileNotFoundError):
+        HashAhead([tmp_path / "missing"])(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    ("module", "unwanted"),
+    [
+        ("autodls.cli.predict_command", ("torch", "scipy", "SimpleITK")),
+        ("autodls.inference.predict", ("scipy", "SimpleITK", "monai", "pandas", "sklearn")),
+    ],
+)
+def test_scoring_waits_for_no_import_that_it_can_do_without(module, unwanted):
+    """A model folder is checked and hashed before torch is there; SciPy and SimpleITK take 0.2 s each."""
+    program = f"import sys, {module}; sys.exit(' '.join(set(sys.modules) & {set(unwanted)!r}))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""

@@ -8,7 +8,7 @@ from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.provenance import files_below, note_output
 from autodls.cli.session import workspace_of
 from autodls.errors import ArgumentError
-from autodls.inference.predict import Prediction
+from autodls.inference.model_files import check_model_folder
 from autodls.records.lock import locked_output
 from autodls.records.workspace import RoiKind, Workspace
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from autodls.inference.inputs import InputCase
     from autodls.inference.model_folder import LockedModel
+    from autodls.inference.predict import Prediction
 
 _EXIT_SOME_FAILED = 1
 
@@ -33,6 +34,10 @@ def run_predict(
     as_json: bool,
 ) -> int:
     """Score the cases of a folder, with heat maps if asked for; the exit status, 1 when some could not be scored."""
+    if output.exists() and not output.is_dir():
+        raise ArgumentError(f"-o {output}: is a file; give a folder")
+    root = model if model is not None else _model_of(workspace_of(dataset, workspace), drawn=rois is None)
+    checked = check_model_folder(root)  # its weights are hashed while torch is imported
     import torch
 
     from autodls.inference.inputs import list_inputs
@@ -40,11 +45,8 @@ def run_predict(
     from autodls.inference.predict import predict_cases, write_prediction
     from autodls.inference.rois import RoiSource, drawn_rois
 
-    if output.exists() and not output.is_dir():
-        raise ArgumentError(f"-o {output}: is a file; give a folder")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    root = model if model is not None else _model_of(workspace_of(dataset, workspace), drawn=rois is None)
-    locked = load_model(root, device, streamed=True)
+    locked = load_model(root, device, streamed=True, checked=checked)
     cases = list_inputs(images, rois, locked.record)
     ending = locked.record.file_ending
     place = {case.id: output / "rois" / f"{case.id}{ending}" for case in cases}
@@ -76,7 +78,7 @@ def _model_of(workspace: Workspace, *, drawn: bool) -> Path:
     return (found[0] if found else workspace.model).root
 
 
-def _explain(model: "LockedModel", cases: "Sequence[InputCase]", prediction: Prediction, output: Path) -> None:
+def _explain(model: "LockedModel", cases: "Sequence[InputCase]", prediction: "Prediction", output: Path) -> None:
     """Heat maps of every case that was scored, into OUT/heatmaps/."""
     from autodls.cli.heatmaps import Explained, prepared, write_maps
     from autodls.inference.explain import MapShare, write_shares
@@ -93,7 +95,7 @@ def _explain(model: "LockedModel", cases: "Sequence[InputCase]", prediction: Pre
     write_shares(folder.shares, rows)
 
 
-def _show(prediction: Prediction, output: Path) -> None:
+def _show(prediction: "Prediction", output: Path) -> None:
     rows = [
         [score.case, f"{score.dls:.3f}", score.call, f"{score.spread:.3f}", "; ".join(score.flags)]
         for score in prediction.cases

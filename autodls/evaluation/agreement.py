@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.plane_agreement import PlaneAgreement
-from autodls.imaging.geometry import Volume
+from autodls.imaging.geometry import Volume, bounding_box
 from autodls.imaging.perturbation import centroid_mm
 from autodls.records.base import Record
 
@@ -122,7 +122,7 @@ def _surface_metrics(manual: Volume, automatic: Volume) -> tuple[float, float]:
     The surface Dice weighs each piece of surface by its area (Nikolov et al. 2021, 10.2196/26151), as voxels are not
     cubes; the distance is between voxel centres.
     """
-    box = ndimage.find_objects((manual.array | automatic.array).view(np.uint8))[0]
+    box = bounding_box(manual.array | automatic.array)
     pair: list[Any] = [torch.from_numpy(np.pad(roi.array[box], 1))[None, None] for roi in (automatic, manual)]
     spacing_zyx = list(manual.geometry.spacing_mm[::-1])
     with warnings.catch_warnings():

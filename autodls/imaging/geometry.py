@@ -166,6 +166,16 @@ def transform_points(matrix: NDArray[np.float64], points: ArrayLike) -> Points:
     return np.asarray(points, dtype=np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
 
 
+def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
+    """The smallest block that holds all of `mask`, which is not empty."""
+    box: list[slice] = []
+    for axis in range(mask.ndim):
+        within = mask[tuple(box)]
+        reached = np.flatnonzero(within.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
+        box.append(slice(int(reached[0]), int(reached[-1]) + 1))
+    return tuple(box)
+
+
 def as_triple(values: Any) -> Triple:
     """Three numbers as a tuple of Python floats."""
     first, second, third = (float(value) for value in values)

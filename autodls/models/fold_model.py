@@ -12,10 +12,11 @@ from autodls.errors import ModelFolderError
 from autodls.models.folded import FoldedEncoder
 from autodls.models.fusion import FusionTransformer
 from autodls.models.pca import ChannelPCA
+from autodls.records.files import sha256_of_file
 from autodls.records.plan import Plan
 from autodls.records.scale import LogisticScale
 from autodls.records.scores import FUSED
-from autodls.records.tensors import load_tensors, save_tensors
+from autodls.records.tensors import Digest, load_tensors, save_tensors
 from autodls.records.workspace import FoldFolder
 
 _REPAIR = "copy the model folder anew, or run 'autodls train fold all'"
@@ -91,9 +92,9 @@ def save_folded(folder: FoldFolder, sequence: str, encoder: FoldedEncoder) -> No
     save_tensors(folder.sequence(sequence), encoder.tensors())
 
 
-def load_folded(path: Path, sha256: str) -> FoldedEncoder:
+def load_folded(path: Path, sha256: str, digest: Digest = sha256_of_file) -> FoldedEncoder:
     """Read an encoder of a model folder; raises ModelFolderError for other bytes than those of `sha256`."""
-    tensors, _ = load_tensors(path, _REPAIR, sha256)
+    tensors, _ = load_tensors(path, _REPAIR, sha256, digest)
     try:
         _require_numbers(tensors, (torch.float32, torch.float16))
         return FoldedEncoder.from_tensors(tensors)
@@ -121,9 +122,11 @@ def load_fold(folder: FoldFolder, plan: Plan, device: torch.device) -> FoldModel
     return replace(fold, encoders={name: encoder.to(device, dtype) for name, encoder in encoders.items()})
 
 
-def load_fusion(folder: FoldFolder, plan: Plan, device: torch.device, sha256: str | None = None) -> FoldModel:
+def load_fusion(
+    folder: FoldFolder, plan: Plan, device: torch.device, sha256: str | None = None, digest: Digest = sha256_of_file
+) -> FoldModel:
     """Read a fold without its encoders; raises ModelFolderError for a file that does not fit the plan or `sha256`."""
-    tensors, note = load_tensors(folder.fusion, _REPAIR, sha256)
+    tensors, note = load_tensors(folder.fusion, _REPAIR, sha256, digest)
     try:
         return FoldModel({}, *_fusion_parts(tensors, note, plan, device))
     except (KeyError, TypeError, ValueError, RuntimeError) as failure:

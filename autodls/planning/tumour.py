@@ -5,9 +5,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from autodls.imaging.geometry import Geometry, Points, Volume, lps_orientation
+from autodls.imaging.geometry import Geometry, Points, Volume, bounding_box, lps_orientation
 
 Plane = Literal["axial", "coronal", "sagittal"]
 PLANES: tuple[Plane, Plane, Plane] = ("axial", "coronal", "sagittal")  # at right angles to S, P and L: axes z, y, x
@@ -49,13 +48,15 @@ def volume_ml(roi: Volume) -> float:
 
 def components(roi: Volume) -> int:
     """Connected parts of the tumour; voxels that touch at a corner are connected."""
-    box = ndimage.find_objects(roi.array.astype(np.uint8))[0]
+    from scipy import ndimage  # scoring, which counts no parts, goes without its import of 0.2 s
+
+    box = bounding_box(roi.array)
     return int(ndimage.label(roi.array[box], structure=np.ones((3, 3, 3)))[1])
 
 
 def tumour_box(roi: Volume) -> Points:
     """Points in LPS mm, [729, 3], that are spread evenly over the box around the tumour on the ROI's grid."""
-    box = ndimage.find_objects(roi.array.astype(np.uint8))[0]
+    box = bounding_box(roi.array)
     axes = [np.linspace(part.start - 0.5, part.stop - 0.5, 2 * _BOX_POINTS + 1)[1::2] for part in box[::-1]]
     return roi.geometry.index_to_physical(list(itertools.product(*axes)))
 

@@ -1,7 +1,8 @@
 """One case: from its volumes and its ROI to its 2.5D sample."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def prepare_case(
     key: str | None = None,
     observe: Observe = _look_away,
 ) -> Sample:
-    """The sample of one case by `plan`; one volume is in memory at a time, or two where the plan registers.
+    """The sample of one case by `plan`; two volumes are in memory at a time, or three where the plan registers.
 
     `images` holds the sequences that the case has; the others become zeros. `roi` lies on the grid of the ROI channel,
     whose image may be missing: then the ROI's own grid is the frame. `rois`, drawn on other channels, are not used:
@@ -78,6 +79,7 @@ def _prepare(
     key: str,
     observe: Observe,
 ) -> Sample:
+    volumes = _read_ahead([images[sequence] for sequence in plan.intensity if sequence in images])
     planes = _planes(roi, roi_labels, images.get(plan.roi_channel), plan)
     fixed, flags = _fixed(images, plan)
     if planes[0].area_mm2 == 0:
@@ -85,9 +87,11 @@ def _prepare(
     pixels = np.zeros((len(plan.intensity), len(planes), plan.slice_size_px, plan.slice_size_px), dtype=np.float32)
     present = np.zeros(len(plan.intensity), dtype=np.bool_)
     for position, sequence in enumerate(plan.intensity):
-        pictures = (
-            _pictures(images[sequence], sequence, planes, fixed, plan, flags, observe) if sequence in images else None
-        )
+        if sequence not in images:
+            continue
+        volume = next(volumes)
+        observe(sequence, volume)
+        pictures = _pictures(volume, images[sequence], sequence, planes, fixed, plan, flags)
         if pictures is not None:
             pixels[position], present[position] = pictures, True
     if not present.any():
@@ -135,18 +139,27 @@ def _fixed(images: Mapping[str, Path], plan: PreprocessingPlan) -> tuple[Volume 
     return read_volume(images[plan.roi_channel]), []
 
 
+def _read_ahead(paths: Sequence[Path]) -> Iterator[Volume]:
+    """The volumes in order, each read while the one before it is used."""
+    with ThreadPoolExecutor(1) as reader:
+        ahead = reader.submit(read_volume, paths[0])
+        for path in paths[1:]:
+            volume, ahead = ahead.result(), reader.submit(read_volume, path)
+            yield volume
+        yield ahead.result()
+
+
 def _pictures(
+    volume: Volume,
     image: Path,
     sequence: str,
     planes: tuple[Plane, ...],
     fixed: Volume | None,
     plan: PreprocessingPlan,
     flags: list[str],
-    observe: Observe,
 ) -> NDArray[np.float32] | None:
     """Network input [plane, row, column] of one sequence, None where it does not show the tumour; adds to `flags`."""
-    volume, motion = read_volume(image), None
-    observe(sequence, volume)
+    motion = None
     if fixed is not None and sequence != plan.roi_channel:
         from autodls.imaging.registration import register_rigid  # SimpleITK: most plans do without
 

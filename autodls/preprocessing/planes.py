@@ -17,7 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autodls.errors import ArgumentError, DatasetError
-from autodls.imaging.geometry import Geometry, Points, Triple, as_triple, as_triple_of_int, lps_orientation
+from autodls.imaging.geometry import (
+    Geometry,
+    Points,
+    Triple,
+    as_triple,
+    as_triple_of_int,
+    bounding_box,
+    lps_orientation,
+)
 
 PlaneName = Literal["axial", "sagittal", "coronal"]
 PLANES: tuple[PlaneName, ...] = get_args(PlaneName)
@@ -159,7 +167,7 @@ class _Tumour:
 def _look_up(roi: NDArray[np.bool_], grid: Geometry, frame: Geometry) -> _Tumour:
     orientation = lps_orientation(grid)
     mask = orientation.array(roi).T
-    box = _bounding_box(mask)
+    box = bounding_box(mask)
     ratios = [frame.spacing_mm[axis] / grid.spacing_mm[orientation.axes[axis]] for axis in range(3)]
     places = [np.arange(count, dtype=np.float64) * ratio for count, ratio in zip(frame.size_xyz, ratios, strict=True)]
     tumour = _Tumour(mask[box], tuple(_voxels_in(place, span) for place, span in zip(places, box, strict=True)))
@@ -167,16 +175,6 @@ def _look_up(roi: NDArray[np.bool_], grid: Geometry, frame: Geometry) -> _Tumour
         return tumour
     single = tuple(_nearest_only(place, span) for place, span in zip(places, box, strict=True))
     return _Tumour(np.ones((1, 1, 1), dtype=np.bool_), single, is_sampled=False)
-
-
-def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
-    """The smallest block that holds all of `mask`, which is not empty."""
-    box: list[slice] = []
-    for axis in range(mask.ndim):
-        within = mask[tuple(box)]
-        reached = np.flatnonzero(within.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
-        box.append(slice(int(reached[0]), int(reached[-1]) + 1))
-    return tuple(box)
 
 
 def _voxels_in(places: Points, span: slice) -> NDArray[np.int64]:

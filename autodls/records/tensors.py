@@ -2,7 +2,7 @@
 
 import errno
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from torch import Tensor
 from autodls.errors import ModelFolderError
 from autodls.records.base import parse_json
 from autodls.records.files import sha256_of_file, write_atomically
+
+Digest = Callable[[Path], str]
 
 _NOTE = "autodls"
 _UNREADABLE = (SafetensorError, OSError, ValueError, RecursionError)
@@ -40,13 +42,15 @@ def read_note(path: Path) -> dict[str, object]:
         raise ModelFolderError(f"{path}: not a readable safetensors file ({failure})") from None
 
 
-def load_tensors(path: Path, repair: str, sha256: str | None = None) -> tuple[dict[str, Tensor], dict[str, object]]:
+def load_tensors(
+    path: Path, repair: str, sha256: str | None = None, digest: Digest = sha256_of_file
+) -> tuple[dict[str, Tensor], dict[str, object]]:
     """Read tensors and note from `path`; raises ModelFolderError, ending in `repair`.
 
-    Where a `sha256` is given, nothing is made of the file unless it has that hash.
+    Where a `sha256` is given, nothing is made of the file unless `digest` says that it has that hash.
     """
     try:
-        if sha256 is not None and (found := sha256_of_file(path)) != sha256:
+        if sha256 is not None and (found := digest(path)) != sha256:
             raise ModelFolderError(f"{path}: altered (SHA-256 {found[:12]}, expected {sha256[:12]}); {repair}")
         with safe_open(path, framework="pt") as handle:
             return {name: handle.get_tensor(name) for name in handle.keys()}, _note(handle)  # noqa: SIM118
