@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 
 from autodls.cli.console import note, progress, say, show_table
@@ -60,13 +61,15 @@ def _throw_away(session: Session, folds: Sequence[int]) -> None:
 def _train(session: Session, plan: Plan, splits: Splits, folds: Sequence[int]) -> None:
     from autodls.training.cohort import train_folds
     from autodls.training.fit_state import Epoch
+    from autodls.training.fold import stages_of
 
-    stages = [*plan.sequences, "fusion"]
-    epochs_of_fold = len(plan.sequences) * plan.training.epochs + plan.training.fusion_epochs
+    most_epochs = stages_of(plan)
+    starts = dict(zip(most_epochs, accumulate(most_epochs.values(), initial=0), strict=False))
+    epochs_of_fold = sum(most_epochs.values())
     with progress("training", len(folds) * epochs_of_fold) as bar:
 
         def report(fold: int, epoch: Epoch) -> None:
-            before = folds.index(fold) * epochs_of_fold + stages.index(epoch.stage) * plan.training.epochs
+            before = folds.index(fold) * epochs_of_fold + starts[epoch.stage]
             auc = "" if epoch.inner_auc is None else f", inner AUC {epoch.inner_auc:.2f}"
             word = f"fold {fold} {epoch.stage} epoch {epoch.epoch + 1}, loss {epoch.train_loss:.3f}{auc}"
             bar.move(before + epoch.epoch + 1, word)

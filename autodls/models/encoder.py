@@ -45,7 +45,11 @@ class SequenceEncoder(nn.Module):
 
     def forward(self, planes: Tensor) -> Tensor:
         """Logits [case, class] of planes [case, plane, H, W]."""
-        logits: Tensor = self.net.fc(self.dropout(self.features(planes).mean(dim=(2, 3))))
+        return self.decode(self.features(planes))
+
+    def decode(self, features: Tensor) -> Tensor:
+        """Logits [case, class] of a feature map."""
+        logits: Tensor = self.net.fc(self.dropout(features.mean(dim=(2, 3))))
         return logits
 
     def features(self, planes: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ class TrainingLoad:
     "cuda".
 
     `cohort_gib` is the memory of the samples of all cases, which stay on the device; `cases` of them are trained on,
-    with `sequences` each. Without `cases` the fusion is left out.
+    with `sequences` each. Without `cases` the fusion is left out. `fine_tuned`: all encoders are then fitted at once.
     """
 
     encoder: str
@@ -40,6 +40,7 @@ class TrainingLoad:
     cohort_gib: float = 0.0
     cases: int = 0
     sequences: int = 0
+    fine_tuned: bool = False
 
 
 def encoder_parts_gib(load: TrainingLoad) -> dict[str, float]:
@@ -48,12 +49,21 @@ def encoder_parts_gib(load: TrainingLoad) -> dict[str, float]:
     Weights, gradients and momentum are float32 with either precision; bf16 halves the activations and adds a copy of
     the weights.
     """
+    return _fitting_parts_gib(load, 1)
+
+
+def fine_tuning_parts_gib(load: TrainingLoad) -> dict[str, float]:
+    """Peak memory in GiB of fitting the encoders of all sequences at once, by what it is for."""
+    return _fitting_parts_gib(load, load.sequences)
+
+
+def _fitting_parts_gib(load: TrainingLoad, encoders: int) -> dict[str, float]:
     cost = encoder_cost(load.encoder, load.input_px)
     size = _BYTES[load.precision]
     copies = 4 * _WEIGHT_COPIES + (size if load.precision == "bf16" else 0)
     return {
-        "weights": cost.parameters * copies / GIB,
-        "activations": load.batch_size * (cost.activations * size + cost.pool_indices * 8) / GIB,
+        "weights": encoders * cost.parameters * copies / GIB,
+        "activations": encoders * load.batch_size * (cost.activations * size + cost.pool_indices * 8) / GIB,
         "cohort": load.cohort_gib,
         "framework": FRAMEWORK_GIB[load.device],
     }
@@ -76,7 +86,11 @@ def fusion_parts_gib(load: TrainingLoad) -> dict[str, float]:
 
 def memory_parts_gib(load: TrainingLoad) -> dict[str, float]:
     """Peak memory in GiB of the stage that needs more, by what it is for."""
-    stages = [encoder_parts_gib(load), *([fusion_parts_gib(load)] if load.cases else [])]
+    stages = [encoder_parts_gib(load)]
+    if load.cases:
+        stages.append(fusion_parts_gib(load))
+    if load.fine_tuned:
+        stages.append(fine_tuning_parts_gib(load))
     return max(stages, key=lambda parts: sum(parts.values()))
 
 

@@ -94,6 +94,7 @@ def _memory(situation: Situation, preset: Preset) -> dict[str, Decision]:
             samples,
             situation.inner_training_cases,
             len(fingerprint.sequences),
+            situation["training.fine_tuning_epochs"] > 0,
         )
     )
     total = sum(parts.values())
@@ -117,7 +118,8 @@ def _memory(situation: Situation, preset: Preset) -> dict[str, Decision]:
 def _minutes(situation: Situation) -> dict[str, Decision]:
     resources = situation.resources
     size_px, precision = situation["preprocessing.input_size_px"], situation["training.precision"]
-    epochs, folds = situation["training.epochs"], situation["training.folds"]
+    epochs = situation["training.epochs"] + situation["training.fine_tuning_epochs"]
+    folds = situation["training.folds"]
     gflops = throughput_gflops(resources.device, resources.cores, precision, size_px)
     cases = [sequence.cases for sequence in situation.fingerprint.sequences.values()]
     schedule = Schedule(epochs, folds, situation["training.inner_holdout"])

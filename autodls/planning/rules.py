@@ -96,6 +96,10 @@ RULES: dict[str, Rule] = {
     "training.fusion_epochs": fixed(
         60, "On stored features an epoch takes less than a second: all are run, and the best is kept."
     ),
+    "training.fine_tuning_epochs": fixed(0, "Two stages, as in the paper. A number fits all on together, end to end."),
+    "training.fine_tuning_learning_rate": fixed(
+        0.001, "A tenth of the paper's rate, for weights that have settled; used where there is fine-tuning."
+    ),
     "training.sequence_dropout": training.sequence_dropout,
     "training.cutoff": fixed(
         "class_medians",

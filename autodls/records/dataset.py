@@ -20,7 +20,21 @@ _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
 }
 _RULE = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*([+-]?\d+(?:\.\d+)?)\s*", re.ASCII)
 _RESERVED = frozenset(
-    {"case", "fold", "label", "dls", "dls_raw", "present", "rois", "fusion", "call", "cutoff", "spread", "flags"}
+    {
+        "case",
+        "fold",
+        "label",
+        "dls",
+        "dls_raw",
+        "present",
+        "rois",
+        "fusion",
+        "fine-tuning",
+        "call",
+        "cutoff",
+        "spread",
+        "flags",
+    }
 )
 FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
 

@@ -101,6 +101,12 @@ class TrainingPlan(Record):
     augmentation: Literal["paper", "nnunet"]
     fusion_epochs: Count = Field(description="all are run, as they take seconds; the best one is kept")
     fusion_learning_rate: Positive
+    fine_tuning_epochs: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="0: two stages, as in the paper; else encoders and fusion are then fitted on together, end to end, "
+        "and the best of so many epochs is kept where it beats the two stages on the inner hold-out",
+    )
+    fine_tuning_learning_rate: Positive = 0.001
     sequence_dropout: Share = Field(description="chance that the fusion is trained without one of the sequences")
     cutoff: Literal["youden", "class_medians"] = Field(
         description="how the cut-off is chosen from out-of-fold scores: youden, the observed score with the largest "

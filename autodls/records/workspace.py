@@ -29,6 +29,15 @@ class FoldFolder:
         return self.root / "fusion.safetensors"
 
     @property
+    def fine_tuned(self) -> "FoldFolder":
+        """The same files after fine-tuning end to end, where the plan asks for it."""
+        return FoldFolder(self.root / "fine-tuned")
+
+    def trained(self, fine_tuning_epochs: int) -> "FoldFolder":
+        """Where the weights lie that score: those of the last stage of a plan."""
+        return self.fine_tuned if fine_tuning_epochs else self
+
+    @property
     def scores(self) -> Path:
         """Scores of the cases that the fold did not see."""
         return self.root / "scores.csv"

@@ -24,6 +24,7 @@ from autodls.records.workspace import FoldFolder, Workspace
 from autodls.report.chain import Link, examine, verify_model, verify_provenance
 from autodls.training.cohort import run_key
 from autodls.training.ensemble import choose_cutoffs, out_of_fold, pool_scores, recalibrate, write_out_of_fold
+from autodls.training.fold import made_by, stages_of
 
 _PLAN = "run 'autodls plan'"
 _TRAIN = "run 'autodls train fold all'"
@@ -148,9 +149,10 @@ def _fold_faults(chain: Chain) -> Iterator[str]:
         if not folder.root.is_dir():
             yield f"{folder.root}: fold {fold.index} is not trained; run 'autodls train fold {fold.index}'"
             continue
-        for stage in (*chain.plan.sequences, "fusion"):
-            if (found := read_note(folder.sequence(stage)).get("key")) != key:
-                yield f"{folder.sequence(stage)}: trained by another plan, split or sample ({str(found)[:8]}); {_ANEW}"
+        for stage in stages_of(chain.plan):
+            path = made_by(folder, stage)
+            if (found := read_note(path).get("key")) != key:
+                yield f"{path}: trained by another plan, split or sample ({str(found)[:8]}); {_ANEW}"
         yield from _part_faults(chain, fold)
 
 
@@ -202,7 +204,7 @@ def _weight_faults(chain: Chain) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         again = FoldFolder(Path(folder))
         for fold in chain.splits.folds:
-            trained = chain.workspace.fold(fold.index)
+            trained = chain.workspace.fold(fold.index).trained(chain.plan.training.fine_tuning_epochs)
             for stage in (*chain.plan.sequences, "fusion"):
                 name = model.fold(fold.index).sequence(stage).relative_to(model.root).as_posix()
                 if stage != "fusion":

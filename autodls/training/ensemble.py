@@ -167,7 +167,8 @@ def _write_weights(workspace: Workspace, plan: Plan, splits: Splits) -> dict[str
     """Place the weights in the model folder, encoders as they score; the SHA-256 of every file by its name there."""
     hashes = {}
     for fold in splits.folds:
-        source, target = workspace.fold(fold.index), workspace.model.fold(fold.index)
+        source = workspace.fold(fold.index).trained(plan.training.fine_tuning_epochs)
+        target = workspace.model.fold(fold.index)
         for sequence in plan.sequences:
             _write_folded(source, target, sequence)
         link_or_copy(source.fusion, target.fusion)

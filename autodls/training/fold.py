@@ -1,15 +1,19 @@
 """One fold from samples to scores; what is done is not done again."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from autodls.errors import ModelFolderError, StaleRecordError
 from autodls.models.fold_model import FoldModel, load_fold
+from autodls.records.plan import Plan
 from autodls.records.scores import FUSED, FoldScore, Part, write_fold_scores
 from autodls.records.tensors import read_note
+from autodls.records.workspace import FoldFolder
 from autodls.training.data import FoldRun, centre_crop
+from autodls.training.fine_tuning_stage import FINE_TUNING, fine_tune
 from autodls.training.fit_state import Epoch
 from autodls.training.fusion_stage import FUSION, train_fusion
 from autodls.training.loop import Report
@@ -18,6 +22,18 @@ from autodls.training.stage_log import StageLog
 
 _RESTART = "run 'autodls train fold all --restart' to train anew, or put the plan back"
 _PARTS: tuple[Part, ...] = ("train", "inner", "validation")
+
+
+def stages_of(plan: Plan) -> dict[str, int]:
+    """The stages of a fold in their order, and the most epochs that each may take."""
+    training = plan.training
+    stages = {**dict.fromkeys(plan.sequences, training.epochs), FUSION: training.fusion_epochs}
+    return {**stages, FINE_TUNING: training.fine_tuning_epochs} if training.fine_tuning_epochs else stages
+
+
+def made_by(folder: FoldFolder, stage: str) -> Path:
+    """The file that `stage` writes last."""
+    return folder.fine_tuned.fusion if stage == FINE_TUNING else folder.sequence(stage)
 
 
 def train_fold(run: FoldRun, report: Report) -> None:
@@ -31,24 +47,30 @@ def train_fold(run: FoldRun, report: Report) -> None:
         log.add(epoch)
         report(epoch)
 
-    done = {stage: is_done(run, stage) for stage in (*run.plan.sequences, FUSION)}
+    done = {stage: is_done(run, stage) for stage in stages_of(run.plan)}
     for stage in (stage for stage, finished in done.items() if finished):
         run.folder.resume(stage).unlink(missing_ok=True)  # of a run that was killed just before it did
     if not all(done.values()):
         run.folder.scores.unlink(missing_ok=True)  # of weights that somebody removed
-    for sequence in run.plan.sequences:
-        if not is_done(run, sequence):
-            train_sequence(run, sequence, note)
-    if not is_done(run, FUSION):
-        train_fusion(run, note)
+    for stage in (stage for stage, finished in done.items() if not finished):
+        _train_stage(run, stage, note)
     if not run.folder.scores.exists():
-        model = load_fold(run.folder, run.plan, run.data.pixels.device)
+        model = load_fold(run.folder.trained(run.plan.training.fine_tuning_epochs), run.plan, run.data.pixels.device)
         write_fold_scores(run.folder.scores, score_fold(run, model), run.plan.sequences)
+
+
+def _train_stage(run: FoldRun, stage: str, report: Report) -> None:
+    if stage == FUSION:
+        train_fusion(run, report)
+    elif stage == FINE_TUNING:
+        fine_tune(run, report)
+    else:
+        train_sequence(run, stage, report)
 
 
 def is_done(run: FoldRun, stage: str) -> bool:
     """Whether the weights of `stage` are there; raises StaleRecordError when they are those of another plan."""
-    path = run.folder.sequence(stage)
+    path = made_by(run.folder, stage)
     if not path.exists():
         return False
     try:

@@ -57,17 +57,20 @@ class FusionTask:
         cases = torch.arange(len(self.labels))
         for rows in random_batches(cases, self.plan.training.batch_size, seed):
             views = torch.randint(len(self.maps), (len(rows),), generator=chance)
-            keep = torch.rand(len(rows), self.present.shape[1], generator=chance) >= self.plan.training.sequence_dropout
-            present = self.present[rows]
-            kept = present & keep.to(present.device)
-            # A case is never left without any sequence.
-            kept = torch.where(kept.any(dim=1, keepdim=True), kept, present)
+            kept = leave_out(self.present[rows], self.plan.training.sequence_dropout, chance)
             yield self.model(self.maps[views, rows], kept), self.labels[rows]
 
     def inner_logits(self) -> Tensor:
         """Logits of the inner hold-out."""
         logits: Tensor = self.model(self.inner_maps, self.inner_present)
         return logits
+
+
+def leave_out(present: Tensor, share: float, chance: torch.Generator) -> Tensor:
+    """`present` [case, sequence] without a random `share` of it; no case is left without any sequence."""
+    keep = torch.rand(present.shape, generator=chance) >= share
+    kept = present & keep.to(present.device)
+    return torch.where(kept.any(dim=1, keepdim=True), kept, present)
 
 
 def train_fusion(run: FoldRun, report: Report) -> None:

@@ -1,0 +1,168 @@
+"""Stage three of a fold, where the plan asks for it: encoders and fusion fitted on together, end to end."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from autodls.models.encoder import SequenceEncoder
+from autodls.models.fold_model import FoldModel, load_fusion, save_encoder, save_fusion, scoring_dtype
+from autodls.models.folded import FoldedEncoder
+from autodls.models.fusion import FusionTransformer
+from autodls.models.pca import ChannelPCA
+from autodls.records.files import link_or_copy
+from autodls.records.plan import Plan
+from autodls.records.splits import Fold
+from autodls.records.tensors import load_tensors
+from autodls.records.workspace import FoldFolder
+from autodls.seeding import stream_seed
+from autodls.training.augmentation import POLICIES
+from autodls.training.data import FoldRun, TrainingData, centre_crop
+from autodls.training.fusion_stage import fit_scales, leave_out
+from autodls.training.loop import FitSettings, FocalMeanLoss, Report, fit, random_batches
+from autodls.training.sequence_stage import fit_settings
+
+FINE_TUNING = "fine-tuning"
+_REPAIR = "run 'autodls train fold all --restart'"
+
+
+class EndToEnd(nn.Module):
+    """Encoders [sequence], fixed projections and fusion as one network.
+
+    Batch norm keeps the statistics of stage one: few steps follow, on batches that are no better.
+    """
+
+    def __init__(
+        self, encoders: Sequence[SequenceEncoder], projections: Sequence[ChannelPCA], fusion: FusionTransformer
+    ) -> None:
+        super().__init__()
+        self.encoders, self.projections, self.fusion = tuple(encoders), projections, fusion
+        self.registered = nn.ModuleList(encoders)  # so that their weights are the network's
+
+    def forward(self, pixels: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """Fused logits [case, class] and each sequence's own [case, sequence, class].
+
+        `pixels` is [case, sequence, plane, H, W], `present` bool [case, sequence].
+        """
+        own, maps = [], []
+        for index, (encoder, projection) in enumerate(zip(self.encoders, self.projections, strict=True)):
+            features = encoder.features(pixels[:, index].contiguous(memory_format=torch.channels_last))
+            own.append(encoder.decode(features))
+            with torch.autocast(pixels.device.type, enabled=False):
+                maps.append(projection.project(features.float()))
+        with torch.autocast(pixels.device.type, enabled=False):
+            fused = self.fusion(torch.stack(maps, dim=1), present)
+        return fused, torch.stack(own, dim=1).float()
+
+    def train(self, mode: bool = True) -> "EndToEnd":
+        """Training mode for all but batch norm."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
+
+@dataclass
+class FineTuningTask:
+    """Fit the whole network to the train part of a fold; its own head of each sequence stays in the loss, so that the
+    scores of single sequences keep their meaning.
+    """
+
+    model: EndToEnd
+    data: TrainingData
+    train: Tensor
+    inner: Tensor
+    plan: Plan
+
+    @property
+    def inner_labels(self) -> Tensor:
+        """Labels [case] of the inner hold-out."""
+        return self.data.labels[self.inner]
+
+    def batches(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Logits and labels of augmented batches, fused ones first; the sequences of a case move together."""
+        augment = POLICIES[self.plan.training.augmentation]
+        size_px = self.plan.preprocessing.input_size_px
+        chance = torch.Generator().manual_seed(stream_seed(seed, "left out"))
+        for number, rows in enumerate(random_batches(self.train, self.plan.training.batch_size, seed)):
+            pixels, present, labels = self.data.pixels[rows], self.data.present[rows], self.data.labels[rows]
+            views = augment(pixels.flatten(1, 2), size_px, stream_seed(seed, number))
+            kept = leave_out(present, self.plan.training.sequence_dropout, chance)
+            fused, own = self.model(views.reshape(*pixels.shape[:3], size_px, size_px), kept)
+            yield torch.cat([fused, own[present]]), torch.cat([labels, labels[:, None].expand_as(present)[present]])
+
+    def inner_logits(self) -> Tensor:
+        """Fused logits of the inner hold-out, cropped at the centre."""
+        pixels = centre_crop(self.data.pixels[self.inner], self.plan.preprocessing.input_size_px)
+        size = self.plan.training.batch_size
+        parts = zip(torch.split(pixels, size), torch.split(self.data.present[self.inner], size), strict=True)
+        return torch.cat([self.model(*part)[0] for part in parts])
+
+
+def fine_tune(run: FoldRun, report: Report) -> None:
+    """Fit encoders and fusion on together and write them to the fold's folder of fine-tuned weights.
+
+    Where no epoch lowers the loss of the inner hold-out, the two stages stand as they are.
+    """
+    plan, device = run.plan, run.data.pixels.device
+    source, target = run.folder, run.folder.fine_tuned
+    two_stages = load_fusion(source, plan, device)
+    task = new_task(run.data, run.fold, plan, source)
+    settings = fine_tuning_settings(plan, run.fold)
+    before = _inner_loss(task, settings)
+    state = fit(task, settings, run.key, source.resume(FINE_TUNING), report)
+    note = {"key": run.key, "fold": run.fold.index, "best_epoch": state.best_epoch}
+    if state.best_loss < before:
+        for name, encoder in zip(plan.sequences, task.model.encoders, strict=True):
+            save_encoder(target, name, encoder.net.state_dict(), note)
+        save_fusion(target, _rescaled(task, two_stages), note)
+    else:
+        for stage in (*plan.sequences, "fusion"):
+            link_or_copy(source.sequence(stage), target.sequence(stage))
+    source.resume(FINE_TUNING).unlink(missing_ok=True)
+
+
+def new_task(data: TrainingData, fold: Fold, plan: Plan, folder: FoldFolder) -> FineTuningTask:
+    """The network of two stages in `folder`, ready to be fitted on."""
+    device = data.pixels.device
+    fused = load_fusion(folder, plan, device)
+    encoders = [_trained(plan, folder, name).to(device) for name in plan.sequences]
+    projections = [fused.projections[name] for name in plan.sequences]
+    model = EndToEnd(encoders, projections, fused.fusion).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return FineTuningTask(model, data, data.rows(fold.train), data.rows(fold.inner), plan)
+
+
+def fine_tuning_settings(plan: Plan, fold: Fold) -> FitSettings:
+    """The plan's settings for stage three: all its epochs, without a warm-up, as nothing starts anew."""
+    epochs, rate = plan.training.fine_tuning_epochs, plan.training.fine_tuning_learning_rate
+    settings = fit_settings(plan, FINE_TUNING, fold.index)
+    return replace(settings, epochs=epochs, patience=epochs, learning_rate=rate, warmup_epochs=0)
+
+
+def _trained(plan: Plan, folder: FoldFolder, sequence: str) -> SequenceEncoder:
+    training = plan.training
+    encoder = SequenceEncoder(plan.network.encoder, training.encoder_dropout, training.batch_norm_momentum)
+    encoder.net.load_state_dict(load_tensors(folder.sequence(sequence), _REPAIR)[0])
+    return encoder
+
+
+def _inner_loss(task: FineTuningTask, settings: FitSettings) -> float:
+    task.model.eval()
+    with torch.inference_mode():
+        loss = FocalMeanLoss(settings.focal_gamma, settings.focal_alpha)
+        return float(loss(task.inner_logits().float(), task.inner_labels))
+
+
+def _rescaled(task: FineTuningTask, before: FoldModel) -> FoldModel:
+    """The fitted fold with the scales that its inner hold-out gives."""
+    plan, device = task.plan, task.data.pixels.device
+    encoders: Mapping[str, FoldedEncoder] = {
+        name: FoldedEncoder.from_state(encoder.net.state_dict()).to(device, scoring_dtype(plan, device))
+        for name, encoder in zip(plan.sequences, task.model.encoders, strict=True)
+    }
+    unscaled = FoldModel(encoders, before.projections, task.model.fusion.eval(), {})
+    pixels = centre_crop(task.data.pixels[task.inner], plan.preprocessing.input_size_px)
+    scales = fit_scales(unscaled.logits(pixels, task.data.present[task.inner]), task.inner_labels)
+    return replace(unscaled, scales=scales)

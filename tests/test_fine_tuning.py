@@ -1,0 +1,163 @@
+"""Stage three: encoders and fusion fitted on together, where the plan asks for it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny_models import SEQUENCES
+from tiny_study import DESCRIPTION, hashes, study_plan, tiny_study, use_tiny_resnet
+from torch import nn
+
+from autodls.models.fold_model import class_margin, load_fold
+from autodls.planning.memory import TrainingLoad, encoder_parts_gib, memory_parts_gib
+from autodls.records.scores import FUSED, read_fold_scores
+from autodls.records.tensors import read_note
+from autodls.training import loop
+from autodls.training.data import centre_crop
+from autodls.training.ensemble import lock_model
+from autodls.training.fine_tuning_stage import FINE_TUNING, fine_tune, new_task
+from autodls.training.fold import stages_of, train_fold
+
+FITTED = {*(f"{name}.safetensors" for name in SEQUENCES), "fusion.safetensors"}
+
+
+@pytest.fixture(autouse=True)
+def tiny_resnet(monkeypatch):
+    use_tiny_resnet(monkeypatch)
+    monkeypatch.setattr(loop, "_SECONDS_BETWEEN_SAVES", -1.0)
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A rate at which the inner hold-out's loss falls."""
+    return tiny_study(tmp_path / "study", study_plan(fine_tuning_epochs=3, fine_tuning_learning_rate=0.02))
+
+
+def trained(study, name="folds", data=None, report=lambda _epoch: None):
+    run = study.run(0, name, data)
+    train_fold(run, report)
+    return run
+
+
+def test_stages_and_their_epochs():
+    assert list(stages_of(study_plan())) == [*SEQUENCES, "fusion"]
+    assert stages_of(study_plan(fine_tuning_epochs=7)) == {"T1WI": 3, "CE-T1WI": 3, "fusion": 3, FINE_TUNING: 7}
+
+
+def test_the_network_starts_as_the_two_stages_left_it(study):
+    """The same logits as those of the folded encoders, but for the rounding of these."""
+    run = trained(study)
+    task = new_task(run.data, run.fold, study.plan, run.folder)
+    pixels, present = centre_crop(run.data.pixels, 32), run.data.present
+    expected = load_fold(run.folder, study.plan, torch.device("cpu")).logits(pixels, present)
+    with torch.inference_mode():
+        fused, own = task.model.eval()(pixels, present)
+    torch.testing.assert_close(class_margin(fused), expected.fused, atol=2e-3, rtol=0)
+    for index, name in enumerate(SEQUENCES):
+        known = present[:, index]
+        found = class_margin(own[:, index])[known]
+        torch.testing.assert_close(found, expected.by_sequence[name][known], atol=2e-3, rtol=0)
+
+
+def test_fitted_weights_lie_beside_those_of_the_two_stages_and_score(study):
+    run = trained(study)
+    two_stages = trained(replace(study, plan=study_plan()), "two-stages")
+    assert {path.name for path in run.folder.fine_tuned.root.iterdir()} == FITTED
+    before, after = hashes(run.folder.root, "*.safetensors"), hashes(two_stages.folder.root, "*.safetensors")
+    assert {name: before[name] for name in FITTED} == after, "stages one and two do not know of stage three"
+    assert all(before[f"fine-tuned/{name}"] != before[name] for name in FITTED)
+    model = load_fold(run.folder.fine_tuned, study.plan, torch.device("cpu"))
+    logits = model.logits(centre_crop(run.data.pixels, 32), run.data.present).fused
+    for score, logit in zip(read_fold_scores(run.folder.scores, study.plan.sequences), logits, strict=True):
+        assert score.logits[FUSED] == pytest.approx(float(logit), abs=1e-5)
+
+
+def test_own_heads_of_the_sequences_are_fitted_too(study):
+    run = trained(study)
+    task = new_task(run.data, run.fold, study.plan, run.folder)
+    logits, labels = next(task.batches(0))
+    cases = study.plan.training.batch_size
+    assert cases < len(logits) <= cases * (1 + len(SEQUENCES))
+    assert len(labels) == len(logits)
+    logits[cases:].sum().backward()
+    assert all(encoder.net.fc.weight.grad is not None for encoder in task.model.encoders)
+    assert task.model.fusion.position.grad.abs().sum() == 0
+
+
+def test_batch_norm_keeps_its_statistics(study):
+    run = trained(study)
+    model = new_task(run.data, run.fold, study.plan, run.folder).model.train()
+    assert model.training and model.fusion.training
+    assert not any(module.training for module in model.modules() if isinstance(module, nn.BatchNorm2d))
+
+
+def test_two_stages_stand_where_nothing_is_gained(study):
+    plan = study_plan(fine_tuning_epochs=1, fine_tuning_learning_rate=1e-30)
+    run = trained(replace(study, plan=plan))
+    found = hashes(run.folder.root, "*.safetensors")
+    assert all(found[f"fine-tuned/{name}"] == found[name] for name in FITTED)
+
+
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_killed_and_continued_it_gives_the_same_bytes(study, epoch):
+    def kill(done):
+        if (done.stage, done.epoch) == (FINE_TUNING, epoch):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(study, "killed", report=kill)
+    seen = []
+    killed = trained(study, "killed", report=lambda done: seen.append(done.stage))
+    assert set(seen) == {FINE_TUNING}, "what was done is not done again"
+    assert hashes(killed.folder.root) == hashes(trained(study).folder.root)
+
+
+def test_weights_that_were_written_in_part_are_made_again(study, monkeypatch):
+    """Its last file says that the stage is done."""
+    run = trained(study)
+    expected = hashes(run.folder.root)
+    run.folder.fine_tuned.fusion.unlink()
+    run.folder.fine_tuned.sequence("T1WI").write_bytes(b"other")
+    trained(study)
+    assert hashes(run.folder.root) == expected
+
+
+@pytest.mark.parametrize("what", ["labels", "pixels"])
+def test_validation_cases_change_no_byte_and_the_train_part_does(study, what):
+    def weights(part, name):
+        data = study.data()
+        rows = data.rows(getattr(study.splits.folds[0], part))
+        if what == "labels":
+            data.labels[rows] = 1 - data.labels[rows]
+        else:
+            data.pixels[rows] = -3 * data.pixels[rows] + 1
+        # Stages one and two are those of the untouched data, so that stage three alone is tried.
+        run = study.run(0, name, data)
+        fine_tune(run, lambda _epoch: None)
+        return hashes(run.folder.fine_tuned.root)
+
+    first = trained(study, "a")
+    for name in ("b", "c"):
+        target = study.run(0, name).folder
+        for stage in FITTED:
+            target.root.mkdir(parents=True, exist_ok=True)
+            (target.root / stage).write_bytes((first.folder.root / stage).read_bytes())
+    assert weights("validation", "b") == hashes(first.folder.fine_tuned.root)
+    assert weights("train", "c") != hashes(first.folder.fine_tuned.root)
+
+
+def test_the_locked_model_holds_what_was_fitted_last(study):
+    study.train()
+    record = lock_model(study.workspace, DESCRIPTION, study.plan, study.splits, study.cases)
+    folder = study.workspace.fold(0)
+    assert read_note(folder.fine_tuned.fusion)["best_epoch"] >= 0
+    assert record.files["fold_0/fusion.safetensors"] == hashes(folder.fine_tuned.root)["fusion.safetensors"]
+
+
+def test_memory_counts_all_encoders_at_once():
+    load = TrainingLoad("resnet101", 128, 8, "fp32", "cpu", cohort_gib=0.1, cases=20, sequences=3)
+    one = encoder_parts_gib(load)
+    assert memory_parts_gib(load) == one
+    both = memory_parts_gib(replace(load, fine_tuned=True))
+    assert both["weights"] == pytest.approx(3 * one["weights"])
+    assert both["activations"] == pytest.approx(3 * one["activations"])
