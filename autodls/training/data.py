@@ -28,9 +28,9 @@ class TrainingData:
     labels: Tensor
 
     def rows(self, cases: Sequence[str]) -> Tensor:
-        """Positions of `cases`, in their order."""
+        """Positions of `cases`, in their order, on the device of the samples."""
         position = {case: row for row, case in enumerate(self.cases)}
-        return torch.tensor([position[case] for case in cases], dtype=torch.long)
+        return torch.tensor([position[case] for case in cases], dtype=torch.long, device=self.pixels.device)
 
 
 @dataclass(frozen=True)

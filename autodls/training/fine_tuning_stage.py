@@ -86,11 +86,11 @@ class FineTuningTask:
         augment = POLICIES[self.plan.training.augmentation]
         size_px = self.plan.preprocessing.input_size_px
         chance = torch.Generator().manual_seed(stream_seed(seed, "left out"))
+        kept = leave_out(self.data.present, self.plan.training.sequence_dropout, chance)
         for number, rows in enumerate(random_batches(self.train, self.plan.training.batch_size, seed)):
             pixels, present, labels = self.data.pixels[rows], self.data.present[rows], self.data.labels[rows]
             views = augment(pixels.flatten(1, 2), size_px, stream_seed(seed, number))
-            kept = leave_out(present, self.plan.training.sequence_dropout, chance)
-            fused, own = self.model(views.reshape(*pixels.shape[:3], size_px, size_px), kept)
+            fused, own = self.model(views.reshape(*pixels.shape[:3], size_px, size_px), kept[rows])
             yield torch.cat([fused, own[present]]), torch.cat([labels, labels[:, None].expand_as(present)[present]])
 
     def inner_logits(self) -> Tensor:

@@ -54,11 +54,11 @@ class FusionTask:
     def batches(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Logits and labels of batches: a random view of each case, sequences left out at random."""
         chance = torch.Generator().manual_seed(stream_seed(seed, "views"))
-        cases = torch.arange(len(self.labels))
-        for rows in random_batches(cases, self.plan.training.batch_size, seed):
-            views = torch.randint(len(self.maps), (len(rows),), generator=chance)
-            kept = leave_out(self.present[rows], self.plan.training.sequence_dropout, chance)
-            yield self.model(self.maps[views, rows], kept), self.labels[rows]
+        device, cases = self.labels.device, len(self.labels)
+        views = torch.randint(len(self.maps), (cases,), generator=chance).to(device)
+        kept = leave_out(self.present, self.plan.training.sequence_dropout, chance)
+        for rows in random_batches(torch.arange(cases, device=device), self.plan.training.batch_size, seed):
+            yield self.model(self.maps[views[rows], rows], kept[rows]), self.labels[rows]
 
     def inner_logits(self) -> Tensor:
         """Logits of the inner hold-out."""

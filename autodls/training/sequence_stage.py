@@ -56,7 +56,7 @@ def train_sequence(run: FoldRun, sequence: str, report: Report) -> None:
     data, fold, plan = run.data, run.fold, run.plan
     index = plan.sequences.index(sequence)
     rows = {part: data.rows(getattr(fold, part)) for part in ("train", "inner")}
-    rows = {part: members[data.present[members, index].cpu()] for part, members in rows.items()}
+    rows = {part: members[data.present[members, index]] for part, members in rows.items()}
     needed = {"train": 2, "inner": 1}
     for part, members in rows.items():
         if len(members) < needed[part]:
