@@ -1,9 +1,12 @@
 """The same work on every case, in several processes; results in the order of the cases, whatever the number."""
 
 import multiprocessing
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+from threading import Thread
 from typing import TypeVar
 
 from autodls.errors import AutoDLSError
@@ -34,7 +37,7 @@ def map_parallel(
         return results
     # Spawned, not forked: a fork copies the locks of threads that torch and ITK have started.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(items)), mp_context=context) as pool:
+    with ProcessPoolExecutor(min(workers, len(items)), mp_context=context, initializer=_end_with_parent) as pool:
         named = {pool.submit(work, item): name for item, name in zip(items, names, strict=True)}
         try:
             for future in as_completed(named):
@@ -47,3 +50,11 @@ def map_parallel(
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
     return [future.result() for future in named]
+
+
+def _end_with_parent() -> None:
+    """Let a killed command not leave workers behind that go on writing."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        sentinel = parent.sentinel
+        Thread(target=lambda: (wait([sentinel]), os._exit(1)), daemon=True).start()

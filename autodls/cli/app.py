@@ -129,6 +129,15 @@ def train_fold(
     rois: Annotated[Literal["manual", "auto"], typer.Option("--rois", help="Whose ROIs to train on.")] = "manual",
     restart: Annotated[bool, typer.Option("--restart", help="Throw away what is trained and begin anew.")] = False,
     workers: WorkersOption = _WORKERS,
+    at_once: Annotated[
+        int | None,
+        typer.Option(
+            "--at-once",
+            min=1,
+            help="Folds trained at the same time, with the same result; by default one on a CPU, on a GPU as many as "
+            "its memory holds.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train the folds of the plan; with 'all', lock the ensemble afterwards. Run again, it continues.
@@ -137,7 +146,7 @@ def train_fold(
     """
     from autodls.cli.train_command import run_train
 
-    run_train(dataset, workspace, which, rois, restart=restart, workers=workers, as_json=as_json)
+    run_train(dataset, workspace, which, rois, restart=restart, workers=workers, as_json=as_json, at_once=at_once)
 
 
 @app.command()

@@ -20,7 +20,15 @@ from autodls.records.workspace import RoiKind
 
 
 def run_train(
-    dataset: Path, workspace: Path | None, which: str, rois: RoiKind, *, restart: bool, workers: int, as_json: bool
+    dataset: Path,
+    workspace: Path | None,
+    which: str,
+    rois: RoiKind,
+    *,
+    restart: bool,
+    workers: int,
+    as_json: bool,
+    at_once: int | None = None,
 ) -> None:
     """Train one fold or all; with all, lock the model and show its out-of-fold AUCs."""
     with locked(planned_workspace(dataset, workspace)):
@@ -33,7 +41,7 @@ def run_train(
         if restart:
             _throw_away(session, folds)
         preprocess_training(session, plan, workers)
-        _train(session, plan, splits, folds)
+        _train(session, plan, splits, folds, at_once)
         if which == "all":
             _lock(session, plan, splits, as_json)
         _note(session, plan, splits)
@@ -58,7 +66,7 @@ def _throw_away(session: Session, folds: Sequence[int]) -> None:
     shutil.rmtree(session.workspace.model.root, ignore_errors=True)
 
 
-def _train(session: Session, plan: Plan, splits: Splits, folds: Sequence[int]) -> None:
+def _train(session: Session, plan: Plan, splits: Splits, folds: Sequence[int], at_once: int | None) -> None:
     from autodls.training.cohort import train_folds
     from autodls.training.fit_state import Epoch
     from autodls.training.fold import stages_of
@@ -67,14 +75,15 @@ def _train(session: Session, plan: Plan, splits: Splits, folds: Sequence[int]) -
     starts = dict(zip(most_epochs, accumulate(most_epochs.values(), initial=0), strict=False))
     epochs_of_fold = sum(most_epochs.values())
     with progress("training", len(folds) * epochs_of_fold) as bar:
+        done = {fold: epochs_of_fold * session.workspace.fold(fold).scores.exists() for fold in folds}
 
         def report(fold: int, epoch: Epoch) -> None:
-            before = folds.index(fold) * epochs_of_fold + starts[epoch.stage]
+            done[fold] = starts[epoch.stage] + epoch.epoch + 1
             auc = "" if epoch.inner_auc is None else f", inner AUC {epoch.inner_auc:.2f}"
             word = f"fold {fold} {epoch.stage} epoch {epoch.epoch + 1}, loss {epoch.train_loss:.3f}{auc}"
-            bar.move(before + epoch.epoch + 1, word)
+            bar.move(sum(done.values()), word)
 
-        train_folds(session.workspace, session.training, plan, splits, folds, report)
+        train_folds(session.workspace, session.training, plan, splits, folds, report, at_once)
 
 
 def _lock(session: Session, plan: Plan, splits: Splits, as_json: bool) -> None:
