@@ -1,0 +1,196 @@
+"""A whole cross-validation: ours beside the usual loop (DataLoader, MONAI transforms, autocast), on a GPU or a CPU.
+
+    python benchmarks/cross_validation.py [--cases 382] [--folds 5] [--epochs 50] [--px 224] [--rounds 1] [--at-once N]
+
+Both fit a ResNet-101 to each of three sequences in each fold, from the same weights, with the same batches' size, loss,
+rate and number of steps, on made-up samples whose positive cases are brighter; ours goes on to the fusion and the scores,
+which the loop leaves out. Both must learn it: every network's loss over its own training cases ends below that of a
+guess. On a machine without a GPU give a small size, such as --cases 24 --folds 2 --epochs 3 --px 64.
+"""
+
+import shutil
+import sys
+import tempfile
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from side_by_side import OURS, in_process, interleaved, machine, show
+from torch import nn
+
+from autodls.models.encoder import SequenceEncoder
+from autodls.models.fold_model import has_bf16
+from autodls.planning.splits import make_splits
+from autodls.preprocessing.planes import PLANES, Plane
+from autodls.preprocessing.store import Sample, save_sample
+from autodls.records.cohort import Case
+from autodls.records.plan import FusionPlan, NetworkPlan, Plan
+from autodls.records.splits import Fold, Splits
+from autodls.records.tensors import load_tensors
+from autodls.records.workspace import Workspace
+from autodls.training.cohort import folds_at_once, train_folds
+from autodls.training.data import TrainingData, centre_crop, load_training_data
+from autodls.training.loop import FocalMeanLoss
+
+SEQUENCES = ("T1WI", "T2WI", "CE-T1WI")
+RATE, BATCH, GUESS = 0.01, 32, 0.25  # the focal loss (gamma 2) of a guess is ln 2 / 4; 0.25 leaves room for a few steps
+
+
+def make_plan(asked: Namespace, device: str) -> Plan:
+    """The settings that both follow; early stopping is off, so that both take the same steps."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from tiny_models import tiny_plan
+
+    plan = tiny_plan(SEQUENCES, input_size_px=asked.px, slice_size_px=round(asked.px * 8 / 7))
+    fusion = FusionPlan(patch_px=1, heads=8, layers=3, dropout=0.1)
+    network = NetworkPlan(encoder="resnet101", encoder_weights="random", pca_dims=128, fusion=fusion)
+    precision = "bf16" if has_bf16(torch.device(device)) else "fp32"
+    training = plan.training.model_copy(
+        update={
+            "folds": asked.folds, "batch_size": min(BATCH, asked.cases // 3), "epochs": asked.epochs,
+            "patience": asked.epochs, "fusion_epochs": 60, "learning_rate": RATE, "precision": precision,
+            "batch_norm_momentum": 0.3, "inner_holdout": 0.2,
+        }
+    )  # fmt: skip
+    gib = torch.cuda.mem_get_info()[1] / 2**30 if device == "cuda" else 16.0
+    budget = plan.budget.model_copy(update={"device": device, "memory_gib": gib, "predicted_memory_gib": asked.gib})
+    return plan.model_copy(update={"network": network, "training": training, "budget": budget})
+
+
+def make_samples(workspace: Workspace, plan: Plan, count: int) -> tuple[Case, ...]:
+    """Noise with a disk in the middle, brighter in every third case."""
+    side = plan.preprocessing.slice_size_px
+    planes = tuple(Plane(name, 0, (0, 0, 0), (0, 1, 0), (1, 0, 0), (side, side), 1.0) for name in PLANES)
+    rows, columns = np.indices((side, side)) - (side - 1) / 2
+    disk = (np.hypot(rows, columns) < side / 6).astype(np.float32)
+    cases = []
+    for number in range(count):
+        name, label = f"case_{number:04d}", number % 3 == 0
+        chance = np.random.default_rng(number)
+        pixels = chance.standard_normal((len(SEQUENCES), len(PLANES), side, side), dtype=np.float32)
+        pixels += (2.0 if label else 0.5) * disk
+        save_sample(workspace.sample(name), Sample(name, pixels, np.ones(3, dtype=np.bool_), planes, (), name))
+        cases.append(Case(name, name, None, "", label, {}, None))
+    return tuple(cases)
+
+
+def by_autodls(workspace: Workspace, cases: tuple[Case, ...], plan: Plan, splits: Splits, at_once: int | None) -> None:
+    """Every fold, to its scores."""
+    shutil.rmtree(workspace.root / "folds", ignore_errors=True)
+    train_folds(workspace, cases, plan, splits, range(len(splits.folds)), lambda _fold, _epoch: None, at_once)
+
+
+class UsualLoop:
+    """What one would write with MONAI: samples in the host's memory, transforms case by case, a step at a time."""
+
+    def __init__(self, data: TrainingData, plan: Plan, splits: Splits, workers: int) -> None:
+        self.data, self.plan, self.splits, self.workers = data, plan, splits, workers
+        self.device = torch.device(plan.budget.device)
+        self.trained: dict[tuple[int, str], dict[str, torch.Tensor]] = {}
+
+    def __call__(self) -> None:
+        """Fit a network to every sequence of every fold."""
+        for fold in self.splits.folds:
+            for index, sequence in enumerate(self.plan.sequences):
+                model = fresh(self.plan).to(self.device)
+                for _ in self._fit(model, fold, index):
+                    pass
+                self.trained[fold.index, sequence] = {k: v.cpu() for k, v in model.net.state_dict().items()}
+
+    def _fit(self, model: SequenceEncoder, fold: Fold, index: int) -> Iterator[float]:
+        from monai.data import DataLoader, Dataset
+        from monai.transforms import Compose, RandFlipd, RandSpatialCropd
+
+        size, training = self.plan.preprocessing.input_size_px, self.plan.training
+        crop = RandSpatialCropd("image", (size, size), random_size=False)
+        transform = Compose([RandFlipd("image", prob=0.5, spatial_axis=1), crop])
+        rows = self.data.rows(fold.train).tolist()
+        items = [{"image": self.data.pixels[row, index], "label": int(self.data.labels[row])} for row in rows]
+        loader = DataLoader(
+            Dataset(items, transform), training.batch_size, shuffle=True, num_workers=self.workers,
+            persistent_workers=self.workers > 0, drop_last=len(items) % training.batch_size == 1,
+        )  # fmt: skip
+        inner = centre_crop(self.data.pixels[self.data.rows(fold.inner), index], size)
+        optimizer = torch.optim.SGD(model.parameters(), RATE, momentum=0.9, weight_decay=1e-4, nesterov=True)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, training.epochs)
+        loss, bf16 = FocalMeanLoss(2.0, 0.5), training.precision == "bf16"
+        for _ in range(training.epochs):
+            model.train()
+            for batch in loader:
+                optimizer.zero_grad()
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+                    logits = model(batch["image"].as_tensor().to(self.device))
+                value = loss(logits.float(), batch["label"].to(self.device))
+                value.backward()
+                optimizer.step()
+                yield value.item()
+            schedule.step()
+            model.eval()
+            with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+                for part in torch.split(inner, training.batch_size):
+                    model(part.to(self.device))
+
+
+def fresh(plan: Plan) -> SequenceEncoder:
+    """A network with the weights that all start from."""
+    model = SequenceEncoder("resnet101", plan.training.encoder_dropout, plan.training.batch_norm_momentum)
+    model.start_from_random(torch.Generator().manual_seed(0))
+    return model
+
+
+def worst_loss(states: dict[tuple[int, str], dict[str, torch.Tensor]], data: TrainingData, splits: Splits) -> float:
+    """The largest focal loss of a network over the cases that it was fitted to."""
+    loss, found = FocalMeanLoss(2.0, 0.5), []
+    model = SequenceEncoder("resnet101", 0.0, 0.1).eval().to(data.pixels.device)
+    for (fold, sequence), state in states.items():
+        model.net.load_state_dict(state)
+        rows = data.rows(splits.folds[fold].train)
+        pixels = data.pixels[rows, SEQUENCES.index(sequence)]
+        with torch.no_grad():
+            logits = torch.cat([model(part) for part in torch.split(pixels, BATCH)])
+        found.append(float(loss(logits, data.labels[rows])))
+    return max(found)
+
+
+def main() -> None:
+    """Print the table; raises ValueError where one of them has not learnt."""
+    parser = ArgumentParser(description=__doc__)
+    sizes = (("--cases", 382), ("--folds", 5), ("--epochs", 50), ("--px", 224), ("--rounds", 1), ("--workers", 8))
+    for name, default in sizes:
+        parser.add_argument(name, type=int, default=default)
+    parser.add_argument("--at-once", type=int, help="folds trained together; by default what autodls takes")
+    parser.add_argument("--gib", type=float, default=8.0, help="memory of one network, for that default")
+    asked = parser.parse_args()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    card = torch.cuda.get_device_name() if device == "cuda" else "no GPU"
+    plan = make_plan(asked, device)
+    print(f"{machine()}, {card}, {plan.training.precision}, {asked.at_once or folds_at_once(plan)} folds at once")
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = Workspace(Path(folder))
+        cases = make_samples(workspace, plan, asked.cases)
+        splits = make_splits(cases, asked.folds, plan.training.inner_holdout, 0)
+        host = load_training_data(cases, workspace.sample, torch.device("cpu"))
+        usual = UsualLoop(host, plan, splits, asked.workers if device == "cuda" else 0)
+        runs = {
+            OURS: in_process(lambda: by_autodls(workspace, cases, plan, splits, asked.at_once)),
+            "DataLoader, MONAI, autocast": in_process(usual),
+        }
+        usages = interleaved(runs, asked.rounds)
+        mine = {
+            (fold.index, name): load_tensors(workspace.fold(fold.index).sequence(name), "")[0]
+            for fold in splits.folds
+            for name in plan.sequences
+        }
+        notes = {}
+        for name, states in ((OURS, mine), ("DataLoader, MONAI, autocast", usual.trained)):
+            loss = worst_loss(states, host, splits)
+            if not loss < GUESS:
+                raise ValueError(f"{name}: a network's loss is {loss:.3f}, that of a guess is 0.173")
+            notes[name] = f"largest loss {loss:.3f}"
+        show(f"{asked.cases} cases, {asked.folds} folds, {asked.epochs} epochs, {asked.px} px", usages, notes)
+
+
+if __name__ == "__main__":
+    main()
