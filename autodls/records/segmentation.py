@@ -95,7 +95,7 @@ def _sha256(content: list[object]) -> str:
 
 
 def load_masks(workspace: Workspace, plan: Plan, splits: Splits) -> SegmentedCohort:
-    """The automatic ROIs of the whole training cohort, checked against plan, splits and the mask files.
+    """The automatic ROIs of the whole training cohort, checked against plan, splits, networks and the mask files.
 
     Raises StaleRecordError, naming the command to run, where one is missing, altered or of another plan.
     """
@@ -107,10 +107,13 @@ def load_masks(workspace: Workspace, plan: Plan, splits: Splits) -> SegmentedCoh
         )
     rows = record.by_case
     for fold in splits.folds:
+        weights = workspace.segmentation.segmenter.fold(fold.index)
+        network = sha256_of_file(weights) if weights.is_file() else "none"
         for case in fold.validation:
             path = workspace.auto_roi(case)
             if case not in rows or not path.is_file():
                 raise StaleRecordError(f"case {case}: no automatic ROI {path}; {SEGMENT_FIRST}")
-            if rows[case].fold != fold.index or sha256_of_file(path) != rows[case].mask_sha256:
+            drawn_by = (rows[case].fold, rows[case].weights_sha256)
+            if drawn_by != (fold.index, network) or sha256_of_file(path) != rows[case].mask_sha256:
                 raise StaleRecordError(f"{path}: not the ROI that fold {fold.index} drew; {SEGMENT_FIRST}")
     return record
