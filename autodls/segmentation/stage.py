@@ -42,11 +42,12 @@ def prepare_cohort(run: SegmentationRun, advance: Advance) -> None:
     found = map_parallel(make_training_files, tasks, names, run.processes, advance)
     files = dict(zip(names, found, strict=True))
     with nnunet(folder):
-        from autodls.segmentation.planning import make_plans
+        from autodls.segmentation.planning import make_plans, write_splits
         from autodls.segmentation.prepared import PrepareTask, prepare
 
         if not folder.segmenter.plans.exists():
-            make_plans(folder, run.plan, run.splits, files, run.processes)
+            make_plans(folder, run.plan, files, run.processes)
+        write_splits(folder, run.splits)
         configuration = run.plan.segmentation.configuration
         todo = [PrepareTask(case, of_case, folder, configuration) for case, of_case in files.items()]
         map_parallel(prepare, todo, names, run.processes, advance)
