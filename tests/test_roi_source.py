@@ -60,7 +60,7 @@ def drawing(model, study, folder, **settings):
 
     def draw(case):
         path = folder / f"{case.id}.nii.gz"
-        return automatic(path, *draw_roi(segmenter, case.id, case.images, path))
+        return automatic(path, draw_roi(segmenter, case.id, case.images, path))
 
     return segmenter, RoiSource(model.record, draw)
 
@@ -199,7 +199,7 @@ def test_what_evaluate_drew_of_held_out_cases_the_benchmark_does_not_draw_again(
 
     second = heldout_drawer(folder, lambda: pytest.fail("the networks were read"))
     found = draw_heldout_rois(cases, second, lambda _case: None)
-    assert {row.case: (row.drawn, row.flags) for row in found.cases} == {
+    assert {row.case: (row.drawn, row.drawn.flags) for row in found.cases} == {
         case.case: (case.drawn, case.flags) for case in first.cases
     }
 

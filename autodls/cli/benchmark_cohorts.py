@@ -1,6 +1,5 @@
 """What the benchmark of ROIs is run on: every cohort with its ROIs of both kinds, and the models of both kinds."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
-from autodls.records.segmentation import SegmentedCohort, load_masks
+from autodls.records.segmentation import DrawnRoi, SegmentedCohort, load_masks
 from autodls.records.splits import Splits
 from autodls.records.workspace import RoiKind, Workspace
 
@@ -33,12 +32,15 @@ ENSEMBLE, OWN_FOLD = "the ensemble of all folds", "the fold that did not see the
 
 @dataclass(frozen=True)
 class BenchmarkCohort:
-    """Cases of one cohort with both ROIs; `left_out` says of each other case why, `drawn_by` who drew the automatic."""
+    """Cases of one cohort with both ROIs; `left_out` says of each other case why.
+
+    `drawn_by` says who drew the automatic ROIs, `drawn` how that of each case came about.
+    """
 
     name: str
     drawn_by: str
     pairs: tuple["PairedCase", ...]
-    sources: Mapping[str, int]
+    drawn: Mapping[str, DrawnRoi]
     left_out: Mapping[str, str]
 
 
@@ -79,9 +81,9 @@ def benchmark_cohorts(study: BenchmarkStudy) -> list[BenchmarkCohort]:
     from autodls.report.scored_study import cohort_name
 
     fold_of = {case: fold.index for fold in study.splits.folds for case in fold.validation}
-    sources = {row.case: row.source for row in study.masks.cases}
-    cohorts = [_cohort(study, OUT_OF_FOLD, study.manual.training, sources, fold_of)]
-    drawn = {row.case: row.drawn.source for row in study.heldout.cases} if study.heldout else {}
+    masks = {row.case: row.drawn for row in study.masks.cases}
+    cohorts = [_cohort(study, OUT_OF_FOLD, study.manual.training, masks, fold_of)]
+    drawn = {row.case: row.drawn for row in study.heldout.cases} if study.heldout else {}
     for name, cases in study.manual.cohort.held_out.items():
         cohorts.append(_cohort(study, cohort_name(name), cases, drawn, {}))
     return cohorts
@@ -148,7 +150,7 @@ def _cohort(
     study: BenchmarkStudy,
     name: str,
     cases: Sequence[Case],
-    sources: Mapping[str, str],
+    masks: Mapping[str, DrawnRoi],
     fold_of: Mapping[str, int],
 ) -> BenchmarkCohort:
     from autodls.inference.inputs import InputCase
@@ -158,7 +160,7 @@ def _cohort(
     failed = study.heldout.reasons if study.heldout else {}
     pairs, left_out = [], {}
     for case in cases:
-        drawn = automatic[case.id] if case.id in sources else None
+        drawn = automatic[case.id] if case.id in masks else None
         if reason := _missing(case, drawn, failed.get(case.id)):
             left_out[case.id] = reason
             continue
@@ -168,8 +170,9 @@ def _cohort(
         }
         pairs.append(PairedCase(case, rois, fold_of.get(case.id)))
     drawn_by = ENSEMBLE if name != OUT_OF_FOLD else OWN_FOLD
-    counts = Counter(sorted(sources[pair.case.id] for pair in pairs))
-    return BenchmarkCohort(name, drawn_by, tuple(pairs), counts, left_out)
+    return BenchmarkCohort(
+        name, drawn_by, tuple(pairs), {pair.case.id: masks[pair.case.id] for pair in pairs}, left_out
+    )
 
 
 def _missing(case: Case, drawn: Path | None, failed: str | None) -> str | None:

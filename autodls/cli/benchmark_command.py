@@ -76,9 +76,9 @@ def _benchmark(dataset: Path, workspace: Path | None, robustness_cases: int, wor
 
 def _show(workspace: Workspace, benchmark: "RoiBenchmark") -> None:
     from autodls.report.rois_effect_tables import effect_table, robustness_table
-    from autodls.report.rois_tables import agreement_table, published_table
+    from autodls.report.rois_tables import agreement_table, lesions_table, planes_table, published_table
 
-    tables = [agreement_table(benchmark), published_table(benchmark)]
+    tables = [make(benchmark) for make in (agreement_table, lesions_table, planes_table, published_table)]
     tables += [] if benchmark.effect is None else [effect_table(benchmark.effect)]
     tables += [] if benchmark.robustness is None else [robustness_table(benchmark)]
     for table in tables:
