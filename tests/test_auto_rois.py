@@ -66,6 +66,13 @@ def test_doubts_about_masks_are_said_by_train_and_stand_beside_the_scores(study)
     assert "flags" not in workspace.oof_scores.read_text().splitlines()[0].split(",")
 
 
+def test_the_card_says_who_draws_the_roi(study):
+    _, workspace, _ = study
+    manual, auto = (workspace.of(rois).model.card.read_text() for rois in ("manual", "auto"))
+    assert "a tumour ROI on the grid of\n  CE-T1WI. ROIs in training were manual." in manual
+    assert "the model draws the\n  tumour itself" in auto and "a tumour ROI on the grid" not in auto
+
+
 def test_samples_are_made_from_the_masks(study):
     dataset, workspace, _ = study
     plan = Session.open(dataset, None).plan()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from command_line import autodls, write_phantom, write_preset
+from command_line import autodls, edit_json, write_phantom, write_preset
 from made_up_masks import DOUBT, shifted, write_masks
 from tiny_study import use_tiny_resnet
 
@@ -222,6 +222,23 @@ def test_a_model_of_another_plan_has_no_effect_and_says_so(study, tmp_path):
     assert found["effect"] is None and set(found["models"]) == {"manual"}
     assert "was locked from other out-of-fold scores" in found["reasons"]["effect"]
     assert not (copy.tables / "rois_effect.csv").exists(), "tables of the earlier run are gone"
+
+
+def test_another_margin_needs_no_training_but_is_said(study, tmp_path):
+    dataset, workspace, *_ = study
+    copy = Workspace(tmp_path / "workspace")
+    shutil.copytree(workspace.root, copy.root)
+    edit_json(copy.plan, segmentation__noninferiority_margin_auc=0.2)
+    answer = autodls(
+        "benchmark", "rois", "--workers", 1, "-d", dataset, "-w", copy.root, "--json", "--robustness-cases", 0
+    )
+    assert json.loads(answer.out)["margin"] == 0.2 and json.loads(answer.out)["effect"] is not None
+    assert "the margin is 0.2, but was 0.05 when the model trained on manual ROIs was locked" in answer.err
+    edit_json(copy.plan, training__epochs=9)
+    answer = autodls(
+        "benchmark", "rois", "--workers", 1, "-d", dataset, "-w", copy.root, "--json", "--robustness-cases", 0
+    )
+    assert "was locked from other plan" in answer.err
 
 
 def test_samples_of_other_rois_than_those_at_hand_are_refused(study, models, tmp_path):

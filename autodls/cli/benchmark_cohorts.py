@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from autodls.cli.console import progress
 from autodls.cli.session import Session
-from autodls.errors import StaleRecordError
+from autodls.errors import InputError, StaleRecordError
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.records.cohort import Case
 from autodls.records.files import sha256_of_file
@@ -108,7 +108,7 @@ def _model(workspace: Workspace, study: BenchmarkStudy) -> ModelRecord:
     record = ModelRecord.load(workspace.model.record, _TRAIN[kind])
     scores = workspace.oof_scores
     found = {
-        "plan": (record.plan_sha256, study.plan.without_paths().sha256()),
+        "plan": (record.plan_sha256, _plan_as_locked(workspace, study.plan).sha256()),
         "splits": (record.splits_sha256, study.splits.sha256()),
         "out-of-fold scores": (record.oof_scores_sha256, sha256_of_file(scores) if scores.is_file() else "none"),
     }
@@ -119,6 +119,36 @@ def _model(workspace: Workspace, study: BenchmarkStudy) -> ModelRecord:
                 f"{_TRAIN[kind]} --restart"
             )
     return record
+
+
+def _plan_as_locked(workspace: Workspace, plan: Plan) -> Plan:
+    """The plan as it travels with a model, with the margin of the model at hand: no weight and no score depends on it.
+
+    A margin that was changed since is said (`changed_margins`).
+    """
+    travelling = plan.without_paths()
+    margin = _locked_margin(workspace)
+    update = {} if margin is None else {"noninferiority_margin_auc": margin}
+    return travelling.model_copy(update={"segmentation": travelling.segmentation.model_copy(update=update)})
+
+
+def _locked_margin(workspace: Workspace) -> float | None:
+    try:
+        return Plan.load(workspace.model.plan, "").segmentation.noninferiority_margin_auc
+    except InputError:
+        return None
+
+
+def changed_margins(study: BenchmarkStudy) -> list[str]:
+    """What to say of each model that was locked with another margin: it must be declared before anything is scored."""
+    now = study.plan.segmentation.noninferiority_margin_auc
+    locked = {kind: _locked_margin(workspace) for kind, workspace in study.workspaces.items()}
+    return [
+        f"the margin is {now:g}, but was {margin:g} when the model trained on {_word(kind)} ROIs was locked: a margin "
+        f"that is chosen after the scores are known proves nothing; put it back, or report both"
+        for kind, margin in locked.items()
+        if margin is not None and margin != now
+    ]
 
 
 def _word(kind: RoiKind) -> str:
