@@ -294,6 +294,18 @@ def test_time_is_predicted_for_what_is_left(study):
     assert 0 < predicted_minutes(study.run(), [0, 1]) < 10
 
 
+def test_epochs_of_a_checkpoint_count_as_done(study, monkeypatch):
+    from autodls.segmentation import trainer
+
+    forget(study, 0)
+    with pytest.raises(KilledError):
+        train_networks(study.run(), [0], stop_after(1))
+    monkeypatch.setattr(trainer, "seconds_per_iteration", lambda _run, _index: 60.0)
+    assert trainer.epochs_done(study.run(), 0) == 2
+    assert predicted_minutes(study.run(), [0, 1]) == 2, "one epoch of two batches is left"
+    assert predicted_minutes(study.run(epochs=4), [0]) == 4 * 2, "another schedule begins anew"
+
+
 def test_keys_differ_by_what_they_stand_for(segmented_study):
     plan, splits = segmented_study.plan, segmented_study.splits
     longer = segmented_study.run(epochs=4).plan

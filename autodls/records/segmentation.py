@@ -85,7 +85,7 @@ class SegmenterRecord(Record):
     folds: int = Field(ge=1, le=100)
     training_key: str = Field(description="of plan, splits and images that the networks were trained on")
     files: dict[str, str] = Field(description="SHA-256 of every other file of the folder, by its name")
-    versions: dict[str, str]
+    versions: dict[str, str] = Field(description="that the networks were trained with")
 
 
 def doubts(masks: Iterable[DrawnRoi]) -> str | None:

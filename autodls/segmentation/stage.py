@@ -54,16 +54,19 @@ def prepare_cohort(run: SegmentationRun, advance: Advance) -> None:
 
 
 def predicted_minutes(run: SegmentationRun, folds: Sequence[int]) -> float:
-    """Minutes that training `folds` will take, from two batches of the first that is not trained."""
+    """Minutes that training `folds` will take, from two batches of the first that is not trained.
+
+    Epochs that a checkpoint holds are done. Raises TrainingError for a checkpoint that is not nnU-Net's.
+    """
     waiting = [index for index in folds if not is_trained(run, index)]
     if not waiting:
         return 0.0
     with nnunet(run.workspace.segmentation, run.augmenters):
-        from autodls.segmentation.trainer import seconds_per_iteration
+        from autodls.segmentation.trainer import epochs_done, seconds_per_iteration
 
+        epochs = sum(run.plan.segmentation.epochs - epochs_done(run, index) for index in waiting)
         seconds = seconds_per_iteration(run, waiting[0])
-    schedule = run.plan.segmentation
-    return seconds * schedule.iterations_per_epoch * schedule.epochs * len(waiting) / 60
+    return seconds * run.plan.segmentation.iterations_per_epoch * epochs / 60
 
 
 def train_networks(run: SegmentationRun, folds: Sequence[int], report: Report) -> None:

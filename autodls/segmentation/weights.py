@@ -14,7 +14,7 @@ from autodls.records.tensors import load_tensors, save_tensors
 _COPY = "copy the folder anew"
 
 
-def save_weights(path: Path, network: nn.Module, note: Mapping[str, str]) -> None:
+def save_weights(path: Path, network: nn.Module, note: Mapping[str, object]) -> None:
     """Write the parameters of `network`, and `note`; raises OSError where the disk does not take them."""
     save_tensors(path, dict(network.named_parameters()), note)
 
