@@ -17,8 +17,11 @@ def shifted(roi, voxels=1):
     return Volume(np.roll(roi.array > 0, voxels, axis=2), roi.geometry)
 
 
-def write_masks(dataset, workspace, change=shifted):
-    """Masks, their record and networks of one number, for a planned workspace."""
+DOUBT = "no tumour found: the whole field is the ROI"
+
+
+def write_masks(dataset, workspace, change=shifted, doubtful=()):
+    """Masks, their record and networks of one number, for a planned workspace; those of `doubtful` are flagged."""
     plan, splits = Plan.load(workspace.plan, ""), Splits.load(workspace.splits, "")
     segmenter = workspace.segmentation.segmenter
     for path in (segmenter.plans, segmenter.dataset):
@@ -37,12 +40,12 @@ def write_masks(dataset, workspace, change=shifted):
                     fold=fold.index,
                     weights_sha256=weights_sha256,
                     mask_sha256=sha256_of_file(path),
-                    source="threshold",
+                    source="whole-field" if case in doubtful else "threshold",
                     confidence=0.9,
                     disagreement=None,
                     components=1,
                     volume_mm3=volume_mm3,
-                    flags=(),
+                    flags=(DOUBT,) if case in doubtful else (),
                 )
             )
     SegmentedCohort(key=masks_key(plan, splits), cases=tuple(rows)).save(workspace.segmented)

@@ -167,6 +167,25 @@ def test_missed_and_wrong_lesions():
     assert (found.automatic_lesions, found.wrong_lesions) == (3, 2)
 
 
+def test_a_whole_field_has_found_nothing():
+    """The classifier is given it, but it overlaps with every lesion without having found one."""
+    manual, field = box((2, 2, 2), (8, 8, 8)), box((0, 0, 0), (40, 40, 40))
+    manual.array[20:24, 20:24, 20:24] = True
+    plan = tiny_plan().preprocessing
+    found, drawn = (compare_rois("case_1", "p", manual, field, plan, source) for source in ("whole-field", "threshold"))
+    assert (drawn.missed_lesions, drawn.automatic_lesions) == (0, 1), "so that the next lines can fail"
+    assert (found.manual_lesions, found.missed_lesions) == (2, 2)
+    assert (found.automatic_lesions, found.wrong_lesions, found.automatic_mm3, found.overlap_mm3) == (0, 0, 0, 0)
+    assert (found.dice, found.surface_dice_2mm) == (0, 0)
+    undefined = {"volume_error_mm3", "volume_error_percent", "hd95_mm", "centroid_error_mm"}
+    assert found.undefined == dict.fromkeys(undefined, "no tumour was found: the whole field is the ROI")
+    assert found.planes == drawn.planes, "the planes that the classifier is given"
+    another = drawn.model_copy(update={"patient": "p2"})
+    lesions = summarise_agreement([found, another], np.random.default_rng(0)).all.lesions
+    assert (lesions.missed, lesions.manual, lesions.whole_field, lesions.cases_without_overlap) == (2, 4, 1, 1)
+    assert (lesions.missed_share.value, lesions.missed_share.low, lesions.missed_share.high) == (0.5, 0, 1)
+
+
 def test_rois_on_different_grids_are_refused():
     cube = box((4, 4, 4), (8, 8, 8))
     other = Volume(cube.array, grid_around((3, 0, 0), (40, 40, 40), (1.0, 1.0, 1.0)))
@@ -223,7 +242,8 @@ def test_without_an_roi_there_are_no_planes():
 
 def made_up(number, manual, automatic, overlap, patient=None, **changes):
     values = {
-        "case": f"case_{number}", "patient": patient or f"patient_{number}", "manual_mm3": manual,
+        "case": f"case_{number}", "patient": patient or f"patient_{number}", "source": "threshold",
+        "manual_mm3": manual,
         "automatic_mm3": automatic, "overlap_mm3": overlap, "dice": 2 * overlap / (manual + automatic),
         "surface_dice_2mm": 0.5, "hd95_mm": float(number), "volume_error_mm3": automatic - manual,
         "volume_error_percent": 0.0, "centroid_error_mm": 1.0, "manual_lesions": 1, "automatic_lesions": 2,

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from command_line import autodls, write_phantom, write_preset
-from made_up_masks import write_masks
+from made_up_masks import DOUBT, write_masks
 from tiny_study import use_tiny_resnet
 
 from autodls.cli.benchmark_cohorts import usable_models
@@ -19,6 +19,8 @@ from autodls.records.model import ModelRecord
 from autodls.records.segmentation import SegmentedCohort, load_masks
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
+
+DOUBTFUL = "PH0003"
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def study(tmp_path_factory):
         answers = {"plan": autodls("plan", *common, "--preset", write_preset(root / "preset.json"))}
         answers["too early"] = autodls("train", "fold", "all", "--rois", "auto", *common)
         answers["manual"] = autodls("train", "fold", "all", *common)
-        write_masks(dataset, workspace)
+        write_masks(dataset, workspace, doubtful={DOUBTFUL})
         answers["auto"] = autodls("train", "fold", "all", "--rois", "auto", *common)
     yield dataset, workspace, answers
     shutil.rmtree(root)
@@ -53,6 +55,22 @@ def test_both_models_stand_side_by_side_and_know_their_rois(study):
         assert record.rois == rois
         assert {row["rois"] for row in read_table(workspace.of(rois).oof_scores)} == {rois}
     assert workspace.oof_scores.read_bytes() != workspace.of("auto").oof_scores.read_bytes()
+
+
+def test_doubts_about_masks_are_said_by_train_and_stand_beside_the_scores(study):
+    _, workspace, answers = study
+    assert "warning: 1 of 16 automatic ROIs is doubtful: 1 the whole field" in answers["auto"].err
+    assert "doubtful" not in answers["manual"].err
+    rows = {row["case"]: row["flags"] for row in read_table(workspace.of("auto").oof_scores)}
+    assert rows.pop(DOUBTFUL) == DOUBT and set(rows.values()) == {""}
+    assert "flags" not in workspace.oof_scores.read_text().splitlines()[0].split(",")
+
+
+def test_the_card_says_who_draws_the_roi(study):
+    _, workspace, _ = study
+    manual, auto = (workspace.of(rois).model.card.read_text() for rois in ("manual", "auto"))
+    assert "a tumour ROI on the grid of\n  CE-T1WI. ROIs in training were manual." in manual
+    assert "the model draws the\n  tumour itself" in auto and "a tumour ROI on the grid" not in auto
 
 
 def test_samples_are_made_from_the_masks(study):

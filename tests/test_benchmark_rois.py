@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from command_line import autodls, write_phantom, write_preset
-from made_up_masks import shifted, write_masks
+from command_line import autodls, edit_json, write_phantom, write_preset
+from made_up_masks import DOUBT, shifted, write_masks
 from tiny_study import use_tiny_resnet
 
 from autodls.cli.session import Session
@@ -27,17 +27,18 @@ from autodls.records.cohort import read_cohort
 from autodls.records.segmentation import SegmenterRecord
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
-from autodls.report.figures_rois import roi_figures
+from autodls.report.figures_rois import roi_figures, score_figure
 from autodls.report.html import render
 from autodls.report.rois_effect import cohort_effect, cohort_robustness, evenly_ranked
-from autodls.report.rois_effect_tables import roi_tables
+from autodls.report.rois_effect_tables import effect_table, roi_tables
 from autodls.report.rois_records import CohortAgreement, CrossedCase, RoiBenchmark
 from autodls.report.study import read_study
 from autodls.segmentation.masks import Mask
 from autodls.segmentation.segmenter import SegmentedVolume, Segmenter
 
 TRAINING, EXTERNAL = 12, 4
-UNREADABLE = "EX0004"
+UNREADABLE, FAINT = "EX0004", "EX0003"
+NOT_FOUND = "PH0002"
 
 
 class MadeUpSegmenter:
@@ -50,7 +51,8 @@ class MadeUpSegmenter:
         if case == UNREADABLE:
             raise DatasetError(f"case {case}: no image of CE-T1WI, on whose grid the ROI is drawn")
         roi = shifted(read_labels(self.rois[case]), 2)
-        return SegmentedVolume(Mask(roi.array, 0.9, 0.1, "threshold", 1, ()), roi.geometry)
+        doubt = ("lower-threshold", 1, ("faint",)) if case == FAINT else ("threshold", 1, ())
+        return SegmentedVolume(Mask(roi.array, 0.9, 0.1, *doubt), roi.geometry)
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +69,14 @@ def study(tmp_path_factory):
         monkeypatch.setattr(Segmenter, "load", lambda folder, _device: loads.append(folder) or MadeUpSegmenter(dataset))
         autodls("plan", *common, "--preset", write_preset(root / "preset.json"))
         answers = {"too early": autodls(*asked)}
-        write_masks(dataset, workspace)
+        write_masks(dataset, workspace, doubtful={NOT_FOUND})
         answers["masks only"] = autodls(*asked, "--json")
         for rois in ("manual", "auto"):
             autodls("train", "fold", "all", "--rois", rois, *common)
         answers["whole"] = autodls(*asked)
+        of_auto = (*common[:2], "--rois", "auto")
+        answers["evaluate"] = autodls("evaluate", *of_auto)
+        answers["explain"] = autodls("explain", *of_auto, "--cases", f"{NOT_FOUND},{FAINT},PH0001")
         monkeypatch.setattr(Segmenter, "load", None)
         monkeypatch.setattr(rescoring, "score_sample", None)
         before = workspace.roi_benchmark.read_bytes()
@@ -219,6 +224,23 @@ def test_a_model_of_another_plan_has_no_effect_and_says_so(study, tmp_path):
     assert not (copy.tables / "rois_effect.csv").exists(), "tables of the earlier run are gone"
 
 
+def test_another_margin_needs_no_training_but_is_said(study, tmp_path):
+    dataset, workspace, *_ = study
+    copy = Workspace(tmp_path / "workspace")
+    shutil.copytree(workspace.root, copy.root)
+    edit_json(copy.plan, segmentation__noninferiority_margin_auc=0.2)
+    answer = autodls(
+        "benchmark", "rois", "--workers", 1, "-d", dataset, "-w", copy.root, "--json", "--robustness-cases", 0
+    )
+    assert json.loads(answer.out)["margin"] == 0.2 and json.loads(answer.out)["effect"] is not None
+    assert "the margin is 0.2, but was 0.05 when the model trained on manual ROIs was locked" in answer.err
+    edit_json(copy.plan, training__epochs=9)
+    answer = autodls(
+        "benchmark", "rois", "--workers", 1, "-d", dataset, "-w", copy.root, "--json", "--robustness-cases", 0
+    )
+    assert "was locked from other plan" in answer.err
+
+
 def test_samples_of_other_rois_than_those_at_hand_are_refused(study, models, tmp_path):
     pair = pair_of(study, "PH0001", fold=0)
     moved = tmp_path / "moved.nii.gz"
@@ -245,7 +267,7 @@ def test_agreement_is_that_of_the_masks(study, benchmark):
     assert benchmark.agreement["external"].left_out == {
         UNREADABLE: "no image of CE-T1WI, on whose grid the ROI is drawn"
     }
-    assert benchmark.agreement[OUT_OF_FOLD].sources == {"threshold": TRAINING}
+    assert benchmark.agreement[OUT_OF_FOLD].sources == {"threshold": TRAINING - 1, "whole-field": 1}
 
 
 def test_effect_is_paired_and_its_diagonal_is_the_out_of_fold_score(study, benchmark):
@@ -300,6 +322,40 @@ def test_an_roi_that_vanishes_has_no_score_and_a_reason(study, models, tmp_path)
     assert list(perturbed_scores(models["manual"], pair, (0.0, 0.0, 1.0), again)) == rows
 
 
+def test_doubts_about_rois_stand_in_every_output(study, benchmark):
+    dataset, workspace, answers, _ = study
+    auto = workspace.of("auto")
+    expected = (f"1 of {TRAINING} automatic ROIs is doubtful: 1 the whole field, as no tumour was found",
+                "1 of 3 automatic ROIs is doubtful: 1 found at the lower threshold only")  # fmt: skip
+    for sentence in expected:
+        assert f": {sentence}" in answers["evaluate"].err
+        assert sentence in answers["whole"].out, "the tables of the benchmark say how many are fall-backs"
+    assert "warning: 2 of 3 automatic ROIs are doubtful" in answers["explain"].err
+    flags = {row["case"]: row["flags"] for row in read_table(auto.heatmaps.cases)}
+    assert flags == {NOT_FOUND: DOUBT, FAINT: "faint", "PH0001": ""}
+    held_out = {row["case"]: (row["rois"], row["flags"]) for row in read_table(auto.heldout_scores("external"))}
+    assert held_out[FAINT][0] == "auto" and "faint" in held_out[FAINT][1] and "faint" not in held_out["EX0001"][1]
+    rows = {row["case"]: row for row in read_table(workspace.table("rois_cases"))}
+    assert [rows[NOT_FOUND][name] for name in ("source", "confidence", "flags")] == ["whole-field", "0.9", DOUBT]
+    assert (rows[FAINT]["source"], rows[FAINT]["disagreement"]) == ("lower-threshold", "0.1")
+    page = render(read_study(auto, read_cohort(dataset).description))
+    assert "Flagged scores" in page and page.count(DOUBT) == 1
+    assert all(sentence in page for sentence in expected), "in what to know first"
+
+
+def test_the_effect_without_fall_backs_stands_beside(study, benchmark):
+    held = benchmark.effect[OUT_OF_FOLD]
+    sure = [case for case in held.cases if case.case != NOT_FOUND]
+    assert held.without_fall_backs.n == TRAINING - 1
+    for cell in CELLS:
+        expected = auc([case.label for case in sure], [case.scores[cell] for case in sure])
+        assert held.without_fall_backs.auc[cell].value == pytest.approx(expected)
+    assert "without the 1 cases whose" not in study[2]["whole"].out
+    assert "without the 1 case whose automatic ROI is a fall-back" in study[2]["whole"].out
+    row = read_table(study[1].table("rois_effect"))[0]
+    assert int(row["n_without_fall_backs"]) == TRAINING - 1
+
+
 # -- tables, figures, report -------------------------------------------------------------------------------------------
 
 
@@ -309,6 +365,7 @@ def test_tables_and_figures_hold_every_number(study, benchmark):
     assert {path.stem for path in workspace.tables.glob("rois_*.csv")} == set(tables)
     rows = read_table(workspace.table("rois_effect"))
     assert [(row["trained_on"], row["tested_on"]) for row in rows[:4]] == [tuple(cell.split("/")) for cell in CELLS]
+    assert {row["delta_by"] for row in rows if row["delta"]} == {"delong"}
     assert float(rows[3]["delta"]) == benchmark.effect[OUT_OF_FOLD].against_manual["auto/auto"].delta.delong.delta
     names = {path.name for path in workspace.figures.glob("rois_*")}
     assert names == {
@@ -338,7 +395,36 @@ def test_the_report_has_a_chapter_where_the_benchmark_was_run(study, benchmark):
     assert page.count("Not there yet: no model") == 2
 
 
-@pytest.mark.parametrize("labels", [[], [True, True], [True, False, True, False]])
+def test_the_interval_that_decided_is_the_one_in_the_table(benchmark):
+    """Two cases a patient: the bootstrap over patients decides."""
+    chance = np.random.default_rng(0)
+    cases = [
+        CrossedCase(case=f"c{at}", patient=f"p{at // 2}", label=at // 2 % 2 == 0, fold=None,
+                    scores={cell: float(chance.uniform()) for cell in CELLS})
+        for at in range(60)
+    ]  # fmt: skip
+    effect = cohort_effect(cases, {}, {"manual": 0.5, "auto": 0.5}, 0.05, chance)
+    found = effect.against_manual["auto/auto"].delta
+    table = effect_table({"a": effect})
+    row = dict(zip(table.rows.header, table.rows.lines[3], strict=True))
+    assert (row["delta_low"], row["delta_high"]) == (found.bootstrap.low, found.bootstrap.high)
+    assert row["delta_low"] != row["delta_delong_low"] == found.delong.low
+    assert row["delta_by"] == "bootstrap" and any("a bootstrap over patients" in note for note in table.printed.notes)
+    assert f"{found.bootstrap.low:+.3f}" in effect.sentence
+
+
+def test_scores_that_hardly_differ_are_not_drawn_as_one_point(benchmark):
+    cases = [
+        CrossedCase(case=f"c{at}", patient=f"c{at}", label=at % 2 == 0, fold=None,
+                    scores=dict.fromkeys(CELLS, 0.5 + at / 1e4) | {"auto/auto": 0.5 + at % 3 / 1e3})
+        for at in range(20)
+    ]  # fmt: skip
+    effect = cohort_effect(cases, {}, {"manual": 0.5, "auto": 0.5}, 0.05, np.random.default_rng(0))
+    (axes,) = (axes for axes in score_figure({"a": effect}).figure.axes if axes.has_data())
+    assert np.ptp(axes.get_xlim()) < 0.01 and np.ptp(axes.get_ylim()) < 0.01
+
+
+@pytest.mark.parametrize("labels", [[], [True, True], [True, False] * 20])
 def test_small_cohorts_have_reasons_instead_of_numbers(benchmark, labels):
     cases = [
         CrossedCase(case=f"c{at}", patient=f"c{at}", label=label, fold=None, scores=dict.fromkeys(CELLS, at / 10))
@@ -347,11 +433,12 @@ def test_small_cohorts_have_reasons_instead_of_numbers(benchmark, labels):
     cutoffs = {"manual": 0.5, "auto": 0.5}
     effect = cohort_effect(cases, {"x": "no label"}, cutoffs, 0.05, np.random.default_rng(0))
     enough = len(labels) > 2
-    assert (effect.against_manual["auto/auto"].delta.verdict == "not inferior") == enough
-    assert enough or f"Not answerable with {len(labels)} cases: " in effect.sentence
+    assert effect.against_manual["auto/auto"].delta.verdict == "not answerable"
+    assert f"Not answerable with {len(labels)} cases" in effect.sentence
+    assert ("not shown to be better than chance" in effect.sentence) == enough, "scores that say nothing of the label"
     robustness = cohort_robustness([], {"x": "no manual ROI"}, 0.5)
     nothing = CohortAgreement(
-        drawn_by="the ensemble", summary=summarise_agreement([], np.random.default_rng(0)), cases=(), sources={},
+        drawn_by="the ensemble", summary=summarise_agreement([], np.random.default_rng(0)), cases=(), drawn={},
         left_out={"x": "no manual ROI"},
     )  # fmt: skip
     small = {"agreement": {"a": nothing}, "effect": {"a": effect}, "robustness": {"a": robustness}}

@@ -59,7 +59,7 @@ def test_a_wider_margin_never_takes_an_answer_back(middle, half, margin):
         (400, -1.2, 0.3, "worse", "and it may be by more than the declared margin of 0.05"),
         (3000, -0.1, 0.1, "worse", "though by less than the declared margin of 0.05"),
         (3000, 0.0, 0.1, "not inferior", "lies above the declared margin of -0.05"),
-        (20, 0.0, 1.0, "not answerable", "Not answerable with 20 cases"),
+        (20, 0.0, 1.0, "not answerable", "Not answerable with 20 cases: an AUC difference"),
     ],
 )
 def test_cohorts_with_a_known_answer(cases, gap, noise, expected, words):
@@ -87,6 +87,7 @@ def test_several_cases_of_a_patient_are_one_piece_of_evidence():
     width = clustered.bootstrap.high - clustered.bootstrap.low
     assert width > 1.5 * (alone.delong.high - alone.delong.low)
     assert f"{clustered.bootstrap.low:+.3f}" in clustered.sentence
+    assert clustered.decisive == clustered.bootstrap
 
 
 def test_needed_cases_would_have_been_enough():
@@ -95,6 +96,55 @@ def test_needed_cases_would_have_been_enough():
     needed = cases_needed(delta, MARGIN, 40)
     many = judge(*cohort(needed, 0.0, 0.6, seed=4))
     assert (many.delong.high - many.delong.low) / 2 == pytest.approx(MARGIN, rel=0.35)
+
+
+@pytest.mark.parametrize(
+    ("counts", "change", "why"),
+    [
+        ((9, 40), lambda score: score, "9 positive, fewer than the 10 of a class"),
+        ((40, 9), lambda score: -score, "9 negative, fewer than the 10 of a class"),
+        ((40, 40), np.zeros_like, "the score of auto is the same for all cases"),
+    ],
+)
+def test_few_cases_or_a_constant_score_answer_nothing(counts, change, why):
+    """Neither by an interval without width nor by a narrow one."""
+    labels = np.repeat([True, False], counts)
+    reference = labels + np.random.default_rng(0).normal(0, 0.3, labels.size)
+    found = judge(labels, change(reference), reference)
+    assert found.verdict == "not answerable" and why in found.sentence
+    assert found.reason in found.sentence
+
+
+def test_the_same_ranking_of_a_score_that_is_worth_something_is_not_inferior():
+    labels, _, reference = cohort(60)
+    assert judge(labels, 2 * reference + 1, reference).verdict == "not inferior"
+
+
+@pytest.mark.parametrize("patients", [None, [f"p{number // 2}" for number in range(2000)]])
+def test_a_reference_at_chance_leaves_nothing_to_lose(patients):
+    """The interval is narrow and lies above the margin: two worthless scores that hardly differ."""
+    chance = np.random.default_rng(1)
+    labels, reference = np.arange(2000) // 2 % 2 == 0, chance.normal(size=2000)
+    found = judge(labels, reference + chance.normal(0, 0.05, 2000), reference, patients)
+    assert found.decisive.low > -MARGIN and found.reference.low < 0.5
+    assert found.verdict == "not answerable"
+    assert "manual, is itself not shown to be better than chance" in found.sentence
+    assert "nothing to lose" in found.sentence
+
+
+def test_a_reference_that_separates_the_classes_is_better_than_chance():
+    labels = np.arange(400) % 2 == 0
+    perfect = np.where(labels, 2.0, 0.0) + np.random.default_rng(0).uniform(0, 1, 400)
+    found = judge(labels, perfect, perfect)
+    assert (found.reference.value, found.verdict) == (1.0, "not inferior")
+
+
+@given(st.integers(0, 1000), st.integers(2, 6))
+def test_limits_of_a_difference_stay_within_minus_one_and_one(seed, half):
+    chance = np.random.default_rng(seed)
+    labels = np.arange(2 * half) % 2 == 0
+    found = compare_aucs(labels, labels + chance.normal(0, 0.4, 2 * half), chance.normal(size=2 * half) - labels)
+    assert found.low is None or -1 <= found.low <= found.delta <= found.high <= 1
 
 
 @pytest.mark.parametrize("labels", [[], [True, True, True], [True, False, False]])

@@ -18,7 +18,7 @@ from autodls.inference.model_folder import load_model
 from autodls.inference.predict import predict_cases, write_prediction
 from autodls.inference.rois import RoiSource, automatic, draw_roi, drawn_rois
 from autodls.records.cohort import read_cohort
-from autodls.records.files import write_text
+from autodls.records.files import sha256_of_file, write_text
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
 from autodls.segmentation.masks import Mask
@@ -60,7 +60,7 @@ def drawing(model, study, folder, **settings):
 
     def draw(case):
         path = folder / f"{case.id}.nii.gz"
-        return automatic(path, *draw_roi(segmenter, case.id, case.images, path))
+        return automatic(path, draw_roi(segmenter, case.id, case.images, path))
 
     return segmenter, RoiSource(model.record, draw)
 
@@ -75,6 +75,26 @@ def test_a_drawn_roi_scores_as_the_same_roi_given(study, tmp_path):
     assert segmenter.seen == [("case_00", {"CE-T1WI", "T2WI"}), ("case_01", {"CE-T1WI", "T2WI"})]
     assert (drawn.cases[0].drawn.confidence, drawn.cases[0].drawn.disagreement) == (0.8, 0.1)
     assert given.cases[0].drawn is None
+
+
+def test_the_prediction_names_the_mask_that_was_used(study, tmp_path):
+    model = model_of("auto")
+    drawn = scored(model, study, drawing(model, study, tmp_path / "rois")[1], given=False)
+    for case in drawn.cases:
+        assert case.mask_sha256 == sha256_of_file(tmp_path / "rois" / f"{case.case}.nii.gz")
+    assert scored(model, study, RoiSource(model.record)).cases[0].mask_sha256 is None
+
+
+def test_an_older_mask_does_not_stay_where_drawing_fails(study, tmp_path):
+    class FindsNothing:
+        def segment(self, case, images):
+            raise DatasetError(f"case {case}: unreadable")
+
+    path = tmp_path / "case_00.nii.gz"
+    path.write_bytes(b"of an earlier run")
+    with pytest.raises(DatasetError):
+        draw_roi(FindsNothing(), "case_00", {}, path)
+    assert not path.exists()
 
 
 def test_the_mask_that_was_used_is_written_on_the_roi_channels_grid(study, tmp_path):
@@ -199,7 +219,7 @@ def test_what_evaluate_drew_of_held_out_cases_the_benchmark_does_not_draw_again(
 
     second = heldout_drawer(folder, lambda: pytest.fail("the networks were read"))
     found = draw_heldout_rois(cases, second, lambda _case: None)
-    assert {row.case: (row.drawn, row.flags) for row in found.cases} == {
+    assert {row.case: (row.drawn, row.drawn.flags) for row in found.cases} == {
         case.case: (case.drawn, case.flags) for case in first.cases
     }
 

@@ -49,9 +49,11 @@ def test_restart_of_one_fold_ends_in_the_same_bytes(study):
 
 
 @pytest.mark.parametrize("which", ["2", "-1", "first"])
-def test_fold_that_is_not_there_is_refused(study, which):
-    answer = segment(study, which) if which != "-1" else autodls("segment", "fold", "--", which)
+def test_fold_that_is_not_there_is_refused(segmented_study, which):
+    common = ("-d", segmented_study.dataset, "-w", segmented_study.root, "--workers", 1)
+    answer = autodls("segment", "fold", *common, "--", which)
     assert answer.status == 2
+    assert f"fold '{which}': expected 'all' or a number from 0 to 1" in answer.complaint
 
 
 def test_changed_schedule_says_what_to_do(study):

@@ -4,9 +4,15 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from tiny_models import tiny_plan
 
 from autodls.records.plan import IntensityPlan
+from autodls.segmentation.environment import nnunet
+from autodls.segmentation.run import throw_away
+from autodls.segmentation.segmenter import mirror_axes_of
+from autodls.segmentation.stage import prepare_cohort
+from autodls.segmentation.weights import save_weights
 
 
 @pytest.fixture(autouse=True)
@@ -73,3 +79,59 @@ def test_network_is_small_and_its_batch_does_not_grow(segmented_study):
 def test_no_pickle_is_written(segmented_study):
     written = {path.suffix for path in segmented_study.root.rglob("*") if path.is_file()}
     assert written and not written & {".pkl", ".pth", ".pt", ".npz"}
+
+
+@pytest.fixture(scope="module", params=["default", "resenc_m"])
+def for_a_gpu(request, segmented_study, tmp_path_factory):
+    """The study planned as on a GPU, 3D and with few features, with a network of random weights."""
+    from autodls.segmentation import planning
+
+    class FewFeatures(planning.PLANNERS[request.param]):
+        def __init__(self, dataset):
+            super().__init__(dataset)
+            self.UNet_base_num_features = 4
+
+    study = segmented_study.copy(tmp_path_factory.mktemp("gpu") / "workspace")
+    run = study.run(planner=request.param, configuration="3d_fullres")
+    throw_away(run, [0, 1])
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setitem(planning.PLANNERS, request.param, FewFeatures)
+        prepare_cohort(run, lambda _case: None)
+    folder = run.workspace.segmentation
+    with nnunet(folder):
+        from autodls.segmentation.architecture import build_network, known_configuration
+        from autodls.segmentation.prepared import read_plans
+
+        configuration = known_configuration(read_plans(folder.segmenter)[0], "3d_fullres", folder.segmenter.plans)
+        network = build_network(configuration, 2, folder.segmenter.plans).to_empty(device="cpu")
+    chance = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, 0, 0.2, generator=chance)
+    save_weights(folder.segmenter.fold(0), network, {})
+    return request.param, run, type(network).__name__
+
+
+def test_planners_for_a_gpu_build_the_network_of_their_name(for_a_gpu):
+    planner, _, network = for_a_gpu
+    assert network == {"default": "PlainConvUNet", "resenc_m": "ResidualEncoderUNet"}[planner]
+
+
+def test_networks_for_a_gpu_average_over_all_mirror_images(for_a_gpu):
+    """So the prediction of a mirrored image is the mirrored prediction; of a network with random weights it is not."""
+    _, run, _ = for_a_gpu
+    axes = mirror_axes_of(run.plan.segmentation)
+    assert axes == (0, 1, 2)
+    image = np.random.default_rng(0).normal(size=(2, 12, 20, 16)).astype(np.float32)
+    with nnunet(run.workspace.segmentation):
+        from autodls.segmentation.probabilities import ProbabilityMaps
+
+        def foreground(mirrored, over):
+            maps = ProbabilityMaps(run.workspace.segmentation.segmenter, "3d_fullres", over, [0], torch.device("cpu"))
+            (found,) = maps.of(np.flip(image, 1) if mirrored else image, (3.0, 3.0, 4.5))
+            return np.flip(found, 0) if mirrored else found
+
+        plain, mirrored = (foreground(flip, axes) for flip in (False, True))
+        alone = [foreground(flip, ()) for flip in (False, True)]
+    assert plain.shape == image.shape[1:] and ((plain >= 0) & (plain <= 1)).all()
+    np.testing.assert_allclose(plain, mirrored, atol=1e-3)
+    assert np.abs(alone[0] - alone[1]).max() > 0.01

@@ -1,6 +1,7 @@
 """The segmenter of new cases: what it needs, what it refuses, and where its masks lie."""
 
 import json
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -54,6 +55,21 @@ def test_everything_that_a_new_case_needs_is_exported(exported, segmented_study)
     assert record.training_key == training_key(segmented_study.plan, segmented_study.splits)
     assert "dataset" not in json.loads(exported.dataset.read_text()), "it would name the training cases"
     assert not [name for name in names if str(segmented_study.root) in (exported.root / name).read_text("latin-1")]
+
+
+def test_versions_are_those_of_training_and_not_of_where_it_is_exported(
+    exported, segmented_study, tmp_path, monkeypatch
+):
+    """Else the hash of segmenter.json, by which masks of held-out cases are known, would change with an upgrade."""
+    import torch as installed
+
+    trained = SegmenterRecord.load(exported.record, "").versions
+    assert trained.keys() == {"autodls", "torch", "nnunetv2"}
+    monkeypatch.setattr(metadata, "version", lambda name: "9.9.9")
+    monkeypatch.setattr(installed, "__version__", "9.9.9")
+    folder = SegmenterFolder(tmp_path / "again")
+    again = export_segmenter(segmented_study.workspace, segmented_study.plan, segmented_study.splits, folder)
+    assert again.versions == trained and again.sha256() == SegmenterRecord.load(exported.record, "").sha256()
 
 
 def test_ensemble_draws_on_the_grid_of_the_roi_channel(segmenter, segmented_study):

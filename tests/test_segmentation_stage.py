@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,12 +56,34 @@ def test_held_out_cases_are_in_no_folder_of_nnunet(segmented_study):
     assert sorted(listed) == sorted(case.id for case in segmented_study.session.training)
 
 
-def test_nnunet_is_given_our_splits(segmented_study):
-    folder = segmented_study.workspace.segmentation.preprocessed
-    found = json.loads((folder / "Dataset001_autodls" / "splits_final.json").read_text())
-    for fold, parts in zip(segmented_study.splits.folds, found, strict=True):
-        assert set(parts["train"]) == {*fold.train, *fold.inner}
-        assert set(parts["val"]) == set(fold.validation)
+@pytest.mark.parametrize("index", [0, 1])
+def test_nnunet_trains_on_our_splits(segmented_study, index):
+    run, fold = segmented_study.run(), segmented_study.splits.folds[index]
+    with nnunet(run.workspace.segmentation, augmenters=0):
+        from autodls.segmentation.trainer import fold_trainer
+
+        trainer = fold_trainer(run, index, ignore)
+        training, validation = trainer.do_split()
+        opened = [cases.identifiers for cases in trainer.get_tr_and_val_datasets()]
+    assert set(training) == {*fold.train, *fold.inner} and set(validation) == set(fold.validation)
+    assert [set(cases) for cases in opened] == [set(training)] * 2, "the second set stands for the validation cases"
+
+
+def test_splits_file_of_nnunet_follows_our_splits(study):
+    """Nothing of ours reads it, but somebody who opens the folder with nnU-Net's own commands does."""
+    path = study.workspace.segmentation.preprocessed / "Dataset001_autodls" / "splits_final.json"
+    for reverse in (False, True):
+        run = study.run()
+        if reverse:
+            for index in (0, 1):
+                forget(study, index)
+            turned = [fold.model_copy(update={"index": 1 - fold.index}) for fold in run.splits.folds[::-1]]
+            run = replace(run, splits=run.splits.model_copy(update={"folds": tuple(turned)}))
+            prepare_cohort(run, ignore)
+        expected = [
+            {"train": sorted({*fold.train, *fold.inner}), "val": sorted(fold.validation)} for fold in run.splits.folds
+        ]
+        assert json.loads(path.read_text()) == expected
 
 
 @pytest.mark.parametrize("part", ["validation", "train"])
@@ -97,6 +120,36 @@ def test_each_case_is_drawn_by_the_network_that_did_not_see_it(segmented_study):
         assert row.case in fold.validation and row.case not in {*fold.train, *fold.inner}
         assert row.weights_sha256 == weights[row.fold]
         assert row.mask_sha256 == sha256_of_file(segmented_study.workspace.auto_roi(row.case))
+
+
+def redraw(study, index):
+    """The rows of the cases that fold `index` draws, after their masks were taken away."""
+    for case in study.splits.folds[index].validation:
+        study.workspace.auto_roi(case).unlink()
+    known = draw_masks(study.run(), [index], ignore).by_case
+    return {case: known[case] for case in study.splits.folds[index].validation}
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_no_other_network_is_opened_while_a_fold_draws(study, index):
+    """The other fold has learned from these cases: its weights are made unreadable, and the masks stay the same."""
+    before = SegmentedCohort.load(study.workspace.segmented, "").by_case
+    study.workspace.segmentation.segmenter.fold(1 - index).write_bytes(b"unreadable")
+    drawn = redraw(study, index)
+    assert drawn and drawn == {case: before[case] for case in drawn}
+
+
+def test_the_network_of_another_fold_draws_another_mask(study):
+    """So that the test above is one that can fail; and what the other network drew is refused."""
+    before = SegmentedCohort.load(study.workspace.segmented, "").by_case
+    weights = study.workspace.segmentation.segmenter
+    own = weights.fold(0).read_bytes()
+    shutil.copyfile(weights.fold(1), weights.fold(0))
+    drawn = redraw(study, 0)
+    assert all(row.confidence != before[case].confidence for case, row in drawn.items())
+    weights.fold(0).write_bytes(own)
+    with pytest.raises(StaleRecordError, match="not the ROI that fold 0 drew"):
+        load_masks(study.workspace, study.plan, study.splits)
 
 
 @pytest.mark.parametrize("index", [2, -1, 99])
@@ -239,6 +292,18 @@ def test_time_is_predicted_for_what_is_left(study):
     assert predicted_minutes(study.run(), [0, 1]) == 0
     forget(study, 1)
     assert 0 < predicted_minutes(study.run(), [0, 1]) < 10
+
+
+def test_epochs_of_a_checkpoint_count_as_done(study, monkeypatch):
+    from autodls.segmentation import trainer
+
+    forget(study, 0)
+    with pytest.raises(KilledError):
+        train_networks(study.run(), [0], stop_after(1))
+    monkeypatch.setattr(trainer, "seconds_per_iteration", lambda _run, _index: 60.0)
+    assert trainer.epochs_done(study.run(), 0) == 2
+    assert predicted_minutes(study.run(), [0, 1]) == 2, "one epoch of two batches is left"
+    assert predicted_minutes(study.run(epochs=4), [0]) == 4 * 2, "another schedule begins anew"
 
 
 def test_keys_differ_by_what_they_stand_for(segmented_study):

@@ -114,6 +114,9 @@ def segment_fold(
     """Train nnU-Net on the folds of the plan, and draw every training case by the fold that did not see it.
 
     Optional: it needs nnU-Net (pip install 'autodls[segmentation]'), a GPU or patience, and manual ROIs to learn from.
+    Of several parts that a network finds, the ROI is the largest; to choose others, set segmentation.mask.components in
+    plan.json to "all" or to their numbers by volume, such as [1, 2], and run it again: masks are drawn anew, nothing is
+    trained.
     Afterwards `autodls train fold all --rois auto` trains the classifier on these ROIs. Run again, it continues.
     """
     from autodls.cli.segment_command import run_segment
@@ -152,7 +155,7 @@ def train_fold(
 @app.command()
 def predict(
     images: Annotated[Path, typer.Option("-i", "--input", help="Folder of CASE_0000.nii.gz, CASE_0001.nii.gz, ...")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for scores.csv and predict.json.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for scores.csv, predict.json, rois/.")],
     rois: Annotated[
         Path | None,
         typer.Option("--rois", help="Folder of CASE.nii.gz, on the ROI channel's grid; else the model draws them."),

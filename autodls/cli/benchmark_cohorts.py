@@ -1,6 +1,5 @@
 """What the benchmark of ROIs is run on: every cohort with its ROIs of both kinds, and the models of both kinds."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from autodls.cli.console import progress
 from autodls.cli.session import Session
-from autodls.errors import StaleRecordError
+from autodls.errors import InputError, StaleRecordError
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.records.cohort import Case
 from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
-from autodls.records.segmentation import SegmentedCohort, load_masks
+from autodls.records.segmentation import DrawnRoi, SegmentedCohort, load_masks
 from autodls.records.splits import Splits
 from autodls.records.workspace import RoiKind, Workspace
 
@@ -33,12 +32,15 @@ ENSEMBLE, OWN_FOLD = "the ensemble of all folds", "the fold that did not see the
 
 @dataclass(frozen=True)
 class BenchmarkCohort:
-    """Cases of one cohort with both ROIs; `left_out` says of each other case why, `drawn_by` who drew the automatic."""
+    """Cases of one cohort with both ROIs; `left_out` says of each other case why.
+
+    `drawn_by` says who drew the automatic ROIs, `drawn` how that of each case came about.
+    """
 
     name: str
     drawn_by: str
     pairs: tuple["PairedCase", ...]
-    sources: Mapping[str, int]
+    drawn: Mapping[str, DrawnRoi]
     left_out: Mapping[str, str]
 
 
@@ -79,9 +81,9 @@ def benchmark_cohorts(study: BenchmarkStudy) -> list[BenchmarkCohort]:
     from autodls.report.scored_study import cohort_name
 
     fold_of = {case: fold.index for fold in study.splits.folds for case in fold.validation}
-    sources = {row.case: row.source for row in study.masks.cases}
-    cohorts = [_cohort(study, OUT_OF_FOLD, study.manual.training, sources, fold_of)]
-    drawn = {row.case: row.drawn.source for row in study.heldout.cases} if study.heldout else {}
+    masks = {row.case: row.drawn for row in study.masks.cases}
+    cohorts = [_cohort(study, OUT_OF_FOLD, study.manual.training, masks, fold_of)]
+    drawn = {row.case: row.drawn for row in study.heldout.cases} if study.heldout else {}
     for name, cases in study.manual.cohort.held_out.items():
         cohorts.append(_cohort(study, cohort_name(name), cases, drawn, {}))
     return cohorts
@@ -106,7 +108,7 @@ def _model(workspace: Workspace, study: BenchmarkStudy) -> ModelRecord:
     record = ModelRecord.load(workspace.model.record, _TRAIN[kind])
     scores = workspace.oof_scores
     found = {
-        "plan": (record.plan_sha256, study.plan.without_paths().sha256()),
+        "plan": (record.plan_sha256, _plan_as_locked(workspace, study.plan).sha256()),
         "splits": (record.splits_sha256, study.splits.sha256()),
         "out-of-fold scores": (record.oof_scores_sha256, sha256_of_file(scores) if scores.is_file() else "none"),
     }
@@ -117,6 +119,36 @@ def _model(workspace: Workspace, study: BenchmarkStudy) -> ModelRecord:
                 f"{_TRAIN[kind]} --restart"
             )
     return record
+
+
+def _plan_as_locked(workspace: Workspace, plan: Plan) -> Plan:
+    """The plan as it travels with a model, with the margin of the model at hand: no weight and no score depends on it.
+
+    A margin that was changed since is said (`changed_margins`).
+    """
+    travelling = plan.without_paths()
+    margin = _locked_margin(workspace)
+    update = {} if margin is None else {"noninferiority_margin_auc": margin}
+    return travelling.model_copy(update={"segmentation": travelling.segmentation.model_copy(update=update)})
+
+
+def _locked_margin(workspace: Workspace) -> float | None:
+    try:
+        return Plan.load(workspace.model.plan, "").segmentation.noninferiority_margin_auc
+    except InputError:
+        return None
+
+
+def changed_margins(study: BenchmarkStudy) -> list[str]:
+    """What to say of each model that was locked with another margin: it must be declared before anything is scored."""
+    now = study.plan.segmentation.noninferiority_margin_auc
+    locked = {kind: _locked_margin(workspace) for kind, workspace in study.workspaces.items()}
+    return [
+        f"the margin is {now:g}, but was {margin:g} when the model trained on {_word(kind)} ROIs was locked: a margin "
+        f"that is chosen after the scores are known proves nothing; put it back, or report both"
+        for kind, margin in locked.items()
+        if margin is not None and margin != now
+    ]
 
 
 def _word(kind: RoiKind) -> str:
@@ -148,7 +180,7 @@ def _cohort(
     study: BenchmarkStudy,
     name: str,
     cases: Sequence[Case],
-    sources: Mapping[str, str],
+    masks: Mapping[str, DrawnRoi],
     fold_of: Mapping[str, int],
 ) -> BenchmarkCohort:
     from autodls.inference.inputs import InputCase
@@ -158,7 +190,7 @@ def _cohort(
     failed = study.heldout.reasons if study.heldout else {}
     pairs, left_out = [], {}
     for case in cases:
-        drawn = automatic[case.id] if case.id in sources else None
+        drawn = automatic[case.id] if case.id in masks else None
         if reason := _missing(case, drawn, failed.get(case.id)):
             left_out[case.id] = reason
             continue
@@ -168,8 +200,9 @@ def _cohort(
         }
         pairs.append(PairedCase(case, rois, fold_of.get(case.id)))
     drawn_by = ENSEMBLE if name != OUT_OF_FOLD else OWN_FOLD
-    counts = Counter(sorted(sources[pair.case.id] for pair in pairs))
-    return BenchmarkCohort(name, drawn_by, tuple(pairs), counts, left_out)
+    return BenchmarkCohort(
+        name, drawn_by, tuple(pairs), {pair.case.id: masks[pair.case.id] for pair in pairs}, left_out
+    )
 
 
 def _missing(case: Case, drawn: Path | None, failed: str | None) -> str | None:

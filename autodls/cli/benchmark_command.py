@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls import __version__
-from autodls.cli.benchmark_cohorts import KINDS, benchmark_cohorts, open_study, usable_models
+from autodls.cli.benchmark_cohorts import KINDS, benchmark_cohorts, changed_margins, open_study, usable_models
 from autodls.cli.console import note, say, show_table
 from autodls.cli.provenance import note_run
 from autodls.cli.session import planned_workspace
@@ -53,6 +53,8 @@ def _benchmark(dataset: Path, workspace: Path | None, robustness_cases: int, wor
     cohorts = benchmark_cohorts(study)
     agreement = measure_agreement(study, cohorts)
     models, lacking = usable_models(study)
+    for sentence in changed_margins(study):
+        note(f"warning: {sentence}")
     networks = Networks.load(study, tuple(models))
     reasons = {"effect": "; ".join(lacking.values())} if lacking else {}
     if "manual" in lacking or not robustness_cases:
@@ -76,9 +78,9 @@ def _benchmark(dataset: Path, workspace: Path | None, robustness_cases: int, wor
 
 def _show(workspace: Workspace, benchmark: "RoiBenchmark") -> None:
     from autodls.report.rois_effect_tables import effect_table, robustness_table
-    from autodls.report.rois_tables import agreement_table, published_table
+    from autodls.report.rois_tables import agreement_table, lesions_table, planes_table, published_table
 
-    tables = [agreement_table(benchmark), published_table(benchmark)]
+    tables = [make(benchmark) for make in (agreement_table, lesions_table, planes_table, published_table)]
     tables += [] if benchmark.effect is None else [effect_table(benchmark.effect)]
     tables += [] if benchmark.robustness is None else [robustness_table(benchmark)]
     for table in tables:

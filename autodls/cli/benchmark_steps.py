@@ -1,5 +1,6 @@
 """The three parts of the benchmark of ROIs: agreement, effect on the score, robustness."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,13 +50,13 @@ def measure_agreement(study: BenchmarkStudy, cohorts: Sequence[BenchmarkCohort])
     found: dict[str, CohortAgreement] = {}
     with progress("agreement", sum(len(cohort.pairs) for cohort in cohorts)) as advance:
         for cohort in cohorts:
-            compared, left_out = _each(cohort.pairs, lambda pair: _compare(study, pair), advance)
+            compared, left_out = _each(cohort.pairs, functools.partial(_compare, study, cohort), advance)
             rng = generator(study.plan.training.seed, "benchmark", "agreement", cohort.name)
             found[cohort.name] = CohortAgreement(
                 drawn_by=cohort.drawn_by,
                 summary=summarise_agreement(compared, rng),
                 cases=tuple(compared),
-                sources=dict(cohort.sources),
+                drawn={case.case: cohort.drawn[case.case] for case in compared},
                 left_out={**cohort.left_out, **left_out},
             )
     return found
@@ -89,7 +90,8 @@ def measure_effect(
             unlabelled = {pair.case.id: _NO_LABEL for pair in cohort.pairs if pair.case.label is None}
             rng = generator(study.plan.training.seed, "benchmark", "effect", cohort.name)
             left_out = {**cohort.left_out, **unlabelled, **failed}
-            found[cohort.name] = cohort_effect(crossed, left_out, cutoffs, margin, rng)
+            fall_backs = {case for case, mask in cohort.drawn.items() if mask.source != "threshold"}
+            found[cohort.name] = cohort_effect(crossed, left_out, cutoffs, margin, rng, fall_backs)
     return found
 
 
@@ -119,10 +121,11 @@ def measure_robustness(
     return found
 
 
-def _compare(study: BenchmarkStudy, pair: PairedCase) -> CaseAgreement:
+def _compare(study: BenchmarkStudy, cohort: BenchmarkCohort, pair: PairedCase) -> CaseAgreement:
     manual = read_roi(roi_of(pair.rois["manual"]), study.manual.roi_labels)
     automatic = read_roi(roi_of(pair.rois["auto"]), AUTOMATIC_LABELS)
-    return compare_rois(pair.case.id, pair.case.patient, manual, automatic, study.plan.preprocessing)
+    source = cohort.drawn[pair.case.id].source
+    return compare_rois(pair.case.id, pair.case.patient, manual, automatic, study.plan.preprocessing, source)
 
 
 def _out_of_fold(study: BenchmarkStudy) -> dict[str, dict[str, float]]:

@@ -206,7 +206,8 @@ def _out_of_fold(session: Session, plan: Plan) -> "ScoredCohort":
         tuple(
             ScoredCase(cases[line["case"]], {row: float(line[row]) for row in (FUSED, *plan.sequences) if line[row]})
             for line in read_table(session.workspace.oof_scores)
-        )
+        ),
+        drawn=session.masks.cases if session.masks else (),
     )
 
 
@@ -268,4 +269,5 @@ def _scored_cohort(cases: Sequence[Case], prediction: "Prediction") -> "ScoredCo
     return ScoredCohort(
         tuple(ScoredCase(case, scores[case.id]) for case in cases if case.id in scores),
         {failure.case: failure.reason.removeprefix(f"case {failure.case}: ") for failure in prediction.failed},
+        tuple(score.drawn for score in prediction.cases if score.drawn is not None),
     )

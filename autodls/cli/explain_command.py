@@ -16,6 +16,7 @@ from autodls.errors import ArgumentError, DatasetError, StaleRecordError
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.inference.explain import ALL, MapShare, RandomisedMap, write_randomisation, write_shares
 from autodls.inference.heldout import known_scores
+from autodls.inference.heldout_rois import drawn_before
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel, load_model
 from autodls.inference.predict import CaseScore
@@ -24,6 +25,7 @@ from autodls.preprocessing.store import Sample, load_summary
 from autodls.records.cohort import Case
 from autodls.records.lock import locked
 from autodls.records.scores import FUSED, write_csv
+from autodls.records.segmentation import DrawnRoi, doubts
 from autodls.records.table import read_table
 from autodls.records.workspace import HeatmapFolder, RoiKind
 from autodls.report.scored_study import cohort_name
@@ -56,7 +58,8 @@ def run_explain(
         say(json.dumps({**content, "mean_rank_correlation_with_shuffled_weights": mean}, indent=1))
     else:
         _show(folder, samples, rows)
-    for sentence in _cautions(mean, map_size_px(model.plan)):
+    found = doubts(case.drawn for case, _ in samples if case.drawn is not None)
+    for sentence in _cautions(mean, map_size_px(model.plan), found):
         note(f"warning: {sentence}")
 
 
@@ -98,9 +101,15 @@ def choose_cases(session: Session, model: LockedModel, asked: str | None) -> lis
 
 def _training(session: Session) -> list[Explained]:
     lines = {line["case"]: line for line in read_table(session.workspace.oof_scores)}
+    drawn: Mapping[str, DrawnRoi] = session.masks.by_case if session.masks else {}
     return [
         Explained(
-            _files(session, case), OUT_OF_FOLD, int(lines[case.id]["fold"]), case.label, float(lines[case.id][FUSED])
+            _files(session, case),
+            OUT_OF_FOLD,
+            int(lines[case.id]["fold"]),
+            case.label,
+            float(lines[case.id][FUSED]),
+            drawn.get(case.id),
         )
         for case in session.training
         if case.id in lines
@@ -109,12 +118,20 @@ def _training(session: Session) -> list[Explained]:
 
 def _held_out(session: Session, model: LockedModel) -> list[list[Explained]]:
     cohorts = []
+    drawn = drawn_before(session.workspace.heldout_rois) if session.masks else {}
     for name, cases in session.cohort.held_out.items():
         known = known_scores(model.record, session.workspace.heldout_record(name))
-        scores = {case: result.dls for case, (result, _) in known.items() if isinstance(result, CaseScore)}
+        scores = {case: result for case, (result, _) in known.items() if isinstance(result, CaseScore)}
         cohorts.append(
             [
-                Explained(_files(session, case), cohort_name(name), None, case.label, scores.get(case.id))
+                Explained(
+                    _files(session, case),
+                    cohort_name(name),
+                    None,
+                    case.label,
+                    scores[case.id].dls if case.id in scores else None,
+                    drawn.get(case.id),
+                )
                 for case in cases
             ]
         )
@@ -165,9 +182,16 @@ def _write(folder: HeatmapFolder, samples: _Samples, rows: list[MapShare], check
         for path in folder.root.glob(pattern):
             if not path.name.startswith(ids):
                 path.unlink()
-    header = ["case", "cohort", "explained_by", "label", "dls"]
+    header = ["case", "cohort", "explained_by", "label", "dls", "flags"]
     lines = [
-        [case.files.id, case.cohort, case.by, None if case.label is None else int(case.label), case.dls]
+        [
+            case.files.id,
+            case.cohort,
+            case.by,
+            None if case.label is None else int(case.label),
+            case.dls,
+            "; ".join(case.drawn.flags) if case.drawn is not None else "",
+        ]
         for case, _ in samples
     ]
     write_csv(folder.cases, header, lines)
@@ -184,7 +208,9 @@ def mean_correlation(checked: Sequence[RandomisedMap]) -> float | None:
     return fmean(known) if known else None
 
 
-def _cautions(mean: float | None, cells: int) -> Iterator[str]:
+def _cautions(mean: float | None, cells: int, doubt: str | None = None) -> Iterator[str]:
+    if doubt is not None:
+        yield f"{doubt}; see 'flags' in the table of cases: the maps are laid over these ROIs"
     if cells < _FEW_CELLS:
         yield f"the feature map has only {cells} x {cells} cells at the plan's input size, so heat maps are very coarse"
     if mean is not None and abs(mean) > _UNMOVED:

@@ -21,6 +21,7 @@ from autodls.inference.model_folder import LockedModel
 from autodls.preprocessing.case import prepare_case
 from autodls.preprocessing.store import Sample
 from autodls.records.scores import FUSED
+from autodls.records.segmentation import DrawnRoi
 from autodls.records.workspace import HeatmapFolder
 from autodls.report.overlays import Overlay, write_overlay
 
@@ -30,13 +31,17 @@ _OWN = "single-sequence"
 
 @dataclass(frozen=True)
 class Explained:
-    """A case to explain; `fold` is the one fold that did not see it, None where none did and all explain it."""
+    """A case to explain; `fold` is the one fold that did not see it, None where none did and all explain it.
+
+    `drawn` says how its ROI came about where that is automatic.
+    """
 
     files: InputCase
     cohort: str
     fold: int | None = None
     label: bool | None = None
     dls: float | None = None
+    drawn: DrawnRoi | None = None
 
     @property
     def by(self) -> str:

@@ -10,7 +10,7 @@ from autodls.records.cohort import Case, Cohort, read_cohort, read_description
 from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.plan import Plan
-from autodls.records.segmentation import AUTOMATIC_LABELS, load_masks
+from autodls.records.segmentation import AUTOMATIC_LABELS, SegmentedCohort, load_masks
 from autodls.records.splits import Splits
 from autodls.records.workspace import RoiKind, Workspace
 
@@ -21,12 +21,14 @@ _PLAN_FIRST = "run 'autodls plan'"
 class Session:
     """A dataset folder, its cohort and its workspace.
 
-    `drawn` is the training cohort with the ROIs of the dataset; with automatic ROIs, those of `cohort` are other ones.
+    `drawn` is the training cohort with the ROIs of the dataset; with automatic ROIs, those of `cohort` are other ones,
+    and `masks` says how they came about.
     """
 
     cohort: Cohort
     workspace: Workspace
     drawn: tuple[Case, ...]
+    masks: SegmentedCohort | None = None
 
     @classmethod
     def open(cls, dataset: Path, workspace: Path | None, rois: RoiKind = "manual") -> "Session":
@@ -41,7 +43,7 @@ class Session:
 
     def _automatic(self) -> "Session":
         plan = self.plan()
-        load_masks(self.workspace, plan, self.splits(plan))
+        masks = load_masks(self.workspace, plan, self.splits(plan))
         workspace = self.workspace.of("auto")
         trained = {case.id for case in self.training}
         rois = {
@@ -51,7 +53,7 @@ class Session:
         cases = tuple(
             replace(case, roi=rois[case.id] if rois[case.id].is_file() else None, rois={}) for case in self.cohort.cases
         )
-        return replace(self, cohort=replace(self.cohort, cases=cases), workspace=workspace)
+        return replace(self, cohort=replace(self.cohort, cases=cases), workspace=workspace, masks=masks)
 
     @property
     def roi_labels(self) -> frozenset[int]:

@@ -15,6 +15,7 @@ from autodls.evaluation.rows import RowAuc, out_of_fold_rows
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.lock import locked
 from autodls.records.plan import Plan
+from autodls.records.segmentation import doubts
 from autodls.records.splits import Splits
 from autodls.records.workspace import RoiKind
 
@@ -38,6 +39,8 @@ def run_train(
         folds = chosen_folds(which, len(splits.folds))
         fingerprint = Fingerprint.load(session.workspace.fingerprint, "run 'autodls plan'")
         session.require_same_inputs(fingerprint.inputs_sha256, workers)
+        if session.masks is not None and (found := doubts(session.masks.cases)):
+            note(f"warning: {found}; see 'flags' in {session.workspace.segmented}")
         if restart:
             _throw_away(session, folds)
         preprocess_training(session, plan, workers)

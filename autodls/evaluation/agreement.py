@@ -20,26 +20,34 @@ from autodls.evaluation.plane_agreement import PlaneAgreement
 from autodls.imaging.geometry import Volume, bounding_box
 from autodls.imaging.perturbation import centroid_mm
 from autodls.records.base import Record
+from autodls.records.segmentation import MaskSource
 
 SURFACE_TOLERANCE_MM = 2.0
 DISTANCE_PERCENTILE = 95.0
+_NOT_FOUND = "no tumour was found: the whole field is the ROI"
 TOUCHING = np.ones((3, 3, 3), dtype=np.bool_)  # voxels that share a corner belong to one lesion
 
 Bools = NDArray[np.bool_]
 
 
 class CaseAgreement(Record):
-    """One automatic ROI beside the manual one. Errors are automatic minus manual."""
+    """One automatic ROI beside the manual one. Errors are automatic minus manual.
+
+    Where no tumour was found and the whole field is the ROI, nothing counts as drawn: every manual lesion is missed,
+    the automatic volume is 0, and there is no volume error and no distance. Only `planes` are those of the whole field,
+    as the classifier is given it.
+    """
 
     case: str
     patient: str
+    source: MaskSource = Field(description="how the automatic ROI came about")
     manual_mm3: float
     automatic_mm3: float
     overlap_mm3: float
     dice: float | None = Field(description="0 where one of both is empty")
     surface_dice_2mm: float | None = Field(description="share of both surfaces within 2 mm of the other, by area")
     hd95_mm: float | None = Field(description="the larger of the two directed distances' 95th percentiles")
-    volume_error_mm3: float
+    volume_error_mm3: float | None
     volume_error_percent: float | None = Field(description="of the manual volume")
     centroid_error_mm: float | None
     manual_lesions: int = Field(description="connected parts")
@@ -58,19 +66,31 @@ class CaseAgreement(Record):
 
 
 def case_agreement(
-    case: str, patient: str, manual: Volume, automatic: Volume, planes: Mapping[str, PlaneAgreement] | None = None
+    case: str,
+    patient: str,
+    manual: Volume,
+    automatic: Volume,
+    source: MaskSource = "threshold",
+    planes: Mapping[str, PlaneAgreement] | None = None,
 ) -> CaseAgreement:
-    """The agreement of two ROIs, bool [z, y, x] on one grid.
+    """The agreement of two ROIs, bool [z, y, x] on one grid; `source` says how the automatic one came about.
 
     `planes` is what a 2.5D classifier feels of the difference; see `plane_agreement`. Raises ArgumentError for ROIs on
     different grids.
     """
     require_one_grid(case, manual, automatic)
+    nothing = source == "whole-field"
+    found = Volume(np.zeros_like(automatic.array), automatic.geometry) if nothing else automatic
     voxel_mm3 = float(np.prod(manual.geometry.spacing_mm))
-    volumes = _volumes(manual.array, automatic.array, voxel_mm3)
-    metrics, undefined = _surfaces_and_centres(manual, automatic)
-    measured = {**volumes, **metrics, **_lesions(manual.array, automatic.array)}
-    named = {"case": case, "patient": patient, "planes": dict(planes or {}), "undefined": undefined}
+    metrics, undefined = _surfaces_and_centres(manual, found)
+    measured = {
+        **_volumes(manual.array, found.array, voxel_mm3), **metrics, **_lesions(manual.array, found.array)
+    }  # fmt: skip
+    if nothing:
+        errors = ("volume_error_mm3", "volume_error_percent")
+        measured |= dict.fromkeys(errors)
+        undefined |= dict.fromkeys([*undefined, *errors], _NOT_FOUND)
+    named = {"case": case, "patient": patient, "source": source, "planes": dict(planes or {}), "undefined": undefined}
     return CaseAgreement.model_validate({**named, **measured})
 
 
@@ -86,7 +106,7 @@ def require_one_grid(case: str, manual: Volume, automatic: Volume) -> None:
         )
 
 
-def _volumes(manual: Bools, automatic: Bools, voxel_mm3: float) -> dict[str, float]:
+def _volumes(manual: Bools, automatic: Bools, voxel_mm3: float) -> dict[str, float | None]:
     sizes = {"manual_mm3": manual, "automatic_mm3": automatic, "overlap_mm3": manual & automatic}
     volumes = {name: int(np.count_nonzero(array)) * voxel_mm3 for name, array in sizes.items()}
     return {**volumes, "volume_error_mm3": volumes["automatic_mm3"] - volumes["manual_mm3"]}

@@ -31,13 +31,16 @@ class MetricSummary(Record):
 
 
 class LesionSummary(Record):
-    """Connected parts over all cases."""
+    """Connected parts over all cases; the intervals of shares are of a bootstrap over patients."""
 
     manual: int
     automatic: int
     missed: int
+    missed_share: Proportion = Field(description="of the manual parts")
     wrong: int
+    wrong_share: Proportion = Field(description="of the automatic parts")
     cases_without_overlap: int = Field(description="with a manual ROI that the automatic one does not touch")
+    whole_field: int = Field(description="cases in which no tumour was found, so that the whole field is the ROI")
 
 
 class StratumSummary(Record):
@@ -110,7 +113,7 @@ def _stratum(cases: Sequence[CaseAgreement], rng: np.random.Generator) -> Stratu
         largest_ml=max(volumes_ml, default=None),
         aggregated_dice=_aggregated_dice(cases, counts),
         metrics={name: _metric([table.get(name) for table in tables], counts) for name in names},
-        lesions=_lesions(cases),
+        lesions=_lesions(cases, counts),
     )
 
 
@@ -168,11 +171,25 @@ def _ratio(numerator: Floats, denominator: Floats) -> Floats:
     return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
 
 
-def _lesions(cases: Sequence[CaseAgreement]) -> LesionSummary:
-    return LesionSummary(
-        manual=sum(case.manual_lesions for case in cases),
-        automatic=sum(case.automatic_lesions for case in cases),
-        missed=sum(case.missed_lesions for case in cases),
-        wrong=sum(case.wrong_lesions for case in cases),
-        cases_without_overlap=sum(case.manual_mm3 > 0 and case.overlap_mm3 == 0 for case in cases),
+def _lesions(cases: Sequence[CaseAgreement], counts: Floats) -> LesionSummary:
+    manual, automatic, missed, wrong = (
+        np.array([getattr(case, name) for case in cases], dtype=np.float64)
+        for name in ("manual_lesions", "automatic_lesions", "missed_lesions", "wrong_lesions")
     )
+    return LesionSummary(
+        manual=int(manual.sum()),
+        automatic=int(automatic.sum()),
+        missed=int(missed.sum()),
+        missed_share=_share(missed, manual, counts, "no lesion was drawn by hand"),
+        wrong=int(wrong.sum()),
+        wrong_share=_share(wrong, automatic, counts, "no lesion was found"),
+        cases_without_overlap=sum(case.manual_mm3 > 0 and case.overlap_mm3 == 0 for case in cases),
+        whole_field=sum(case.source == "whole-field" for case in cases),
+    )
+
+
+def _share(parts: Floats, of: Floats, counts: Floats, otherwise: str) -> Proportion:
+    """Summed `parts` (n,) over summed `of` (n,); `otherwise` is the reason where there are none."""
+    if not of.any():
+        return Proportion(reason=otherwise)
+    return _interval(float(parts.sum() / of.sum()), _ratio(counts @ parts, counts @ of), len(parts))

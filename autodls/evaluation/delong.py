@@ -131,7 +131,7 @@ def delong(labels: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
 
 
 def compare_aucs(labels: ArrayLike, first: ArrayLike, second: ArrayLike, level: float = 0.95) -> AucComparison:
-    """Paired DeLong test of two models on the same cases.
+    """Paired DeLong test of two models on the same cases; the limits of the difference stay within -1 and 1.
 
     Models that rank alike have a difference of zero without variance: z = 0, p = 1. A difference other than zero
     without variance (a perfect against a constant score) has no test.
@@ -149,7 +149,8 @@ def compare_aucs(labels: ArrayLike, first: ArrayLike, second: ArrayLike, level: 
         return _without_variance(delta)
     error = float(np.sqrt(variance))
     half = _quantile(level) * error
-    return AucComparison(delta, delta - half, delta + half, delta / error, float(2 * ndtr(-abs(delta) / error)))
+    low, high = max(delta - half, -1.0), min(delta + half, 1.0)
+    return AucComparison(delta, low, high, delta / error, float(2 * ndtr(-abs(delta) / error)))
 
 
 def _without_variance(delta: float) -> AucComparison:

@@ -4,6 +4,10 @@ The two-sided 95 % interval of the difference is set beside 0 and beside the mar
 noninferiority trials draws it [1]_. The AUCs are those of the same cases, so the test is DeLong's paired one; where a
 patient has several cases, the interval of a bootstrap over patients decides, as the cases are not independent.
 
+Two scores that are both worthless do not differ either. So there is no answer where a score is constant or a class has
+few cases, and "not inferior" is said only of a reference that is itself shown to be better than chance [1]_ (assay
+sensitivity).
+
 References
 ----------
 .. [1] Piaggio, Elbourne, Pocock, Evans, Altman. Reporting of noninferiority and equivalence randomized trials.
@@ -20,9 +24,12 @@ from pydantic import Field
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.bootstrap import bootstrap_aucs, percentile_interval, resample_counts
-from autodls.evaluation.delong import compare_aucs
+from autodls.evaluation.delong import Floats, auc_with_ci, compare_aucs
 from autodls.evaluation.results import Comparison, Proportion
 from autodls.records.base import Record
+
+FEWEST_OF_A_CLASS = 10  # below, DeLong's normal approximation does not hold
+_CHANCE = 0.5
 
 Verdict = Literal["better", "worse", "not inferior", "not answerable"]
 
@@ -35,8 +42,18 @@ class NonInferiority(Record):
     delong: Comparison = Field(description="new (a) minus reference (b)")
     bootstrap: Proportion = Field(description="the same difference, over resampled patients")
     decided_by: Literal["delong", "bootstrap"]
+    reference: Proportion = Field(description="AUC of the reference, by the same method")
+    reason: str | None = Field(description="why nothing can be said, whatever the interval; None where it can")
     verdict: Verdict
     sentence: str
+
+    @property
+    def decisive(self) -> Proportion:
+        """The difference with the interval that decided."""
+        if self.decided_by == "bootstrap":
+            return self.bootstrap
+        found = self.delong
+        return Proportion(value=found.delta, low=found.low, high=found.high, reason=found.reason)
 
 
 def noninferiority(
@@ -58,19 +75,61 @@ def noninferiority(
     delong = Comparison(
         a=names[0], b=names[1], delta=test.delta, low=test.low, high=test.high, z=test.z, p=test.p, reason=test.reason
     )
-    bootstrap = _resampled(labels, scores, patients, test.delta, test.reason, rng)
+    aucs = bootstrap_aucs(labels, np.stack(scores), resample_counts(patients, rng)) if test.delta is not None else None
     clustered = len(set(patients)) < len(patients)
-    found = bootstrap if clustered else Proportion(value=test.delta, low=test.low, high=test.high, reason=test.reason)
-    answer = verdict(found, margin)
-    return NonInferiority(
+    bootstrap = Proportion(reason=test.reason)
+    if aucs is not None:
+        bootstrap = percentile_interval(test.delta, aucs[0] - aucs[1])
+    found = NonInferiority(
         cases=len(patients),
         margin=margin,
         delong=delong,
         bootstrap=bootstrap,
         decided_by="bootstrap" if clustered else "delong",
-        verdict=answer,
-        sentence=_sentence(answer, found, margin, len(patients)),
+        reference=_reference(labels, scores[1], aucs[1] if clustered and aucs is not None else None),
+        reason=_unanswerable(labels, scores, names),
+        verdict="not answerable",
+        sentence="",
     )
+    answer = _answer(found)
+    return found.model_copy(update={"verdict": answer, "sentence": _sentence(answer, found, names[1])})
+
+
+def _answer(found: NonInferiority) -> Verdict:
+    """The verdict of the interval, unless there are reasons not to rely on it."""
+    if found.reason is not None:
+        return "not answerable"
+    answer = verdict(found.decisive, found.margin)
+    return "not answerable" if answer == "not inferior" and not _beats_chance(found.reference) else answer
+
+
+def _unanswerable(labels: ArrayLike, scores: tuple[ArrayLike, ArrayLike], names: tuple[str, str]) -> str | None:
+    """Why no interval of these scores could be relied on; None where one can."""
+    positive = np.asarray(labels, dtype=bool)
+    for word, count in (("positive", int(positive.sum())), ("negative", int((~positive).sum()))):
+        if count < FEWEST_OF_A_CLASS:
+            return (
+                f"{count} {word}, fewer than the {FEWEST_OF_A_CLASS} of a class that an interval can be relied on for"
+            )
+    for name, values in zip(names, scores, strict=True):
+        if np.ptp(np.asarray(values, dtype=np.float64)) == 0:
+            return f"the score of {name} is the same for all cases"
+    return None
+
+
+def _reference(labels: ArrayLike, scores: ArrayLike, resampled: Floats | None) -> Proportion:
+    """AUC of the reference with its interval: DeLong's on the logit scale, or that of the `resampled` AUCs."""
+    found = auc_with_ci(labels, scores)
+    if resampled is not None:
+        return percentile_interval(found.value, resampled)
+    return Proportion(value=found.value, low=found.low, high=found.high, reason=found.reason)
+
+
+def _beats_chance(reference: Proportion) -> bool:
+    """Whether the interval of an AUC lies above one half; full separation, which has no interval, does."""
+    if reference.low is None:
+        return reference.value == 1
+    return reference.low > _CHANCE
 
 
 def verdict(delta: Proportion, margin: float) -> Verdict:
@@ -107,31 +166,35 @@ def cases_needed(delta: Proportion, margin: float, cases: int) -> int | None:
     return math.ceil(round(cases * (half / margin) ** 2, 6))
 
 
-def _resampled(
-    labels: ArrayLike,
-    scores: tuple[ArrayLike, ArrayLike],
-    patients: Sequence[str],
-    delta: float | None,
-    reason: str | None,
-    rng: np.random.Generator,
-) -> Proportion:
-    if delta is None:
-        return Proportion(reason=reason)
-    new, reference = bootstrap_aucs(labels, np.stack(scores), resample_counts(patients, rng))
-    return percentile_interval(delta, new - reference)
-
-
-def _sentence(answer: Verdict, delta: Proportion, margin: float, cases: int) -> str:
+def _sentence(answer: Verdict, held: NonInferiority, reference: str) -> str:
+    delta, margin = held.decisive, held.margin
     if delta.value is None or delta.low is None or delta.high is None:
-        return f"Not answerable with {cases} cases: {delta.reason}."
+        return f"Not answerable with {held.cases} cases: {delta.reason or held.reason}."
     found = f"an AUC difference of {delta.value:+.3f} (95% CI {delta.low:+.3f} to {delta.high:+.3f})"
-    if answer == "better":
-        return f"Better: {found} lies above 0."
-    if answer == "worse":
-        degree = "though by less than" if delta.low > -margin else "and it may be by more than"
-        return f"Worse: {found} lies below 0, {degree} the declared margin of {margin:g}."
-    if answer == "not inferior":
-        return f"Not inferior: {found} lies above the declared margin of -{margin:g}."
-    needed = cases_needed(delta, margin, cases) or 0
-    more = f"; were both alike, about {needed} cases would be needed" if needed > cases else ""
-    return f"Not answerable with {cases} cases: {found} reaches below the declared margin of -{margin:g}{more}."
+    if held.reason is not None:
+        return f"Not answerable with {held.cases} cases: {held.reason} ({found})."
+    above = f"{found} lies above the declared margin of -{margin:g}"
+    degree = "though by less than" if delta.low > -margin else "and it may be by more than"
+    said = {
+        "better": f"Better: {found} lies above 0",
+        "worse": f"Worse: {found} lies below 0, {degree} the declared margin of {margin:g}",
+        "not inferior": f"Not inferior: {above}",
+        "not answerable": f"Not answerable with {held.cases} cases"
+        + (f", though {above}" if delta.low > -margin else f": {found} {_too_few(held)}"),
+    }
+    return f"{said[answer]}.{'' if _beats_chance(held.reference) else _no_better(held.reference, reference)}"
+
+
+def _too_few(held: NonInferiority) -> str:
+    needed = cases_needed(held.decisive, held.margin, held.cases) or 0
+    more = f"; were both alike, about {needed} cases would be needed" if needed > held.cases else ""
+    return f"reaches below the declared margin of -{held.margin:g}{more}"
+
+
+def _no_better(found: Proportion, name: str) -> str:
+    limits = "" if found.low is None or found.high is None else f" (95% CI {found.low:.3f} to {found.high:.3f})"
+    value = "unknown" if found.value is None else f"{found.value:.3f}"
+    return (
+        f" The reference, {name}, is itself not shown to be better than chance, with an AUC of {value}{limits}: there "
+        "is nothing to lose."
+    )

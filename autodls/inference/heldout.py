@@ -54,9 +54,17 @@ def score_held_out(
 
 def write_held_out(table: Path, record: Path, prediction: Prediction, sequences: Sequence[str]) -> None:
     """Write the scores as a table, and with the hashes that they were made from as `record`."""
-    header = ["case", "dls", "dls_raw", "spread", *sequences]
+    header = ["case", "dls", "dls_raw", "spread", *sequences, "rois", "flags"]
     lines = [
-        [score.case, score.dls, score.dls_raw, score.spread, *(score.sequences.get(name) for name in sequences)]
+        [
+            score.case,
+            score.dls,
+            score.dls_raw,
+            score.spread,
+            *(score.sequences.get(name) for name in sequences),
+            score.rois,
+            "; ".join(score.flags),
+        ]
         for score in prediction.cases
     ]
     write_csv(table, header, lines)

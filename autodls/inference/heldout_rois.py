@@ -8,10 +8,11 @@ from pydantic import Field
 
 from autodls.errors import DatasetError, InputError
 from autodls.inference.inputs import InputCase
-from autodls.inference.rois import DrawnRoi, UsedRoi, automatic, draw_roi
+from autodls.inference.rois import UsedRoi, automatic, draw_roi
 from autodls.records.base import Record
 from autodls.records.cohort import Case
 from autodls.records.files import sha256_of_file
+from autodls.records.segmentation import DrawnRoi
 
 if TYPE_CHECKING:
     from autodls.segmentation.segmenter import Segmenter
@@ -24,7 +25,6 @@ class HeldoutRoi(Record):
     inputs: dict[str, str] = Field(description="SHA-256 of the images that it was drawn from, by sequence")
     mask_sha256: str
     drawn: DrawnRoi
-    flags: tuple[str, ...]
 
 
 class NotDrawn(Record):
@@ -79,7 +79,7 @@ class HeldoutDrawer:
         row = self.row(case.id, case.images)
         if isinstance(row, NotDrawn):
             raise DatasetError(f"case {case.id}: {row.reason}")
-        return automatic(self._place(case.id), row.drawn, row.flags)
+        return automatic(self._place(case.id), row.drawn)
 
     def keep(self, rows: Mapping[str, HeldoutRoi | NotDrawn]) -> HeldoutRois:
         """Write what is known of the cases of `rows`, and of no others."""
@@ -99,6 +99,14 @@ def draw_heldout_rois(cases: Sequence[Case], drawer: HeldoutDrawer, advance: Cal
         rows[case.id] = drawer.row(case.id, case.images)
         advance(case.id)
     return drawer.keep(rows)
+
+
+def drawn_before(record: Path) -> dict[str, DrawnRoi]:
+    """How the ROIs in `record` came about, by case; empty where there is no such record."""
+    try:
+        return {row.case: row.drawn for row in HeldoutRois.load(record, "draw them anew").cases}
+    except InputError:
+        return {}
 
 
 def _known(record: Path, segmenter_sha256: str) -> dict[str, HeldoutRoi | NotDrawn]:
@@ -124,8 +132,7 @@ def _draw(
     segmenter: "Segmenter", case: str, images: Mapping[str, Path], inputs: dict[str, str], target: Path
 ) -> HeldoutRoi | NotDrawn:
     try:
-        drawn, flags = draw_roi(segmenter, case, images, target)
+        drawn = draw_roi(segmenter, case, images, target)
     except DatasetError as failure:
-        target.unlink(missing_ok=True)
         return NotDrawn(case=case, inputs=inputs, reason=str(failure).removeprefix(f"case {case}: "))
-    return HeldoutRoi(case=case, inputs=inputs, mask_sha256=sha256_of_file(target), drawn=drawn, flags=flags)
+    return HeldoutRoi(case=case, inputs=inputs, mask_sha256=sha256_of_file(target), drawn=drawn)

@@ -8,12 +8,13 @@ from typing import Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from autodls import __version__
 from autodls.errors import AutoDLSError
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel
-from autodls.inference.rois import DrawnRoi, RoiSource, UsedRoi
+from autodls.inference.rois import RoiSource, UsedRoi
 from autodls.inference.unlike import Onlooker
 from autodls.models.ensemble import EnsembleScores
 from autodls.preprocessing.case import prepare_case
@@ -21,6 +22,7 @@ from autodls.preprocessing.store import Sample
 from autodls.records.base import Record
 from autodls.records.files import sha256_of_file
 from autodls.records.scores import write_csv
+from autodls.records.segmentation import DrawnRoi
 from autodls.records.workspace import RoiKind
 
 Call = Literal["high", "low"]
@@ -40,6 +42,7 @@ class CaseScore(Record):
     rois: RoiKind
     flags: tuple[str, ...]
     drawn: DrawnRoi | None = None
+    mask_sha256: str | None = Field(default=None, description="of the automatic ROI that it was scored with")
 
 
 class CaseFailure(Record):
@@ -183,6 +186,7 @@ def _case_score(model: LockedModel, sample: Sample, roi: UsedRoi, scores: Ensemb
         rois=roi.kind,
         flags=(*roi.flags, *sample.flags, *(f"scored without {name}" for name in missing)),
         drawn=roi.drawn,
+        mask_sha256=roi.mask_sha256,
     )
 
 

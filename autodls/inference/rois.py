@@ -13,9 +13,9 @@ from autodls.imaging.geometry import Volume
 from autodls.imaging.volumes import write_volume
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel
-from autodls.records.base import Record
+from autodls.records.files import sha256_of_file
 from autodls.records.model import ModelRecord
-from autodls.records.segmentation import AUTOMATIC_LABELS, MaskSource
+from autodls.records.segmentation import AUTOMATIC_LABELS, DrawnRoi
 from autodls.records.workspace import ModelFolder, RoiKind
 
 if TYPE_CHECKING:
@@ -24,25 +24,19 @@ if TYPE_CHECKING:
 _WORDS = {"manual": "a manual", "auto": "an automatic"}
 
 
-class DrawnRoi(Record):
-    """How an automatic ROI came about, and how far it can be trusted; see `autodls.segmentation.masks.Mask`."""
-
-    source: MaskSource
-    confidence: float
-    disagreement: float | None
-    components: int
-    volume_mm3: float
-
-
 @dataclass(frozen=True)
 class UsedRoi:
-    """The ROI of one case: its file, the values in it that mean tumour, and what a person should know of it."""
+    """The ROI of one case: its file, the values in it that mean tumour, and what a person should know of it.
+
+    Of an automatic one also how it came about, and the SHA-256 of its file.
+    """
 
     path: Path
     labels: frozenset[int]
     kind: RoiKind
     flags: tuple[str, ...]
     drawn: DrawnRoi | None = None
+    mask_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,34 +81,34 @@ def drawn_rois(model: LockedModel, root: Path, device: torch.device, place: Call
     segmenter = Segmenter.load(ModelFolder(root).segmentation, device)
 
     def draw(case: InputCase) -> UsedRoi:
-        return automatic(place(case.id), *draw_roi(segmenter, case.id, case.images, place(case.id)))
+        return automatic(place(case.id), draw_roi(segmenter, case.id, case.images, place(case.id)))
 
     return RoiSource(model.record, draw)
 
 
-def automatic(path: Path, drawn: DrawnRoi, flags: tuple[str, ...]) -> UsedRoi:
+def automatic(path: Path, drawn: DrawnRoi) -> UsedRoi:
     """The automatic ROI in the file `path`."""
-    return UsedRoi(path, AUTOMATIC_LABELS, "auto", flags, drawn)
+    return UsedRoi(path, AUTOMATIC_LABELS, "auto", drawn.flags, drawn, sha256_of_file(path))
 
 
-def draw_roi(
-    segmenter: "Segmenter", case: str, images: Mapping[str, Path], path: Path
-) -> tuple[DrawnRoi, tuple[str, ...]]:
-    """Draw the ROI of one case to `path`; how it came about, and what a person should know of it.
+def draw_roi(segmenter: "Segmenter", case: str, images: Mapping[str, Path], path: Path) -> DrawnRoi:
+    """Draw the ROI of one case to `path`, and say how it came about.
 
-    Raises DatasetError, which names the case, where it cannot be drawn.
+    An ROI that an earlier run left at `path` is removed first: where drawing fails, none must lie there. Raises
+    DatasetError, which names the case, where it cannot be drawn.
     """
+    path.unlink(missing_ok=True)
     found = segmenter.segment(case, images)
     mask = found.mask
     write_volume(path, Volume(mask.array, found.geometry))
-    drawn = DrawnRoi(
+    return DrawnRoi(
         source=mask.source,
         confidence=mask.confidence,
         disagreement=mask.disagreement,
         components=mask.components,
         volume_mm3=float(np.count_nonzero(mask.array) * np.prod(found.geometry.spacing_mm)),
+        flags=mask.flags,
     )
-    return drawn, mask.flags
 
 
 def _other_kind(used: RoiKind, trained: RoiKind) -> str:

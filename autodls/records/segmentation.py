@@ -1,6 +1,8 @@
 """masks.json and segmenter.json: automatic ROIs and the networks that drew them."""
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field
@@ -15,6 +17,11 @@ from autodls.records.workspace import Workspace
 AUTOMATIC_LABELS = frozenset({1})
 SEGMENT_FIRST = "run 'autodls segment fold all'"
 MaskSource = Literal["threshold", "lower-threshold", "whole-field"]
+_DOUBTS: dict[MaskSource, str] = {
+    "threshold": "on which the folds disagree",
+    "lower-threshold": "found at the lower threshold only",
+    "whole-field": "the whole field, as no tumour was found",
+}
 
 
 class SegmentationEpoch(Record):
@@ -27,19 +34,29 @@ class SegmentationEpoch(Record):
     seconds: float
 
 
-class SegmentedCase(Record):
+class DrawnRoi(Record):
+    """How an automatic ROI came about, and how far it can be trusted; see `autodls.segmentation.masks.Mask`."""
+
+    source: MaskSource
+    confidence: float = Field(description="mean foreground probability inside the mask")
+    disagreement: float | None = Field(description="1 - mean pairwise Dice of several networks; None for one")
+    components: int = Field(description="connected parts before the policy chose")
+    volume_mm3: float
+    flags: tuple[str, ...] = Field(description="what a person should know of it; empty where there is no doubt")
+
+
+class SegmentedCase(DrawnRoi):
     """The automatic ROI of one training case."""
 
     case: str
     fold: int = Field(description="whose network drew it: the fold that was not trained on the case")
     weights_sha256: str = Field(description="of that network")
     mask_sha256: str
-    source: MaskSource
-    confidence: float = Field(description="mean foreground probability inside the mask")
-    disagreement: float | None = Field(description="1 - mean pairwise Dice of several networks; None for one")
-    components: int = Field(description="connected parts before the policy chose")
-    volume_mm3: float
-    flags: tuple[str, ...]
+
+    @property
+    def drawn(self) -> DrawnRoi:
+        """How it came about, without whose it is."""
+        return DrawnRoi(**{name: getattr(self, name) for name in DrawnRoi.model_fields})
 
 
 class SegmentedCohort(Record):
@@ -68,7 +85,24 @@ class SegmenterRecord(Record):
     folds: int = Field(ge=1, le=100)
     training_key: str = Field(description="of plan, splits and images that the networks were trained on")
     files: dict[str, str] = Field(description="SHA-256 of every other file of the folder, by its name")
-    versions: dict[str, str]
+    versions: dict[str, str] = Field(description="that the networks were trained with")
+
+
+def doubts(masks: Iterable[DrawnRoi]) -> str | None:
+    """How many automatic ROIs are flagged, and how those came about, as one clause; None where none is.
+
+    >>> sure = DrawnRoi(source="threshold", confidence=0.9, disagreement=None, components=1, volume_mm3=9.0, flags=())
+    >>> field = sure.model_copy(update={"source": "whole-field", "flags": ("no tumour found",)})
+    >>> doubts([sure, field, sure]), doubts([sure])
+    ('1 of 3 automatic ROIs is doubtful: 1 the whole field, as no tumour was found', None)
+    """
+    found = list(masks)
+    flagged = Counter(mask.source for mask in found if mask.flags)
+    if not flagged:
+        return None
+    verb = "is" if flagged.total() == 1 else "are"
+    parts = ", ".join(f"{flagged[source]} {words}" for source, words in _DOUBTS.items() if flagged[source])
+    return f"{flagged.total()} of {len(found)} automatic ROIs {verb} doubtful: {parts}"
 
 
 def prepared_key(plan: Plan) -> str:
@@ -95,7 +129,7 @@ def _sha256(content: list[object]) -> str:
 
 
 def load_masks(workspace: Workspace, plan: Plan, splits: Splits) -> SegmentedCohort:
-    """The automatic ROIs of the whole training cohort, checked against plan, splits and the mask files.
+    """The automatic ROIs of the whole training cohort, checked against plan, splits, networks and the mask files.
 
     Raises StaleRecordError, naming the command to run, where one is missing, altered or of another plan.
     """
@@ -107,10 +141,13 @@ def load_masks(workspace: Workspace, plan: Plan, splits: Splits) -> SegmentedCoh
         )
     rows = record.by_case
     for fold in splits.folds:
+        weights = workspace.segmentation.segmenter.fold(fold.index)
+        network = sha256_of_file(weights) if weights.is_file() else "none"
         for case in fold.validation:
             path = workspace.auto_roi(case)
             if case not in rows or not path.is_file():
                 raise StaleRecordError(f"case {case}: no automatic ROI {path}; {SEGMENT_FIRST}")
-            if rows[case].fold != fold.index or sha256_of_file(path) != rows[case].mask_sha256:
+            drawn_by = (rows[case].fold, rows[case].weights_sha256)
+            if drawn_by != (fold.index, network) or sha256_of_file(path) != rows[case].mask_sha256:
                 raise StaleRecordError(f"{path}: not the ROI that fold {fold.index} drew; {SEGMENT_FIRST}")
     return record

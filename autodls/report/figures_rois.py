@@ -1,6 +1,6 @@
 """Automatic against manual ROIs in pictures: Dice by tumour volume, agreement of scores, robustness to changes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -24,7 +24,8 @@ from autodls.report.style import BLUE, GREEN, GREY, PALE, SKY, VERMILLION, style
 from autodls.report.wording import estimate, number
 
 _BELOW_MM = 12.0
-_LEAST_DIFFERENCE, _LEAST_CHANGE = 0.25, 0.1  # reach of an axis, where all cases agree
+_LEAST_CHANGE = 0.1  # reach of an axis, where all cases agree
+_LEAST_DIFFERENCE = 0.001  # of probabilities; below, differences are not worth telling apart
 _COLOURS = {"eroded": GREEN, "dilated": VERMILLION, "shifted": BLUE}
 _WORDS = {"eroded": "smaller", "dilated": "larger", "shifted": "moved"}
 _DASHES = {"eroded": (0, (5, 1.5)), "dilated": (0, (1.5, 1.2)), "shifted": "-"}
@@ -100,7 +101,7 @@ def _volume_axis(axes: Axes, volumes_ml: list[float]) -> None:
 
 @styled
 def score_figure(effect: Mapping[str, CohortEffect]) -> Drawn:
-    """Bland-Altman: automatic throughout against manual throughout, with calls that change and the verdict.
+    """Bland-Altman: automatic throughout against manual throughout, with the ICC; both axes follow the scores.
 
     The rows hold cases and, by kind, bias and limits of agreement with their intervals.
     """
@@ -144,13 +145,22 @@ def _differences(axes: Axes, name: str, held: CohortEffect) -> list[tuple[Cell, 
             lines.append((name, kind, None, None, None, found.value, found.low, found.high))
     handles.append(Line2D([], [], color=GREY, linewidth=0.9))
     labels.append(f"bias {number(limits.bias.value)} (dashed: 95% limits)")
-    axes.set(xlim=(-0.02, 1.02), xlabel="Mean of both scores", ylabel="Automatic \N{MINUS SIGN} manual")
+    axes.set(xlim=_reach([mean for mean, _ in points]), xlabel="Mean of both scores")
+    axes.set_ylabel("Automatic \N{MINUS SIGN} manual")
+    axes.locator_params(nbins=5)
     axes.yaxis.labelpad = 1.0
     drawn = [*(difference for _, difference in points), *(found.value or 0 for found in of_lines.values())]
     reach = 1.1 * max(_LEAST_DIFFERENCE, *map(abs, drawn))
     axes.set_ylim(-reach, reach)
     legend_below(axes, handles, labels)
     return lines
+
+
+def _reach(means: Sequence[float]) -> tuple[float, float]:
+    """From the lowest to the highest mean with some room, so that scores which hardly differ still lie apart."""
+    low, high = min(means), max(means)
+    room = max(0.06 * (high - low), _LEAST_DIFFERENCE)
+    return low - room, high + room
 
 
 @styled

@@ -9,21 +9,29 @@ from autodls.evaluation.plane_agreement import Square, plane_agreement
 from autodls.imaging.geometry import Volume, as_triple
 from autodls.preprocessing.planes import Plane, find_planes
 from autodls.records.plan import PreprocessingPlan
+from autodls.records.segmentation import MaskSource
 
 
-def compare_rois(case: str, patient: str, manual: Volume, automatic: Volume, plan: PreprocessingPlan) -> CaseAgreement:
+def compare_rois(
+    case: str,
+    patient: str,
+    manual: Volume,
+    automatic: Volume,
+    plan: PreprocessingPlan,
+    source: MaskSource = "threshold",
+) -> CaseAgreement:
     """The agreement of two ROIs, bool [z, y, x] on one grid, with the planes and crops that `plan` takes from each.
 
-    Raises ArgumentError for ROIs on different grids.
+    `source` says how the automatic one came about. Raises ArgumentError for ROIs on different grids.
     """
     require_one_grid(case, manual, automatic)
     if not (manual.array.any() and automatic.array.any()):
-        return case_agreement(case, patient, manual, automatic)
+        return case_agreement(case, patient, manual, automatic, source)
     # Headers are rounded when written, so both planes are laid on the manual ROI's grid.
     first, second = (
         _squares(find_planes(roi.array, manual.geometry, plan.spacing_mm, plan.crop_mm)) for roi in (manual, automatic)
     )
-    return case_agreement(case, patient, manual, automatic, plane_agreement(first, second))
+    return case_agreement(case, patient, manual, automatic, source, plane_agreement(first, second))
 
 
 def _squares(planes: Sequence[Plane]) -> dict[str, Square]:

@@ -1,6 +1,6 @@
 """From scores to what automatic ROIs cost, and to how far a score depends on where the ROI was drawn."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 from scipy.special import logit
@@ -13,7 +13,7 @@ from autodls.evaluation.score_agreement import score_agreement
 from autodls.inference.rescoring import CELLS, REFERENCE
 from autodls.inference.robustness import KINDS, STEPS_MM, PerturbedScore
 from autodls.records.workspace import RoiKind
-from autodls.report.rois_records import CellEffect, Change, CohortEffect, CohortRobustness, CrossedCase
+from autodls.report.rois_records import CellEffect, Change, CohortEffect, CohortRobustness, CrossedCase, SureCases
 
 _SATURATED = 1e-12  # a calibrated score closer to 0 or 1 has no log-odds in double precision worth averaging
 
@@ -24,8 +24,11 @@ def cohort_effect(
     cutoffs: Mapping[RoiKind, float],
     margin: float,
     rng: np.random.Generator,
+    fall_backs: Collection[str] = (),
 ) -> CohortEffect:
     """The 2 x 2 table of a cohort; `cutoffs` are those of the models, by what they were trained on.
+
+    `fall_backs` are the cases whose automatic ROI was not found at the threshold of 0.5.
 
     Every cell is compared with manual/manual on the same cases: AUCs by DeLong's paired test against `margin`, scores
     by ICC and limits of agreement, calls at the cut-off of the model that makes them.
@@ -51,6 +54,7 @@ def cohort_effect(
         },
         cases=tuple(cases),
         left_out=dict(left_out),
+        without_fall_backs=_without(cases, fall_backs),
     )
 
 
@@ -76,6 +80,15 @@ def evenly_ranked(sizes: Mapping[str, float], count: int) -> list[str]:
 
 def _trained(cell: str) -> RoiKind:
     return "manual" if cell.startswith("manual/") else "auto"
+
+
+def _without(cases: Sequence[CrossedCase], fall_backs: Collection[str]) -> SureCases | None:
+    sure = [case for case in cases if case.case not in fall_backs]
+    if len(sure) == len(cases):
+        return None
+    labels = np.array([case.label for case in sure], dtype=bool)
+    aucs = {cell: _auc(labels, np.array([case.scores[cell] for case in sure], dtype=np.float64)) for cell in CELLS}
+    return SureCases(n=len(sure), positives=int(labels.sum()), auc=aucs)
 
 
 def _auc(labels: Bools, scores: Floats) -> Auc:

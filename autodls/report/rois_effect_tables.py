@@ -1,8 +1,8 @@
 """What automatic ROIs do to the score, as tables, and all tables of the benchmark by the name of their files."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from autodls.inference.rescoring import CELLS, REFERENCE
+from autodls.inference.rescoring import AUTOMATIC, CELLS, REFERENCE
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
 from autodls.report.rois_records import Change, CohortEffect, RoiBenchmark
 from autodls.report.rois_tables import (
@@ -17,6 +17,11 @@ from autodls.report.rois_tables import (
 from autodls.report.wording import NONE, counted, estimate, number, with_limits
 
 _CHANGED = {"eroded": "smaller", "dilated": "larger", "shifted": "moved"}
+_METHODS = {
+    "delong": "DeLong's, of the paired test",
+    "bootstrap": "of a bootstrap over patients, as some have several cases; p is DeLong's, which takes these for "
+    "independent",
+}
 _LIMITS_OF_CHANGES = (
     "Smaller and larger by a ball, moved along one random direction a case; a radius below the distance of two slices "
     "changes nothing across them, so the distance that was measured stands beside the nominal one. Cases of which "
@@ -44,19 +49,22 @@ def effect_table(effect: Mapping[str, CohortEffect]) -> Table:
     """Trained on x tested on manual or automatic ROIs: AUC, its difference to manual/manual, agreement of scores."""
     header = (
         "cohort", "trained_on", "tested_on", "n", "positives", *(f"auc{part}" for part in INTERVAL),
-        *(f"delta{part}" for part in INTERVAL), "p", "delta_bootstrap_low", "delta_bootstrap_high", "margin", "verdict",
+        *(f"delta{part}" for part in INTERVAL), "delta_by", "delta_delong_low", "delta_delong_high", "p",
+        "delta_bootstrap_low", "delta_bootstrap_high", "margin", "verdict",
         *(f"{name}{part}" for name in ("icc", "bias", "lower_limit", "upper_limit") for part in INTERVAL),
-        "to_high", "to_low", "reason",
+        "to_high", "to_low", "reason", "n_without_fall_backs", *(f"auc_without_fall_backs{part}" for part in INTERVAL),
     )  # fmt: skip
     lines: list[tuple[Cell, ...]] = []
     printed: list[tuple[str, ...]] = []
-    notes = ["Difference to manual/manual on the same cases, by DeLong's paired test; calls at each model's cut-off."]
+    notes = ["Difference to manual/manual on the same cases; calls at each model's cut-off."]
     for cohort, held in effect.items():
+        notes.append(f"{cohort}: the intervals of the differences are {_METHODS[_decided_by(held)]}.")
         for cell in CELLS:
             lines.append(_effect_line(cohort, held, cell))
             printed.append(_printed_effect(cohort, held, cell))
         notes.append(f"{cohort}: {held.n} cases, {held.positives} positive; {len(held.left_out)} left out.")
         notes += [f"{cohort}, {cell}: {auc.reason}" for cell, auc in held.auc.items() if auc.reason]
+        notes += _without_fall_backs(cohort, held)
     head = ("Cohort", "Trained / tested", "AUC (95% CI)", "ΔAUC (95% CI)", "ICC (95% CI)",
             "Bias (limits of agreement)", "Calls that change")  # fmt: skip
     title = "Manual and automatic ROIs in training and in use"
@@ -107,16 +115,32 @@ def _changed_table(benchmark: RoiBenchmark) -> Table:
 def _effect_line(cohort: str, held: CohortEffect, cell: str) -> tuple[Cell, ...]:
     trained, _, tested = cell.partition("/")
     start = (cohort, trained, tested, held.n, held.positives, *limits_of(held.auc[cell]))
+    sure = held.without_fall_backs
+    end: tuple[Cell, ...] = (None,) * 4 if sure is None else (sure.n, *limits_of(sure.auc[cell]))
     if cell == REFERENCE:
-        return (*start, *(None,) * 22, held.auc[cell].reason)
+        return (*start, *(None,) * 25, held.auc[cell].reason, *end)
     found, scores = held.against_manual[cell].delta, held.against_manual[cell].scores
     limits = scores.bland_altman
     intervals = (scores.icc, limits.bias, limits.lower_limit, limits.upper_limit)
     return (
-        *start, found.delong.delta, found.delong.low, found.delong.high, found.delong.p, found.bootstrap.low,
-        found.bootstrap.high, found.margin, found.verdict, *(value for one in intervals for value in limits_of(one)),
-        scores.calls.to_high, scores.calls.to_low, found.delong.reason,
+        *start, *limits_of(found.decisive), found.decided_by, found.delong.low, found.delong.high, found.delong.p,
+        found.bootstrap.low, found.bootstrap.high, found.margin, found.verdict,
+        *(value for one in intervals for value in limits_of(one)),
+        scores.calls.to_high, scores.calls.to_low, found.reason or found.decisive.reason, *end,
     )  # fmt: skip
+
+
+def _decided_by(held: CohortEffect) -> str:
+    return held.against_manual[AUTOMATIC].delta.decided_by
+
+
+def _without_fall_backs(cohort: str, held: CohortEffect) -> Iterator[str]:
+    """The AUCs without the cases in which no tumour was found at the threshold of 0.5."""
+    sure = held.without_fall_backs
+    if sure is not None:
+        aucs = "; ".join(f"{cell.replace('/', ' / ')} {estimate(auc)}" for cell, auc in sure.auc.items())
+        several = "cases" if held.n - sure.n > 1 else "case"
+        yield f"{cohort}, without the {held.n - sure.n} {several} whose automatic ROI is a fall-back: AUC {aucs}."
 
 
 def _printed_effect(cohort: str, held: CohortEffect, cell: str) -> tuple[str, ...]:
@@ -127,8 +151,7 @@ def _printed_effect(cohort: str, held: CohortEffect, cell: str) -> tuple[str, ..
     limits = scores.bland_altman
     bias = with_limits(limits.bias.value, limits.lower_limit.value, limits.upper_limit.value)
     changed = counted(scores.calls.to_high + scores.calls.to_low, scores.calls.cases)
-    delta = with_limits(found.delong.delta, found.delong.low, found.delong.high)
-    return (*start, delta, estimate(scores.icc, 2), bias, changed)
+    return (*start, estimate(found.decisive), estimate(scores.icc, 2), bias, changed)
 
 
 def _printed_change(one: Change) -> tuple[str, ...]:

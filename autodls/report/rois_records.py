@@ -1,5 +1,6 @@
 """benchmark_rois.json: automatic against manual ROIs, in numbers. What is None has a reason in words."""
 
+from collections import Counter
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -12,6 +13,7 @@ from autodls.evaluation.score_agreement import ScoreAgreement
 from autodls.inference.rescoring import AUTOMATIC
 from autodls.inference.robustness import PerturbationKind, PerturbedScore
 from autodls.records.base import Record
+from autodls.records.segmentation import DrawnRoi, MaskSource
 from autodls.records.workspace import RoiKind
 
 
@@ -49,8 +51,13 @@ class CohortAgreement(Record):
     drawn_by: str = Field(description="which networks drew the automatic ROIs; none of them saw the case")
     summary: AgreementSummary
     cases: tuple[CaseAgreement, ...]
-    sources: dict[str, int] = Field(description="how many ROIs came by the threshold, a lower one, or the whole field")
+    drawn: dict[str, DrawnRoi] = Field(description="how the automatic ROI of each of these cases came about")
     left_out: dict[str, str] = Field(description="why a case is not compared")
+
+    @property
+    def sources(self) -> dict[MaskSource, int]:
+        """How many ROIs came by the threshold, by a lower one, or are the whole field."""
+        return dict(sorted(Counter(mask.source for mask in self.drawn.values()).items()))
 
 
 class CrossedCase(Record):
@@ -70,6 +77,14 @@ class CellEffect(Record):
     scores: ScoreAgreement
 
 
+class SureCases(Record):
+    """The cases whose automatic ROI was found at the threshold of 0.5."""
+
+    n: int
+    positives: int
+    auc: dict[str, Auc]
+
+
 class CohortEffect(Record):
     """Trained on manual or automatic x tested on manual or automatic ROIs; all cells hold the same cases."""
 
@@ -79,6 +94,7 @@ class CohortEffect(Record):
     against_manual: dict[str, CellEffect] = Field(description="the three other cells, each beside manual/manual")
     cases: tuple[CrossedCase, ...]
     left_out: dict[str, str] = Field(description="why a case is in no cell")
+    without_fall_backs: SureCases | None = Field(description="None where no automatic ROI is a fall-back")
 
     @property
     def sentence(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from autodls.evaluation.agreement_summary import MetricSummary, StratumSummary, metric_values
 from autodls.evaluation.results import Proportion
+from autodls.records.segmentation import DrawnRoi, doubts
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
 from autodls.report.rois_records import RoiBenchmark
 from autodls.report.wording import NONE, counted, estimate, number
@@ -15,6 +16,10 @@ _MEDIANS = {
     "volume_error_percent": ("Volume error, %", 1),
     "centroid_error_mm": ("Centroid error, mm", 1),
 }
+_WHOLE_FIELD = (
+    "Where nothing was found, the classifier is given the whole field: all parts of such a case count as missed, its "
+    "Dice as 0, and it has no volume error and no distance."
+)
 _PLANES = ("axial", "sagittal", "coronal")
 OTHER_COHORTS = (
     "Published figures are of other cohorts, sequences and readers: they say what is usual, not what is to be beaten."
@@ -44,7 +49,7 @@ def agreement_table(benchmark: RoiBenchmark) -> Table:
     )  # fmt: skip
     notes = [
         f"{cohort}: automatic ROIs by {held.drawn_by}; bootstrap intervals over patients. "
-        f"{', '.join(f'{count} by {source}' for source, count in held.sources.items())}."
+        f"{_capital(doubts(held.drawn.values()) or 'no automatic ROI is doubtful')}."
         for cohort, held in benchmark.agreement.items()
     ]
     notes += [
@@ -84,18 +89,26 @@ def planes_table(benchmark: RoiBenchmark) -> Table:
 def lesions_table(benchmark: RoiBenchmark) -> Table:
     """Connected parts that were missed, and parts where there is nothing."""
     header = ("cohort", "stratum", "cases", "smallest_ml", "largest_ml", "manual", "automatic", "missed", "wrong",
-              "cases_without_overlap")  # fmt: skip
+              "cases_without_overlap", "whole_field",
+              *(f"{name}_share{part}" for name in ("missed", "wrong") for part in INTERVAL))  # fmt: skip
     lines: list[tuple[Cell, ...]] = []
     printed = []
     for cohort, stratum, found in _strata(benchmark):
         held = found.lesions
-        counts = (held.manual, held.automatic, held.missed, held.wrong, held.cases_without_overlap)
-        lines.append((cohort, stratum, found.cases, found.smallest_ml, found.largest_ml, *counts))
-        shares = (counted(held.missed, held.manual), counted(held.wrong, held.automatic))
-        missed = counted(held.cases_without_overlap, found.cases)
-        printed.append((cohort, _named(stratum, found), str(held.manual), *shares, missed))
-    head = ("Cohort", "Tumours", "Parts drawn by hand", "Missed", "Wrong, of automatic parts", "Cases without overlap")
-    return Table(Rows(header, tuple(lines)), Printed("Lesions", head, tuple(printed)))
+        counts = (held.manual, held.automatic, held.missed, held.wrong, held.cases_without_overlap, held.whole_field)
+        limits = (*limits_of(held.missed_share), *limits_of(held.wrong_share))
+        lines.append((cohort, stratum, found.cases, found.smallest_ml, found.largest_ml, *counts, *limits))
+        shares = [
+            f"{count} of {of}: {estimate(share, 2)}"
+            for count, of, share in (
+                (held.missed, held.manual, held.missed_share), (held.wrong, held.automatic, held.wrong_share)
+            )
+        ]  # fmt: skip
+        cases = (counted(held.cases_without_overlap, found.cases), counted(held.whole_field, found.cases))
+        printed.append((cohort, _named(stratum, found), *shares, *cases))
+    head = ("Cohort", "Tumours", "Missed, of parts drawn by hand (95% CI)", "Wrong, of automatic parts (95% CI)",
+            "Cases without overlap", "Nothing found, whole field")  # fmt: skip
+    return Table(Rows(header, tuple(lines)), Printed("Lesions", head, tuple(printed), (_WHOLE_FIELD,)))
 
 
 def published_table(benchmark: RoiBenchmark) -> Table:
@@ -132,13 +145,22 @@ def cases_table(benchmark: RoiBenchmark) -> Table:
     ]  # fmt: skip
     names = list(dict.fromkeys(name for _, _, table in values for name in table))
     lesions = ("manual_lesions", "automatic_lesions", "missed_lesions", "wrong_lesions")
-    header = ("cohort", "case", "manual_ml", "automatic_ml", *names, *lesions)
+    trust = ("source", "confidence", "disagreement", "flags")
+    header = ("cohort", "case", "manual_ml", "automatic_ml", *names, *lesions, *trust)
     lines = tuple(
         (cohort, case.case, case.manual_mm3 / 1000, case.automatic_mm3 / 1000, *(table.get(name) for name in names),
-         *(getattr(case, name) for name in lesions))
+         *(getattr(case, name) for name in lesions), *_trust(benchmark.agreement[cohort].drawn[case.case]))
         for cohort, case, table in values
     )  # fmt: skip
     return Table(Rows(header, lines), Printed("Agreement by case", header, ()))
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def _trust(mask: DrawnRoi) -> tuple[Cell, ...]:
+    return mask.source, mask.confidence, mask.disagreement, "; ".join(mask.flags)
 
 
 def _strata(benchmark: RoiBenchmark) -> Iterator[tuple[str, str, StratumSummary]]:

@@ -11,6 +11,7 @@ from autodls.evaluation.scores_table import CohortTable
 from autodls.records.cohort import Case, Cohort
 from autodls.records.dataset import SurvivalColumns
 from autodls.records.scores import FUSED, FoldScore
+from autodls.records.segmentation import DrawnRoi
 from autodls.records.splits import Splits
 from autodls.records.table import is_missing, read_number
 
@@ -29,10 +30,14 @@ class ScoredCase:
 
 @dataclass(frozen=True)
 class ScoredCohort:
-    """The scored cases of a cohort; `unscored` says of each other case why it has no score."""
+    """The scored cases of a cohort; `unscored` says of each other case why it has no score.
+
+    `drawn` says how their ROIs came about where those are automatic.
+    """
 
     cases: tuple[ScoredCase, ...]
     unscored: Mapping[str, str] = field(default_factory=dict)
+    drawn: tuple[DrawnRoi, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ def scores(study: Study) -> Section:
             "Training cases by the fold that did not see them, cases of held-out cohorts by the locked ensemble. "
             "A heading sorts; type 'false' to see all wrong calls."
         ),
+        _flagged(cases),
         filter_box("Show cases with", "scores"),
         data_table(
             "Scores",
@@ -90,6 +91,15 @@ def scores(study: Study) -> Section:
         ),
     ]
     return Section(key, title, joined(body))
+
+
+def _flagged(cases: Sequence[ScoredCase]) -> Markup:
+    """What a person should know of single scores, such as a doubtful automatic ROI."""
+    lines = [(case.case, case.group, flags) for case in cases if (flags := case.cells.get("flags"))]
+    if not lines:
+        return Markup("")
+    said = f"{len(lines)} of {len(cases)} scores carry a flag: look at these cases before you rely on their scores."
+    return joined([paragraph(said), data_table("Flagged scores", ("Case", "Fold or cohort", "Flags"), lines)])
 
 
 def gallery(study: Study) -> Section:

@@ -12,7 +12,7 @@ _COMMAND = "autodls benchmark rois"
 _FIGURES = {
     "rois_dice": (
         "Dice of every case against the volume of its manual ROI, with the mean of each third of the cases.",
-        "Dice by tumour volume: small tumours are the hard ones.",
+        "Dice by tumour volume, a point a case; the lines are means of thirds of the cases.",
     ),
     "rois_scores": (
         "Difference of the scores with automatic and with manual ROIs against their mean.",

@@ -16,6 +16,7 @@ from autodls.evaluation.results import CohortMetrics, Comparison, Cutoff, Metric
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.evaluation.scores_table import ScoreTable
 from autodls.records.scores import FUSED
+from autodls.records.segmentation import doubts
 from autodls.report.scored_study import ScoredCohort, ScoredStudy, follow_up, followed_table, labelled_table
 
 Cutoffs = Mapping[str, Cutoff]
@@ -99,6 +100,8 @@ def _cautions(study: ScoredStudy) -> Iterator[str]:
 
 def _of_cohort(study: ScoredStudy, cohort: ScoredCohort) -> Iterator[str]:
     yield from (f"case {case} is not scored: {reason}" for case, reason in cohort.unscored.items())
+    if doubt := doubts(cohort.drawn):
+        yield f"{doubt}; the flags stand beside the scores"
     n = labelled_table(study, cohort, [FUSED]).n
     for score in study.sequences:
         if lacking := cases_without(study, cohort, score):

@@ -70,16 +70,17 @@ def _draw_fold(run: SegmentationRun, index: int, record: SegmentedCohort, advanc
 
         axes = mirror_axes_of(segmentation)
         maps = ProbabilityMaps(folder.segmenter, segmentation.configuration, axes, [index], run.device)
-        weights_sha256 = sha256_of_file(folder.segmenter.fold(index))
         for case in waiting:
-            known[case] = _draw(run, cases[case], maps, index, weights_sha256)
+            known[case] = _draw(run, cases[case], maps, index)
             record = SegmentedCohort(key=record.key, cases=tuple(known[name] for name in sorted(known)))
             record.save(run.workspace.segmented)
             advance(case)
     return record
 
 
-def _draw(run: SegmentationRun, case: Case, maps: "ProbabilityMaps", index: int, weights_sha256: str) -> SegmentedCase:
+def _draw(run: SegmentationRun, case: Case, maps: "ProbabilityMaps", index: int) -> SegmentedCase:
+    """Draw one case by the only network of `maps`; its own hash is recorded, which `load_masks` holds to the fold's."""
+    (network,) = maps.weights
     grid = roi_grid(case, run.plan.preprocessing.roi_channel)
     files = TrainingFiles.load(run.workspace.segmentation.files(case.id), RESTART, StaleRecordError)
     channels = np.stack([read_volume(Path(path)).array for path in files.images])
@@ -89,7 +90,7 @@ def _draw(run: SegmentationRun, case: Case, maps: "ProbabilityMaps", index: int,
     return SegmentedCase(
         case=case.id,
         fold=index,
-        weights_sha256=weights_sha256,
+        weights_sha256=network.sha256,
         mask_sha256=sha256_of_file(path),
         source=mask.source,
         confidence=mask.confidence,

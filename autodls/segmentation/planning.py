@@ -72,9 +72,13 @@ PLANNERS = {
 }
 
 
-def make_plans(
-    folder: SegmentationFolder, plan: Plan, splits: Splits, files: Mapping[str, TrainingFiles], workers: int
-) -> None:
+def write_splits(folder: SegmentationFolder, splits: Splits) -> None:
+    """Our splits as nnU-Net's own commands read them; `FoldTrainer` takes the splits themselves."""
+    parts = [{"train": sorted([*fold.train, *fold.inner]), "val": sorted(fold.validation)} for fold in splits.folds]
+    write_text(folder.preprocessed / DATASET / "splits_final.json", _json(parts))
+
+
+def make_plans(folder: SegmentationFolder, plan: Plan, files: Mapping[str, TrainingFiles], workers: int) -> None:
     """Describe the dataset to nnU-Net, let it plan, and keep what a trained network needs of both.
 
     As nnU-Net does and as our own plan does, it looks at images and ROIs of the whole training cohort; the networks do
@@ -82,8 +86,6 @@ def make_plans(
     """
     description = describe(plan, len(files))
     write_text(folder.raw / DATASET / "dataset.json", _json(description | {"dataset": _paths(files)}))
-    parts = [{"train": [*fold.train, *fold.inner], "val": list(fold.validation)} for fold in splits.folds]
-    write_text(folder.preprocessed / DATASET / "splits_final.json", _json(parts))
     Fingerprint(DATASET, files, workers).run(overwrite_existing=True)
     plans = PLANNERS[plan.segmentation.planner](DATASET).plan_experiment()
     write_text(folder.segmenter.dataset, _json(description))

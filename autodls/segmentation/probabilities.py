@@ -35,7 +35,7 @@ class ProbabilityMaps:
         self.network = build_network(self.configuration, len(self.dataset["channel_names"]), folder.plans)
         self.weights = [load_weights(folder.fold(index)) for index in folds]
         for index, weights in zip(folds, self.weights, strict=True):
-            check_weights(self.network, weights, folder.fold(index))
+            check_weights(self.network, weights.tensors, folder.fold(index))
         self.network.to_empty(device=device)
         self.predictor = nnUNetPredictor(
             use_mirroring=bool(mirror_axes),
@@ -54,7 +54,7 @@ class ProbabilityMaps:
         image, _, properties = preprocessor.run_case_npy(
             channels, None, {"spacing": list(spacing_mm[::-1])}, self.plans, self.configuration, self.dataset
         )
-        return [self._probability(torch.from_numpy(image), properties, weights) for weights in self.weights]
+        return [self._probability(torch.from_numpy(image), properties, weights.tensors) for weights in self.weights]
 
     def _probability(
         self, image: Tensor, properties: dict[str, Any], weights: Mapping[str, Tensor]

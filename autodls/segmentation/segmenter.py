@@ -1,14 +1,12 @@
 """Automatic ROIs of new cases: the networks of all folds, as they travel in a model folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from autodls import __version__
 from autodls.errors import DatasetError, ModelFolderError
 from autodls.imaging.geometry import Geometry
 from autodls.imaging.volumes import read_geometry
@@ -106,10 +104,11 @@ def export_segmenter(workspace: Workspace, plan: Plan, splits: Splits, target: S
     Needs no nnU-Net. Raises ModelFolderError for a fold that is not trained, or was trained by another plan.
     """
     source, key = workspace.segmentation.segmenter, training_key(plan, splits)
-    files = {}
+    files, notes = {}, []
     for fold in splits.folds:
         path = source.fold(fold.index)
-        if not path.exists() or read_note(path).get("key") != key:
+        notes.append(read_note(path) if path.exists() else {})
+        if notes[-1].get("key") != key:
             raise ModelFolderError(f"{path}: segmentation fold {fold.index} of this plan is missing; {SEGMENT_FIRST}")
         files[path] = target.fold(fold.index)
     files |= {source.plans: target.plans, source.dataset: target.dataset}
@@ -125,19 +124,20 @@ def export_segmenter(workspace: Workspace, plan: Plan, splits: Splits, target: S
         folds=len(splits.folds),
         training_key=key,
         files={copy.name: sha256_of_file(copy) for copy in files.values()},
-        versions={"autodls": __version__, "torch": torch.__version__, "nnunetv2": _nnunet_version()},
+        versions=_versions(notes),
     )
     record.save(target.record)
     return record
 
 
-def _nnunet_version() -> str:
-    from importlib.metadata import PackageNotFoundError
-
-    try:
-        return version("nnunetv2")
-    except PackageNotFoundError:
-        return "not installed"
+def _versions(notes: Sequence[Mapping[str, object]]) -> dict[str, str]:
+    """Versions that the folds were trained with, whatever is installed now; several of one are all named."""
+    found: dict[str, set[str]] = {}
+    for note in notes:
+        versions = note.get("versions")
+        for name, text in versions.items() if isinstance(versions, dict) else ():
+            found.setdefault(name, set()).add(str(text))
+    return {name: ", ".join(sorted(texts)) for name, texts in found.items()}
 
 
 def _check_files(folder: SegmenterFolder, record: SegmenterRecord) -> None:

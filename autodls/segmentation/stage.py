@@ -42,27 +42,31 @@ def prepare_cohort(run: SegmentationRun, advance: Advance) -> None:
     found = map_parallel(make_training_files, tasks, names, run.processes, advance)
     files = dict(zip(names, found, strict=True))
     with nnunet(folder):
-        from autodls.segmentation.planning import make_plans
+        from autodls.segmentation.planning import make_plans, write_splits
         from autodls.segmentation.prepared import PrepareTask, prepare
 
         if not folder.segmenter.plans.exists():
-            make_plans(folder, run.plan, run.splits, files, run.processes)
+            make_plans(folder, run.plan, files, run.processes)
+        write_splits(folder, run.splits)
         configuration = run.plan.segmentation.configuration
         todo = [PrepareTask(case, of_case, folder, configuration) for case, of_case in files.items()]
         map_parallel(prepare, todo, names, run.processes, advance)
 
 
 def predicted_minutes(run: SegmentationRun, folds: Sequence[int]) -> float:
-    """Minutes that training `folds` will take, from two batches of the first that is not trained."""
+    """Minutes that training `folds` will take, from two batches of the first that is not trained.
+
+    Epochs that a checkpoint holds are done. Raises TrainingError for a checkpoint that is not nnU-Net's.
+    """
     waiting = [index for index in folds if not is_trained(run, index)]
     if not waiting:
         return 0.0
     with nnunet(run.workspace.segmentation, run.augmenters):
-        from autodls.segmentation.trainer import seconds_per_iteration
+        from autodls.segmentation.trainer import epochs_done, seconds_per_iteration
 
+        epochs = sum(run.plan.segmentation.epochs - epochs_done(run, index) for index in waiting)
         seconds = seconds_per_iteration(run, waiting[0])
-    schedule = run.plan.segmentation
-    return seconds * schedule.iterations_per_epoch * schedule.epochs * len(waiting) / 60
+    return seconds * run.plan.segmentation.iterations_per_epoch * epochs / 60
 
 
 def train_networks(run: SegmentationRun, folds: Sequence[int], report: Report) -> None:

@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
 
+from autodls import __version__
 from autodls.errors import PlanError, TrainingError
 from autodls.records.files import write_atomically
 from autodls.records.segmentation import SegmentationEpoch
@@ -156,9 +158,8 @@ class FoldTrainer(nnUNetTrainer):  # type: ignore[misc]
 
     def resume(self) -> None:
         """Continue from the checkpoint of the same key, where there is one."""
-        path = checkpoint_of(self.run, self.fold)
-        content = read_checkpoint(path) if path.exists() else {}
-        if content.get("init_args", {}).get("key") != self.run.key:
+        content = unfinished(self.run, self.fold)
+        if not content:
             return
         self.network.load_state_dict(content["network_weights"])
         self.optimizer.load_state_dict(content["optimizer_state"])
@@ -197,7 +198,9 @@ def train_fold(run: SegmentationRun, index: int, report: Report) -> None:
         trainer = fold_trainer(run, index, report)
         trainer.resume()
         trainer.run_training()
-    save_weights(run.workspace.segmentation.segmenter.fold(index), trainer.network, {"key": run.key})
+    versions = {"autodls": __version__, **{name: version(name) for name in ("torch", "nnunetv2")}}
+    note = {"key": run.key, "versions": versions}
+    save_weights(run.workspace.segmentation.segmenter.fold(index), trainer.network, note)
     checkpoint_of(run, index).unlink(missing_ok=True)
 
 
@@ -220,6 +223,18 @@ def seconds_per_iteration(run: SegmentationRun, index: int, iterations: int = 2)
 def checkpoint_of(run: SegmentationRun, index: int) -> Path:
     """Where the state of an unfinished fold lies."""
     return run.workspace.segmentation.fold(index) / CHECKPOINT
+
+
+def unfinished(run: SegmentationRun, index: int) -> dict[str, Any]:
+    """The checkpoint from which fold `index` goes on; empty where there is none of this plan."""
+    path = checkpoint_of(run, index)
+    content = read_checkpoint(path) if path.exists() else {}
+    return content if content.get("init_args", {}).get("key") == run.key else {}
+
+
+def epochs_done(run: SegmentationRun, index: int) -> int:
+    """Epochs of fold `index` that need not be trained again."""
+    return int(unfinished(run, index).get("current_epoch", 0))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

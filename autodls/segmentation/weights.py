@@ -1,25 +1,35 @@
 """Parameters of a segmentation network, each once: nnU-Net's decoder holds its encoder, and so names some twice."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from autodls.errors import ModelFolderError
+from autodls.records.files import sha256_of_file
 from autodls.records.tensors import load_tensors, save_tensors
 
 _COPY = "copy the folder anew"
 
 
-def save_weights(path: Path, network: nn.Module, note: Mapping[str, str]) -> None:
+def save_weights(path: Path, network: nn.Module, note: Mapping[str, object]) -> None:
     """Write the parameters of `network`, and `note`; raises OSError where the disk does not take them."""
     save_tensors(path, dict(network.named_parameters()), note)
 
 
-def load_weights(path: Path) -> dict[str, Tensor]:
-    """The weights in `path`, on the CPU; raises ModelFolderError for a file that cannot be read."""
-    return load_tensors(path, _COPY)[0]
+@dataclass(frozen=True)
+class FoldWeights:
+    """The parameters of one fold's network, on the CPU, and the SHA-256 of the file that they were read from."""
+
+    tensors: dict[str, Tensor]
+    sha256: str
+
+
+def load_weights(path: Path) -> FoldWeights:
+    """The weights in `path`; raises ModelFolderError for a file that cannot be read."""
+    return FoldWeights(load_tensors(path, _COPY)[0], sha256_of_file(path))
 
 
 def check_weights(network: nn.Module, weights: Mapping[str, Tensor], where: Path) -> None:

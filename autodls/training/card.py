@@ -9,14 +9,20 @@ def model_card(record: ModelRecord, plan: Plan, rows: list[RowAuc]) -> str:
     """The model in Markdown: what it answers, what it was trained on, how well it did, what it must not be used for."""
     target = record.target
     sequences = ", ".join(record.channel_names.values())
+    rois = f"a tumour ROI on the grid of\n  {record.roi_channel}. ROIs in training were {record.rois}."
+    if record.rois == "auto":
+        rois = (
+            f"no ROI is needed: the model draws the\n  tumour itself, on the grid of {record.roi_channel}, by the "
+            "networks in `segmentation/`. It was trained on such\n  automatic ROIs; a score from one drawn by hand is "
+            "flagged."
+        )
     table = "\n".join(f"| {row.row} | {row.n} | {row.positives} | {row.text} |" for row in rows)
     return f"""# Model card: {target.name}
 
 For research; not a medical device.
 
 - **Question**: `{target.column} {target.positive}` ({target.name}), per case.
-- **Input**: {sequences}; files `CASE_0000{record.file_ending}` and so on, in that order; a tumour ROI on the grid of
-  {record.roi_channel}. ROIs in training were {record.rois}.
+- **Input**: {sequences}; files `CASE_0000{record.file_ending}` and so on, in that order; {rois}
 - **Output**: `dls`, the calibrated probability of the positive class; the call is high at or above
   {record.cutoff:.4f} ({record.cutoff_source}); Youden's would be {record.youden_cutoff:.4f}.
 - **Trained on**: {record.training_cases} cases of `{record.dataset}`, {record.training_positives} positive.

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -57,7 +57,8 @@ def lock_model(
     pooled = pool_scores(workspace, plan, splits)
     recalibration = recalibrate(pooled)
     scores = out_of_fold(pooled, recalibration)
-    write_out_of_fold(workspace.oof_scores, scores, plan, workspace.rois)
+    flags = roi_flags(workspace, plan, splits)
+    write_out_of_fold(workspace.oof_scores, scores, plan, flags)
     files = _write_weights(workspace, plan, splits)
     plan.without_paths().save(workspace.model.plan)
     link_or_copy(workspace.fingerprint, workspace.model.fingerprint)
@@ -144,9 +145,23 @@ def out_of_fold(pooled: Sequence[tuple[int, FoldScore]], recalibration: Logistic
     ]
 
 
-def write_out_of_fold(path: Path, scores: Sequence[OutOfFold], plan: Plan, rois: RoiKind) -> None:
-    """Write oof_scores.csv."""
+def roi_flags(workspace: Workspace, plan: Plan, splits: Splits) -> dict[str, tuple[str, ...]] | None:
+    """The doubts about the automatic ROI of every training case; None where manual ones are trained on.
+
+    Raises StaleRecordError for masks that are no longer those of the workspace.
+    """
+    if workspace.rois == "manual":
+        return None
+    return {row.case: row.flags for row in load_masks(workspace, plan, splits).cases}
+
+
+def write_out_of_fold(
+    path: Path, scores: Sequence[OutOfFold], plan: Plan, flags: Mapping[str, Sequence[str]] | None
+) -> None:
+    """Write oof_scores.csv; with the `flags` of automatic ROIs, they are its last column."""
+    rois: RoiKind = "manual" if flags is None else "auto"
     header = ["case", "fold", "label", "dls", "dls_raw", *plan.sequences, "present", "rois"]
+    header += [] if flags is None else ["flags"]
     lines = [
         [
             score.case,
@@ -157,6 +172,7 @@ def write_out_of_fold(path: Path, scores: Sequence[OutOfFold], plan: Plan, rois:
             *(score.sequences.get(name) for name in plan.sequences),
             " ".join(name for name in plan.sequences if name in score.sequences),
             rois,
+            *([] if flags is None else ["; ".join(flags[score.case])]),
         ]
         for score in scores
     ]
