@@ -220,6 +220,14 @@ def replaced(target, source):
     return lambda folder: shutil.copyfile(folder / source, folder / target)
 
 
+def dead_link(name):
+    def link(folder):
+        (folder / name).unlink()
+        (folder / name).symlink_to("nowhere")
+
+    return link
+
+
 def added_case(folder):
     path = folder / "clinical.csv"
     path.write_text(path.read_text() + "PH0099,p99,train,A,50,F,T1,N0,30,12.0,1\n")
@@ -263,6 +271,7 @@ TRAINING_MISTAKES = {
     "image removed": (without("imagesTr/PH0001_0000.nii.gz"), PLAN_FIRST),
     "image added": (replaced("labelsTr/PH0001_0000.nii.gz", "labelsTr/PH0001.nii.gz"), PLAN_FIRST),
     "ROI changed": (replaced("labelsTr/PH0001.nii.gz", "labelsTr/PH0002.nii.gz"), PLAN_FIRST),
+    "image that cannot be read": (dead_link("imagesTr/PH0001_0000.nii.gz"), "PH0001_0000.nii.gz: cannot be read"),
     "ROI removed": (without("labelsTr/PH0001.nii.gz"), PLAN_FIRST),
     "sequence renamed": (description(channel_names={"0": "FLAIR", "1": "CE-T1WI"}), PLAN_FIRST),
     "ROI channel changed": (description(autodls__roi_channel="T2WI"), PLAN_FIRST),

@@ -293,3 +293,11 @@ class TestHeldOut:
         failures = self.scored(model, folder, tmp_path / "scores.csv")
         assert len(failures) == 1 and "case_04" in failures[0]
         assert [row["case"] for row in rows_of(tmp_path / "scores.csv")] == ["case_05"]
+
+    def test_a_file_that_cannot_be_read_stops_no_other(self, model, tmp_path, make_dataset):
+        folder = make_dataset(tmp_path / "study", training=4, held_out=2)
+        image(folder, "case_04").unlink()
+        image(folder, "case_04").symlink_to("/proc/self/mem")  # a plain file that even root cannot read
+        failures = self.scored(model, folder, tmp_path / "scores.csv")
+        assert len(failures) == 1 and "case_04" in failures[0]
+        assert [row["case"] for row in rows_of(tmp_path / "scores.csv")] == ["case_05"]

@@ -16,7 +16,7 @@ from autodls.preprocessing.intensity import normalise
 from autodls.preprocessing.planes import Plane, find_planes
 from autodls.preprocessing.sampling import resize, sample_points
 from autodls.preprocessing.store import FORMAT, Sample
-from autodls.records.files import sha256_of_bytes, sha256_of_file
+from autodls.records.files import sha256_of_bytes, sha256_of_input
 from autodls.records.plan import PreprocessingPlan
 
 Observe = Callable[[str, Volume], None]
@@ -60,13 +60,8 @@ def case_key(images: Mapping[str, Path], roi: Path, roi_labels: frozenset[int], 
 
     Raises DatasetError for a file that cannot be read.
     """
-    try:
-        files = {sequence: sha256_of_file(path) for sequence, path in images.items()}
-        content = [FORMAT, plan.sha256(), sorted(roi_labels), sorted(files.items()), sha256_of_file(roi)]
-    except OSError as failure:
-        raise DatasetError(
-            f"{failure.filename}: cannot be read ({failure.strerror}); check the file and its permissions"
-        ) from None
+    files = {sequence: sha256_of_input(path) for sequence, path in images.items()}
+    content = [FORMAT, plan.sha256(), sorted(roi_labels), sorted(files.items()), sha256_of_input(roi)]
     return sha256_of_bytes(json.dumps(content).encode())
 
 
