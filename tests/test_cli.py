@@ -179,6 +179,14 @@ class TestPredict:
         assert answer.status == 1 and "1 cases scored, 1 not scored" in answer.out
         assert [line for line in answer.err.splitlines() if line.startswith("not scored: case case_01: no ROI file")]
 
+    def test_every_file_that_is_not_read_is_named(self, few, model):
+        for name in ("notes.txt", "case_07_0000.nii", "case_00_0002.nii.gz"):
+            (few / "imagesTr" / name).write_bytes(b"")
+        answer = self.predict(few, model)
+        told = [line.split(":")[1].strip() for line in answer.err.splitlines() if line.startswith("not used: ")]
+        assert answer.status == 1 and told == ["case_00_0002.nii.gz", "case_07_0000.nii", "notes.txt"]
+        assert [row["flags"] for row in json.loads((few / "out" / "predict.json").read_text())["cases"]][1] == []
+
 
 class TestEvaluateAnyTable:
     @pytest.fixture
