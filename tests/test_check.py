@@ -189,7 +189,9 @@ def test_roi_on_another_channel(make_dataset: Make, tmp_path: Path) -> None:
     second = folder / "labelsTr" / "case_00_0001.nii.gz"
     drawn = sitk.ReadImage(str(image(folder, 1, "case_00"))) > 1200
     sitk.WriteImage(drawn, str(second))
-    assert check_dataset(folder).problems == ()
+    (told,) = check_dataset(folder).problems
+    assert not told.is_error and "labelsTr/case_00_0001.nii.gz is checked, but neither trained on" in told.what
+    assert "same points in space" in told.repair
     shutil.copyfile(roi(folder, "case_00"), second)
     assert [problem.what.split(":")[0] for problem in check_dataset(folder).errors] == ["labelsTr/case_00_0001.nii.gz"]
 

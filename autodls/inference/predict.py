@@ -137,7 +137,7 @@ def _prepare(model: LockedModel, case: InputCase, rois: RoiSource) -> _Prepared:
         roi = rois.of(case)
         seen = Onlooker(model.fingerprint, roi)
         plan = model.plan.preprocessing
-        sample = prepare_case(case.id, case.images, roi.path, {}, roi.labels, plan, observe=seen.look)
+        sample = prepare_case(case.id, case.images, roi.path, roi.labels, plan, observe=seen.look)
         sample = replace(sample, flags=(*unused, *sample.flags, *seen.flags))
         files = {**case.images, **({"roi": roi.path} if roi.kind == "manual" else {})}
         return _Prepared(case.id, (sample, roi), {name: sha256_of_file(path) for name, path in files.items()})
