@@ -1,5 +1,6 @@
 """What a person types and is told: help, usage, new cases, other people's tables."""
 
+import inspect
 import json
 import re
 import shutil
@@ -53,6 +54,10 @@ class TestHelp:
         answer = autodls(*words, "--help")
         assert answer.status == 0 and answer.err == "" and "--help" in answer.out
 
+    def test_every_command_on_a_dataset_takes_a_workspace(self):
+        taken = {c.callback.__name__: inspect.signature(c.callback).parameters for c in app.registered_commands}
+        assert {name for name, options in taken.items() if "workspace" not in options} == {"verify", "demo"}
+
     def test_says_what_all_means(self):
         answer = autodls("train", "fold", "--help")
         assert "here it means all folds" in " ".join(answer.out.split())
@@ -88,6 +93,13 @@ class TestHelp:
 def test_usage_errors_leave_by_2(words):
     answer = autodls(*words.split())
     assert answer.status == 2 and "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize("words", ["train all", "train 0", "segment all"])
+def test_who_forgets_fold_is_told(words):
+    group, which = words.split()
+    answer = autodls(group, which)
+    assert answer.status == 2 and f"Did you mean 'autodls {group} fold {which}'?" in answer.err
 
 
 @pytest.fixture
@@ -231,6 +243,12 @@ class TestEvaluateAnyTable:
         answer = autodls("evaluate", "--scores", scores, *words.split())
         assert answer.status == 2 and part in answer.complaint
         assert not (scores.parent / "out").exists()
+
+    @pytest.mark.parametrize("words", ["--label y --score dls -o out", "--landmark 0", "--cutoff dls=1", "-o out"])
+    def test_options_of_a_table_without_one(self, tmp_path, words, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        complaint = autodls("evaluate", *words.split()).complaint
+        assert words.split()[-2] in complaint and "name it with --scores FILE" in complaint
 
     @pytest.mark.parametrize("content", [None, "", "y,dls\n", "y,dls\n1\n"], ids=["none", "empty", "header", "ragged"])
     def test_tables_that_are_none(self, tmp_path, content):

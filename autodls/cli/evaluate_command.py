@@ -68,6 +68,16 @@ class TableRequest:
     output: Path | None
 
 
+def refuse_table_options(*given: object) -> None:
+    """Raise ArgumentError for an option of `TableRequest`, in its order, that is given although there is no table."""
+    names = ("--score", "--label", "--cohort", "--cutoff", "--cutoff-from", "--time", "--event", "--landmark", "-o")
+    if found := [name for name, value in zip(names, given, strict=True) if value not in (None, ())]:
+        raise ArgumentError(
+            f"{', '.join(found)}: said of a table of scores, and no table is named; name it with --scores FILE, or "
+            "leave these options out to have the workspace's own model judged"
+        )
+
+
 def run_evaluate_table(request: TableRequest, *, as_json: bool) -> None:
     """All metrics of any table of scores, written to OUT/metrics.json."""
     if not request.scores:
