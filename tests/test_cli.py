@@ -162,14 +162,26 @@ class TestPredict:
             ({"-i": "nowhere"}, "nowhere: no such folder"),
             ({"-i": __file__}, "no such folder"),
             ({"-o": __file__}, "is a file; give a folder"),
+            ({"-o": f"{__file__}/out"}, "is a file, not a folder; give a folder"),
+            ({"-o": "imagesTr"}, "the images or ROIs are read from there"),
+            ({"-o": "labelsTr/../labelsTr"}, "the images or ROIs are read from there"),
+            ({"-o": "../model"}, "lies in a locked model"),
+            ({"-o": "../model/fold_0"}, "lies in a locked model"),
+            ({"-o": "autodls"}, "is the workspace of a study"),
+            ({"-o": "../other"}, "is the workspace of a study"),
             ({"-m": None}, "no such model folder"),
             ({"-m": __file__}, "no such model folder"),
         ],
     )
     def test_with_wrong_options(self, few, model, changes, part, monkeypatch):
+        for workspace in (few / "autodls", few.parent / "other"):
+            workspace.mkdir()
+            shutil.copyfile(model / "plan.json", workspace / "plan.json")
+        before = sorted(few.parent.rglob("*"))
         monkeypatch.chdir(few)
         answer = self.predict(few, model, **changes)
         assert answer.status == 2 and part in answer.complaint
+        assert sorted(few.parent.rglob("*")) == before
 
     def test_without_images_of_the_model(self, few, model):
         answer = self.predict(few, model, **{"-i": few / "labelsTr"})
@@ -235,6 +247,7 @@ class TestEvaluateAnyTable:
             ("--label y --score dls --cutoff dls=high -o out", "not a finite number"),
             ("--label y --score dls --cutoff-from nobody -o out", "nobody"),
             ("--label y --score dls --time months -o out", "--time"),
+            ("--label y --score dls -o scores.csv/out", "scores.csv is a file"),
             ("--label y --score dls --landmark -3 --time months --event event -o out", "landmark"),
         ],
     )

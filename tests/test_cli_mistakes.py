@@ -351,8 +351,27 @@ def test_a_workspace_in_use(planned):
 
 
 def test_a_workspace_that_cannot_be_made(study):
-    answer = planned_by(study, "-w", study / "dataset.json" / "below")
-    assert answer.status in (1, 2) and "dataset.json" in answer.complaint
+    for below in ("below", "far/below"):
+        answer = planned_by(study, "-w", study / "dataset.json" / below)
+        assert answer.status == 2 and "dataset.json is a file, not a folder" in answer.complaint
+
+
+def test_a_report_that_cannot_be_written(planned):
+    for output, part in ((planned, "is a folder"), (planned / "dataset.json" / "x.html", "dataset.json: is a file")):
+        answer = autodls("report", "-d", planned, "-o", output)
+        assert answer.status == 2 and part in answer.complaint
+
+
+@pytest.mark.parametrize(
+    "name", ["plan.json", "splits.json", "fingerprint.json", "folds", "folds/1", "preprocessed", "model", "auto"]
+)
+def test_a_file_in_the_place_of_a_folder_and_the_reverse(planned, name):
+    place = planned / "autodls" / name
+    place.unlink(missing_ok=True)
+    place.parent.mkdir(exist_ok=True)
+    place.mkdir() if place.suffix else place.write_text("")
+    for answer in (planned_by(planned), trained_by(planned, "all"), autodls("preprocess", "-d", planned)):
+        assert answer.status == 2 and f"{name}: is a f" in answer.complaint and "move it away" in answer.complaint
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

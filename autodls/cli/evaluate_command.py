@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls.cli.console import note, progress, say
+from autodls.cli.places import require_output
 from autodls.cli.provenance import note_output, note_run
 from autodls.cli.session import Session, planned_workspace, trained_rois
 from autodls.cli.train_command import show_rows
@@ -86,6 +87,8 @@ def run_evaluate_table(request: TableRequest, *, as_json: bool) -> None:
         raise ArgumentError("-o is missing: name the folder for metrics.json, or ask for --json on stdout")
     if not (request.label or (request.time and request.event)):
         raise ArgumentError("--label is missing: name the label column, or --time and --event, or all three")
+    if request.output is not None:
+        require_output(request.output)
     columns = Columns(
         scores=request.scores,
         label=request.label,

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls.cli.console import note, progress, say, show_table
+from autodls.cli.places import require_output
 from autodls.cli.provenance import files_below, note_output
 from autodls.cli.session import workspace_of
-from autodls.errors import ArgumentError
 from autodls.inference.model_files import check_model_folder
 from autodls.records.lock import locked_output
 from autodls.records.workspace import RoiKind, Workspace
@@ -34,8 +34,7 @@ def run_predict(
     as_json: bool,
 ) -> int:
     """Score the cases of a folder, with heat maps if asked for; the exit status, 1 when some could not be scored."""
-    if output.exists() and not output.is_dir():
-        raise ArgumentError(f"-o {output}: is a file; give a folder")
+    require_output(output, read=[images, *([rois] if rois else [])])
     root = model if model is not None else _model_of(workspace_of(dataset, workspace), drawn=rois is None)
     checked = check_model_folder(root)  # its weights are hashed while torch is imported
     import torch

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from autodls.cli.places import require_folder, require_kinds
 from autodls.errors import ArgumentError, StaleRecordError
 from autodls.records.cohort import Case, Cohort, read_cohort, read_description
 from autodls.records.files import sha256_of_file
@@ -114,13 +115,15 @@ class Session:
 
 
 def workspace_of(dataset: Path, workspace: Path | None) -> Workspace:
-    """The workspace of a dataset folder; raises ArgumentError when its place is taken by a file, or cannot be."""
+    """The workspace of a dataset folder; raises ArgumentError when its place, or one in it, is taken or cannot be."""
     if workspace is None and not dataset.is_dir():
         raise ArgumentError(f"{dataset}: no such folder; name the one that holds dataset.json with -d")
     root = workspace if workspace is not None else dataset / "autodls"
-    if root.exists() and not root.is_dir():
-        raise ArgumentError(f"workspace {root}: is a file, expected a folder; give another with -w")
-    return Workspace(root)
+    require_folder(root, "-w")
+    found = Workspace(root)
+    for rois in ("manual", "auto"):
+        require_kinds(found.of(rois))
+    return found
 
 
 def planned_workspace(dataset: Path, workspace: Path | None) -> Workspace:
