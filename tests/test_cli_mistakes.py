@@ -113,6 +113,9 @@ DATASET_MISTAKES = {
     "target column missing": (description(autodls__target__column="CPS"), "no column CPS"),
     "clinical column missing": (description(autodls__clinical=["age", "weight"]), "no column weight"),
     "cohort not found": (description(autodls__cohort__training=["training"]), "'training'"),
+    "one of the cohorts not found": (
+        description(autodls__cohort__training=["train", "externel"]), "did you mean 'external'?",
+    ),
     "one class": (description(autodls__target__positive=">= 0"), "every training case is positive"),
     "no table": (without("clinical.csv"), "clinical.csv: no such file"),
     "empty table": (lambda f: (f / "clinical.csv").write_text(""), "the table is empty"),
