@@ -110,7 +110,8 @@ class JoinedCohort:
 def read_description(folder: Path) -> DatasetDescription:
     """Read `folder`/dataset.json; raises DatasetError."""
     path = folder / "dataset.json"
-    repair = "a dataset folder holds dataset.json, clinical.csv, imagesTr/ and labelsTr/ (name it with -d)"
+    absent = "a dataset folder holds dataset.json, clinical.csv, imagesTr/ and labelsTr/ (name it with -d)"
+    repair = "correct it in this file" if path.exists() else absent
     description = DatasetDescription.parse(read_json(path, repair, DatasetError), str(path), repair, DatasetError)
     if description.roi_channel not in description.sequences:
         raise DatasetError(
