@@ -113,6 +113,9 @@ DATASET_MISTAKES = {
     "no tumour label": (description(labels={"background": 0}), "labels"),
     "target column missing": (description(autodls__target__column="CPS"), "no column CPS"),
     "clinical column missing": (description(autodls__clinical=["age", "weight"]), "no column weight"),
+    "landmark before the start": (description(autodls__survival__landmark=-6), "autodls.survival.landmark"),
+    "target as a clinical variable": (description(autodls__clinical=["age", "cps"]), "clinical holds 'cps'"),
+    "follow-up as a clinical variable": (description(autodls__clinical=["pfs_event"]), "clinical holds 'pfs_event'"),
     "cohort not found": (description(autodls__cohort__training=["training"]), "'training'"),
     "one of the cohorts not found": (
         description(autodls__cohort__training=["train", "externel"]), "did you mean 'external'?",
@@ -171,6 +174,11 @@ def given(**values):
     return {"name": "mine", "given": {name.replace("__", "."): value for name, value in values.items()}}
 
 
+def garbage_weights(folder):
+    (folder / "my.pth").write_bytes(b"no weights")
+    return ("--encoder-weights", folder / "my.pth")
+
+
 PLAN_MISTAKES = {
     "preset misspelt": (lambda f: ("--preset", "papper"), "did you mean 'paper'?"),
     "preset is a folder": (lambda f: ("--preset", f), "neither one of"),
@@ -189,6 +197,7 @@ PLAN_MISTAKES = {
     "memory infinite": (lambda f: ("--memory-gib", "inf"), "--memory-gib inf"),
     "memory tiny": (lambda f: ("--memory-gib", "0.1"), "0.1 GiB"),
     "no weights file": (lambda f: ("--encoder-weights", "my.pth"), "encoder weights 'my.pth'"),
+    "weights file of garbage": (garbage_weights, "my.pth: "),
     "workspace is a file": (lambda f: ("-w", f / "dataset.json"), "is a file"),
 }
 

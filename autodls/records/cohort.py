@@ -187,6 +187,7 @@ def _cohort_problems(cohort: Cohort) -> list[Problem]:
         *_patients_on_both_sides(cohort),
         *_nothing_to_learn(cohort.training, cohort),
         *_unknown_cohorts(cohort),
+        *_telling_columns(cohort.description),
         *(
             error("", f"no training case has sequence '{sequence}'", "add its images, or take it out of channel_names")
             for sequence in cohort.description.sequences
@@ -239,6 +240,17 @@ def _unknown_cohorts(cohort: Cohort) -> list[Problem]:
             f"correct it in dataset.json{_did_you_mean(name, found)}, or take it out",
         )
         for name in unknown
+    ]
+
+
+def _telling_columns(description: DatasetDescription) -> list[Problem]:
+    """Clinical variables that are the target or the outcome: the clinical baseline would be told what it predicts."""
+    settings = description.autodls
+    follow_up = (settings.survival.time, settings.survival.event) if settings.survival else ()
+    return [
+        error("", f"autodls.clinical holds '{column}', which is the target or the follow-up", "take it out of clinical")
+        for column in dict.fromkeys(settings.clinical)
+        if column in (settings.target.column, *follow_up)
     ]
 
 

@@ -101,7 +101,7 @@ class SurvivalColumns(Record):
     time: str
     event: str
     unit: Literal["days", "weeks", "months", "years"]
-    landmark: float | None = None
+    landmark: float | None = Field(default=None, gt=0, description="time after which benefit is durable")
 
 
 class StudySettings(Record):
