@@ -28,7 +28,7 @@ def train_folds(
     that is not there.
     """
     device = training_device(plan)
-    prepare_torch()
+    prepare_torch(device)
     data = load_training_data(cases, workspace.sample, device)
     key = run_key(workspace, cases, plan, splits)
     for index in folds:
