@@ -163,7 +163,7 @@ def predict(
     dataset: DatasetOption = _CURRENT,
     workspace: WorkspaceOption = None,
     heatmaps: Annotated[
-        bool, typer.Option("--heatmaps", help="Write heat maps to OUT/heatmaps as well; takes twice the time.")
+        bool, typer.Option("--heatmaps", help="Write heat maps too (OUT/heatmaps); takes several times as long.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
