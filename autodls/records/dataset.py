@@ -116,6 +116,13 @@ class StudySettings(Record):
     survival: SurvivalColumns | None = None
     clinical: tuple[str, ...] = ()
 
+    @field_validator("clinical")
+    @classmethod
+    def _named_once(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := [column for column in dict.fromkeys(columns) if columns.count(column) > 1]:
+            raise ValueError(f"'{twice[0]}' stands there twice")
+        return columns
+
 
 class DatasetDescription(Record):
     """dataset.json; keys of nnU-Net that we do not use are kept out of our way."""
@@ -134,7 +141,7 @@ class DatasetDescription(Record):
     def _tumour_named(cls, labels: dict[str, int | tuple[int, ...]]) -> dict[str, int | tuple[int, ...]]:
         if "ignore" in labels:
             raise ValueError("nnU-Net's label 'ignore' is not supported; every voxel is tumour or background")
-        if not _values(labels) or min(_values(labels)) < 1:
+        if not _values(labels) or min(_values(labels)) < 1 or labels.get("background", 0) != 0:
             raise ValueError(f"must hold background 0 and a positive value that means tumour, got {labels}")
         return labels
 
