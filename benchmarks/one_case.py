@@ -61,7 +61,7 @@ def by_autodls(folder: Path) -> None:
 
     settings = PreprocessingPlan.model_validate_json((folder / "plan.json").read_bytes())
     images = {name: folder / f"{name}.nii.gz" for name in SEQUENCES}
-    sample = prepare_case("phantom", images, folder / "roi.nii.gz", {}, frozenset({1}), settings)
+    sample = prepare_case("phantom", images, folder / "roi.nii.gz", frozenset({1}), settings)
     save_sample(folder / "autodls.safetensors", sample)
 
 

@@ -123,7 +123,7 @@ def by_files(folder: Path, cases: Path, library: str) -> None:
     record = ModelRecord.load(root.record, "")
     images = {name: cases / "imagesTr" / f"case0000_{index:04d}.nii.gz" for index, name in enumerate(SEQUENCES)}
     sample = prepare_case(
-        "case0000", images, cases / "labelsTr" / "case0000.nii.gz", {}, frozenset({1}), plan.preprocessing
+        "case0000", images, cases / "labelsTr" / "case0000.nii.gz", frozenset({1}), plan.preprocessing
     )
     size = plan.preprocessing.input_size_px
     edge = (sample.pixels.shape[-1] - size) // 2

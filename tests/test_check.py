@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from command_line import edit_json
 from numpy.typing import NDArray
 
 from autodls.errors import DatasetError
@@ -129,6 +130,10 @@ BREAKS: dict[str, tuple[Break, str, str, str, str]] = {
         lambda d, _: add_row(d, ",patient_09,A,train,5,1,1,60"), "row 8", "error", "no case id", "letters",
     ),
     "negative time": (lambda d, e: e(d, CASE, pfs_months="-1"), CASE, "error", "'-1', which is no time", "not neg"),
+    "landmark beyond follow-up": (
+        lambda d, _: edit_json(d / "dataset.json", autodls__survival__landmark=900),
+        "", "warning", "survival.landmark is 900, the longest follow-up", "correct one of them",
+    ),
     "event": (lambda d, e: e(d, CASE, pfs_event="2"), CASE, "error", "column 'pfs_event' holds '2'", "write 1"),
     "time without event": (lambda d, e: e(d, CASE, pfs_event=""), CASE, "warning", "'pfs_event' is empty", "both"),
     "unknown channel": (
@@ -189,7 +194,9 @@ def test_roi_on_another_channel(make_dataset: Make, tmp_path: Path) -> None:
     second = folder / "labelsTr" / "case_00_0001.nii.gz"
     drawn = sitk.ReadImage(str(image(folder, 1, "case_00"))) > 1200
     sitk.WriteImage(drawn, str(second))
-    assert check_dataset(folder).problems == ()
+    (told,) = check_dataset(folder).problems
+    assert not told.is_error and "labelsTr/case_00_0001.nii.gz is checked, but neither trained on" in told.what
+    assert "same points in space" in told.repair
     shutil.copyfile(roi(folder, "case_00"), second)
     assert [problem.what.split(":")[0] for problem in check_dataset(folder).errors] == ["labelsTr/case_00_0001.nii.gz"]
 

@@ -1,5 +1,6 @@
 """What a person types and is told: help, usage, new cases, other people's tables."""
 
+import inspect
 import json
 import re
 import shutil
@@ -53,6 +54,10 @@ class TestHelp:
         answer = autodls(*words, "--help")
         assert answer.status == 0 and answer.err == "" and "--help" in answer.out
 
+    def test_every_command_on_a_dataset_takes_a_workspace(self):
+        taken = {c.callback.__name__: inspect.signature(c.callback).parameters for c in app.registered_commands}
+        assert {name for name, options in taken.items() if "workspace" not in options} == {"verify", "demo"}
+
     def test_says_what_all_means(self):
         answer = autodls("train", "fold", "--help")
         assert "here it means all folds" in " ".join(answer.out.split())
@@ -88,6 +93,13 @@ class TestHelp:
 def test_usage_errors_leave_by_2(words):
     answer = autodls(*words.split())
     assert answer.status == 2 and "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize("words", ["train all", "train 0", "segment all"])
+def test_who_forgets_fold_is_told(words):
+    group, which = words.split()
+    answer = autodls(group, which)
+    assert answer.status == 2 and f"Did you mean 'autodls {group} fold {which}'?" in answer.err
 
 
 @pytest.fixture
@@ -150,14 +162,26 @@ class TestPredict:
             ({"-i": "nowhere"}, "nowhere: no such folder"),
             ({"-i": __file__}, "no such folder"),
             ({"-o": __file__}, "is a file; give a folder"),
+            ({"-o": f"{__file__}/out"}, "is a file, not a folder; give a folder"),
+            ({"-o": "imagesTr"}, "the images or ROIs are read from there"),
+            ({"-o": "labelsTr/../labelsTr"}, "the images or ROIs are read from there"),
+            ({"-o": "../model"}, "lies in a locked model"),
+            ({"-o": "../model/fold_0"}, "lies in a locked model"),
+            ({"-o": "autodls"}, "is the workspace of a study"),
+            ({"-o": "../other"}, "is the workspace of a study"),
             ({"-m": None}, "no such model folder"),
             ({"-m": __file__}, "no such model folder"),
         ],
     )
     def test_with_wrong_options(self, few, model, changes, part, monkeypatch):
+        for workspace in (few / "autodls", few.parent / "other"):
+            workspace.mkdir()
+            shutil.copyfile(model / "plan.json", workspace / "plan.json")
+        before = sorted(few.parent.rglob("*"))
         monkeypatch.chdir(few)
         answer = self.predict(few, model, **changes)
         assert answer.status == 2 and part in answer.complaint
+        assert sorted(few.parent.rglob("*")) == before
 
     def test_without_images_of_the_model(self, few, model):
         answer = self.predict(few, model, **{"-i": few / "labelsTr"})
@@ -178,6 +202,14 @@ class TestPredict:
         answer = self.predict(few, model)
         assert answer.status == 1 and "1 cases scored, 1 not scored" in answer.out
         assert [line for line in answer.err.splitlines() if line.startswith("not scored: case case_01: no ROI file")]
+
+    def test_every_file_that_is_not_read_is_named(self, few, model):
+        for name in ("notes.txt", "case_07_0000.nii", "case_00_0002.nii.gz"):
+            (few / "imagesTr" / name).write_bytes(b"")
+        answer = self.predict(few, model)
+        told = [line.split(":")[1].strip() for line in answer.err.splitlines() if line.startswith("not used: ")]
+        assert answer.status == 1 and told == ["case_00_0002.nii.gz", "case_07_0000.nii", "notes.txt"]
+        assert [row["flags"] for row in json.loads((few / "out" / "predict.json").read_text())["cases"]][1] == []
 
 
 class TestEvaluateAnyTable:
@@ -215,6 +247,7 @@ class TestEvaluateAnyTable:
             ("--label y --score dls --cutoff dls=high -o out", "not a finite number"),
             ("--label y --score dls --cutoff-from nobody -o out", "nobody"),
             ("--label y --score dls --time months -o out", "--time"),
+            ("--label y --score dls -o scores.csv/out", "scores.csv is a file"),
             ("--label y --score dls --landmark -3 --time months --event event -o out", "landmark"),
         ],
     )
@@ -223,6 +256,12 @@ class TestEvaluateAnyTable:
         answer = autodls("evaluate", "--scores", scores, *words.split())
         assert answer.status == 2 and part in answer.complaint
         assert not (scores.parent / "out").exists()
+
+    @pytest.mark.parametrize("words", ["--label y --score dls -o out", "--landmark 0", "--cutoff dls=1", "-o out"])
+    def test_options_of_a_table_without_one(self, tmp_path, words, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        complaint = autodls("evaluate", *words.split()).complaint
+        assert words.split()[-2] in complaint and "name it with --scores FILE" in complaint
 
     @pytest.mark.parametrize("content", [None, "", "y,dls\n", "y,dls\n1\n"], ids=["none", "empty", "header", "ragged"])
     def test_tables_that_are_none(self, tmp_path, content):

@@ -104,6 +104,7 @@ DATASET_MISTAKES = {
     "unknown key": (description(autodls__tarrget={}), "tarrget"),
     "unknown roi_channel": (description(autodls__roi_channel="CE"), "roi_channel 'CE' is not one of"),
     "bad rule": (description(autodls__target__positive="about 20"), "about 20"),
+    "repair of a rule": (description(autodls__target__positive="about 20"), "'about 20'; correct it in this file"),
     "rule without a number": (description(autodls__target__positive=">= high"), ">= high"),
     "no target": (description(autodls__target=None), "target"),
     "channels with a gap": (description(channel_names={"0": "T2WI", "2": "CE-T1WI"}), "without gaps"),
@@ -112,7 +113,15 @@ DATASET_MISTAKES = {
     "no tumour label": (description(labels={"background": 0}), "labels"),
     "target column missing": (description(autodls__target__column="CPS"), "no column CPS"),
     "clinical column missing": (description(autodls__clinical=["age", "weight"]), "no column weight"),
+    "landmark before the start": (description(autodls__survival__landmark=-6), "autodls.survival.landmark"),
+    "background that is not 0": (description(labels={"background": 1, "tumour": 2}), "must hold background 0"),
+    "clinical variable twice": (description(autodls__clinical=["age", "age"]), "'age' stands there twice"),
+    "target as a clinical variable": (description(autodls__clinical=["age", "cps"]), "clinical holds 'cps'"),
+    "follow-up as a clinical variable": (description(autodls__clinical=["pfs_event"]), "clinical holds 'pfs_event'"),
     "cohort not found": (description(autodls__cohort__training=["training"]), "'training'"),
+    "one of the cohorts not found": (
+        description(autodls__cohort__training=["train", "externel"]), "did you mean 'external'?",
+    ),
     "one class": (description(autodls__target__positive=">= 0"), "every training case is positive"),
     "no table": (without("clinical.csv"), "clinical.csv: no such file"),
     "empty table": (lambda f: (f / "clinical.csv").write_text(""), "the table is empty"),
@@ -167,6 +176,11 @@ def given(**values):
     return {"name": "mine", "given": {name.replace("__", "."): value for name, value in values.items()}}
 
 
+def garbage_weights(folder):
+    (folder / "my.pth").write_bytes(b"no weights")
+    return ("--encoder-weights", folder / "my.pth")
+
+
 PLAN_MISTAKES = {
     "preset misspelt": (lambda f: ("--preset", "papper"), "did you mean 'paper'?"),
     "preset is a folder": (lambda f: ("--preset", f), "neither one of"),
@@ -185,6 +199,7 @@ PLAN_MISTAKES = {
     "memory infinite": (lambda f: ("--memory-gib", "inf"), "--memory-gib inf"),
     "memory tiny": (lambda f: ("--memory-gib", "0.1"), "0.1 GiB"),
     "no weights file": (lambda f: ("--encoder-weights", "my.pth"), "encoder weights 'my.pth'"),
+    "weights file of garbage": (garbage_weights, "my.pth: "),
     "workspace is a file": (lambda f: ("-w", f / "dataset.json"), "is a file"),
 }
 
@@ -220,6 +235,14 @@ def replaced(target, source):
     return lambda folder: shutil.copyfile(folder / source, folder / target)
 
 
+def dead_link(name):
+    def link(folder):
+        (folder / name).unlink()
+        (folder / name).symlink_to("nowhere")
+
+    return link
+
+
 def added_case(folder):
     path = folder / "clinical.csv"
     path.write_text(path.read_text() + "PH0099,p99,train,A,50,F,T1,N0,30,12.0,1\n")
@@ -240,6 +263,8 @@ TRAINING_MISTAKES = {
     "splits removed": (without("autodls/splits.json"), PLAN_FIRST),
     "plan broken": (lambda f: edit_text(f / "autodls/plan.json", "{", "{{"), "not valid JSON"),
     "plan with unknown key": (plan(training__epoch=3), "training.epoch"),
+    "repair of a plan": (plan(training__epoch=3), "(yours is kept as plan.previous.json)"),
+    "repair of splits": (one_case_in_two_parts, "move it away, then run 'autodls plan'"),
     "plan lacks a key": (plan(training__epochs=None), "training.epochs"),
     "plan of wrong type": (plan(training__epochs="many"), "training.epochs"),
     "plan of unknown encoder": (plan(network__encoder="resnet18"), "network.encoder"),
@@ -263,6 +288,7 @@ TRAINING_MISTAKES = {
     "image removed": (without("imagesTr/PH0001_0000.nii.gz"), PLAN_FIRST),
     "image added": (replaced("labelsTr/PH0001_0000.nii.gz", "labelsTr/PH0001.nii.gz"), PLAN_FIRST),
     "ROI changed": (replaced("labelsTr/PH0001.nii.gz", "labelsTr/PH0002.nii.gz"), PLAN_FIRST),
+    "image that cannot be read": (dead_link("imagesTr/PH0001_0000.nii.gz"), "PH0001_0000.nii.gz: cannot be read"),
     "ROI removed": (without("labelsTr/PH0001.nii.gz"), PLAN_FIRST),
     "sequence renamed": (description(channel_names={"0": "FLAIR", "1": "CE-T1WI"}), PLAN_FIRST),
     "ROI channel changed": (description(autodls__roi_channel="T2WI"), PLAN_FIRST),
@@ -342,8 +368,27 @@ def test_a_workspace_in_use(planned):
 
 
 def test_a_workspace_that_cannot_be_made(study):
-    answer = planned_by(study, "-w", study / "dataset.json" / "below")
-    assert answer.status in (1, 2) and "dataset.json" in answer.complaint
+    for below in ("below", "far/below"):
+        answer = planned_by(study, "-w", study / "dataset.json" / below)
+        assert answer.status == 2 and "dataset.json is a file, not a folder" in answer.complaint
+
+
+def test_a_report_that_cannot_be_written(planned):
+    for output, part in ((planned, "is a folder"), (planned / "dataset.json" / "x.html", "dataset.json: is a file")):
+        answer = autodls("report", "-d", planned, "-o", output)
+        assert answer.status == 2 and part in answer.complaint
+
+
+@pytest.mark.parametrize(
+    "name", ["plan.json", "splits.json", "fingerprint.json", "folds", "folds/1", "preprocessed", "model", "auto"]
+)
+def test_a_file_in_the_place_of_a_folder_and_the_reverse(planned, name):
+    place = planned / "autodls" / name
+    place.unlink(missing_ok=True)
+    place.parent.mkdir(exist_ok=True)
+    place.mkdir() if place.suffix else place.write_text("")
+    for answer in (planned_by(planned), trained_by(planned, "all"), autodls("preprocess", "-d", planned)):
+        assert answer.status == 2 and f"{name}: is a f" in answer.complaint and "move it away" in answer.complaint
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

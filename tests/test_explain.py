@@ -73,7 +73,7 @@ def write_case(folder, direction, spacing_mm=(1.5, 1.5, 2.0), sequences=SEQUENCE
 
 def prepare(folder, model, direction=STRAIGHT, **settings):
     images, roi = write_case(folder, direction, **settings)
-    return prepare_case("case", images, roi, {}, frozenset({1}), model.plan.preprocessing), roi
+    return prepare_case("case", images, roi, frozenset({1}), model.plan.preprocessing), roi
 
 
 def largest_near(path, point_mm, reach_mm=2.0):

@@ -120,7 +120,7 @@ def test_preparing_plain_files_needs_no_simpleitk(tmp_path):
             roi_channel="T2WI", registration="geometry", spacing_mm=1.0, crop_mm=32.0, slice_size_px=32,
             input_size_px=32, intensity={{"T2WI": IntensityPlan(scheme="zscore", clip_percentiles=(0.5, 99.5))}},
         )
-        prepare_case("x", {{"T2WI": Path({str(image)!r})}}, Path({str(roi)!r}), {{}}, frozenset({{1}}), plan)
+        prepare_case("x", {{"T2WI": Path({str(image)!r})}}, Path({str(roi)!r}), frozenset({{1}}), plan)
         sys.exit("SimpleITK" in sys.modules)
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False)

@@ -15,7 +15,7 @@ from tiny_models import tiny_model
 
 from autodls.errors import DatasetError
 from autodls.inference.heldout import score_held_out, write_held_out
-from autodls.inference.inputs import list_inputs
+from autodls.inference.inputs import files_of_nobody, list_inputs
 from autodls.inference.predict import Prediction, predict_cases, write_prediction
 from autodls.inference.rois import RoiSource
 from autodls.records.cohort import read_cohort
@@ -221,6 +221,26 @@ class TestInputs:
         assert self.listed(model, study) == list(CASES)
         assert set(list_inputs(study / "imagesTr", study / "labelsTr", model.record)[0].images) == set(SEQUENCES)
 
+    def test_files_that_are_not_read_are_flags_of_their_case(self, model, study):
+        images = study / "imagesTr"
+        shutil.copyfile(image(study, "case_00"), images / "case_00_0002.nii.gz")
+        image(study, "case_02", 1).rename(images / "case_02_0001.nii")
+        (images / "case_02_0000.json").write_text("{}")  # beside its image: nothing is missed by it
+        first, _, last = predict(model, study).cases
+        assert first.flags[0].startswith("case_00_0002.nii.gz is not used: its name ends in no channel of the model")
+        assert last.flags[0] == "case_02_0001.nii is not used: its name does not end in .nii.gz; convert it"
+        assert last.flags[1:] == ("scored without T2WI",)
+        cases = list_inputs(images, None, model.record)
+        assert files_of_nobody(images, cases) == ["case_02_0000.json"]
+
+    @pytest.mark.parametrize(
+        "name", ["case_07_0000.nii", "case_07_0000.NII.GZ", "case_07_0000.dcm", "case_07_0002.nii.gz"]
+    )
+    def test_a_patient_with_no_file_that_can_be_read_is_a_failure(self, model, study, name):
+        (study / "imagesTr" / name).write_bytes(b"")
+        (failure,) = predict(model, study).failed
+        assert failure.case == "case_07" and f"no image that the model can read: {name} is not used" in failure.reason
+
     def test_an_id_may_end_like_a_channel(self, model, study):
         image(study, "case_00").rename(study / "imagesTr" / "case_0001_0000.nii.gz")
         assert "case_0001" in self.listed(model, study)
@@ -290,6 +310,14 @@ class TestHeldOut:
     def test_a_bad_case_is_named(self, model, tmp_path, make_dataset):
         folder = make_dataset(tmp_path / "study", training=4, held_out=2)
         cut_short(image(folder, "case_04"))
+        failures = self.scored(model, folder, tmp_path / "scores.csv")
+        assert len(failures) == 1 and "case_04" in failures[0]
+        assert [row["case"] for row in rows_of(tmp_path / "scores.csv")] == ["case_05"]
+
+    def test_a_file_that_cannot_be_read_stops_no_other(self, model, tmp_path, make_dataset):
+        folder = make_dataset(tmp_path / "study", training=4, held_out=2)
+        image(folder, "case_04").unlink()
+        image(folder, "case_04").symlink_to("/proc/self/mem")  # a plain file that even root cannot read
         failures = self.scored(model, folder, tmp_path / "scores.csv")
         assert len(failures) == 1 and "case_04" in failures[0]
         assert [row["case"] for row in rows_of(tmp_path / "scores.csv")] == ["case_05"]

@@ -70,7 +70,7 @@ def files(tmp_path):
 
 
 def prepare(files, **changes):
-    return prepare_case("A1", files[0], files[1], {}, LABELS, plan_of(**changes))
+    return prepare_case("A1", files[0], files[1], LABELS, plan_of(**changes))
 
 
 def test_a_sample_shows_the_same_place_in_every_sequence(files):
@@ -288,7 +288,7 @@ def test_a_real_cohort_is_prepared(shared_data, tmp_path):
     sequences = ("T1WI", "FLAIR", "CE-T1WI")
     plan = plan_of(roi_channel="FLAIR", intensity={name: plan_of().intensity["T1WI"] for name in sequences})
     images = {name: folder / "imagesTr" / f"TCGA_HT_7602_000{index}.nii.gz" for index, name in enumerate(sequences)}
-    sample = prepare_case("7602", images, folder / "labelsTr" / "TCGA_HT_7602.nii.gz", {}, LABELS, plan)
+    sample = prepare_case("7602", images, folder / "labelsTr" / "TCGA_HT_7602.nii.gz", LABELS, plan)
     assert sample.present.all()
     assert sample.flags == ()
     save_sample(tmp_path / "sample.safetensors", sample)

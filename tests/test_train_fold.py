@@ -1,6 +1,7 @@
 """A whole fold: interrupted anywhere it ends in the same bytes, and folds do not depend on each other."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ from autodls.training import loop
 from autodls.training.cohort import run_key, training_device
 from autodls.training.data import centre_crop
 from autodls.training.fit_state import Epoch
-from autodls.training.fold import train_fold
+from autodls.training.fold import prepare_torch, train_fold
 from autodls.training.stage_log import StageLog
 
 STAGES = (*SEQUENCES, "fusion")
@@ -322,3 +323,13 @@ def test_another_file_of_weights_to_start_from_is_another_run(study, tmp_path):
     file.unlink()
     with pytest.raises(WeightsError, match=r"resnet50.pth: no such file; .*--encoder-weights"):
         run_key(study.workspace, study.cases, plan, study.splits)
+
+
+def test_a_gpu_is_asked_for_deterministic_algorithms_and_a_cpu_left_alone(monkeypatch):
+    asked, environment = [], {}
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda mode, warn_only: asked.append(mode))
+    monkeypatch.setattr(os, "environ", environment)
+    prepare_torch(torch.device("cpu"))
+    assert asked == [] and environment == {}
+    prepare_torch(torch.device("cuda"))
+    assert asked == [True] and environment == {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}

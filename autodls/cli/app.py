@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from autodls import __version__
+from autodls.cli.fold_group import fold_group
 
 app = typer.Typer(
     name="autodls",
@@ -23,9 +24,9 @@ app = typer.Typer(
     "Results go to stdout, progress to stderr. Exit status: 0 done, 1 the run failed, 2 the input or the arguments "
     "are wrong. Every command is safe to stop and continues when it is run again.",
 )
-train_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train folds, then lock the ensemble.")
+train_app = fold_group("Train folds, then lock the ensemble.")
 app.add_typer(train_app, name="train")
-segment_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Draw ROIs automatically, by nnU-Net.")
+segment_app = fold_group("Draw ROIs automatically, by nnU-Net.")
 app.add_typer(segment_app, name="segment")
 benchmark_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure what a choice costs.")
 app.add_typer(benchmark_app, name="benchmark")
@@ -66,10 +67,18 @@ def _options(
 
 
 @app.command()
-def check(dataset: DatasetOption = _CURRENT, workers: WorkersOption = _WORKERS, as_json: JsonOption = False) -> None:
+def check(
+    dataset: DatasetOption = _CURRENT,
+    workspace: Annotated[
+        Path | None, typer.Option("-w", "--workspace", help="As other commands take it; check reads and writes none.")
+    ] = None,
+    workers: WorkersOption = _WORKERS,
+    as_json: JsonOption = False,
+) -> None:
     """Verify the dataset; say, case by case, what is wrong and how to repair it."""
     from autodls.cli.data_commands import run_check
 
+    del workspace
     raise typer.Exit(run_check(dataset, workers, as_json))
 
 
@@ -166,7 +175,7 @@ def predict(
     dataset: DatasetOption = _CURRENT,
     workspace: WorkspaceOption = None,
     heatmaps: Annotated[
-        bool, typer.Option("--heatmaps", help="Write heat maps to OUT/heatmaps as well; takes twice the time.")
+        bool, typer.Option("--heatmaps", help="Write heat maps too (OUT/heatmaps); takes several times as long.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -202,14 +211,13 @@ def evaluate(
     ] = None,
 ) -> None:
     """Judge the locked model on every cohort, or any table of scores with --scores."""
-    from autodls.cli.evaluate_command import TableRequest, run_evaluate, run_evaluate_table
+    from autodls.cli.evaluate_command import TableRequest, refuse_table_options, run_evaluate, run_evaluate_table
 
+    options = (tuple(score or ()), label, cohort, tuple(cutoff or ()), cutoff_from, time, event, landmark, output)
     if scores is None:
+        refuse_table_options(*options)
         raise typer.Exit(run_evaluate(dataset, workspace, rois, as_json=as_json).exit_status)
-    request = TableRequest(
-        scores, tuple(score or ()), label, cohort, tuple(cutoff or ()), cutoff_from, time, event, landmark, output
-    )
-    run_evaluate_table(request, as_json=as_json)
+    run_evaluate_table(TableRequest(scores, *options), as_json=as_json)
 
 
 @benchmark_app.command("rois")

@@ -78,7 +78,7 @@ def run_plan(dataset: Path, workspace: Path | None, request: PlanRequest, worker
         with progress("fingerprint", len(session.training)) as advance:
             fingerprint = extract_fingerprint(session.cohort, workers, advance)
         plan = derive_plan(fingerprint, preset, resources, request.encoder_weights)
-        _require_weights(plan.network.encoder_weights)
+        _require_weights(plan)
         splits = _splits(session, plan)
         fingerprint.save(session.workspace.fingerprint)
         _keep_previous(session.workspace, plan)
@@ -90,12 +90,18 @@ def run_plan(dataset: Path, workspace: Path | None, request: PlanRequest, worker
     return plan
 
 
-def _require_weights(source: str) -> None:
-    """Say now that a weights file is not there, not after hours of preprocessing."""
-    if source not in ("imagenet", "random") and not Path(source).is_file():
+def _require_weights(plan: Plan) -> None:
+    """Say now that a weights file is not there, or not of the encoder, not after hours of preprocessing."""
+    source = plan.network.encoder_weights
+    if source in ("imagenet", "random"):
+        return
+    if not Path(source).is_file():
         raise WeightsError(
             f"encoder weights '{source}': neither imagenet, random nor a file; correct --encoder-weights"
         )
+    from autodls.training.weights import encoder_weights  # torch and MONAI: only a file needs them
+
+    encoder_weights(plan.network.encoder, source)
 
 
 def resources_of(request: PlanRequest) -> Resources:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls.cli.console import note, progress, say
+from autodls.cli.places import require_output
 from autodls.cli.provenance import note_output, note_run
 from autodls.cli.session import Session, planned_workspace, trained_rois
 from autodls.cli.train_command import show_rows
@@ -68,6 +69,16 @@ class TableRequest:
     output: Path | None
 
 
+def refuse_table_options(*given: object) -> None:
+    """Raise ArgumentError for an option of `TableRequest`, in its order, that is given although there is no table."""
+    names = ("--score", "--label", "--cohort", "--cutoff", "--cutoff-from", "--time", "--event", "--landmark", "-o")
+    if found := [name for name, value in zip(names, given, strict=True) if value not in (None, ())]:
+        raise ArgumentError(
+            f"{', '.join(found)}: said of a table of scores, and no table is named; name it with --scores FILE, or "
+            "leave these options out to have the workspace's own model judged"
+        )
+
+
 def run_evaluate_table(request: TableRequest, *, as_json: bool) -> None:
     """All metrics of any table of scores, written to OUT/metrics.json."""
     if not request.scores:
@@ -76,6 +87,8 @@ def run_evaluate_table(request: TableRequest, *, as_json: bool) -> None:
         raise ArgumentError("-o is missing: name the folder for metrics.json, or ask for --json on stdout")
     if not (request.label or (request.time and request.event)):
         raise ArgumentError("--label is missing: name the label column, or --time and --event, or all three")
+    if request.output is not None:
+        require_output(request.output)
     columns = Columns(
         scores=request.scores,
         label=request.label,

@@ -57,7 +57,7 @@ def prepared(model: LockedModel, case: InputCase) -> Sample:
     """The sample of a case, as when it is scored; raises DatasetError where it has no ROI or cannot be read."""
     if case.roi is None:
         raise DatasetError(f"case {case.id}: no ROI, so there are no planes to explain; draw it")
-    return prepare_case(case.id, case.images, case.roi, {}, case.roi_labels(model.record), model.plan.preprocessing)
+    return prepare_case(case.id, case.images, case.roi, case.roi_labels(model.record), model.plan.preprocessing)
 
 
 def write_maps(folder: HeatmapFolder, model: LockedModel, case: Explained, sample: Sample) -> list[MapShare]:

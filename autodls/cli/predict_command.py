@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls.cli.console import note, progress, say, show_table
+from autodls.cli.places import require_output
 from autodls.cli.provenance import files_below, note_output
 from autodls.cli.session import workspace_of
-from autodls.errors import ArgumentError
 from autodls.inference.model_files import check_model_folder
 from autodls.records.lock import locked_output
 from autodls.records.workspace import RoiKind, Workspace
@@ -34,8 +34,7 @@ def run_predict(
     as_json: bool,
 ) -> int:
     """Score the cases of a folder, with heat maps if asked for; the exit status, 1 when some could not be scored."""
-    if output.exists() and not output.is_dir():
-        raise ArgumentError(f"-o {output}: is a file; give a folder")
+    require_output(output, read=[images, *([rois] if rois else [])])
     root = model if model is not None else _model_of(workspace_of(dataset, workspace), drawn=rois is None)
     checked = check_model_folder(root)  # its weights are hashed while torch is imported
     import torch
@@ -48,6 +47,7 @@ def run_predict(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     locked = load_model(root, device, streamed=True, checked=checked)
     cases = list_inputs(images, rois, locked.record)
+    _tell_unused(images, cases)
     ending = locked.record.file_ending
     place = {case.id: output / "rois" / f"{case.id}{ending}" for case in cases}
     source = drawn_rois(locked, root, device, place.__getitem__) if rois is None else RoiSource(locked.record)
@@ -69,6 +69,17 @@ def run_predict(
     for failure in prediction.failed:
         note(f"not scored: {failure.reason}")
     return _EXIT_SOME_FAILED if prediction.failed else 0
+
+
+def _tell_unused(images: Path, cases: "Sequence[InputCase]") -> None:
+    """Name on stderr what lies in the input folder and is not read; what a case misses by it is also a flag of it."""
+    from autodls.inference.inputs import files_of_nobody
+
+    for name, why in ((name, why) for case in cases for name, why in case.unused.items()):
+        note(f"not used: {name}: {why}")
+    if others := files_of_nobody(images, cases):
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        note(f"not used: {others[0]}{more}: no image that a case of {images} lacks")
 
 
 def _model_of(workspace: Workspace, *, drawn: bool) -> Path:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from autodls.cli.places import require_folder, require_kinds
 from autodls.errors import ArgumentError, StaleRecordError
 from autodls.records.cohort import Case, Cohort, read_cohort, read_description
 from autodls.records.files import sha256_of_file
@@ -67,7 +68,7 @@ class Session:
 
     def plan(self) -> Plan:
         """The plan, checked against fingerprint and dataset; raises StaleRecordError or PlanError."""
-        plan = Plan.load(self.workspace.plan, _PLAN_FIRST)
+        plan = _load_plan(self.workspace)
         if not self.workspace.fingerprint.is_file():
             raise StaleRecordError(f"{self.workspace.fingerprint}: no such file; {_PLAN_FIRST}")
         found = sha256_of_file(self.workspace.fingerprint)
@@ -101,7 +102,8 @@ class Session:
         """The splits, checked against the table and the plan."""
         from autodls.planning.splits import verify_splits  # scikit-learn: predict, which has no splits, goes without
 
-        splits = Splits.load(self.workspace.splits, _PLAN_FIRST)
+        path = self.workspace.splits
+        splits = Splits.load(path, f"move it away, then {_PLAN_FIRST}" if path.exists() else _PLAN_FIRST)
         verify_splits(splits, self.training, plan.training.folds)
         return splits
 
@@ -116,21 +118,29 @@ class Session:
 
 
 def workspace_of(dataset: Path, workspace: Path | None) -> Workspace:
-    """The workspace of a dataset folder; raises ArgumentError when its place is taken by a file, or cannot be."""
+    """The workspace of a dataset folder; raises ArgumentError when its place, or one in it, is taken or cannot be."""
     if workspace is None and not dataset.is_dir():
         raise ArgumentError(f"{dataset}: no such folder; name the one that holds dataset.json with -d")
     root = workspace if workspace is not None else dataset / "autodls"
-    if root.exists() and not root.is_dir():
-        raise ArgumentError(f"workspace {root}: is a file, expected a folder; give another with -w")
-    return Workspace(root)
+    require_folder(root, "-w")
+    found = Workspace(root)
+    for rois in ("manual", "auto"):
+        require_kinds(found.of(rois))
+    return found
 
 
 def planned_workspace(dataset: Path, workspace: Path | None) -> Workspace:
     """The workspace of a dataset that has a plan; of one that has none, no folder is made. Raises as `Session.plan`."""
     read_description(dataset)
     found = workspace_of(dataset, workspace)
-    Plan.load(found.plan, _PLAN_FIRST)
+    _load_plan(found)
     return found
+
+
+def _load_plan(workspace: Workspace) -> Plan:
+    """The plan, which a person may have edited; raises PlanError."""
+    edited = f"correct it, or {_PLAN_FIRST} for a new one (yours is kept as {workspace.previous_plan.name})"
+    return Plan.load(workspace.plan, edited if workspace.plan.exists() else _PLAN_FIRST)
 
 
 def trained_rois(workspace: Workspace, asked: RoiKind | None) -> RoiKind:

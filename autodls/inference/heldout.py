@@ -10,7 +10,7 @@ from autodls.inference.model_folder import LockedModel
 from autodls.inference.predict import CaseFailure, CaseScore, Prediction, predict_cases
 from autodls.inference.rois import RoiSource
 from autodls.records.cohort import Case
-from autodls.records.files import sha256_of_file
+from autodls.records.files import sha256_where_readable
 from autodls.records.model import ModelRecord
 from autodls.records.scores import write_csv
 
@@ -87,6 +87,6 @@ def _results(prediction: Prediction) -> list[Result]:
 
 
 def _hashes(case: Case) -> dict[str, str]:
-    """SHA-256 of the files of a case; one that is not there has none."""
+    """SHA-256 of the files of a case; one that cannot be read has none, and scoring says why."""
     files = {**case.images, **({"roi": case.roi} if case.roi else {})}
-    return {name: sha256_of_file(path) if path.is_file() else "" for name, path in files.items()}
+    return {name: sha256_where_readable(path) for name, path in files.items()}

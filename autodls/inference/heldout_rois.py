@@ -11,7 +11,7 @@ from autodls.inference.inputs import InputCase
 from autodls.inference.rois import UsedRoi, automatic, draw_roi
 from autodls.records.base import Record
 from autodls.records.cohort import Case
-from autodls.records.files import sha256_of_file
+from autodls.records.files import sha256_of_file, sha256_where_readable
 from autodls.records.segmentation import DrawnRoi
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class HeldoutDrawer:
 
     def row(self, case: str, images: Mapping[str, Path]) -> HeldoutRoi | NotDrawn:
         """The ROI of one case, or why there is none."""
-        inputs = {name: sha256_of_file(path) for name, path in images.items()}
+        inputs = {name: sha256_where_readable(path) for name, path in images.items()}
         held = self._known.get(case)
         if held is None or not _fits(held, inputs, self._place(case)):
             self._segmenter = self._segmenter or self._load()

@@ -1,27 +1,34 @@
 """The cases in an input folder: CASE_0000.nii.gz, CASE_0001.nii.gz, ... as nnU-Net's predict takes them."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from autodls.errors import DatasetError
 from autodls.records.case_id import case_id_fault, look_alikes
+from autodls.records.dataset import FILE_ENDINGS
 from autodls.records.model import ModelRecord
 from autodls.records.segmentation import AUTOMATIC_LABELS
 from autodls.records.workspace import RoiKind
 
 _CHANNEL = re.compile(r"(.+)_(\d{4})", re.ASCII)
+_OF_ANY_ENDING = re.compile(r"(.+)_(\d{4})(\.[^_]*)?", re.ASCII)
 
 
 @dataclass(frozen=True)
 class InputCase:
-    """Files of one new case; `roi` is None when there is no file for it, `kind` says who drew it."""
+    """Files of one new case; `roi` is None when there is no file for it, `kind` says who drew it.
+
+    `unused` says by name why a file that seems to be an image of the case is not read.
+    """
 
     id: str
     images: Mapping[str, Path]
     roi: Path | None
     kind: RoiKind = "manual"
+    unused: Mapping[str, str] = field(default_factory=dict)
 
     def roi_labels(self, record: ModelRecord) -> frozenset[int]:
         """Values of the ROI that mean tumour."""
@@ -31,8 +38,9 @@ class InputCase:
 def list_inputs(images: Path, rois: Path | None, record: ModelRecord) -> list[InputCase]:
     """The cases of folder `images`, with their ROIs where there is a folder `rois`, in the order of ids.
 
-    Every file with the model's ending belongs to a case: one whose name ends in no channel of the model gives its case
-    no image, so that it is named among the failures where it has no other.
+    Every file that is named like an image belongs to a case, also one of another ending, or of no channel of the model:
+    it gives its case no image, so that nobody is lost without a word. It stands in `unused`, unless the case has the
+    image of that channel.
 
     Raises DatasetError when a folder is missing or holds no image of the model's file ending.
     """
@@ -41,8 +49,8 @@ def list_inputs(images: Path, rois: Path | None, record: ModelRecord) -> list[In
             raise DatasetError(f"{folder}: no such folder; give the folder of images with -i, that of ROIs with --rois")
         if not any(folder.iterdir()):
             raise DatasetError(f"{folder}: the folder is empty; {option} takes a folder of files")
-    files = _images_by_case(images, record)
-    if not any(files.values()):
+    files = _files_by_case(images, record)
+    if not any(found.images for found in files.values()):
         last = len(record.channel_names) - 1
         raise DatasetError(
             f"{images}: no file named CASE_0000{record.file_ending} to CASE_{last:04d}{record.file_ending}; "
@@ -55,18 +63,53 @@ def list_inputs(images: Path, rois: Path | None, record: ModelRecord) -> list[In
         if twins := next((group for group in alike if case in group), None):
             raise DatasetError(f"{images}: case ids '{twins[0]}' and '{twins[1]}' look alike; rename their files")
         roi = rois / f"{case}{record.file_ending}" if rois else None
-        cases.append(InputCase(case, files[case], roi if roi and roi.is_file() else None))
+        roi = roi if roi and roi.is_file() else None
+        cases.append(InputCase(case, files[case].images, roi, unused=files[case].unused))
     return cases
 
 
-def _images_by_case(folder: Path, record: ModelRecord) -> dict[str, dict[str, Path]]:
-    found: dict[str, dict[str, Path]] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or not path.name.endswith(record.file_ending):
+def files_of_nobody(images: Path, cases: Sequence[InputCase]) -> list[str]:
+    """Names of what lies in folder `images`, is not hidden, and has no part in any of `cases`."""
+    known = {path.name for case in cases for path in case.images.values()} | {
+        name for case in cases for name in case.unused
+    }
+    return sorted({path.name for path in images.iterdir() if not path.name.startswith(".")} - known)
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Images of a case by sequence, and why others are none, by name."""
+
+    images: dict[str, Path] = field(default_factory=dict)
+    unused: dict[str, str] = field(default_factory=dict)
+
+
+def _files_by_case(folder: Path, record: ModelRecord) -> dict[str, _Files]:
+    found: defaultdict[str, _Files] = defaultdict(_Files)
+    # Those of the model's ending first: whether another is missed depends on them.
+    for path in sorted(folder.iterdir(), key=lambda path: (not path.name.endswith(record.file_ending), path.name)):
+        owner = None if path.name.startswith(".") else _owner(path.name)
+        if owner is None:
             continue
-        stem = path.name.removesuffix(record.file_ending)
-        matched = _CHANNEL.fullmatch(stem)
-        images = found.setdefault(matched[1] if matched else stem, {})
-        if matched and (sequence := record.channel_names.get(str(int(matched[2])))):
-            images[sequence] = path
-    return found
+        case, channel = owner
+        files, sequence = found[case], record.channel_names.get(str(channel))
+        if sequence is None:
+            files.unused[path.name] = f"its name ends in no channel of the model, which are {record.channel_names}"
+        elif path.name.endswith(record.file_ending):
+            files.images[sequence] = path
+        elif sequence not in files.images:
+            files.unused[path.name] = f"its name does not end in {record.file_ending}; convert it"
+    return dict(found)
+
+
+def _owner(name: str) -> tuple[str, int | None] | None:
+    """The case and the channel that a file is named after; None for a name like that of no image.
+
+    >>> _owner("A1_0002.nii.gz"), _owner("A1.mha"), _owner("A1_0000.dcm"), _owner("notes.txt")
+    (('A1', 2), ('A1', None), ('A1', 0), None)
+    """
+    ending = next((ending for ending in FILE_ENDINGS if name.lower().endswith(ending)), None)
+    matched = _OF_ANY_ENDING.fullmatch(name) if ending is None else _CHANNEL.fullmatch(name[: -len(ending)])
+    if matched:
+        return matched[1], int(matched[2])
+    return None if ending is None else (name[: -len(ending)], None)

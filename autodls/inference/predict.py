@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 
 from autodls import __version__
-from autodls.errors import AutoDLSError
+from autodls.errors import AutoDLSError, DatasetError
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel
 from autodls.inference.rois import RoiSource, UsedRoi
@@ -133,12 +133,15 @@ def _prepared_blocks(model: LockedModel, cases: Sequence[InputCase], rois: RoiSo
 
 
 def _prepare(model: LockedModel, case: InputCase, rois: RoiSource) -> _Prepared:
+    unused = tuple(f"{name} is not used: {why}" for name, why in case.unused.items())
     try:
+        if unused and not case.images:
+            raise DatasetError(f"case {case.id}: no image that the model can read: {', '.join(unused)}")
         roi = rois.of(case)
         seen = Onlooker(model.fingerprint, roi)
         plan = model.plan.preprocessing
-        sample = prepare_case(case.id, case.images, roi.path, {}, roi.labels, plan, observe=seen.look)
-        sample = replace(sample, flags=(*sample.flags, *seen.flags))
+        sample = prepare_case(case.id, case.images, roi.path, roi.labels, plan, observe=seen.look)
+        sample = replace(sample, flags=(*unused, *sample.flags, *seen.flags))
         files = {**case.images, **({"roi": roi.path} if roi.kind == "manual" else {})}
         return _Prepared(case.id, (sample, roi), {name: sha256_of_file(path) for name, path in files.items()})
     except AutoDLSError as failure:

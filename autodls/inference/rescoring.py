@@ -115,7 +115,7 @@ def sample_key(model: LockedModel, files: InputCase) -> str:
 def prepare(model: LockedModel, files: InputCase, key: str) -> Sample:
     """The sample of a case, as when it is scored; raises DatasetError where it has no ROI or cannot be read."""
     labels = files.roi_labels(model.record)
-    return prepare_case(files.id, files.images, roi_of(files), {}, labels, model.plan.preprocessing, key)
+    return prepare_case(files.id, files.images, roi_of(files), labels, model.plan.preprocessing, key)
 
 
 def _sample(model: LockedModel, files: InputCase, stored: Path, key: str) -> Sample:

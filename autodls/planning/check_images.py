@@ -153,3 +153,14 @@ def copy_problems(findings: Iterable[CaseFindings]) -> list[Problem]:
         what = f"its {', '.join(sorted(sequences))} has the same voxels as an image of case {case}"
         found.append(error(other, what, "remove one of the two cases, or export the right images"))
     return found
+
+
+def unused_roi_problems(cases: Iterable[Case]) -> list[Problem]:
+    """ROIs on other channels than the ROI channel, which are checked and not used: one warning for all."""
+    drawn = [path for case in cases for path in case.rois.values()]
+    if not drawn:
+        return []
+    more = f" and {len(drawn) - 1} more are" if len(drawn) > 1 else " is"
+    what = f"{drawn[0].parent.name}/{drawn[0].name}{more} checked, but neither trained on nor scored with"
+    why = "nothing to repair: all sequences are sampled at the same points in space, by the ROI on the ROI channel"
+    return [warning("", what, why)]

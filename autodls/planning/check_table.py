@@ -21,10 +21,13 @@ def survival_problems(cases: Iterable[Case], description: DatasetDescription) ->
 
 
 def _unit_problems(cases: Sequence[Case], columns: SurvivalColumns) -> list[Problem]:
-    """A longest follow-up that no study has in this unit: days are then called months, or the other way round."""
+    """A longest follow-up that no study has in this unit, as where days are called months, or short of the landmark."""
     times = [case.row[columns.time] for case in cases]
     longest = max((read_number(time) or 0.0 for time in times if _is_time(time)), default=0.0)
     days = longest * _DAYS[columns.unit]
+    if longest and columns.landmark is not None and columns.landmark >= longest:
+        what = f"survival.landmark is {columns.landmark:g}, the longest follow-up {longest:g} {columns.unit}"
+        return [warning("", what, "correct one of them: nobody is known to have benefit beyond the landmark")]
     if longest == 0.0 or _LEAST_DAYS <= days <= _MOST_DAYS:
         return []
     what = f"column '{columns.time}': the longest follow-up is {longest:g} {columns.unit}, that is {days:.0f} days"

@@ -12,7 +12,7 @@ from autodls.imaging.geometry import Geometry, Points, Triple, Volume
 from autodls.imaging.volumes import read_roi, read_volume
 from autodls.planning.tumour import Plane, components, extent_mm, roi_fault, shown, shown_share, tumour_box, volume_ml
 from autodls.records.cohort import Case
-from autodls.records.files import sha256_of_bytes, sha256_of_file
+from autodls.records.files import sha256_of_bytes, sha256_of_input
 
 PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)
 MAX_ROI_VOXELS = 50_000
@@ -168,8 +168,11 @@ def _percentiles(intensities: NDArray[np.float32]) -> tuple[float, ...]:
 
 
 def case_inputs_sha256(case: Case) -> str:
-    """SHA-256 of every image and ROI file of a case, and of the parts they play, not of their names."""
-    images = [f"image {sequence} {sha256_of_file(path)}" for sequence, path in sorted(case.images.items())]
-    rois = [f"roi {sequence} {sha256_of_file(path)}" for sequence, path in sorted(case.rois.items())]
-    own = [f"roi {sha256_of_file(case.roi)}"] if case.roi else []
+    """SHA-256 of every image and ROI file of a case, and of the parts they play, not of their names.
+
+    Raises DatasetError for one that cannot be read.
+    """
+    images = [f"image {sequence} {sha256_of_input(path)}" for sequence, path in sorted(case.images.items())]
+    rois = [f"roi {sequence} {sha256_of_input(path)}" for sequence, path in sorted(case.rois.items())]
+    own = [f"roi {sha256_of_input(case.roi)}"] if case.roi else []
     return sha256_of_bytes("\n".join([case.id, *images, *rois, *own]).encode())

@@ -16,7 +16,7 @@ from autodls.preprocessing.intensity import normalise
 from autodls.preprocessing.planes import Plane, find_planes
 from autodls.preprocessing.sampling import resize, sample_points
 from autodls.preprocessing.store import FORMAT, Sample
-from autodls.records.files import sha256_of_bytes, sha256_of_file
+from autodls.records.files import sha256_of_bytes, sha256_of_input
 from autodls.records.plan import PreprocessingPlan
 
 Observe = Callable[[str, Volume], None]
@@ -30,7 +30,6 @@ def prepare_case(
     case_id: str,
     images: Mapping[str, Path],
     roi: Path,
-    rois: Mapping[str, Path],
     roi_labels: frozenset[int],
     plan: PreprocessingPlan,
     key: str | None = None,
@@ -39,12 +38,11 @@ def prepare_case(
     """The sample of one case by `plan`; two volumes are in memory at a time, or three where the plan registers.
 
     `images` holds the sequences that the case has; the others become zeros. `roi` lies on the grid of the ROI channel,
-    whose image may be missing: then the ROI's own grid is the frame. `rois`, drawn on other channels, are not used:
-    all sequences are sampled at the same physical points, so that one tumour is seen in each. `key` is the `case_key`
-    where it is known already. `observe` is shown every volume as it was read, with its sequence. Raises DatasetError,
-    which names the case, for anything that keeps the case from being prepared.
+    whose image may be missing: then the ROI's own grid is the frame. All sequences are sampled at the same physical
+    points, so that one tumour is seen in each. `key` is the `case_key` where it is known already. `observe` is shown
+    every volume as it was read, with its sequence. Raises DatasetError, which names the case, for anything that keeps
+    the case from being prepared.
     """
-    del rois
     try:
         _require_sequences(images, plan)
         # A second thread spins more than it works on products as small as these.
@@ -60,13 +58,8 @@ def case_key(images: Mapping[str, Path], roi: Path, roi_labels: frozenset[int], 
 
     Raises DatasetError for a file that cannot be read.
     """
-    try:
-        files = {sequence: sha256_of_file(path) for sequence, path in images.items()}
-        content = [FORMAT, plan.sha256(), sorted(roi_labels), sorted(files.items()), sha256_of_file(roi)]
-    except OSError as failure:
-        raise DatasetError(
-            f"{failure.filename}: cannot be read ({failure.strerror}); check the file and its permissions"
-        ) from None
+    files = {sequence: sha256_of_input(path) for sequence, path in images.items()}
+    content = [FORMAT, plan.sha256(), sorted(roi_labels), sorted(files.items()), sha256_of_input(roi)]
     return sha256_of_bytes(json.dumps(content).encode())
 
 

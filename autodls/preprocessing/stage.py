@@ -20,7 +20,6 @@ class _Task:
     case: str
     images: Mapping[str, Path]
     roi: Path | None
-    rois: Mapping[str, Path]
     roi_labels: frozenset[int]
     plan: PreprocessingPlan
     target: Path
@@ -45,7 +44,6 @@ def preprocess_cases(
             case.id,
             dict(case.images),
             case.roi,
-            dict(case.rois),
             roi_labels,
             plan.preprocessing,
             path_of(case.id),
@@ -70,7 +68,7 @@ def _work(task: _Task) -> list[Problem]:
         if stored and stored[0] == key:
             flags = stored[1]
         else:
-            sample = prepare_case(task.case, task.images, task.roi, task.rois, task.roi_labels, task.plan, key)
+            sample = prepare_case(task.case, task.images, task.roi, task.roi_labels, task.plan, key)
             save_sample(task.target, sample)
             flags = sample.flags
     except DatasetError as failure:

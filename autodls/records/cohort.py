@@ -4,6 +4,7 @@ Reading a cohort opens `dataset.json` and the table and lists two folders; it op
 only set of cases that plan, preprocess and train are given.
 """
 
+import difflib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -109,7 +110,8 @@ class JoinedCohort:
 def read_description(folder: Path) -> DatasetDescription:
     """Read `folder`/dataset.json; raises DatasetError."""
     path = folder / "dataset.json"
-    repair = "a dataset folder holds dataset.json, clinical.csv, imagesTr/ and labelsTr/ (name it with -d)"
+    absent = "a dataset folder holds dataset.json, clinical.csv, imagesTr/ and labelsTr/ (name it with -d)"
+    repair = "correct it in this file" if path.exists() else absent
     description = DatasetDescription.parse(read_json(path, repair, DatasetError), str(path), repair, DatasetError)
     if description.roi_channel not in description.sequences:
         raise DatasetError(
@@ -184,6 +186,8 @@ def _cohort_problems(cohort: Cohort) -> list[Problem]:
     return [
         *_patients_on_both_sides(cohort),
         *_nothing_to_learn(cohort.training, cohort),
+        *_unknown_cohorts(cohort),
+        *_telling_columns(cohort.description),
         *(
             error("", f"no training case has sequence '{sequence}'", "add its images, or take it out of channel_names")
             for sequence in cohort.description.sequences
@@ -221,6 +225,38 @@ def _nothing_to_learn(training: Sequence[Case], cohort: Cohort) -> list[Problem]
         side = "positive" if training[0].label else "negative"
         return [error("", f"every training case is {side} by {rule}", "correct the rule; training needs both classes")]
     return []
+
+
+def _unknown_cohorts(cohort: Cohort) -> list[Problem]:
+    """Names that dataset.json trains on and no row has: misspelt, their cases would count as held out."""
+    found = sorted({case.cohort for case in cohort.cases})
+    unknown = [name for name in training_cohorts(cohort.description) if name not in found]
+    if not cohort.training:
+        return []  # which says the same of all of them
+    return [
+        error(
+            "",
+            f"no row is of cohort '{name}', which autodls.cohort.training names (cohorts found: {', '.join(found)})",
+            f"correct it in dataset.json{_did_you_mean(name, found)}, or take it out",
+        )
+        for name in unknown
+    ]
+
+
+def _telling_columns(description: DatasetDescription) -> list[Problem]:
+    """Clinical variables that are the target or the outcome: the clinical baseline would be told what it predicts."""
+    settings = description.autodls
+    follow_up = (settings.survival.time, settings.survival.event) if settings.survival else ()
+    return [
+        error("", f"autodls.clinical holds '{column}', which is the target or the follow-up", "take it out of clinical")
+        for column in dict.fromkeys(settings.clinical)
+        if column in (settings.target.column, *follow_up)
+    ]
+
+
+def _did_you_mean(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean '{near[0]}'?)" if near else ""
 
 
 def cohort_sha256(cases: Iterable[Case]) -> str:

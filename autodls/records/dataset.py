@@ -101,7 +101,7 @@ class SurvivalColumns(Record):
     time: str
     event: str
     unit: Literal["days", "weeks", "months", "years"]
-    landmark: float | None = None
+    landmark: float | None = Field(default=None, gt=0, description="time after which benefit is durable")
 
 
 class StudySettings(Record):
@@ -115,6 +115,13 @@ class StudySettings(Record):
     cohort: CohortColumn | None = None
     survival: SurvivalColumns | None = None
     clinical: tuple[str, ...] = ()
+
+    @field_validator("clinical")
+    @classmethod
+    def _named_once(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := [column for column in dict.fromkeys(columns) if columns.count(column) > 1]:
+            raise ValueError(f"'{twice[0]}' stands there twice")
+        return columns
 
 
 class DatasetDescription(Record):
@@ -134,7 +141,7 @@ class DatasetDescription(Record):
     def _tumour_named(cls, labels: dict[str, int | tuple[int, ...]]) -> dict[str, int | tuple[int, ...]]:
         if "ignore" in labels:
             raise ValueError("nnU-Net's label 'ignore' is not supported; every voxel is tumour or background")
-        if not _values(labels) or min(_values(labels)) < 1:
+        if not _values(labels) or min(_values(labels)) < 1 or labels.get("background", 0) != 0:
             raise ValueError(f"must hold background 0 and a positive value that means tumour, got {labels}")
         return labels
 

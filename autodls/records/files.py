@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+from autodls.errors import DatasetError
+
 _CHUNK_BYTES = 1 << 20
 _BESIDE = ".tmp-"
 _STALE = f"{_BESIDE}{'[0-9a-f]' * 8}-*"
@@ -90,3 +92,19 @@ def sha256_of_file(path: Path) -> str:
         while chunk := handle.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def sha256_of_input(path: Path) -> str:
+    """The same of a person's file; raises DatasetError where it cannot be read."""
+    try:
+        return sha256_of_file(path)
+    except OSError as failure:
+        raise DatasetError(f"{path}: cannot be read ({failure.strerror}); check the file and its permissions") from None
+
+
+def sha256_where_readable(path: Path) -> str:
+    """The same, and "" where it cannot be read: whoever needs the file says so when he opens it."""
+    try:
+        return sha256_of_file(path)
+    except OSError:
+        return ""

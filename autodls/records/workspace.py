@@ -139,6 +139,20 @@ class Workspace:
         return replace(self, rois=rois)
 
     @property
+    def expected_files(self) -> tuple[Path, ...]:
+        """What must be a file where it is there."""
+        own = (self.provenance, self.oof_scores, self.metrics, self.report)
+        return (self.lock, self.fingerprint, self.plan, self.previous_plan, self.splits, *own)
+
+    @property
+    def expected_folders(self) -> tuple[Path, ...]:
+        """What must be a folder where it is there, each after the one that it lies in."""
+        folds = self.fold(0).root.parent
+        own = (self.home, self.sample("").parent, folds, self.model.root, self.report.parent, self.tables, self.figures)
+        single = tuple(sorted(path for path in folds.iterdir() if path.name.isdecimal())) if folds.is_dir() else ()
+        return (*own, *single, self.auto_roi("").parent, self.segmented.parent)
+
+    @property
     def fingerprint(self) -> Path:
         """Written by `autodls plan`."""
         return self.root / "fingerprint.json"

@@ -6,7 +6,7 @@ from pathlib import Path
 from autodls.imaging.volumes import read_roi
 from autodls.planning.tumour import volume_ml
 from autodls.records.cohort import Case
-from autodls.records.files import sha256_of_file
+from autodls.records.files import sha256_of_input
 from autodls.records.scores import write_csv
 from autodls.records.table import read_table
 
@@ -25,7 +25,7 @@ def tumour_volumes(
     lines: list[tuple[str, float, str]] = []
     for case in cases:
         if case.roi is not None:
-            digest = sha256_of_file(case.roi)
+            digest = sha256_of_input(case.roi)
             held = known.get((case.id, digest))
             lines.append((case.id, volume_ml(read_roi(case.roi, labels)) if held is None else held, digest))
         advance(case.id)

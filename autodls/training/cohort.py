@@ -64,8 +64,7 @@ def train_folds(
     Reads the samples of `cases` and nothing else of the dataset. Raises ArgumentError when the plan asks for a GPU
     that is not there.
     """
-    training_device(plan)
-    prepare_torch()
+    prepare_torch(training_device(plan))
     cohort = _Cohort(workspace, tuple(cases), plan, splits, run_key(workspace, cases, plan, splits))
     together = min(len(folds), at_once or folds_at_once(plan))
     if together > 1:
@@ -100,7 +99,7 @@ def _train_at_once(cohort: _Cohort, folds: Sequence[int], together: int, report:
 
 
 def _train_in_process(cohort: _Cohort, epochs: "Queue[tuple[int, Epoch] | None]", index: int) -> None:
-    prepare_torch()
+    prepare_torch(training_device(cohort.plan))
     cohort.train(index, cohort.load(), lambda fold, epoch: epochs.put((fold, epoch)))
 
 

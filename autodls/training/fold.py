@@ -1,5 +1,6 @@
 """One fold from samples to scores; what is done is not done again."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -110,7 +111,13 @@ def score_fold(run: FoldRun, model: FoldModel) -> list[FoldScore]:
     ]
 
 
-def prepare_torch() -> None:
-    """Settle what would make two runs on one GPU differ: deterministic algorithms."""
+def prepare_torch(device: torch.device) -> None:
+    """Settle what would make two runs on one GPU differ; to be called before anything is moved to it.
+
+    PyTorch then takes deterministic algorithms, and warns of an operation that has none. Nothing is changed for a CPU.
+    """
+    if device.type != "cuda":
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts; without it sums may differ
     torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
+    torch.use_deterministic_algorithms(True, warn_only=True)
