@@ -10,7 +10,7 @@ from urllib.error import URLError
 import pytest
 import SimpleITK as sitk
 import torch
-from command_line import autodls, edit_json, edit_text, write_phantom, write_preset
+from command_line import PRESET, autodls, edit_json, edit_text, write_phantom, write_preset
 
 from autodls.cli import data_commands
 
@@ -117,6 +117,10 @@ DATASET_MISTAKES = {
     "no table": (without("clinical.csv"), "clinical.csv: no such file"),
     "empty table": (lambda f: (f / "clinical.csv").write_text(""), "the table is empty"),
     "header alone": (keep_rows(0), "no rows"),
+    "sequence of few cases": (
+        lambda f: [path.unlink() for path in (f / "imagesTr").glob("PH*_0000*") if path.name > "PH0003"],
+        "with T2WI are",
+    ),
     "too few cases": (keep_rows(5), "of the rarer class"),
     "not UTF-8": (lambda f: (f / "clinical.csv").write_bytes(b"case\n\xff\n"), "not UTF-8"),
     "cell missing": (table("PH0002,patient_PH0002,", "PH0002,"), "row 3 has"),
@@ -145,7 +149,7 @@ def test_a_dataset_with_a_mistake_is_not_planned(study, damage, part):
     checked = autodls("check", "-d", study, "--workers", 1)
     told = " ".join((checked.out + checked.err).split())
     assert "Traceback" not in told
-    assert checked.status == 2 or part == "of the rarer class"  # a small cohort is sound as data
+    assert checked.status == 2 or part in ("of the rarer class", "with T2WI are")  # sound as data, if little
 
 
 @pytest.mark.parametrize("name", ["nowhere", "dataset.json"])
@@ -254,6 +258,11 @@ TRAINING_MISTAKES = {
     "plan for a GPU": (plan(budget__device="cuda"), "autodls plan --device cpu"),
     "plan with lost weights": (plan(network__encoder_weights="lost.pth"), "encoder weights lost.pth: no such file"),
     "fingerprint edited": (lambda f: edit_text(f / "autodls/fingerprint.json", "phantom", "phantam"), PLAN_FIRST),
+    "plan with another seed": (plan(training__seed=7), "training.seed 0, the plan has 7; put 0 back, or delete splits"),
+    "plan with another inner share": (
+        plan(training__inner_holdout=0.4),
+        "training.inner_holdout 0.25, the plan has 0.4",
+    ),
     "splits edited": (one_case_in_two_parts, "fold 0"),
     "splits of another seed": (splits('"cohort_sha256": "', '"cohort_sha256": "0'), PLAN_FIRST),
     "label changed": (cps_of_second_case("33"), PLAN_FIRST),
@@ -324,6 +333,26 @@ def test_a_plan_that_fits_again_after_planning(planned):
     answer = planned_by(planned)
     assert answer.status == 0 and "new splits" in answer.err
     assert autodls("preprocess", "-d", planned, "--workers", 1).status == 0
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "", '{"seed": 0}'])
+def test_broken_splits_are_made_anew_by_planning(planned, content):
+    path = planned / "autodls" / "splits.json"
+    before = path.read_bytes()
+    path.write_text(content)
+    assert PLAN_FIRST in trained_by(planned).complaint
+    answer = planned_by(planned)
+    assert answer.status == 0 and "new splits" in answer.err
+    assert path.read_bytes() == before
+
+
+def test_planning_with_another_seed_says_how_to_renew_the_splits(planned):
+    edit_json(planned / "preset.json", given={**PRESET["given"], "training.seed": 3})
+    answer = planned_by(planned)
+    assert answer.status == 2 and "delete splits.json and run 'autodls plan'" in answer.complaint
+    (planned / "autodls" / "splits.json").unlink()
+    assert planned_by(planned).status == 0
+    assert json.loads((planned / "autodls" / "splits.json").read_text())["seed"] == 3
 
 
 def test_an_edited_plan_is_kept_beside(planned):

@@ -10,13 +10,13 @@ from typing import Literal
 from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.provenance import note_run
 from autodls.cli.session import Session, memory_of_machine_gib, planned_workspace
-from autodls.errors import ArgumentError, StaleRecordError, WeightsError
+from autodls.errors import ArgumentError, PlanError, StaleRecordError, WeightsError
 from autodls.planning.check import CheckReport, check_dataset
 from autodls.planning.decision import Resources
 from autodls.planning.fingerprint import extract_fingerprint
 from autodls.planning.planner import derive_plan
 from autodls.planning.presets import load_preset
-from autodls.planning.splits import make_splits
+from autodls.planning.splits import make_splits, require_both_classes, require_same_draw
 from autodls.records.cohort import join_cohort
 from autodls.records.lock import locked
 from autodls.records.plan import Plan
@@ -119,14 +119,18 @@ def resources_of(request: PlanRequest) -> Resources:
 
 def _splits(session: Session, plan: Plan) -> Splits:
     """The splits on disk where they still fit, else new ones."""
-    path = session.workspace.splits
-    if path.exists():
-        try:
-            return session.splits(plan)
-        except StaleRecordError as stale:
-            note(f"new splits: {stale}")
     training = plan.training
-    return make_splits(session.training, training.folds, training.inner_holdout, training.seed)
+    if session.workspace.splits.exists():
+        try:
+            splits = session.fitting_splits(plan)
+        except (StaleRecordError, PlanError) as unfit:
+            note(f"new splits: {unfit}")
+        else:
+            require_same_draw(splits, training)
+            return splits
+    splits = make_splits(session.training, training.folds, training.inner_holdout, training.seed)
+    require_both_classes(splits, session.training, plan.sequences)
+    return splits
 
 
 def _keep_previous(workspace: Workspace, plan: Plan) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autodls.errors import ArgumentError, StaleRecordError
+from autodls.planning.splits import require_same_draw, verify_splits
 from autodls.records.cohort import Case, Cohort, read_cohort, read_description
 from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
@@ -97,10 +98,14 @@ class Session:
 
     def splits(self, plan: Plan) -> Splits:
         """The splits, checked against the table and the plan."""
-        from autodls.planning.splits import verify_splits  # scikit-learn: predict, which has no splits, goes without
+        splits = self.fitting_splits(plan)
+        require_same_draw(splits, plan.training)
+        return splits
 
+    def fitting_splits(self, plan: Plan) -> Splits:
+        """The splits that fit the table, with whatever seed they were drawn; raises StaleRecordError or PlanError."""
         splits = Splits.load(self.workspace.splits, _PLAN_FIRST)
-        verify_splits(splits, self.training, plan.training.folds)
+        verify_splits(splits, self.training, plan.training.folds, plan.sequences)
         return splits
 
     def require_same_inputs(self, recorded_sha256: str, workers: int) -> None:

@@ -9,6 +9,7 @@ from autodls.errors import StaleRecordError
 from autodls.inference.predict import Prediction
 from autodls.models.fold_model import load_encoder, save_folded
 from autodls.planning.fingerprint import inputs_sha256
+from autodls.planning.splits import require_same_draw
 from autodls.preprocessing.case import case_key
 from autodls.preprocessing.store import load_sample
 from autodls.records.cohort import Case, cohort_sha256
@@ -103,6 +104,7 @@ def _splits_faults(workspace: Workspace) -> Iterator[str]:
     fingerprint = Fingerprint.load(workspace.fingerprint, _PLAN)
     if len(splits.folds) != plan.training.folds:
         yield f"{workspace.splits}: {len(splits.folds)} folds, the plan has {plan.training.folds}; {_PLAN}"
+    require_same_draw(splits, plan.training)
     if splits.cohort_sha256 != fingerprint.cohort_sha256:
         yield f"{workspace.splits}: of another cohort than fingerprint.json; {_PLAN}"
 
