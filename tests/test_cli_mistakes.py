@@ -133,6 +133,10 @@ DATASET_MISTAKES = {
         lambda f: [path.unlink() for path in (f / "imagesTr").glob("PH0003_*")],
         "PH0003",
     ),
+    "image of another patient": (
+        lambda f: shutil.copyfile(f / "imagesTr/PH0002_0000.nii.gz", f / "imagesTr/PH0005_0000.nii.gz"),
+        "case PH0005",
+    ),
     "no ROI": (without(ROI), "PH0003"),
     "empty ROI": (blank_roi(ROI), "PH0003"),
     "image cut short": (cut_short(IMAGE), "PH0003_0001.nii.gz"),
@@ -157,6 +161,14 @@ def test_a_dataset_with_a_mistake_is_not_planned(study, damage, part):
 def test_no_such_dataset(study, name, command):
     answer = autodls(*command.split(), "-d", study / name)
     assert answer.status == 2 and "dataset.json" in answer.complaint
+
+
+def test_a_copied_sequence_is_planned_with_a_warning(study):
+    """T2WI drawn on the grid of CE-T1WI, as real cohorts fill gaps."""
+    shutil.copyfile(study / IMAGE, study / "imagesTr/PH0003_0000.nii.gz")
+    answer = planned_by(study)
+    assert answer.status == 0, answer.err
+    assert "warning: case PH0003: CE-T1WI: a copy of T2WI, byte by byte" in answer.err
 
 
 def bad_preset(content):

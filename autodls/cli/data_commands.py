@@ -74,9 +74,12 @@ def run_plan(dataset: Path, workspace: Path | None, request: PlanRequest, worker
     session = Session.open(dataset, workspace)
     preset = load_preset(request.preset)
     resources = resources_of(request)
+    warnings: list[str] = []
     with locked(session.workspace):
         with progress("fingerprint", len(session.training)) as advance:
-            fingerprint = extract_fingerprint(session.cohort, workers, advance)
+            fingerprint = extract_fingerprint(session.cohort, workers, advance, warnings.append)
+        for line in warnings:
+            note(f"warning: {line}")
         plan = derive_plan(fingerprint, preset, resources, request.encoder_weights)
         _require_weights(plan.network.encoder_weights)
         splits = _splits(session, plan)
