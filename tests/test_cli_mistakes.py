@@ -200,6 +200,7 @@ PLAN_MISTAKES = {
     "memory no number": (lambda f: ("--memory-gib", "nan"), "--memory-gib nan"),
     "memory infinite": (lambda f: ("--memory-gib", "inf"), "--memory-gib inf"),
     "memory tiny": (lambda f: ("--memory-gib", "0.1"), "0.1 GiB"),
+    "memory next to none": (lambda f: ("--memory-gib", "0.04"), "the budget is 0.04 GiB"),
     "no weights file": (lambda f: ("--encoder-weights", "my.pth"), "encoder weights 'my.pth'"),
     "workspace is a file": (lambda f: ("-w", f / "dataset.json"), "is a file"),
 }
@@ -266,6 +267,11 @@ TRAINING_MISTAKES = {
     "plan with input beyond slice": (plan(preprocessing__input_size_px=500), "input_size_px 500"),
     "plan with odd dims": (plan(network__pca_dims=5), "pca_dims 5"),
     "plan with other folds": (plan(training__folds=4), "the plan has 4"),
+    "plan beyond its budget": (
+        plan(preprocessing__input_size_px=2000, preprocessing__slice_size_px=2048),
+        "budget.memory_gib is",
+    ),
+    "plan with too fine a grid": (plan(preprocessing__spacing_mm=0.001), "samples a side, expected at most 2048"),
     "plan without a scheme": (plan(preprocessing__intensity={}), "roi_channel"),
     "plan for a GPU": (plan(budget__device="cuda"), "autodls plan --device cpu"),
     "plan with lost weights": (plan(network__encoder_weights="lost.pth"), "encoder weights lost.pth: no such file"),

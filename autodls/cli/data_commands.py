@@ -2,15 +2,15 @@
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.provenance import note_run
-from autodls.cli.session import Session, memory_of_machine_gib, planned_workspace
+from autodls.cli.session import Session, planned_workspace
 from autodls.errors import ArgumentError, PlanError, StaleRecordError, WeightsError
+from autodls.machine import usable_cores, usable_memory_gib
 from autodls.planning.check import CheckReport, check_dataset
 from autodls.planning.decision import Resources
 from autodls.planning.fingerprint import extract_fingerprint
@@ -110,14 +110,12 @@ def resources_of(request: PlanRequest) -> Resources:
     if request.device == "cuda" and not torch.cuda.is_available():
         raise ArgumentError("--device cuda: PyTorch sees no CUDA device here; take --device cpu, or repair the driver")
     device: Literal["cpu", "cuda"] = "cuda" if request.device != "cpu" and torch.cuda.is_available() else "cpu"
-    if device == "cuda":
-        total_gib = torch.cuda.get_device_properties(0).total_memory / 2**30
-    else:
-        total_gib = memory_of_machine_gib()
-    memory_gib = request.memory_gib if request.memory_gib is not None else _SHARE_OF_MEMORY * total_gib
+    on_gpu = device == "cuda"
+    total_gib = torch.cuda.get_device_properties(0).total_memory / 2**30 if on_gpu else usable_memory_gib()
+    memory_gib = request.memory_gib if request.memory_gib is not None else round(_SHARE_OF_MEMORY * total_gib, 1)
     if not 0 < memory_gib < math.inf:
         raise ArgumentError(f"--memory-gib {memory_gib:g}: expected a positive number of GiB")
-    return Resources(round(memory_gib, 1), device, has_bf16(torch.device(device)), os.cpu_count() or 1)
+    return Resources(memory_gib, device, has_bf16(torch.device(device)), usable_cores())
 
 
 def _splits(session: Session, plan: Plan) -> Splits:
@@ -158,7 +156,7 @@ def _show_plan(plan: Plan, view: View) -> None:
         say("autodls plan --explain gives the reason for every value.")
     say(f"What this cohort can show: {plan.expectation.statement}")
     minutes = plan.budget.predicted_training_minutes
-    say(f"Training on {plan.budget.device}: about {minutes:.0f} minutes at most. Next: autodls train fold all")
+    say(f"Training on {plan.budget.device}: about {minutes:.0f} minutes, by estimate. Next: autodls train fold all")
 
 
 def _flat(content: dict[str, object], prefix: str = "") -> dict[str, str]:

@@ -1,6 +1,5 @@
 """A dataset and its workspace, with the records that a command needs, checked against each other."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -142,11 +141,6 @@ def trained_rois(workspace: Workspace, asked: RoiKind | None) -> RoiKind:
         return asked
     manual, auto = (workspace.of(kind).model.record.is_file() for kind in ("manual", "auto"))
     return "auto" if auto and not manual else "manual"
-
-
-def memory_of_machine_gib() -> float:
-    """Physical memory, in GiB."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
 
 
 def chosen_folds(which: str, folds: int) -> Sequence[int]:
