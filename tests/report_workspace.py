@@ -211,7 +211,7 @@ def _fold_scores(splits: Splits, table: ScoreTable, cases: list[str]) -> list[li
                 case=case,
                 part=part,  # type: ignore[arg-type]
                 label=labels[case],
-                logits={},
+                logits={"dls": 0.0},
                 log_odds={row: float(rng.normal(known[part] * labels[case])) for row in ("dls", *SEQUENCES)},
             )
             for part in known
