@@ -29,7 +29,7 @@ from autodls.models.fusion import FusionTransformer
 from autodls.models.pca import ChannelPCA
 from autodls.models.scale import fit_scale
 from autodls.records.plan import Plan
-from autodls.records.scores import FUSED, FoldScore, read_fold_scores
+from autodls.records.scores import FUSED, FoldScore, load_fold_scores
 from autodls.records.splits import Fold
 from autodls.records.tensors import load_tensors
 from autodls.records.workspace import FoldFolder
@@ -149,7 +149,7 @@ def main() -> None:
     session = Session.open(asked.dataset, asked.workspace)
     plan, workspace = session.plan(), session.workspace
     splits = session.splits(plan)
-    every = {fold.index: read_fold_scores(workspace.fold(fold.index).scores, plan.sequences) for fold in splits.folds}
+    every = {fold.index: load_fold_scores(workspace.fold(fold.index), plan.sequences) for fold in splits.folds}
     unseen = {index: [score for score in scores if score.part == "validation"] for index, scores in every.items()}
     judged = [score for scores in unseen.values() for score in scores]
     labels = np.array([score.label for score in judged])

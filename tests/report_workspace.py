@@ -127,7 +127,7 @@ def _splits(cases: list[str]) -> Splits:
         others = [case for case in cases if case not in validation]
         inner, train = others[: max(len(others) // 4, 1)], others[max(len(others) // 4, 1) :]
         folds.append(Fold(index=index, train=tuple(train), inner=tuple(inner), validation=tuple(validation)))
-    return Splits(seed=0, cohort_sha256="0" * 64, folds=tuple(folds))
+    return Splits(seed=0, inner_holdout=0.25, cohort_sha256="0" * 64, folds=tuple(folds))
 
 
 def _write_scores(workspace: Workspace, wish: Wish, cases: list[str], table: ScoreTable) -> None:
@@ -211,7 +211,7 @@ def _fold_scores(splits: Splits, table: ScoreTable, cases: list[str]) -> list[li
                 case=case,
                 part=part,  # type: ignore[arg-type]
                 label=labels[case],
-                logits={},
+                logits={"dls": 0.0},
                 log_odds={row: float(rng.normal(known[part] * labels[case])) for row in ("dls", *SEQUENCES)},
             )
             for part in known

@@ -10,7 +10,7 @@ from urllib.error import URLError
 import pytest
 import SimpleITK as sitk
 import torch
-from command_line import autodls, edit_json, edit_text, write_phantom, write_preset
+from command_line import PRESET, autodls, edit_json, edit_text, write_phantom, write_preset
 
 from autodls.cli import data_commands
 
@@ -126,6 +126,10 @@ DATASET_MISTAKES = {
     "no table": (without("clinical.csv"), "clinical.csv: no such file"),
     "empty table": (lambda f: (f / "clinical.csv").write_text(""), "the table is empty"),
     "header alone": (keep_rows(0), "no rows"),
+    "sequence of few cases": (
+        lambda f: [path.unlink() for path in (f / "imagesTr").glob("PH*_0000*") if path.name > "PH0003"],
+        "with T2WI are",
+    ),
     "too few cases": (keep_rows(5), "of the rarer class"),
     "not UTF-8": (lambda f: (f / "clinical.csv").write_bytes(b"case\n\xff\n"), "not UTF-8"),
     "cell missing": (table("PH0002,patient_PH0002,", "PH0002,"), "row 3 has"),
@@ -137,6 +141,10 @@ DATASET_MISTAKES = {
     "case without images": (
         lambda f: [path.unlink() for path in (f / "imagesTr").glob("PH0003_*")],
         "PH0003",
+    ),
+    "image of another patient": (
+        lambda f: shutil.copyfile(f / "imagesTr/PH0002_0000.nii.gz", f / "imagesTr/PH0005_0000.nii.gz"),
+        "case PH0005",
     ),
     "no ROI": (without(ROI), "PH0003"),
     "empty ROI": (blank_roi(ROI), "PH0003"),
@@ -154,7 +162,7 @@ def test_a_dataset_with_a_mistake_is_not_planned(study, damage, part):
     checked = autodls("check", "-d", study, "--workers", 1)
     told = " ".join((checked.out + checked.err).split())
     assert "Traceback" not in told
-    assert checked.status == 2 or part == "of the rarer class"  # a small cohort is sound as data
+    assert checked.status == 2 or part in ("of the rarer class", "with T2WI are")  # sound as data, if little
 
 
 @pytest.mark.parametrize("name", ["nowhere", "dataset.json"])
@@ -162,6 +170,14 @@ def test_a_dataset_with_a_mistake_is_not_planned(study, damage, part):
 def test_no_such_dataset(study, name, command):
     answer = autodls(*command.split(), "-d", study / name)
     assert answer.status == 2 and "dataset.json" in answer.complaint
+
+
+def test_a_copied_sequence_is_planned_with_a_warning(study):
+    """T2WI drawn on the grid of CE-T1WI, as real cohorts fill gaps."""
+    shutil.copyfile(study / IMAGE, study / "imagesTr/PH0003_0000.nii.gz")
+    answer = planned_by(study)
+    assert answer.status == 0, answer.err
+    assert "warning: case PH0003: CE-T1WI: a copy of T2WI, byte by byte" in answer.err
 
 
 def bad_preset(content):
@@ -198,6 +214,7 @@ PLAN_MISTAKES = {
     "memory no number": (lambda f: ("--memory-gib", "nan"), "--memory-gib nan"),
     "memory infinite": (lambda f: ("--memory-gib", "inf"), "--memory-gib inf"),
     "memory tiny": (lambda f: ("--memory-gib", "0.1"), "0.1 GiB"),
+    "memory next to none": (lambda f: ("--memory-gib", "0.04"), "the budget is 0.04 GiB"),
     "no weights file": (lambda f: ("--encoder-weights", "my.pth"), "encoder weights 'my.pth'"),
     "weights file of garbage": (garbage_weights, "my.pth: "),
     "workspace is a file": (lambda f: ("-w", f / "dataset.json"), "is a file"),
@@ -275,10 +292,20 @@ TRAINING_MISTAKES = {
     "plan with input beyond slice": (plan(preprocessing__input_size_px=500), "input_size_px 500"),
     "plan with odd dims": (plan(network__pca_dims=5), "pca_dims 5"),
     "plan with other folds": (plan(training__folds=4), "the plan has 4"),
+    "plan beyond its budget": (
+        plan(preprocessing__input_size_px=2000, preprocessing__slice_size_px=2048),
+        "budget.memory_gib is",
+    ),
+    "plan with too fine a grid": (plan(preprocessing__spacing_mm=0.001), "samples a side, expected at most 2048"),
     "plan without a scheme": (plan(preprocessing__intensity={}), "roi_channel"),
     "plan for a GPU": (plan(budget__device="cuda"), "autodls plan --device cpu"),
     "plan with lost weights": (plan(network__encoder_weights="lost.pth"), "encoder weights lost.pth: no such file"),
     "fingerprint edited": (lambda f: edit_text(f / "autodls/fingerprint.json", "phantom", "phantam"), PLAN_FIRST),
+    "plan with another seed": (plan(training__seed=7), "training.seed 0, the plan has 7; put 0 back, or delete splits"),
+    "plan with another inner share": (
+        plan(training__inner_holdout=0.4),
+        "training.inner_holdout 0.25, the plan has 0.4",
+    ),
     "splits edited": (one_case_in_two_parts, "fold 0"),
     "splits of another seed": (splits('"cohort_sha256": "', '"cohort_sha256": "0'), PLAN_FIRST),
     "label changed": (cps_of_second_case("33"), PLAN_FIRST),
@@ -350,6 +377,26 @@ def test_a_plan_that_fits_again_after_planning(planned):
     answer = planned_by(planned)
     assert answer.status == 0 and "new splits" in answer.err
     assert autodls("preprocess", "-d", planned, "--workers", 1).status == 0
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "", '{"seed": 0}'])
+def test_broken_splits_are_made_anew_by_planning(planned, content):
+    path = planned / "autodls" / "splits.json"
+    before = path.read_bytes()
+    path.write_text(content)
+    assert PLAN_FIRST in trained_by(planned).complaint
+    answer = planned_by(planned)
+    assert answer.status == 0 and "new splits" in answer.err
+    assert path.read_bytes() == before
+
+
+def test_planning_with_another_seed_says_how_to_renew_the_splits(planned):
+    edit_json(planned / "preset.json", given={**PRESET["given"], "training.seed": 3})
+    answer = planned_by(planned)
+    assert answer.status == 2 and "delete splits.json and run 'autodls plan'" in answer.complaint
+    (planned / "autodls" / "splits.json").unlink()
+    assert planned_by(planned).status == 0
+    assert json.loads((planned / "autodls" / "splits.json").read_text())["seed"] == 3
 
 
 def test_an_edited_plan_is_kept_beside(planned):

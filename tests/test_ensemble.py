@@ -289,10 +289,19 @@ def test_damaged_score_table_is_refused(tmp_path, study):
     content = path.read_bytes()
     try:
         path.write_bytes(content.replace(b"validation", b"something", 1))
-        with pytest.raises(StaleRecordError, match="autodls train fold all --restart"):
+        with pytest.raises(StaleRecordError, match=r"scores.csv: altered .*'autodls train fold all'"):
             lock(whole)
     finally:
         path.write_bytes(content)
+
+
+def test_scores_with_another_label_than_the_table_are_refused(study):
+    whole, _ = study
+    cases = (replace(whole.cases[0], label=not whole.cases[0].label), *whole.cases[1:])
+    with pytest.raises(
+        StaleRecordError, match=r"case case_00 is labelled True, in the table False; run 'autodls train"
+    ):
+        lock(replace(whole, cases=cases))
 
 
 def test_recalibration_is_of_the_fused_row():

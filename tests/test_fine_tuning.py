@@ -8,6 +8,7 @@ from tiny_models import SEQUENCES
 from tiny_study import DESCRIPTION, hashes, study_plan, tiny_study, use_tiny_resnet
 from torch import nn
 
+from autodls.errors import StaleRecordError
 from autodls.models.fold_model import class_margin, load_fold
 from autodls.planning.memory import TrainingLoad, encoder_parts_gib, memory_parts_gib
 from autodls.records.scores import FUSED, read_fold_scores
@@ -110,6 +111,17 @@ def test_killed_and_continued_it_gives_the_same_bytes(study, epoch):
     killed = trained(study, "killed", report=lambda done: seen.append(done.stage))
     assert set(seen) == {FINE_TUNING}, "what was done is not done again"
     assert hashes(killed.folder.root) == hashes(trained(study).folder.root)
+
+
+@pytest.mark.parametrize("name", ["T1WI.safetensors", "fine-tuned/T1WI.safetensors", "fine-tuned/fusion.safetensors"])
+def test_weights_that_were_altered_since_are_refused(study, name):
+    path = trained(study).folder.root / name
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.unlink()  # it may be another name of the file of two stages
+    path.write_bytes(content)
+    with pytest.raises(StaleRecordError, match=rf"{name}: SHA-256 is .*--restart"):
+        trained(study)
 
 
 def test_weights_that_were_written_in_part_are_made_again(study, monkeypatch):

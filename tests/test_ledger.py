@@ -33,7 +33,7 @@ def make_splits() -> Splits:
         validation = CASES[index * 20 : (index + 1) * 20]
         others = [case for case in CASES if case not in validation]
         folds.append(Fold(index=index, train=tuple(others[8:]), inner=tuple(others[:8]), validation=validation))
-    return Splits(seed=0, cohort_sha256="0" * 64, folds=tuple(folds))
+    return Splits(seed=0, inner_holdout=0.25, cohort_sha256="0" * 64, folds=tuple(folds))
 
 
 def fold_scores(strength: dict[str, float], sequences: tuple[str, ...] = ("T1WI",)) -> list[list[FoldScore]]:
@@ -48,7 +48,7 @@ def fold_scores(strength: dict[str, float], sequences: tuple[str, ...] = ("T1WI"
                     case=case,
                     part=part,  # type: ignore[arg-type]
                     label=LABELS[case],
-                    logits={},
+                    logits={"dls": 0.0},
                     log_odds={row: float(rng.normal(strength[part] * LABELS[case])) for row in ("dls", *sequences)},
                 )
                 for part, cases in parts.items()

@@ -1,14 +1,17 @@
 """Memory and time of training, against real allocations and published figures."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autodls.machine import usable_cores, usable_memory_gib
 from autodls.planning.duration import Schedule, passes_per_case, predicted_training_minutes, throughput_gflops
 from autodls.planning.encoder_cost import encoder_cost
 from autodls.planning.memory import (
@@ -50,6 +53,23 @@ for batch, side, steps in json.loads(sys.argv[1]):
         best = {name: value.clone() for name, value in net.state_dict().items()}
     print(batch, side, peak_bytes())
 """
+
+
+@pytest.mark.parametrize("name", ["memory.max", "memory/memory.limit_in_bytes"])
+def test_the_limit_of_a_container_bounds_the_memory(tmp_path: Path, name: str) -> None:
+    whole = usable_memory_gib(tmp_path)
+    limit = tmp_path / name
+    limit.parent.mkdir(exist_ok=True)
+    for content, expected in ((f"{2**28}\n", 0.25), ("max\n", whole), (f"{2**62}\n", whole)):
+        limit.write_text(content)
+        assert usable_memory_gib(tmp_path) == expected
+
+
+def test_cores_are_those_that_the_process_may_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {3}, raising=False)
+    assert usable_cores() == 1
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert usable_cores() == os.cpu_count()
 
 
 def test_prediction_holds_against_a_real_process() -> None:

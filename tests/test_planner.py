@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from planning_records import AUTO, CPU, GPU, fingerprint, plan, sequence
 
 from autodls.errors import PlanError
+from autodls.phantom.cohort import PhantomSettings, write_cohort
+from autodls.planning.budget import planned_memory_gib, require_budget
 from autodls.planning.decision import Resources
 from autodls.planning.fingerprint import extract_fingerprint
 from autodls.planning.planner import derive_plan
@@ -92,9 +94,56 @@ def test_the_paper_s_settings() -> None:
     assert (made.network.fusion.heads, made.network.fusion.layers) == (8, 3)
     training = made.training
     assert (training.batch_size, training.learning_rate, training.optimizer) == (32, 0.01, "sgd")
+    assert (training.warmup_epochs, training.fusion_learning_rate) == (0, 0.01), "0.01 is the initial learning rate"
     assert (training.loss, training.augmentation) == ("focal", "paper")
     assert made.reasons["training.batch_size"] == "Given by preset paper."
     assert made.reasons["preprocessing.registration"].endswith("The paper registers by hand, in ITK-SNAP.")
+
+
+@pytest.mark.parametrize("preset", preset_names())
+@pytest.mark.parametrize("resources", [CPU, GPU])
+def test_every_given_value_stands(preset: str, resources: Resources) -> None:
+    seen, given = fingerprint(267, 86), load_preset(preset).values
+    made = dict(leaves(derive_plan(seen, load_preset(preset), resources).model_dump(mode="json")))
+    intensity = given.pop("preprocessing.intensity", None)
+    assert {name: made[name] for name in given} == given
+    for scheme in made["preprocessing.intensity"].values() if intensity is not None else ():
+        assert {name: value for name, value in scheme.items() if value is not None} == intensity
+
+
+def test_more_components_than_cases_are_told() -> None:
+    paper = load_preset("paper")
+    assert "no fewer than the 17 cases" in derive_plan(fingerprint(34, 7), paper, GPU).reasons["network.pca_dims"]
+    enough = derive_plan(fingerprint(267, 86), paper, GPU).reasons["network.pca_dims"]
+    assert enough == "Given by preset paper."
+
+
+@pytest.mark.parametrize(
+    ("memory_gib", "derived"), [(7.0, "training__batch_size"), (4.0, "preprocessing__input_size_px")]
+)
+def test_batch_and_size_leave_room_for_fine_tuning(memory_gib: float, derived: str) -> None:
+    resources, seen = Resources(memory_gib, "cuda", bf16=False, cores=2), fingerprint(400, 150)
+    fixed: dict[str, object] = {"preprocessing__input_size_px": 160} if derived == "training__batch_size" else {}
+    plain = plan(seen, resources, **fixed)
+    tuned = plan(seen, resources, training__fine_tuning_epochs=5, **fixed)
+    section, field = derived.split("__")
+    chosen = [getattr(getattr(made, section), field) for made in (plain, tuned)]
+    assert chosen[1] < chosen[0]
+    assert tuned.budget.predicted_memory_gib <= 0.8 * memory_gib + 0.01
+
+
+def test_an_edited_plan_is_held_against_its_budget() -> None:
+    made = plan(fingerprint(), CPU)
+    require_budget(made, 100)
+    for name in ("auto", "paper", "demo"):
+        for resources in (CPU, GPU):
+            derived = derive_plan(fingerprint(), load_preset(name), resources)
+            assert planned_memory_gib(derived, 100) <= derived.budget.predicted_memory_gib + 0.01
+    large = made.preprocessing.model_copy(update={"input_size_px": 2000, "slice_size_px": 2048})
+    with pytest.raises(
+        PlanError, match=r"plan.json: a batch of \d+ at 2000 px needs \S+ GiB, budget.memory_gib is 16; "
+    ):
+        require_budget(made.model_copy(update={"preprocessing": large}), 100)
 
 
 def test_the_paper_s_settings_do_not_shrink_silently() -> None:
@@ -189,6 +238,7 @@ def test_a_wrong_preset_is_named_in_one_line(tmp_path: Path, given: dict[str, ob
         ({"preprocessing__slice_size_px": 100, "preprocessing__input_size_px": 128}, "exceeds slice_size_px 100"),
         ({"network__pca_dims": 7}, "pca_dims 7 x 2 sequences is no multiple of fusion.heads 8"),
         ({"preprocessing__crop_mm": 1, "preprocessing__spacing_mm": 2}, "crop_mm 1 is less than one sample"),
+        ({"preprocessing__spacing_mm": 0.001}, "at spacing_mm 0.001 is a plane of .* samples a side, expected at most"),
         ({"training__folds": 50}, "40 training cases of the rarer class, but 50 folds need at least 50"),
     ],
 )
@@ -225,19 +275,44 @@ def test_unknown_entries_of_a_preset_are_refused() -> None:
 def test_golden_plans_are_derived_again(path: Path) -> None:
     """A reviewed plan changes only with a reviewed change of a rule."""
     golden = Plan.load(path, "restore it")
-    seen = Fingerprint.load(path.with_name(path.name.replace(".plan.", ".fingerprint.")), "restore it")
-    made = derive_plan(
-        seen, load_preset(golden.preset), Resources(golden.budget.memory_gib, "cpu", bf16=False, cores=2)
-    )
+    dataset = path.name.partition(".")[0].partition("-")[0]
+    seen = Fingerprint.load(path.with_name(f"{dataset}.fingerprint.json"), "restore it")
+    bf16 = golden.training.precision == "bf16"
+    resources = Resources(golden.budget.memory_gib, golden.budget.device, bf16, cores=2)
+    made = derive_plan(seen, load_preset(golden.preset), resources)
     assert json.loads(made.to_bytes()) == json.loads(golden.to_bytes())
 
 
-def test_the_golden_fingerprint_is_that_of_the_images(shared_data: Path) -> None:
-    golden = json.loads((GOLDEN / "lgg_ht.fingerprint.json").read_text())
-    seen = json.loads(extract_fingerprint(read_cohort(shared_data / "lgg_ht"), workers=2).to_bytes())
+def test_the_golden_plans_are_of_three_datasets_three_presets_and_both_devices() -> None:
+    plans = [Plan.load(path, "restore it") for path in GOLDEN.glob("*.plan.json")]
+    assert len({golden.dataset for golden in plans}) == 3
+    assert {golden.preset for golden in plans} == {"auto", "demo", "paper"}
+    assert {(golden.budget.device, golden.training.precision) for golden in plans} == {
+        ("cpu", "fp32"),
+        ("cuda", "bf16"),
+    }
+
+
+def require_golden(name: str, dataset: Path) -> dict[str, Any]:
+    """The golden fingerprint `name` is that of the images in `dataset`; what was extracted."""
+    golden = json.loads((GOLDEN / f"{name}.fingerprint.json").read_text())
+    seen: dict[str, Any] = json.loads(extract_fingerprint(read_cohort(dataset), workers=2).to_bytes())
     assert dict(numbers(seen)) == pytest.approx(dict(numbers(golden)), rel=1e-6)
     assert seen["cohort_sha256"] == golden["cohort_sha256"]
-    assert seen["inputs_sha256"] == golden["inputs_sha256"]
+    return {name: seen[name] == golden[name] for name in ("inputs_sha256",)}
+
+
+def test_the_golden_fingerprint_is_that_of_the_gliomas(shared_data: Path) -> None:
+    assert require_golden("lgg_ht", shared_data / "lgg_ht") == {"inputs_sha256": True}
+
+
+def test_the_golden_fingerprint_is_that_of_the_sarcomas(sts8_dataset: Path) -> None:
+    assert require_golden("sts8", sts8_dataset) == {"inputs_sha256": True}
+
+
+def test_the_golden_fingerprint_is_that_of_the_phantom(tmp_path: Path) -> None:
+    write_cohort(tmp_path / "phantom", PhantomSettings(cases=24))
+    require_golden("phantom", tmp_path / "phantom")  # compressed by whatever zlib there is, so bytes may differ
 
 
 def numbers(content: Any, name: str = "") -> Iterator[tuple[str, float]]:

@@ -15,7 +15,7 @@ from autodls.errors import AutoDLSError, ModelFolderError, PlanError, StaleRecor
 from autodls.records.base import Record
 from autodls.records.files import link_or_copy, sha256_of_bytes, sha256_of_file, write_atomically, write_bytes
 from autodls.records.lock import locked
-from autodls.records.scores import FUSED, FoldScore, read_fold_scores, write_csv, write_fold_scores
+from autodls.records.scores import FUSED, FoldScore, fold_scores_csv, read_fold_scores, write_csv
 from autodls.records.table import read_table
 from autodls.records.tensors import load_tensors, read_note
 from autodls.records.workspace import ModelFolder, Workspace
@@ -167,20 +167,27 @@ def test_fold_scores_come_back_with_all_their_digits(tmp_path_factory, rows):
         )
         for number, (logit, odds, label, has) in enumerate(rows)
     ]  # fmt: skip
-    write_fold_scores(path, scores, SEQUENCES)
+    path.write_text(fold_scores_csv(scores, SEQUENCES))
     assert read_fold_scores(path, SEQUENCES) == scores
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("inner", "unknown"), (",1,", ",yes,"), ("0.25", "nan"), ("0.25", "a lot"), ("logit:T1WI", "logit:T9")],
+    [
+        ("inner", "unknown"),
+        (",1,", ",yes,"),
+        ("0.25", ""),
+        ("0.25", "nan"),
+        ("0.25", "a lot"),
+        ("logit:T1WI", "logit:T9"),
+    ],
 )
 def test_damaged_fold_scores_are_one_line_with_the_command(tmp_path, old, new):
     path = tmp_path / "scores.csv"
     score = FoldScore(case="a", part="inner", label=True, logits={FUSED: 0.25, "T1WI": 3}, log_odds={FUSED: 2})
-    write_fold_scores(path, [score], SEQUENCES)
+    path.write_text(fold_scores_csv([score], SEQUENCES))
     path.write_text(path.read_text().replace(old, new))
-    with pytest.raises(StaleRecordError, match="autodls train fold all --restart") as failure:
+    with pytest.raises(StaleRecordError, match="autodls train fold all") as failure:
         read_fold_scores(path, SEQUENCES)
     assert "\n" not in str(failure.value)
 

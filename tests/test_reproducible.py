@@ -180,7 +180,17 @@ DAMAGE = {
     "fold weights": ("", lambda root: rewrite(root / "workspace/folds/1/T2WI.safetensors"), "is not made from"),
     "no fold": ("", lambda root: shutil.rmtree(root / "workspace/folds/1"), "fold 1 is not trained"),
     "fold scores": (
-        "", lambda root: edit_text(root / "workspace/folds/0/scores.csv", "0.", "0.1"), "not what the scores",
+        "", lambda root: edit_text(root / "workspace/folds/0/scores.csv", "0.", "0.1"), "scores.csv: altered since",
+    ),
+    "fold labels": (
+        "", lambda root: edit_text(root / "workspace/folds/1/scores.csv", "validation,1", "validation,0"),
+        "folds/1/scores.csv: altered since",
+    ),
+    "fold fusion": (
+        "", lambda root: rewrite(root / "workspace/folds/1/fusion.safetensors"), "the fold was scored with",
+    ),
+    "fold encoder": (
+        "", lambda root: rewrite(root / "workspace/folds/1/T2WI.safetensors"), "the fusion beside it was fitted on",
     ),
     "out-of-fold scores": (
         "", lambda root: edit_text(root / "workspace/oof_scores.csv", "0.", "0.1"), "not what the scores of the folds",

@@ -115,6 +115,21 @@ def test_a_batch_is_at_most_a_third_of_the_cases_and_never_under_eight(
     assert decide("training.batch_size", fingerprint(cases, positives), GPU).value == expected
 
 
+@pytest.mark.parametrize(
+    ("cases", "reason"),
+    [(12, "although more than 33% of the 6 cases"), (60, "At most 33% of the 38 cases"), (267, "no more than 33% of")],
+)
+def test_a_batch_says_what_decided_it(cases: int, reason: str) -> None:
+    assert reason in decide("training.batch_size", fingerprint(cases, cases // 2), GPU).reason
+
+
+def test_components_that_are_not_fewer_than_the_cases_are_not_said_to_be() -> None:
+    reason = decide("network.pca_dims", fingerprint(10, 5), training__folds=3).reason
+    assert (
+        "no fewer than the 5 cases" in reason and "fewer than the 5 cases that the PCA is fitted on, and" not in reason
+    )
+
+
 def test_a_batch_that_memory_bounds_says_so() -> None:
     small = Resources(4.3, "cuda", bf16=False, cores=4)
     decision = decide("training.batch_size", fingerprint(400, 150), small, preprocessing__input_size_px=224)

@@ -1,15 +1,17 @@
 """Splits: nobody is on two sides, everybody is scored once, both classes are everywhere they must be."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planning_records import make_case
+from tiny_study import study_plan
 
 from autodls.errors import PlanError, StaleRecordError
-from autodls.planning.splits import make_splits, verify_splits
+from autodls.planning.splits import make_splits, require_both_classes, require_same_draw, verify_splits
 from autodls.records.cohort import Case
 from autodls.records.splits import Fold, Splits
 
@@ -149,9 +151,74 @@ def test_a_patient_on_both_sides_is_noticed() -> None:
     first = splits.folds[0]
     moved = first.train[0]
     torn = Fold(index=0, train=first.train[1:], inner=(*first.inner, moved), validation=first.validation)
-    edited = Splits(seed=0, cohort_sha256=splits.cohort_sha256, folds=(torn, splits.folds[1]))
+    edited = Splits(seed=0, inner_holdout=0.25, cohort_sha256=splits.cohort_sha256, folds=(torn, splits.folds[1]))
     with pytest.raises(StaleRecordError, match=r"fold 0: patient 'p\d+' is in train and in inner"):
         verify_splits(edited, cases)
+
+
+@pytest.mark.parametrize("part", ["train", "inner"])
+def test_a_part_of_one_class_is_noticed(part: str) -> None:
+    cases = cohort(12, 12)
+    splits = make_splits(cases, 2, 0.25, 0)
+    first, label = splits.folds[0], {case.id: case.label for case in cases}
+    other = "inner" if part == "train" else "train"
+    moved = tuple(case for case in getattr(first, part) if label[case])
+    kept = tuple(case for case in getattr(first, part) if not label[case])
+    update = {part: kept, other: getattr(first, other) + moved}
+    edited = splits.model_copy(update={"folds": (first.model_copy(update=update), splits.folds[1])})
+    with pytest.raises(StaleRecordError, match=rf"fold 0: the \d+ cases of part '{part}' are of one class; run"):
+        verify_splits(edited, cases)
+
+
+def test_a_validation_part_of_one_class_is_noticed() -> None:
+    cases = cohort(12, 12)
+    ids = [case.id for case in cases]
+    validated = [ids[16:], ids[:8], ids[8:16]]
+    folds = []
+    for index, part in enumerate(validated):
+        others = [case for case in ids if case not in part]
+        inner, train = others[::3], [case for case in others if case not in others[::3]]
+        folds.append(Fold(index=index, train=tuple(train), inner=tuple(inner), validation=tuple(part)))
+    splits = make_splits(cases, 3, 0.25, 0).model_copy(update={"folds": tuple(folds)})
+    with pytest.raises(StaleRecordError, match="fold 0: the 8 cases of part 'validation' are of one class; run"):
+        verify_splits(splits, cases)
+
+
+def with_sequences(cases: list[Case], **having: range) -> list[Case]:
+    """T1 for every case, and the others for the cases at some positions."""
+    return [
+        replace(case, images={name: Path() for name in ("T1", *(n for n, rows in having.items() if row in rows))})
+        for row, case in enumerate(cases)
+    ]
+
+
+def test_a_sequence_of_few_cases_is_refused_before_training() -> None:
+    cases = with_sequences(cohort(8, 12), T2=range(7, 9))
+    splits = make_splits(cases, 2, 0.25, 0)
+    require_both_classes(splits, cases, ["T1"])
+    with pytest.raises(
+        PlanError, match=r"fold 0: the \d cases of part 'train' with T2 are .*; leave a sequence that few"
+    ):
+        require_both_classes(splits, cases, ["T1", "T2"])
+    with pytest.raises(PlanError, match="the 0 cases of part 'train' with DWI are none at all"):
+        require_both_classes(splits, cases, ["DWI"])
+    with pytest.raises(StaleRecordError, match=r"splits.json: fold 0: .* with T2 are .*; run 'autodls plan' again"):
+        verify_splits(splits, cases, sequences=["T1", "T2"])
+
+
+def test_the_inner_hold_out_is_drawn_so_that_every_sequence_has_both_classes() -> None:
+    for seed in range(10):
+        cases = with_sequences(cohort(16, 16), T2=range(6, 26))
+        require_both_classes(make_splits(cases, 2, 0.25, seed), cases, ["T1", "T2"])
+
+
+@pytest.mark.parametrize(("name", "value"), [("seed", 1), ("inner_holdout", 0.3)])
+def test_another_seed_or_inner_share_than_the_splits_were_drawn_with_is_told(name: str, value: float) -> None:
+    training = study_plan().training
+    splits = make_splits(cohort(8, 12), 2, training.inner_holdout, training.seed)
+    require_same_draw(splits, training)
+    with pytest.raises(PlanError, match=rf"training.{name} \S+, the plan has {value}; .* delete splits.json and run"):
+        require_same_draw(splits, training.model_copy(update={name: value}))
 
 
 def test_round_trip_and_refusals(tmp_path: Path) -> None:

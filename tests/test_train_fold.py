@@ -62,7 +62,7 @@ def log_of(folder):
 def test_fold_folder_holds_weights_scores_and_log_and_nothing_else(trained):
     folder = trained.run(0).folder
     names = {path.name for path in folder.root.iterdir()}
-    assert names == {*(f"{stage}.safetensors" for stage in STAGES), "scores.csv", "log.jsonl"}
+    assert names == {*(f"{stage}.safetensors" for stage in STAGES), "scores.csv", "fold.json", "log.jsonl"}
     for stage in STAGES:
         note = read_note(folder.sequence(stage))
         assert (note["key"], note["fold"]) == ("key", 0)
@@ -161,6 +161,61 @@ def test_weights_of_another_plan_are_refused_with_the_command_to_run(trained, st
         train_fold(trained.run(0, key="new"), lambda _epoch: None)
     assert f"{stage}.safetensors" in str(failure.value)
     assert "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_weights_that_were_altered_after_they_were_scored_are_refused(trained, stage):
+    """Old scores would stand beside a model that no longer gives them."""
+    path = trained.run(0).folder.sequence(stage)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(StaleRecordError, match=rf"{stage}.safetensors: SHA-256 is .*'autodls train fold 0 --restart'"):
+        train_fold(trained.run(0), lambda _epoch: None)
+
+
+def test_encoder_of_another_training_is_refused_by_its_fusion(trained):
+    folder = trained.run(0).folder
+    shutil.copyfile(folder.sequence("T1WI"), folder.sequence("CE-T1WI"))
+    folder.record.unlink()
+    with pytest.raises(
+        StaleRecordError, match=r"CE-T1WI.safetensors: SHA-256 is .* the fusion beside it was fitted on"
+    ):
+        train_fold(trained.run(0), lambda _epoch: None)
+
+
+@pytest.mark.parametrize("damage", ["altered", "removed", "no record", "broken record"])
+def test_scores_are_made_again_where_the_weights_are_right(trained, damage):
+    folder = trained.run(0).folder
+    before = hashes(folder.root), folder.record.read_bytes()
+    if damage == "altered":
+        folder.scores.write_text(folder.scores.read_text().replace(",1,", ",0,"))
+    elif damage == "removed":
+        folder.scores.unlink()
+    elif damage == "no record":
+        folder.record.unlink()
+    else:
+        folder.record.write_text("{")
+    train_fold(trained.run(0), lambda _epoch: pytest.fail("nothing is to be trained"))
+    assert before == (hashes(folder.root), folder.record.read_bytes())
+
+
+def test_fusion_of_an_encoder_that_was_removed_is_fitted_anew(trained):
+    folder = trained.run(0).folder
+    before = hashes(folder.root)
+    folder.sequence("T1WI").unlink()
+    stages = []
+    train_fold(trained.run(0), lambda epoch: stages.append(epoch.stage))
+    assert list(dict.fromkeys(stages)) == ["T1WI", "fusion"] and hashes(folder.root) == before
+
+
+def test_score_that_is_no_number_is_one_line_and_not_written(study):
+    data = study.data()
+    data.pixels[data.rows(study.splits.folds[0].validation[:1])] = torch.nan
+    case = study.splits.folds[0].validation[0]
+    with pytest.raises(TrainingError, match=rf"fold 0: case {case} \(validation\): the score 'dls' is not a finite"):
+        train_fold(study.run(0, data=data), lambda _epoch: None)
+    assert not study.run(0).folder.scores.exists()
 
 
 def test_damaged_weights_are_refused_with_the_command_to_run(trained):
@@ -299,6 +354,15 @@ def test_log_replaces_what_an_interrupted_run_wrote_from_there_on(tmp_path):
     lines = [json.loads(line) for line in log.path.read_text().splitlines()]
     assert [(line["stage"], line["epoch"]) for line in lines] == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
     assert lines[-1]["train_loss"] == 2.0
+
+
+@pytest.mark.parametrize("damage", [b'{"stage": "a", "ep', b"\xff\xfe\n", b"[]\n", b"{}\n", b"1\n", b"[" * 100_000])
+def test_damaged_lines_of_the_log_do_not_stop_a_stage(tmp_path, damage):
+    log = StageLog(tmp_path / "log.jsonl")
+    log.add(epoch_line("a", 0))
+    log.path.write_bytes(log.path.read_bytes() + damage)
+    log.add(epoch_line("b", 0))
+    assert [json.loads(line)["stage"] for line in log.path.read_text().splitlines()] == ["a", "b"]
 
 
 def test_leftover_of_a_stage_that_was_kept_is_removed(trained):

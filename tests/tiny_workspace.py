@@ -8,9 +8,10 @@ from tiny_models import tiny_fold
 from autodls.models.fold_model import save_encoder, save_fusion
 from autodls.planning.splits import make_splits
 from autodls.records.cohort import read_cohort
-from autodls.records.scores import FUSED, FoldScore, write_fold_scores
+from autodls.records.scores import FUSED, FoldScore
 from autodls.records.workspace import Workspace
 from autodls.training.ensemble import lock_model
+from autodls.training.fold_chain import weight_hashes, write_scores
 
 
 def made_up_scores(fold, cases, sequences, chance):
@@ -40,6 +41,6 @@ def tiny_workspace(dataset, root):
             save_encoder(folder, sequence, encoder_state(encoder), {})
         save_fusion(folder, model, {})
         scores = made_up_scores(fold, cases, plan.sequences, np.random.default_rng((7, fold.index)))
-        write_fold_scores(folder.scores, scores, plan.sequences)
+        write_scores(folder, scores, plan, "key", weight_hashes(folder, plan))
     lock_model(workspace, cohort.description, plan, splits, cohort.training)
     return workspace

@@ -3,7 +3,6 @@
 Only what `--help` needs is imported here; each command imports its own work, so that help answers at once.
 """
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +10,7 @@ import typer
 
 from autodls import __version__
 from autodls.cli.fold_group import fold_group
+from autodls.machine import usable_cores
 
 app = typer.Typer(
     name="autodls",
@@ -48,7 +48,7 @@ WeightsOption = Annotated[
     typer.Option("--encoder-weights", help="imagenet, random, or a file (.pth, .safetensors); else by the preset."),
 ]
 _CURRENT = Path()
-_WORKERS = max(1, min(8, os.cpu_count() or 1))
+_WORKERS = max(1, min(8, usable_cores()))
 
 
 def _version(asked: bool) -> None:

@@ -2,21 +2,21 @@
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.provenance import note_run
-from autodls.cli.session import Session, memory_of_machine_gib, planned_workspace
-from autodls.errors import ArgumentError, StaleRecordError, WeightsError
+from autodls.cli.session import Session, planned_workspace
+from autodls.errors import ArgumentError, PlanError, StaleRecordError, WeightsError
+from autodls.machine import usable_cores, usable_memory_gib
 from autodls.planning.check import CheckReport, check_dataset
 from autodls.planning.decision import Resources
 from autodls.planning.fingerprint import extract_fingerprint
 from autodls.planning.planner import derive_plan
 from autodls.planning.presets import load_preset
-from autodls.planning.splits import make_splits
+from autodls.planning.splits import make_splits, require_both_classes, require_same_draw
 from autodls.records.cohort import join_cohort
 from autodls.records.lock import locked
 from autodls.records.plan import Plan
@@ -74,9 +74,12 @@ def run_plan(dataset: Path, workspace: Path | None, request: PlanRequest, worker
     session = Session.open(dataset, workspace)
     preset = load_preset(request.preset)
     resources = resources_of(request)
+    warnings: list[str] = []
     with locked(session.workspace):
         with progress("fingerprint", len(session.training)) as advance:
-            fingerprint = extract_fingerprint(session.cohort, workers, advance)
+            fingerprint = extract_fingerprint(session.cohort, workers, advance, warnings.append)
+        for line in warnings:
+            note(f"warning: {line}")
         plan = derive_plan(fingerprint, preset, resources, request.encoder_weights)
         _require_weights(plan)
         splits = _splits(session, plan)
@@ -113,26 +116,28 @@ def resources_of(request: PlanRequest) -> Resources:
     if request.device == "cuda" and not torch.cuda.is_available():
         raise ArgumentError("--device cuda: PyTorch sees no CUDA device here; take --device cpu, or repair the driver")
     device: Literal["cpu", "cuda"] = "cuda" if request.device != "cpu" and torch.cuda.is_available() else "cpu"
-    if device == "cuda":
-        total_gib = torch.cuda.get_device_properties(0).total_memory / 2**30
-    else:
-        total_gib = memory_of_machine_gib()
-    memory_gib = request.memory_gib if request.memory_gib is not None else _SHARE_OF_MEMORY * total_gib
+    on_gpu = device == "cuda"
+    total_gib = torch.cuda.get_device_properties(0).total_memory / 2**30 if on_gpu else usable_memory_gib()
+    memory_gib = request.memory_gib if request.memory_gib is not None else round(_SHARE_OF_MEMORY * total_gib, 1)
     if not 0 < memory_gib < math.inf:
         raise ArgumentError(f"--memory-gib {memory_gib:g}: expected a positive number of GiB")
-    return Resources(round(memory_gib, 1), device, has_bf16(torch.device(device)), os.cpu_count() or 1)
+    return Resources(memory_gib, device, has_bf16(torch.device(device)), usable_cores())
 
 
 def _splits(session: Session, plan: Plan) -> Splits:
     """The splits on disk where they still fit, else new ones."""
-    path = session.workspace.splits
-    if path.exists():
-        try:
-            return session.splits(plan)
-        except StaleRecordError as stale:
-            note(f"new splits: {stale}")
     training = plan.training
-    return make_splits(session.training, training.folds, training.inner_holdout, training.seed)
+    if session.workspace.splits.exists():
+        try:
+            splits = session.fitting_splits(plan)
+        except (StaleRecordError, PlanError) as unfit:
+            note(f"new splits: {unfit}")
+        else:
+            require_same_draw(splits, training)
+            return splits
+    splits = make_splits(session.training, training.folds, training.inner_holdout, training.seed)
+    require_both_classes(splits, session.training, plan.sequences)
+    return splits
 
 
 def _keep_previous(workspace: Workspace, plan: Plan) -> None:
@@ -157,7 +162,7 @@ def _show_plan(plan: Plan, view: View) -> None:
         say("autodls plan --explain gives the reason for every value.")
     say(f"What this cohort can show: {plan.expectation.statement}")
     minutes = plan.budget.predicted_training_minutes
-    say(f"Training on {plan.budget.device}: about {minutes:.0f} minutes at most. Next: autodls train fold all")
+    say(f"Training on {plan.budget.device}: about {minutes:.0f} minutes, by estimate. Next: autodls train fold all")
 
 
 def _flat(content: dict[str, object], prefix: str = "") -> dict[str, str]:

@@ -22,7 +22,7 @@ from autodls.records.files import sha256_of_file
 from autodls.records.lock import locked
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
-from autodls.records.scores import FUSED, read_fold_scores
+from autodls.records.scores import FUSED, load_fold_scores
 from autodls.records.splits import Splits
 from autodls.records.table import read_table
 from autodls.records.workspace import RoiKind, Workspace
@@ -188,7 +188,7 @@ def _study(session: Session) -> "ScoredStudy":
         cutoff=model.cutoff,
         cutoff_rule=plan.training.cutoff,
         splits=splits,
-        folds=[read_fold_scores(workspace.fold(fold.index).scores, plan.sequences) for fold in splits.folds],
+        folds=[load_fold_scores(workspace.fold(fold.index), plan.sequences) for fold in splits.folds],
         volumes_ml=volumes,
         rows={row[column]: row.number for row in read_table(dataset.folder / TABLE)},
         seed=plan.training.seed,

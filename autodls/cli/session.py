@@ -1,12 +1,12 @@
 """A dataset and its workspace, with the records that a command needs, checked against each other."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autodls.cli.places import require_folder, require_kinds
 from autodls.errors import ArgumentError, StaleRecordError
+from autodls.planning.splits import require_same_draw, verify_splits
 from autodls.records.cohort import Case, Cohort, read_cohort, read_description
 from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
@@ -100,11 +100,15 @@ class Session:
 
     def splits(self, plan: Plan) -> Splits:
         """The splits, checked against the table and the plan."""
-        from autodls.planning.splits import verify_splits  # scikit-learn: predict, which has no splits, goes without
+        splits = self.fitting_splits(plan)
+        require_same_draw(splits, plan.training)
+        return splits
 
+    def fitting_splits(self, plan: Plan) -> Splits:
+        """The splits that fit the table, with whatever seed they were drawn; raises StaleRecordError or PlanError."""
         path = self.workspace.splits
         splits = Splits.load(path, f"move it away, then {_PLAN_FIRST}" if path.exists() else _PLAN_FIRST)
-        verify_splits(splits, self.training, plan.training.folds)
+        verify_splits(splits, self.training, plan.training.folds, plan.sequences)
         return splits
 
     def require_same_inputs(self, recorded_sha256: str, workers: int) -> None:
@@ -149,11 +153,6 @@ def trained_rois(workspace: Workspace, asked: RoiKind | None) -> RoiKind:
         return asked
     manual, auto = (workspace.of(kind).model.record.is_file() for kind in ("manual", "auto"))
     return "auto" if auto and not manual else "manual"
-
-
-def memory_of_machine_gib() -> float:
-    """Physical memory, in GiB."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
 
 
 def chosen_folds(which: str, folds: int) -> Sequence[int]:

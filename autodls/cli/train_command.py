@@ -12,6 +12,7 @@ from autodls.cli.provenance import note_run
 from autodls.cli.session import Session, chosen_folds, planned_workspace
 from autodls.evaluation.cautions import INVERTED, is_below_chance
 from autodls.evaluation.rows import RowAuc, out_of_fold_rows
+from autodls.planning.budget import require_budget
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.lock import locked
 from autodls.records.plan import Plan
@@ -38,6 +39,7 @@ def run_train(
         splits = session.splits(plan)
         folds = chosen_folds(which, len(splits.folds))
         fingerprint = Fingerprint.load(session.workspace.fingerprint, "run 'autodls plan'")
+        require_budget(plan, fingerprint.cases)
         session.require_same_inputs(fingerprint.inputs_sha256, workers)
         if session.masks is not None and (found := doubts(session.masks.cases)):
             note(f"warning: {found}; see 'flags' in {session.workspace.segmented}")

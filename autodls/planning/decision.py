@@ -54,8 +54,16 @@ class Situation:
     @property
     def inner_training_cases(self) -> int:
         """Cases that an encoder learns from: the training part of a fold without its inner hold-out."""
-        share = (1 - 1 / self["training.folds"]) * (1 - self["training.inner_holdout"])
-        return max(2, int(self.fingerprint.cases * share))
+        return inner_training_cases(self.fingerprint.cases, self["training.folds"], self["training.inner_holdout"])
+
+
+def inner_training_cases(cases: int, folds: int, inner_holdout: float) -> int:
+    """Of `cases`, those that an encoder learns from in one fold.
+
+    >>> inner_training_cases(100, 5, 0.2)
+    64
+    """
+    return max(2, int(cases * (1 - 1 / folds) * (1 - inner_holdout)))
 
 
 Rule = Callable[[Situation], Decision]

@@ -4,8 +4,8 @@ Each case is reduced to a few numbers by itself, and a quantity is spread over c
 with a large tumour weighs no more than another, and memory does not grow with the cohort.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -26,17 +26,24 @@ from autodls.records.fingerprint import Fingerprint, Quantiles, SequenceFingerpr
 UNKNOWN_SITE = "unknown"
 
 
-def extract_fingerprint(cohort: Cohort, workers: int = 1, advance: Advance = no_advance) -> Fingerprint:
+def extract_fingerprint(
+    cohort: Cohort, workers: int = 1, advance: Advance = no_advance, warn: Callable[[str], None] = lambda _line: None
+) -> Fingerprint:
     """Measure every training case, and nothing else, in `workers` processes; their number does not change the result.
 
-    `advance` is called with the id of each case as it is done. Raises DatasetError for an image or an ROI that cannot
-    be used, and where there is nothing to train on.
+    `advance` is called with the id of each case as it is done, `warn` with a line for each sequence that is a copy of
+    another. Raises DatasetError for an image or an ROI that cannot be used, for one that stands for two patients, and
+    where there is nothing to train on.
     """
     training, description = cohort.training, cohort.description
     if not training:
         raise DatasetError(f"{cohort.folder}: no training case has a label; `autodls check` says more")
     tasks = [MeasureTask(case, description.roi_channel, description.roi_labels) for case in training]
     measures = map_parallel(measure_case, tasks, [case.id for case in training], workers, advance)
+    images = [measure.images_sha256 for measure in measures]
+    _require_own_images(training, images)
+    for line in _copies(training, images):
+        warn(line)
     return Fingerprint(
         dataset=description.name,
         roi_channel=description.roi_channel,
@@ -54,6 +61,30 @@ def extract_fingerprint(cohort: Cohort, workers: int = 1, advance: Advance = no_
             components=quantiles([measure.components for measure in measures]),
         ),
     )
+
+
+def _require_own_images(training: Sequence[Case], images: Sequence[Mapping[str, str]]) -> None:
+    """A patient who stands twice would be trained on in one fold part and judged in another."""
+    first: dict[str, tuple[Case, str]] = {}
+    for case, hashes in zip(training, images, strict=True):
+        for sequence, found in hashes.items():
+            other, shown = first.setdefault(found, (case, sequence))
+            if other.patient != case.patient:
+                raise DatasetError(
+                    f"case {case.id}: its {sequence} has the same bytes as {shown} of case {other.id}, but they are of "
+                    f"patients '{case.patient}' and '{other.patient}'; remove one case, or export the right image"
+                )
+
+
+def _copies(training: Sequence[Case], images: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    for case, hashes in zip(training, images, strict=True):
+        names: defaultdict[str, list[str]] = defaultdict(list)
+        for sequence, found in hashes.items():
+            names[found].append(sequence)
+        for shown, *copies in names.values():
+            if copies:
+                copied = ", ".join(copies)
+                yield f"case {case.id}: {copied}: a copy of {shown}, byte by byte; a missing sequence is allowed"
 
 
 def inputs_sha256(cases: Sequence[Case], workers: int = 1, advance: Advance = no_advance) -> str:

@@ -1,6 +1,6 @@
 """One training case reduced to a few numbers: what one process does for the fingerprint."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,12 +68,13 @@ def contrast(head: Sequence[float], roi: Sequence[float] | None) -> dict[str, fl
 
 @dataclass(frozen=True)
 class CaseMeasure:
-    """One case: its sequences and its tumour."""
+    """One case: its sequences and its tumour, the SHA-256 of each image file and of all that was read."""
 
     sequences: dict[str, SequenceMeasure]
     extent_mm: dict[Plane, float]
     volume_ml: float
     components: int
+    images_sha256: dict[str, str]
     inputs_sha256: str
 
 
@@ -99,7 +100,9 @@ def measure_case(task: MeasureTask) -> CaseMeasure:
         if sequence == task.roi_channel:
             _require_sound(case, roi, volume.geometry)
         sequences[sequence] = measure_sequence(volume, place)
-    return CaseMeasure(sequences, extent_mm(roi), volume_ml(roi), components(roi), case_inputs_sha256(case))
+    images = images_sha256(case)
+    inputs = _inputs_sha256(case, images)
+    return CaseMeasure(sequences, extent_mm(roi), volume_ml(roi), components(roi), images, inputs)
 
 
 def _drawn_roi(task: MeasureTask) -> Volume:
@@ -172,7 +175,16 @@ def case_inputs_sha256(case: Case) -> str:
 
     Raises DatasetError for one that cannot be read.
     """
-    images = [f"image {sequence} {sha256_of_input(path)}" for sequence, path in sorted(case.images.items())]
+    return _inputs_sha256(case, images_sha256(case))
+
+
+def images_sha256(case: Case) -> dict[str, str]:
+    """SHA-256 of the file of each sequence of a case; raises DatasetError for one that cannot be read."""
+    return {sequence: sha256_of_input(path) for sequence, path in case.images.items()}
+
+
+def _inputs_sha256(case: Case, hashes: Mapping[str, str]) -> str:
+    images = [f"image {sequence} {found}" for sequence, found in sorted(hashes.items())]
     rois = [f"roi {sequence} {sha256_of_input(path)}" for sequence, path in sorted(case.rois.items())]
     own = [f"roi {sha256_of_input(case.roi)}"] if case.roi else []
     return sha256_of_bytes("\n".join([case.id, *images, *rois, *own]).encode())

@@ -8,7 +8,7 @@ from autodls.planning.duration import Schedule, predicted_training_minutes, thro
 from autodls.planning.expectation import expect
 from autodls.planning.memory import TrainingLoad, cohort_gib, memory_parts_gib
 from autodls.planning.presets import Preset
-from autodls.planning.rules import RULES
+from autodls.planning.rules import RULES, too_many_dims
 from autodls.planning.rules_training import FEWEST_OF_A_CLASS
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.plan import Plan
@@ -34,6 +34,7 @@ def derive_plan(
             note = f" {preset.notes[name]}" if name in preset.notes else ""
             decided[name] = Decision(decision.value, decision.reason + note)
     _require_cases(situation)
+    decided |= _many_dims(situation, preset)
     decided |= _roi_channel(fingerprint) | _memory(situation, preset) | _minutes(situation)
     expectation = expect(fingerprint, situation["training.folds"])
     content = _nested({name: decision.value for name, decision in decided.items()})
@@ -72,6 +73,15 @@ def _require_cases(situation: Situation) -> None:
             f"dataset {situation.fingerprint.dataset}: {rarer} training cases of the rarer class, but {folds} folds "
             f"need at least {max(folds, FEWEST_OF_A_CLASS)}; give fewer folds, or add cases"
         )
+
+
+def _many_dims(situation: Situation, preset: Preset) -> dict[str, Decision]:
+    """Given components pass no rule, so the cases are looked at again: they stand, and the plan says what they are."""
+    name, cases = "network.pca_dims", situation.inner_training_cases
+    if name not in preset.values or situation[name] < cases:
+        return {}
+    given = situation.decided[name]
+    return {name: Decision(given.value, f"{given.reason} {too_many_dims(cases)}")}
 
 
 def _roi_channel(fingerprint: Fingerprint) -> dict[str, Decision]:

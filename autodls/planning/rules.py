@@ -30,26 +30,42 @@ def batch_size(situation: Situation) -> Decision:
             f"memory of {situation.resources.memory_gib:.3g} GiB: a batch of {smallest} at {size_px} px needs a budget "
             f"of {needed:.3g} GiB; raise --memory-gib, or give a smaller preprocessing.input_size_px in a preset"
         )
-    cases, chosen = situation.inner_training_cases, fitting[-1]
+    chosen = fitting[-1]
     bound = (
-        f"the memory of {limit_gib:.3g} GiB ({training.MEMORY_SHARE:.0%} of the budget) holds no more at {size_px} px"
+        f"The memory of {limit_gib:.3g} GiB ({training.MEMORY_SHARE:.0%} of the budget) holds no more at {size_px} px"
         if chosen < wanted
-        else f"at most {training.BATCH_SHARE:.0%} of the {cases} cases an encoder learns from, within "
-        f"{training.FEW_CASES_BATCH} to {training.LARGEST_BATCH}"
+        else _bound_of_cases(situation.inner_training_cases, chosen)
     )
-    return Decision(
-        chosen, f"{bound[0].upper()}{bound[1:]}; a batch of one case, which batch norm cannot use, is merged."
-    )
+    return Decision(chosen, f"{bound}; a batch of one case, which batch norm cannot use, is merged.")
+
+
+def _bound_of_cases(cases: int, batch: int) -> str:
+    share = f"{training.BATCH_SHARE:.0%} of the {cases} cases an encoder learns from"
+    if batch > cases * training.BATCH_SHARE:
+        return f"The fewest that give batch norm usable statistics, although more than {share}"
+    if batch == training.LARGEST_BATCH:
+        return f"As in the paper, and no more than {share}"
+    return f"At most {share}, in steps of {training.BATCH_STEP}"
 
 
 def pca_dims(situation: Situation) -> Decision:
     """Fewer than the cases it is fitted on, a multiple of the attention heads."""
     heads, cases = situation["network.fusion.heads"], situation.inner_training_cases
     dims = max(heads, min(PAPER_DIMS, cases - 1) // heads * heads)
+    if dims >= cases:
+        return Decision(dims, f"The fewest that {heads} attention heads can share. {too_many_dims(cases)}")
     return Decision(
         dims,
         f"At most the paper's {PAPER_DIMS}, fewer than the {cases} cases that the PCA is fitted on, and a multiple of "
         f"{heads} attention heads.",
+    )
+
+
+def too_many_dims(cases: int) -> str:
+    """What is to be said of principal components that are no fewer than the cases they are fitted on."""
+    return (
+        f"That is no fewer than the {cases} cases that the PCA is fitted on: the last components tell places within "
+        f"cases apart, hardly cases."
     )
 
 
@@ -67,6 +83,7 @@ RULES: dict[str, Rule] = {
     "training.folds": training.folds,
     "training.inner_holdout": training.inner_holdout,
     "training.precision": training.precision,
+    "training.fine_tuning_epochs": fixed(0, "Two stages, as in the paper. A number fits all on together, end to end."),
     "preprocessing.input_size_px": preprocessing.input_size_px,
     "preprocessing.slice_size_px": preprocessing.slice_size_px,
     "preprocessing.crop_mm": preprocessing.crop_mm,
@@ -96,7 +113,6 @@ RULES: dict[str, Rule] = {
     "training.fusion_epochs": fixed(
         60, "On stored features an epoch takes less than a second: all are run, and the best is kept."
     ),
-    "training.fine_tuning_epochs": fixed(0, "Two stages, as in the paper. A number fits all on together, end to end."),
     "training.fine_tuning_learning_rate": fixed(
         0.001, "A tenth of the paper's rate, for weights that have settled; used where there is fine-tuning."
     ),

@@ -71,14 +71,14 @@ def input_size_px(situation: Situation) -> Decision:
 
 
 def training_gib(situation: Situation, size_px: int, batch_size: int) -> float:
-    """Predicted memory in GiB of training with inputs of `size_px`."""
+    """Predicted memory in GiB of training with inputs of `size_px`, fine-tuning included where there is any."""
     fingerprint = situation.fingerprint
     cases, sequences = situation.inner_training_cases, len(fingerprint.sequences)
     samples = cohort_gib(fingerprint.cases, sequences, stored_side_px(size_px))
     encoder, precision = situation["network.encoder"], situation["training.precision"]
-    device = situation.resources.device
+    device, fine_tuned = situation.resources.device, situation["training.fine_tuning_epochs"] > 0
     return predicted_memory_gib(
-        TrainingLoad(encoder, size_px, batch_size, precision, device, samples, cases, sequences)
+        TrainingLoad(encoder, size_px, batch_size, precision, device, samples, cases, sequences, fine_tuned)
     )
 
 

@@ -5,10 +5,11 @@ Made once from the table alone, and checked against it on every read.
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from autodls.errors import PlanError, StaleRecordError
 from autodls.records.cohort import Case, cohort_sha256
+from autodls.records.plan import TrainingPlan
 from autodls.records.splits import Fold, Splits
 from autodls.seeding import stream_seed
 
@@ -21,8 +22,9 @@ def make_splits(cases: Sequence[Case], folds: int, inner_share: float, seed: int
     """Divide labelled training cases into `folds` folds.
 
     Every case is validated by one fold. Of the others, about `inner_share` (to the nearest 1/n) become the inner
-    hold-out. All cases of a patient are on one side; training part and inner hold-out hold both classes. Depends on
-    the cases and `seed`, not on their order. Raises PlanError where a class has fewer patients than that takes.
+    hold-out. All cases of a patient are on one side; training part and inner hold-out hold both classes, where it can
+    be of every sequence. Depends on the cases and `seed`, not on their order. Raises PlanError where a class has fewer
+    patients than that takes.
     """
     ordered = tuple(sorted(cases, key=lambda case: case.id))
     _require_patients(ordered, folds)
@@ -30,14 +32,40 @@ def make_splits(cases: Sequence[Case], folds: int, inner_share: float, seed: int
     for index, validation in enumerate(_divide(ordered, folds, stream_seed(seed, "splits"))):
         train, inner = _hold_out(_without(ordered, validation), index, inner_share, stream_seed(seed, "splits", index))
         made.append(Fold(index=index, train=_ids(train), inner=_ids(inner), validation=_ids(validation)))
-    return Splits(seed=seed, cohort_sha256=cohort_sha256(ordered), folds=tuple(made))
+    return Splits(seed=seed, inner_holdout=inner_share, cohort_sha256=cohort_sha256(ordered), folds=tuple(made))
 
 
-def verify_splits(splits: Splits, cases: Sequence[Case], folds: int | None = None) -> None:
+def require_same_draw(splits: Splits, training: TrainingPlan) -> None:
+    """Raise PlanError where a plan asks for another seed or inner hold-out than `splits` were drawn with.
+
+    Splits are written once, so that runs can be compared; other ones are a decision that a person makes.
+    """
+    for name in ("seed", "inner_holdout"):
+        drawn, asked = getattr(splits, name), getattr(training, name)
+        if drawn != asked:
+            raise PlanError(
+                f"splits.json: drawn with training.{name} {drawn}, the plan has {asked}; put {drawn} back, or delete "
+                f"splits.json and run 'autodls plan' for new splits, which trained folds do not outlast"
+            )
+
+
+def require_both_classes(splits: Splits, cases: Sequence[Case], sequences: Sequence[str]) -> None:
+    """Raise PlanError where in a fold one of `sequences` cannot be learnt, or not be stopped."""
+    for fault in _one_sided(splits, cases, sequences):
+        raise PlanError(
+            f"{fault}; leave a sequence that few cases have out of channel_names in dataset.json, give fewer "
+            f"training.folds or another training.seed in a preset, or add cases"
+        )
+
+
+def verify_splits(
+    splits: Splits, cases: Sequence[Case], folds: int | None = None, sequences: Sequence[str] = ()
+) -> None:
     """Check that `splits` fit the table as it is now.
 
     Raises StaleRecordError where cases, labels, patients or sites have changed, where a patient is on both sides of a
-    fold, or where there are not `folds` folds.
+    fold, where there are not `folds` folds, or where a part of a fold lacks a class, among all of its cases or among
+    those that have one of `sequences`.
     """
     known = {case.id: case.patient for case in cases}
     split = {case for fold in splits.folds for case in fold.validation}
@@ -54,6 +82,30 @@ def verify_splits(splits: Splits, cases: Sequence[Case], folds: int | None = Non
         raise StaleRecordError(f"splits.json: {len(splits.folds)} folds, but the plan has {folds}; {_REPAIR}")
     for fold in splits.folds:
         _require_apart(fold, known)
+    for fault in _one_sided(splits, cases, sequences):
+        raise StaleRecordError(f"splits.json: {fault}; {_REPAIR}")
+
+
+def _one_sided(splits: Splits, cases: Sequence[Case], sequences: Sequence[str]) -> Iterator[str]:
+    """Parts of folds without a positive or a negative case, at all and among those that have a sequence.
+
+    A validation part may lack a class only where so few patients have nothing but the other that it cannot be helped.
+    """
+    case_of = {case.id: case for case in cases}
+    mixed = {case.patient for case in cases if case.label} & {case.patient for case in cases if not case.label}
+    pure = Counter(label for _, label in {(case.patient, case.label) for case in cases if case.patient not in mixed})
+    strict = min(pure[True], pure[False]) >= len(splits.folds)
+    for fold in splits.folds:
+        parts = {"train": fold.train, "inner": fold.inner} | ({"validation": fold.validation} if strict else {})
+        for part, members in parts.items():
+            inside = [case_of[case] for case in members]
+            if not _has_both(inside):
+                yield f"fold {fold.index}: the {len(inside)} cases of part '{part}' are of one class"
+            for sequence in sequences if part != "validation" else ():
+                having = [case for case in inside if sequence in case.images]
+                if not _has_both(having):
+                    classes = "of one class" if having else "none at all"
+                    yield f"fold {fold.index}: the {len(having)} cases of part '{part}' with {sequence} are {classes}"
 
 
 def _require_apart(fold: Fold, patient_of: dict[str, str]) -> None:
@@ -79,12 +131,19 @@ def _require_patients(cases: Part, folds: int) -> None:
 
 
 def _hold_out(cases: Part, fold: int, share: float, seed: int) -> tuple[Part, Part]:
-    """Training part and inner hold-out with both classes in each; the share grows where that is the only way."""
-    for count in range(max(2, round(1 / share)), 1, -1):
-        for inner in _divide(cases, count, seed):
-            train = _without(cases, inner)
-            if _has_both(train) and _has_both(inner):
-                return train, inner
+    """Training part and inner hold-out with both classes in each, where it can be of every sequence.
+
+    The share grows where that is the only way.
+    """
+    drawn = [inner for count in range(max(2, round(1 / share)), 1, -1) for inner in _divide(cases, count, seed)]
+    sides = [(_without(cases, inner), inner) for inner in drawn]
+    able = [(train, inner) for train, inner in sides if _has_both(train) and _has_both(inner)]
+    names = sorted({name for case in cases for name in case.images})
+    for train, inner in able:
+        if all(_has_both([case for case in side if name in case.images]) for name in names for side in (train, inner)):
+            return train, inner
+    if able:
+        return able[0]
     raise PlanError(
         f"fold {fold}: its {len(cases)} training cases cannot be divided by patient so that training part and inner "
         f"hold-out hold both classes; give fewer training.folds in a preset, or add patients"
@@ -132,7 +191,7 @@ def _without(cases: Part, part: Part) -> Part:
     return tuple(case for case in cases if case.id not in left_out)
 
 
-def _has_both(part: Part) -> bool:
+def _has_both(part: Sequence[Case]) -> bool:
     return {case.label for case in part} == {True, False}
 
 

@@ -8,6 +8,7 @@ from autodls.records.base import Record
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+MOST_SAMPLES = 2048  # along the side of a plane: more than any MR image has
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -43,7 +44,7 @@ class PreprocessingPlan(Record):
     )
     spacing_mm: Positive = Field(description="isotropic grid on which planes are chosen and sampled")
     crop_mm: Annotated[float, Field(gt=0, le=1000)] = Field(description="side of the square around the tumour")
-    slice_size_px: Annotated[int, Field(ge=32, le=2048)] = Field(description="side of a stored plane")
+    slice_size_px: Annotated[int, Field(ge=32, le=MOST_SAMPLES)] = Field(description="side of a stored plane")
     input_size_px: Annotated[int, Field(ge=32)] = Field(description="side of the network input, cropped from the plane")
     intensity: dict[str, IntensityPlan] = Field(description="by sequence, in the order of the channels")
 
@@ -53,6 +54,11 @@ class PreprocessingPlan(Record):
             raise ValueError(f"roi_channel '{self.roi_channel}' is not one of {list(self.intensity)}")
         if self.input_size_px > self.slice_size_px:
             raise ValueError(f"input_size_px {self.input_size_px} exceeds slice_size_px {self.slice_size_px}")
+        if self.crop_mm > MOST_SAMPLES * self.spacing_mm:
+            raise ValueError(
+                f"crop_mm {self.crop_mm:g} at spacing_mm {self.spacing_mm:g} is a plane of "
+                f"{self.crop_mm / self.spacing_mm:.0f} samples a side, expected at most {MOST_SAMPLES}"
+            )
         if self.crop_mm < self.spacing_mm:
             raise ValueError(f"crop_mm {self.crop_mm:g} is less than one sample of spacing_mm {self.spacing_mm:g}")
         return self

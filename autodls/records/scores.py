@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from autodls.errors import StaleRecordError
 from autodls.records.base import Record, first_fault
-from autodls.records.files import write_text
+from autodls.records.files import sha256_of_file, write_text
 from autodls.records.table import read_table
+from autodls.records.workspace import FoldFolder
 
 Part = Literal["train", "inner", "validation"]
 FUSED = "dls"
+_REPAIR = "run 'autodls train fold all', which scores anew from the weights"
 _CONTROLS = ("\t", "\r", "\n")
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -30,20 +32,46 @@ class FoldScore(Record):
     logits: dict[str, float] = Field(description="raw logit by row: FUSED and each sequence that the case has")
     log_odds: dict[str, float] = Field(description="the same on the fold's common scale")
 
+    @model_validator(mode="after")
+    def _fused(self) -> "FoldScore":
+        if FUSED not in self.logits or FUSED not in self.log_odds:
+            raise ValueError(f"case {self.case} has no number for '{FUSED}'")
+        return self
 
-def write_fold_scores(path: Path, scores: Sequence[FoldScore], sequences: Sequence[str]) -> None:
-    """Write the scores of one fold."""
+
+class FoldRecord(Record):
+    """What the scores of a fold were made from; it lies beside them."""
+
+    format: Literal["autodls-fold/1"] = "autodls-fold/1"
+    key: str = Field(description="SHA-256 of plan, splits, samples and weights to start from")
+    weights: dict[str, str] = Field(description="SHA-256 of every file of weights by its name in the fold's folder")
+    scores_sha256: str
+
+
+def fold_scores_csv(scores: Sequence[FoldScore], sequences: Sequence[str]) -> str:
+    """The scores of one fold as they are written."""
     rows = (FUSED, *sequences)
     header = ["case", "part", "label", *(f"{kind}:{row}" for kind in ("logit", "log_odds") for row in rows)]
     lines = [
         [score.case, score.part, int(score.label), *_cells(score.logits, rows), *_cells(score.log_odds, rows)]
         for score in scores
     ]
-    write_csv(path, header, lines)
+    return _csv(header, lines)
+
+
+def load_fold_scores(folder: FoldFolder, sequences: Sequence[str]) -> list[FoldScore]:
+    """The scores in `folder`; raises StaleRecordError unless they are those that its record was written with."""
+    record = FoldRecord.load(folder.record, _REPAIR, StaleRecordError)
+    if (found := sha256_of_file(folder.scores)) != record.scores_sha256:
+        raise StaleRecordError(
+            f"{folder.scores}: altered since it was written (SHA-256 {found[:12]}, was {record.scores_sha256[:12]}); "
+            f"{_REPAIR}"
+        )
+    return read_fold_scores(folder.scores, sequences)
 
 
 def read_fold_scores(path: Path, sequences: Sequence[str]) -> list[FoldScore]:
-    """Read what `write_fold_scores` wrote; raises StaleRecordError for a damaged table."""
+    """Read a table of `fold_scores_csv`; raises StaleRecordError for a damaged table."""
     rows = (FUSED, *sequences)
     try:
         return [
@@ -60,7 +88,7 @@ def read_fold_scores(path: Path, sequences: Sequence[str]) -> list[FoldScore]:
         ]
     except (KeyError, ValueError) as failure:
         fault = first_fault(failure) if isinstance(failure, ValidationError) else repr(failure)
-        raise StaleRecordError(f"{path}: damaged ({fault}); run 'autodls train fold all --restart'") from None
+        raise StaleRecordError(f"{path}: damaged ({fault}); {_REPAIR}") from None
 
 
 def write_csv(path: Path, header: Sequence[str], lines: Sequence[Sequence[object]]) -> None:
@@ -69,11 +97,15 @@ def write_csv(path: Path, header: Sequence[str], lines: Sequence[Sequence[object
     Text that a spreadsheet would run as a formula is disarmed (`without_formula`); numbers stay as they are, and so do
     case ids and the names of our own columns, which start with no such sign.
     """
+    write_text(path, _csv(header, lines))
+
+
+def _csv(header: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([_cell(name) for name in header])
     writer.writerows([[_cell(cell) for cell in line] for line in lines])
-    write_text(path, text.getvalue())
+    return text.getvalue()
 
 
 def without_formula(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from autodls.records.base import Record
 
@@ -31,7 +31,8 @@ class Splits(Record):
     """All folds of a training cohort."""
 
     format: Literal["autodls-splits/1"] = "autodls-splits/1"
-    seed: int
+    seed: int = Field(description="training.seed of the plan that they were drawn for")
+    inner_holdout: float = Field(description="training.inner_holdout of that plan")
     cohort_sha256: str
     folds: tuple[Fold, ...]
 

@@ -43,6 +43,11 @@ class FoldFolder:
         return self.root / "scores.csv"
 
     @property
+    def record(self) -> Path:
+        """Which weights gave the scores, by their hashes."""
+        return self.root / "fold.json"
+
+    @property
     def log(self) -> Path:
         """One JSON object a line."""
         return self.root / "log.jsonl"

@@ -9,6 +9,7 @@ from autodls.errors import StaleRecordError
 from autodls.inference.predict import Prediction
 from autodls.models.fold_model import load_encoder, save_folded
 from autodls.planning.fingerprint import inputs_sha256
+from autodls.planning.splits import require_same_draw
 from autodls.preprocessing.case import case_key
 from autodls.preprocessing.store import load_sample
 from autodls.records.cohort import Case, cohort_sha256
@@ -16,7 +17,7 @@ from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
-from autodls.records.scores import read_fold_scores
+from autodls.records.scores import FoldRecord, load_fold_scores
 from autodls.records.segmentation import load_masks
 from autodls.records.splits import Fold, Splits
 from autodls.records.tensors import read_note
@@ -32,6 +33,7 @@ from autodls.training.ensemble import (
     write_out_of_fold,
 )
 from autodls.training.fold import made_by, stages_of
+from autodls.training.fold_chain import altered_encoders, altered_weights, weight_hashes
 
 _PLAN = "run 'autodls plan'"
 _TRAIN = "run 'autodls train fold all'"
@@ -109,6 +111,7 @@ def _splits_faults(workspace: Workspace) -> Iterator[str]:
     fingerprint = Fingerprint.load(workspace.fingerprint, _PLAN)
     if len(splits.folds) != plan.training.folds:
         yield f"{workspace.splits}: {len(splits.folds)} folds, the plan has {plan.training.folds}; {_PLAN}"
+    require_same_draw(splits, plan.training)
     if splits.cohort_sha256 != fingerprint.cohort_sha256:
         yield f"{workspace.splits}: of another cohort than fingerprint.json; {_PLAN}"
 
@@ -160,21 +163,31 @@ def _fold_faults(chain: Chain) -> Iterator[str]:
             path = made_by(folder, stage)
             if (found := read_note(path).get("key")) != key:
                 yield f"{path}: trained by another plan, split or sample ({str(found)[:8]}); {_ANEW}"
+        yield from (f"{fault}; {_ANEW}" for fault in _altered(chain.plan, folder))
         yield from _part_faults(chain, fold)
+
+
+def _altered(plan: Plan, folder: FoldFolder) -> Iterator[str]:
+    """What is wrong inside a fold's folder: encoders -> fusion -> scores."""
+    weights = weight_hashes(folder, plan)
+    for fused in (folder, folder.fine_tuned) if plan.training.fine_tuning_epochs else (folder,):
+        yield from altered_encoders(folder, fused, plan, weights)
+    yield from altered_weights(folder, FoldRecord.load(folder.record, _TRAIN, StaleRecordError), weights)
 
 
 def _labelled(chain: Chain) -> list[Case]:
     """Cases with the labels that were trained on: those of the table, else those in the scores of a fold."""
     if chain.source is not None:
         return list(chain.source.training)
-    path = chain.workspace.fold(0).scores
-    scores = read_fold_scores(path, chain.plan.sequences) if path.exists() else []
+    folder = chain.workspace.fold(0)
+    scores = load_fold_scores(folder, chain.plan.sequences) if folder.scores.exists() else []
     return [Case(score.case, score.case, None, "", score.label, {}, None) for score in scores]
 
 
 def _part_faults(chain: Chain, fold: Fold) -> Iterator[str]:
     path = chain.workspace.fold(fold.index).scores
-    parts = {score.case: score.part for score in read_fold_scores(path, chain.plan.sequences)}
+    scores = load_fold_scores(chain.workspace.fold(fold.index), chain.plan.sequences)
+    parts = {score.case: score.part for score in scores}
     expected = {case: part for part in ("train", "inner", "validation") for case in getattr(fold, part)}
     if parts != expected:
         odd = min(case for case in parts.keys() | expected.keys() if parts.get(case) != expected.get(case))
@@ -184,7 +197,7 @@ def _part_faults(chain: Chain, fold: Fold) -> Iterator[str]:
 def _score_faults(chain: Chain) -> Iterator[str]:
     """The pooled scores, their recalibration and the cut-offs, derived again."""
     workspace, record = chain.workspace, ModelRecord.load(chain.workspace.model.record, _TRAIN)
-    pooled = pool_scores(workspace, chain.plan, chain.splits)
+    pooled = pool_scores(workspace, chain.plan, chain.splits, _labelled(chain))
     recalibration = recalibrate(pooled)
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder) / "oof_scores.csv"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from autodls.errors import ArgumentError
+from autodls.machine import usable_cores
 from autodls.records.segmentation_folders import SegmentationFolder
 
 _STDOUT = 1
@@ -46,7 +47,7 @@ def nnunet(folder: SegmentationFolder | None, augmenters: int = 1) -> Iterator[N
 
 def _variables(folder: SegmentationFolder | None, augmenters: int) -> dict[str, str]:
     folders = {"raw": folder.raw, "preprocessed": folder.preprocessed, "results": folder.results} if folder else {}
-    processes = {"def_n_proc": os.cpu_count() or 1, "n_proc_DA": augmenters}
+    processes = {"def_n_proc": usable_cores(), "n_proc_DA": augmenters}
     settings = {**folders, **processes, "compile": "f", "wandb_enabled": "0"}
     return {f"{_VARIABLES}{name}": str(value) for name, value in settings.items()}
 

@@ -1,6 +1,5 @@
 """What the steps of the nnU-Net stage share: a training cohort, its plan, and what of it is done."""
 
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from autodls.errors import ModelFolderError, StaleRecordError
+from autodls.machine import usable_cores
 from autodls.records.cohort import Case
 from autodls.records.plan import Plan
 from autodls.records.segmentation import training_key
@@ -45,7 +45,7 @@ class SegmentationRun:
     @property
     def augmenters(self) -> int:
         """Processes that augment: on a CPU none, so that the order of chance is the same in every run."""
-        return min(AUGMENTERS_ON_GPU, os.cpu_count() or 1) if self.device.type == "cuda" else 0
+        return min(AUGMENTERS_ON_GPU, usable_cores()) if self.device.type == "cuda" else 0
 
 
 def throw_away(run: SegmentationRun, folds: Sequence[int]) -> None:

@@ -21,7 +21,7 @@ from autodls.records.files import link_or_copy, sha256_of_file, write_text
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.scale import LogisticScale, sigmoid
-from autodls.records.scores import FUSED, FoldScore, read_fold_scores, write_csv
+from autodls.records.scores import FUSED, FoldScore, load_fold_scores, write_csv
 from autodls.records.segmentation import load_masks
 from autodls.records.splits import Splits
 from autodls.records.workspace import FoldFolder, RoiKind, Workspace
@@ -54,7 +54,7 @@ def lock_model(
 
     Raises ArgumentError while a fold is missing.
     """
-    pooled = pool_scores(workspace, plan, splits)
+    pooled = pool_scores(workspace, plan, splits, cases)
     recalibration = recalibrate(pooled)
     scores = out_of_fold(pooled, recalibration)
     flags = roi_flags(workspace, plan, splits)
@@ -92,18 +92,30 @@ def lock_model(
     return record
 
 
-def pool_scores(workspace: Workspace, plan: Plan, splits: Splits) -> list[tuple[int, FoldScore]]:
-    """(fold, score) of every training case by the fold that did not see it, in the order of cases."""
+def pool_scores(workspace: Workspace, plan: Plan, splits: Splits, cases: Sequence[Case]) -> list[tuple[int, FoldScore]]:
+    """(fold, score) of every training case by the fold that did not see it, in the order of cases.
+
+    Raises ArgumentError while a fold is missing, StaleRecordError where scores are not those that the fold wrote, or
+    carry another label than `cases`.
+    """
+    labels = {case.id: case.label for case in cases}
     pooled: list[tuple[int, FoldScore]] = []
     for fold in splits.folds:
-        path = workspace.fold(fold.index).scores
+        folder = workspace.fold(fold.index)
+        path = folder.scores
         if not path.exists():
             raise ArgumentError(f"fold {fold.index} is not trained ({path}); run 'autodls train fold {fold.index}'")
-        scores = [score for score in read_fold_scores(path, plan.sequences) if score.part == "validation"]
+        scores = [score for score in load_fold_scores(folder, plan.sequences) if score.part == "validation"]
         if {score.case for score in scores} != set(fold.validation):
             raise ArgumentError(
                 f"{path}: does not hold the {len(fold.validation)} validation cases; delete it, run again"
             )
+        for score in scores:
+            if score.label != labels.get(score.case):
+                raise StaleRecordError(
+                    f"{path}: case {score.case} is labelled {score.label}, in the table {labels.get(score.case)}; run "
+                    f"'autodls train fold {fold.index} --restart'"
+                )
         pooled.extend((fold.index, score) for score in scores)
     return sorted(pooled, key=lambda pair: pair[1].case)
 

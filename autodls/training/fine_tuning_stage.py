@@ -19,7 +19,7 @@ from autodls.records.workspace import FoldFolder
 from autodls.seeding import stream_seed
 from autodls.training.augmentation import POLICIES
 from autodls.training.data import FoldRun, TrainingData, centre_crop
-from autodls.training.fusion_stage import fit_scales, leave_out
+from autodls.training.fusion_stage import encoders_note, fit_scales, leave_out
 from autodls.training.loop import FitSettings, FocalMeanLoss, Report, fit, random_batches
 from autodls.training.sequence_stage import fit_settings
 
@@ -117,7 +117,7 @@ def fine_tune(run: FoldRun, report: Report) -> None:
     if state.best_loss < before:
         for name, encoder in zip(plan.sequences, task.model.encoders, strict=True):
             save_encoder(target, name, encoder.net.state_dict(), note)
-        save_fusion(target, _rescaled(task, two_stages), note)
+        save_fusion(target, _rescaled(task, two_stages), {**note, **encoders_note(target, plan.sequences)})
     else:
         for stage in (*plan.sequences, "fusion"):
             link_or_copy(source.sequence(stage), target.sequence(stage))

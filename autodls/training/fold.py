@@ -1,5 +1,6 @@
 """One fold from samples to scores; what is done is not done again."""
 
+import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from autodls.errors import ModelFolderError, StaleRecordError
+from autodls.errors import ModelFolderError, StaleRecordError, TrainingError
 from autodls.models.fold_model import FoldModel, load_fold
 from autodls.records.plan import Plan
-from autodls.records.scores import FUSED, FoldScore, Part, write_fold_scores
+from autodls.records.scores import FUSED, FoldScore, Part
 from autodls.records.tensors import read_note
 from autodls.records.workspace import FoldFolder
 from autodls.training.data import FoldRun, centre_crop
 from autodls.training.fine_tuning_stage import FINE_TUNING, fine_tune
 from autodls.training.fit_state import Epoch
+from autodls.training.fold_chain import is_scored, require_encoders, weight_hashes, write_scores
 from autodls.training.fusion_stage import FUSION, train_fusion
 from autodls.training.loop import Report
 from autodls.training.sequence_stage import train_sequence
@@ -40,7 +42,8 @@ def made_by(folder: FoldFolder, stage: str) -> Path:
 def train_fold(run: FoldRun, report: Report) -> None:
     """Train what is missing of a fold and write the scores of all its cases.
 
-    `report` is called after every epoch. Raises StaleRecordError when the folder holds weights of another plan.
+    `report` is called after every epoch. Raises StaleRecordError when the folder holds weights of another plan,
+    or weights that were altered since.
     """
     log = StageLog(run.folder.log)
 
@@ -48,16 +51,36 @@ def train_fold(run: FoldRun, report: Report) -> None:
         log.add(epoch)
         report(epoch)
 
-    done = {stage: is_done(run, stage) for stage in stages_of(run.plan)}
+    done = _done(run)
+    weights = weight_hashes(run.folder, run.plan)
     for stage in (stage for stage, finished in done.items() if finished):
         run.folder.resume(stage).unlink(missing_ok=True)  # of a run that was killed just before it did
-    if not all(done.values()):
-        run.folder.scores.unlink(missing_ok=True)  # of weights that somebody removed
-    for stage in (stage for stage, finished in done.items() if not finished):
-        _train_stage(run, stage, note)
-    if not run.folder.scores.exists():
+        if stage not in run.plan.sequences:
+            fused = FoldFolder(made_by(run.folder, stage).parent)
+            require_encoders(run.folder, fused, run.plan, run.fold.index, weights)
+    if missing := [stage for stage, finished in done.items() if not finished]:
+        _remove_what_follows(run, missing)
+        for stage in missing:
+            _train_stage(run, stage, note)
+        weights = weight_hashes(run.folder, run.plan)
+    if not is_scored(run.folder, run.key, run.fold.index, weights):
         model = load_fold(run.folder.trained(run.plan.training.fine_tuning_epochs), run.plan, run.data.pixels.device)
-        write_fold_scores(run.folder.scores, score_fold(run, model), run.plan.sequences)
+        write_scores(run.folder, score_fold(run, model), run.plan, run.key, weights)
+
+
+def _done(run: FoldRun) -> dict[str, bool]:
+    """Which stages are done; a fusion whose encoders somebody removed is not."""
+    done: dict[str, bool] = {}
+    for stage in stages_of(run.plan):
+        finished = is_done(run, stage)
+        done[stage] = finished and (stage in run.plan.sequences or all(done.values()))
+    return done
+
+
+def _remove_what_follows(run: FoldRun, missing: Sequence[str]) -> None:
+    """Remove what was made from weights that are about to be made again, the last first: a kill leaves no orphan."""
+    for path in (run.folder.record, run.folder.scores, *(made_by(run.folder, stage) for stage in reversed(missing))):
+        path.unlink(missing_ok=True)
 
 
 def _train_stage(run: FoldRun, stage: str, report: Report) -> None:
@@ -86,7 +109,10 @@ def is_done(run: FoldRun, stage: str) -> bool:
 
 
 def score_fold(run: FoldRun, model: FoldModel) -> list[FoldScore]:
-    """Scores of every training case by one fold, marked by the part of the fold that the case is in."""
+    """Scores of every training case by one fold, marked by the part of the fold that the case is in.
+
+    Raises TrainingError for a score that is no finite number.
+    """
     part_of: dict[str, Part] = {case: part for part in _PARTS for case in getattr(run.fold, part)}
     cases: Sequence[str] = sorted(part_of)
     rows = run.data.rows(cases)
@@ -94,21 +120,33 @@ def score_fold(run: FoldRun, model: FoldModel) -> list[FoldScore]:
     logits = model.logits(pixels, run.data.present[rows])
     by_row = {FUSED: logits.fused, **logits.by_sequence}
     values = {row: tensor.double().cpu().numpy() for row, tensor in by_row.items()}
+    present = {FUSED: np.ones(len(cases), dtype=bool)}
+    present |= {row: run.data.present[rows, index].cpu().numpy() for index, row in enumerate(logits.by_sequence)}
+    for row, column in values.items():
+        for case in itertools.compress(cases, present[row] & ~np.isfinite(column)):
+            raise _no_number(run.fold.index, case, part_of[case], row)
     labels = run.data.labels[rows].cpu().numpy()
     return [
         FoldScore(
             case=case,
             part=part_of[case],
             label=bool(labels[position]),
-            logits={row: float(column[position]) for row, column in values.items() if np.isfinite(column[position])},
+            logits={row: float(column[position]) for row, column in values.items() if present[row][position]},
             log_odds={
                 row: float(model.scales[row].log_odds(column[position : position + 1])[0])
                 for row, column in values.items()
-                if np.isfinite(column[position])
+                if present[row][position]
             },
         )
         for position, case in enumerate(cases)
     ]
+
+
+def _no_number(fold: int, case: str, part: Part, row: str) -> TrainingError:
+    return TrainingError(
+        f"fold {fold}: case {case} ({part}): the score '{row}' is not a finite number; look at its images with "
+        f"'autodls check', or lower training.learning_rate in plan.json and train anew"
+    )
 
 
 def prepare_torch(device: torch.device) -> None:

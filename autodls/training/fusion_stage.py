@@ -1,6 +1,6 @@
 """Stage two of a fold: PCA of the encoders' features and the transformer that fuses them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -20,10 +20,12 @@ from autodls.models.folded import FoldedEncoder
 from autodls.models.fusion import FusionTransformer
 from autodls.models.pca import ChannelPCA
 from autodls.models.scale import fit_scale
+from autodls.records.files import sha256_of_file
 from autodls.records.plan import Plan
 from autodls.records.scale import LogisticScale
 from autodls.records.scores import FUSED
 from autodls.records.splits import Fold
+from autodls.records.workspace import FoldFolder
 from autodls.seeding import stream_seed
 from autodls.training.augmentation import augment_paper
 from autodls.training.data import FoldRun, centre_crop
@@ -115,8 +117,14 @@ def train_fusion(run: FoldRun, report: Report) -> None:
     unscaled = FoldModel(encoders, projections, fusion.eval(), {})
     scales = fit_scales(unscaled.logits(inner_view, data.present[inner]), data.labels[inner])
     model = FoldModel(encoders, projections, fusion.eval(), scales)
-    save_fusion(run.folder, model, {"key": run.key, "fold": fold.index, "best_epoch": state.best_epoch})
+    note = {"key": run.key, "fold": fold.index, "best_epoch": state.best_epoch}
+    save_fusion(run.folder, model, {**note, **encoders_note(run.folder, plan.sequences)})
     run.folder.resume(FUSION).unlink(missing_ok=True)
+
+
+def encoders_note(folder: FoldFolder, sequences: Sequence[str]) -> dict[str, object]:
+    """What a fusion says of the encoders that it is of no use without: the SHA-256 of each one's file in `folder`."""
+    return {"encoders": {name: sha256_of_file(folder.sequence(name)) for name in sequences}}
 
 
 def fit_pca(features: Tensor, present: Tensor, dims: int) -> ChannelPCA:

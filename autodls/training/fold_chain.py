@@ -1,0 +1,79 @@
+"""The chain of hashes inside a fold's folder: encoders -> fusion -> scores.
+
+A fusion names the encoders that it was fitted on, `fold.json` all weights and the scores that they gave. The record is
+written before the scores: whatever a killed run leaves, scores are only believed where both fit.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from autodls.errors import ModelFolderError, StaleRecordError
+from autodls.records.files import sha256_of_bytes, sha256_of_file, write_bytes
+from autodls.records.plan import Plan
+from autodls.records.scores import FoldRecord, FoldScore, fold_scores_csv
+from autodls.records.tensors import read_note
+from autodls.records.workspace import FoldFolder
+
+_RESTART = "run 'autodls train fold {fold} --restart' to train it anew"
+
+
+def weight_hashes(folder: FoldFolder, plan: Plan) -> dict[str, str]:
+    """SHA-256 of the weights that lie in `folder`, of all stages of `plan`, by their name there."""
+    parts = [folder, folder.fine_tuned] if plan.training.fine_tuning_epochs else [folder]
+    paths = [part.sequence(stage) for part in parts for stage in (*plan.sequences, "fusion")]
+    return {path.relative_to(folder.root).as_posix(): sha256_of_file(path) for path in paths if path.is_file()}
+
+
+def altered_encoders(folder: FoldFolder, fused: FoldFolder, plan: Plan, weights: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with encoders of `fused`, which is `folder` or its fine-tuned part, for the fusion beside them.
+
+    `weights` are the `weight_hashes` of `folder`; a fault names the file, what was found and what expected.
+    """
+    noted = read_note(fused.fusion).get("encoders")
+    for name in plan.sequences:
+        path = fused.sequence(name)
+        found = weights.get(path.relative_to(folder.root).as_posix(), "missing")
+        expected = noted.get(name) if isinstance(noted, dict) else None
+        if found != expected:
+            yield f"{path}: SHA-256 is {found[:12]}, the fusion beside it was fitted on {str(expected)[:12]}"
+
+
+def altered_weights(folder: FoldFolder, record: FoldRecord, weights: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with the weights in `folder`, by their `record`."""
+    for name in sorted(record.weights.keys() | weights.keys()):
+        found, scored = weights.get(name, "missing"), record.weights.get(name, "none")
+        if found != scored:
+            yield f"{folder.root / name}: SHA-256 is {found[:12]}, the fold was scored with {scored[:12]}"
+
+
+def require_encoders(folder: FoldFolder, fused: FoldFolder, plan: Plan, fold: int, weights: Mapping[str, str]) -> None:
+    """Raise StaleRecordError where an encoder is not the one that its fusion was fitted on."""
+    for fault in altered_encoders(folder, fused, plan, weights):
+        raise StaleRecordError(f"{fault}; {_RESTART.format(fold=fold)}")
+
+
+def is_scored(folder: FoldFolder, key: str, fold: int, weights: Mapping[str, str]) -> bool:
+    """Whether the scores in `folder` are those of `weights`.
+
+    Without a record, or with other scores than it names, the fold is to be scored again. Raises StaleRecordError where
+    the weights are not those that the record names: they are no result of training.
+    """
+    try:
+        record = FoldRecord.load(folder.record, "", ModelFolderError)
+    except ModelFolderError:
+        return False
+    if record.key != key:
+        return False
+    for fault in altered_weights(folder, record, weights):
+        raise StaleRecordError(f"{fault}; {_RESTART.format(fold=fold)}")
+    return folder.scores.is_file() and sha256_of_file(folder.scores) == record.scores_sha256
+
+
+def write_scores(
+    folder: FoldFolder, scores: Sequence[FoldScore], plan: Plan, key: str, weights: Mapping[str, str]
+) -> None:
+    """Write the scores of a fold, and before them what they were made from."""
+    content = fold_scores_csv(scores, plan.sequences).encode()
+    record = FoldRecord(key=key, weights=dict(weights), scores_sha256=sha256_of_bytes(content))
+    if not folder.record.is_file() or folder.record.read_bytes() != record.to_bytes():
+        record.save(folder.record)
+    write_bytes(folder.scores, content)
