@@ -30,7 +30,7 @@ def made_up_scores(fold, cases, sequences, chance):
 def tiny_workspace(dataset, root):
     """Lock a model for `dataset` in the workspace `root`, which is returned."""
     workspace, plan, cohort = Workspace(root), small_volume_plan(), read_cohort(dataset)
-    splits = make_splits(cohort.training, plan.training.folds, 0.25, plan.training.seed)
+    splits = make_splits(cohort.training, plan.training.folds, plan.training.inner_holdout, plan.training.seed)
     plan.save(workspace.plan)
     splits.save(workspace.splits)
     blank_fingerprint(*plan.sequences).save(workspace.fingerprint)
