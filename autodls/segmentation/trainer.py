@@ -172,7 +172,7 @@ def fold_trainer(run: SegmentationRun, index: int, report: Report) -> FoldTraine
     """The trainer of one fold with the plan's schedule and fresh weights."""
     fold_cases(run.splits, index)
     schedule = run.plan.segmentation
-    plans, dataset = read_plans(run.workspace.segmentation.segmenter)
+    plans, dataset = read_plans(run.workspace.segmentation.segmenter, schedule.configuration)
     trainer = FoldTrainer(
         plans=plans.plans | {"continue_training": False},
         configuration=schedule.configuration,
