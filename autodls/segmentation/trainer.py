@@ -21,6 +21,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
 
 from autodls.errors import PlanError, TrainingError
+from autodls.parallel import interrupts_held
 from autodls.records.files import write_atomically
 from autodls.records.segmentation import SegmentationEpoch
 from autodls.records.splits import Splits
@@ -121,7 +122,8 @@ class FoldTrainer(nnUNetTrainer):  # type: ignore[misc]
 
     def open_cases(self) -> None:
         """Start augmentation, in this process or in others."""
-        self.dataloader_train, self.dataloader_val = self.get_dataloaders()
+        with interrupts_held():
+            self.dataloader_train, self.dataloader_val = self.get_dataloaders()
 
     def close_cases(self) -> None:
         """End the processes of the augmentation, where there are any."""
