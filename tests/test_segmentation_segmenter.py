@@ -119,6 +119,14 @@ def test_altered_missing_or_linked_file_is_refused(copied, tmp_path, name, damag
         Segmenter.load(copied, CPU)
 
 
+@pytest.mark.parametrize("name", ["plans.json", "fold_1.safetensors"])
+def test_file_of_a_terabyte_is_not_read(copied, name):
+    with (copied.root / name).open("r+b") as handle:
+        handle.truncate(1 << 40)
+    with pytest.raises(ModelFolderError, match=rf"{name}: cannot be read \(larger than \d+ MiB"):
+        Segmenter.load(copied, CPU)
+
+
 HOSTILE = {
     "network": ("architecture", "network_class_name", "subprocess.Popen"),
     "operation": ("architecture", "arch_kwargs", "conv_op", "os.system"),

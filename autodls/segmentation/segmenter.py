@@ -13,6 +13,7 @@ from autodls.errors import AutoDLSError, DatasetError, ModelFolderError
 from autodls.imaging.geometry import Geometry
 from autodls.imaging.volumes import read_geometry
 from autodls.records.files import link_or_copy, sha256_of_file
+from autodls.records.model import require_unaltered
 from autodls.records.plan import Plan, SegmentationPlan
 from autodls.records.segmentation import SEGMENT_FIRST, SegmenterRecord, training_key
 from autodls.records.segmentation_folders import SegmenterFolder
@@ -161,7 +162,4 @@ def _check_files(folder: SegmenterFolder, record: SegmenterRecord) -> None:
     for path in sorted(expected):
         if path.is_symlink() or not path.is_file():
             raise ModelFolderError(f"{path}: missing, or not a plain file; {_REPAIR}")
-        if (found := sha256_of_file(path)) != record.files[path.name]:
-            raise ModelFolderError(
-                f"{path}: altered (SHA-256 {found[:12]}, expected {record.files[path.name][:12]}); {_REPAIR}"
-            )
+        require_unaltered(path, record.files[path.name], _REPAIR)
