@@ -16,7 +16,7 @@ from autodls.cli.app import main
 from autodls.records.files import sha256_of_file
 
 READ_A_STALE_FILE, WROTE_TO_DATASET = 99, 98
-SECONDS_ALLOWED, SECONDS_FOR_WORKERS = 120, 30
+SECONDS_ALLOWED, SECONDS_FOR_WORKERS = 120, 90
 CHANGES = ("os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "os.truncate", "os.chmod", "os.utime")
 TIMED = ("log.jsonl", "nnunet.log", "resume-", ".lock")  # hold seconds, or come and go
 INNER = "workspace/segmentation/"
