@@ -79,7 +79,7 @@ def run_plan(dataset: Path, workspace: Path | None, request: PlanRequest, worker
             fingerprint = extract_fingerprint(session.cohort, workers, advance)
         plan = derive_plan(fingerprint, preset, resources, request.encoder_weights)
         _require_weights(plan.network.encoder_weights)
-        splits = _splits(session, plan)
+        splits = _splits(session, plan).model_copy(update={"inputs_sha256": fingerprint.inputs_sha256})
         fingerprint.save(session.workspace.fingerprint)
         _keep_previous(session.workspace, plan)
         splits.save(session.workspace.splits)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from autodls.records.base import Record
 
@@ -34,6 +34,11 @@ class Splits(Record):
     seed: int
     cohort_sha256: str
     folds: tuple[Fold, ...]
+    inputs_sha256: str = Field(
+        default="",
+        description="of the images and ROIs planned for; model.json has the hash of all this, by which whoever has ids "
+        "could try out their labels if it held nothing that only the workspace has",
+    )
 
     @model_validator(mode="after")
     def _each_case_once(self) -> "Splits":
