@@ -9,7 +9,7 @@ import torch
 from small_volumes import anatomy, grid_around, oblique
 from tiny_models import tiny_model
 
-from autodls.errors import AutoDLSError, DatasetError, ModelFolderError
+from autodls.errors import DatasetError, ModelFolderError
 from autodls.imaging.volumes import read_geometry, write_volume
 from autodls.inference.rois import drawn_rois
 from autodls.records.files import sha256_of_file
@@ -209,7 +209,7 @@ def test_what_nnunet_fails_on_is_named_by_its_case(segmenter, segmented_study, f
 
     monkeypatch.setattr(segmenter.maps, "of", fail)
     case = segmented_study.session.training[0]
-    with pytest.raises(AutoDLSError, match=rf"case {case.id}: nnU-Net cannot draw its ROI \({type(failure).__name__}"):
+    with pytest.raises(DatasetError, match=rf"case {case.id}: nnU-Net cannot draw its ROI \({type(failure).__name__}"):
         segmenter.segment(case.id, case.images)
 
 

@@ -1,7 +1,7 @@
 """The cases in an input folder: CASE_0000.nii.gz, CASE_0001.nii.gz, ... as nnU-Net's predict takes them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,13 @@ class InputCase:
     def roi_labels(self, record: ModelRecord) -> frozenset[int]:
         """Values of the ROI that mean tumour."""
         return AUTOMATIC_LABELS if self.kind == "auto" else frozenset(record.roi_labels)
+
+
+def without_folders(reason: str, paths: Iterable[Path]) -> str:
+    """The reason with `paths` by their last name: results travel, and folders are named after persons."""
+    for path in paths:
+        reason = reason.replace(str(path), path.name)
+    return reason
 
 
 def list_inputs(images: Path, rois: Path | None, record: ModelRecord) -> list[InputCase]:

@@ -47,10 +47,11 @@ class UsedRoi:
 
 @dataclass(frozen=True)
 class RoiSource:
-    """Gives every case its ROI: the given one, or where there is a `draw`, the one that it draws."""
+    """Gives every case its ROI: the given one, or where there is a `draw`, the one that it draws to `place`."""
 
     model: ModelRecord
     draw: Callable[[InputCase], UsedRoi] | None = None
+    place: Callable[[str], Path] | None = None
 
     @property
     def kind(self) -> RoiKind:
@@ -90,7 +91,7 @@ def drawn_rois(model: LockedModel, root: Path, device: torch.device, place: Call
     def draw(case: InputCase) -> UsedRoi:
         return automatic(place(case.id), *draw_roi(segmenter, case.id, case.images, place(case.id)))
 
-    return RoiSource(model.record, draw)
+    return RoiSource(model.record, draw, place)
 
 
 def _require_same_channels(segmenter: SegmenterRecord, model: ModelRecord, folder: ModelFolder) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from autodls import __version__
-from autodls.errors import AutoDLSError, DatasetError, ModelFolderError
+from autodls.errors import DatasetError, ModelFolderError
 from autodls.imaging.geometry import Geometry
 from autodls.imaging.volumes import read_geometry
 from autodls.records.files import link_or_copy, sha256_of_file
@@ -82,8 +82,8 @@ class Segmenter:
         """The mask of one case from the images of its sequences, by the mean of all folds.
 
         Sequences that are not there are taken as zero; the ROI channel must be there, as the mask lies on its grid.
-        Raises DatasetError, which names the case, for an image that is missing or cannot be read, AutoDLSError where
-        nnU-Net fails on it.
+        Raises DatasetError, which names the case, for an image that is missing, cannot be read, or on which nnU-Net
+        fails.
         """
         roi_channel = self.record.roi_channel
         if roi_channel not in images:
@@ -99,7 +99,7 @@ class Segmenter:
         except DatasetError as failure:
             raise DatasetError(f"case {case}: {failure}") from None
         except _FAULTS_OF_NNUNET as failure:
-            raise AutoDLSError(
+            raise DatasetError(
                 f"case {case}: nnU-Net cannot draw its ROI ({type(failure).__name__}: {str(failure)[:200]}); check the "
                 f"images, copy the model folder anew, or give an ROI with --rois"
             ) from None
