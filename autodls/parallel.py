@@ -1,11 +1,15 @@
 """The same work on every case, in several processes; results in the order of the cases, whatever the number."""
 
+import contextlib
 import multiprocessing
 import os
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
+from multiprocessing.managers import SyncManager
 from threading import Thread
 from typing import TypeVar
 
@@ -26,8 +30,8 @@ def map_parallel(
     """`work` of every item, in the order of `items`.
 
     `advance` is called in this process with the name of each item as it is done. With one worker, or one item, no
-    process is started. `work` and the items must be importable and picklable. The first failure ends the rest and is
-    raised; an AutoDLSError is raised where a process was killed.
+    process is started. `work` and the items must be importable and picklable. The first failure, or Ctrl-C, ends the
+    rest at once and is raised; an AutoDLSError is raised where a process was killed.
     """
     if workers <= 1 or len(items) <= 1:
         results = []
@@ -37,22 +41,49 @@ def map_parallel(
         return results
     # Spawned, not forked: a fork copies the locks of threads that torch and ITK have started.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(items)), mp_context=context, initializer=_end_with_parent) as pool:
-        named = {pool.submit(work, item): name for item, name in zip(items, names, strict=True)}
-        try:
-            for future in as_completed(named):
-                future.result()
-                advance(named[future])
-        except BrokenProcessPool:
-            raise AutoDLSError(
-                f"one of {workers} worker processes was killed, perhaps for want of memory; run with fewer workers"
-            ) from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-    return [future.result() for future in named]
+    pool = ProcessPoolExecutor(min(workers, len(items)), mp_context=context, initializer=end_with_parent)
+    try:
+        with interrupts_held():
+            named = {pool.submit(work, item): name for item, name in zip(items, names, strict=True)}
+        for future in as_completed(named):
+            future.result()
+            advance(named[future])
+        return [future.result() for future in named]
+    except BrokenProcessPool:
+        raise AutoDLSError(
+            f"one of {workers} worker processes was killed, perhaps for want of memory; run with fewer workers"
+        ) from None
+    except BaseException:
+        for process in list(pool._processes.values()):  # a task may take hours, and nobody waits for it any more
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _end_with_parent() -> None:
+@contextlib.contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back meanwhile: processes that are started here never see it, and this one sees it afterwards.
+
+    A terminal sends it to every process of a command. It is for this one alone to say so, and to end the others.
+    """
+    resource_tracker.ensure_running()  # its start would let Ctrl-C through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def start_manager() -> SyncManager:
+    """A process that holds what others share; it ends with the manager, or with this process."""
+    manager = SyncManager(ctx=multiprocessing.get_context("spawn"))
+    with interrupts_held():
+        manager.start(initializer=end_with_parent)
+    return manager
+
+
+def end_with_parent() -> None:
     """Let a killed command not leave workers behind that go on writing."""
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -6,6 +6,8 @@ must be whole, and at the end everything must be what an uninterrupted run wrote
 
     OMP_NUM_THREADS=1 python benchmarks/kill_anywhere.py --kills 200 --seed 0
 
+Some of those that are killed have two workers, which must end with them and leave nothing half-written either.
+
 Lives are forked from a process that has imported everything, so that they are killed at work and not while they import.
 """
 
@@ -44,6 +46,8 @@ IMPORTED_LATE = (
     "torch._dynamo",
 )
 GROWING = "provenance.json"
+WITH_WORKERS = 0.2  # share of the killed lives that have two workers, where a command can
+SECONDS_TO_START = 12.0  # workers import what the harness itself has, and then work
 FINISHED = ("preprocessed/", "folds/")
 SCHEDULE = {"training.epochs": 4, "training.patience": 4, "training.fusion_epochs": 3}
 SEGMENT = {"segmentation.planner": "small", "segmentation.epochs": 2, "segmentation.iterations_per_epoch": 2}
@@ -131,7 +135,12 @@ def run_killed(study: Study, harness: Harness, usual: dict[str, Life], steps: di
     for step, words in steps.items():
         for _ in range(int(harness.chance.integers(0, most + 1))):  # by chance none: then it follows a killed step
             ending = harness.draw(usual[step])
-            harness.judge(study, step, live(study, words, ending), ending)
+            if ending.kind == "kill" and "--workers" in words and harness.chance.random() < WITH_WORKERS:
+                ending = Ending("kill", seconds=float(harness.chance.uniform(0.005, SECONDS_TO_START)))
+                harness.tally["with two workers"] += 1
+                harness.judge(study, step, live(study, [*words[:-1], "2"], ending), ending)
+            else:
+                harness.judge(study, step, live(study, words, ending), ending)
             harness.jump(study)
         last = live(study, words, Ending())
         assert last.status == 0, f"{study.root.name}, {step}, after its killed lives: {last.said}"

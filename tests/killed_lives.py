@@ -16,7 +16,7 @@ from autodls.cli.app import main
 from autodls.records.files import sha256_of_file
 
 READ_A_STALE_FILE, WROTE_TO_DATASET = 99, 98
-SECONDS_ALLOWED = 120
+SECONDS_ALLOWED, SECONDS_FOR_WORKERS = 120, 90
 CHANGES = ("os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "os.truncate", "os.chmod", "os.utime")
 TIMED = ("log.jsonl", "nnunet.log", "resume-", ".lock")  # hold seconds, or come and go
 INNER = "workspace/segmentation/"
@@ -124,10 +124,21 @@ def _watch_over(child: int, said: BinaryIO, ending: Ending) -> Life:
             os.kill(child, signal.SIGKILL if ending.kind == "kill" else signal.SIGINT)
             struck = True
         time.sleep(0.002)
-    heard += said.read() or b""
+    heard += _last_words(said)
     counts = re.findall(rb"\n(\d+) operations$", heard)
     status = os.waitstatus_to_exitcode(ended[1])
     return Life(status, heard.decode(), int(counts[-1]) if counts else 0, time.monotonic() - began)
+
+
+def _last_words(said: BinaryIO) -> bytes:
+    """What is left to hear; workers hold the same pipe, so it ends when the last of them has."""
+    heard, deadline = b"", time.monotonic() + SECONDS_FOR_WORKERS
+    while (piece := said.read()) != b"":
+        heard += piece or b""
+        if time.monotonic() > deadline:
+            raise AssertionError(f"workers outlived their command by {SECONDS_FOR_WORKERS} s: {heard.decode()}")
+        time.sleep(0.002)
+    return heard
 
 
 def be_born(study: Study, words: list[str], ending: Ending, writer: int) -> None:

@@ -13,6 +13,7 @@ from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.records.dataset import DatasetDescription, Target
 from autodls.records.files import sha256_of_file
+from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord
 from autodls.records.scale import LogisticScale, sigmoid
 from autodls.records.scores import FoldScore, write_csv
@@ -163,7 +164,7 @@ def _write_model(workspace: Workspace) -> None:
         cutoff_source="Youden index of the out-of-fold scores of the training cohort",
         youden_cutoff=0.47123456789,
         plan_sha256=sha256_of_file(workspace.plan),
-        fingerprint_sha256=sha256_of_file(workspace.fingerprint),
+        fingerprint_sha256=Fingerprint.load(workspace.fingerprint, "").travelling().sha256(),
         splits_sha256=sha256_of_file(workspace.splits),
         oof_scores_sha256=sha256_of_file(workspace.oof_scores),
         files={f"fold_{fold}/fusion.safetensors": f"{fold}" * 64 for fold in range(3)},

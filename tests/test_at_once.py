@@ -60,28 +60,51 @@ def test_number_of_folds_at_once(device, memory_gib, expected):
 
 
 CHILD = """
-import sys, time
+import os, sys, time
+from autodls.cli.console import exit_status_of
 from autodls.parallel import map_parallel, no_advance
 def work(path):
     for second in range(600):
         open(path, "a").write(".")
         time.sleep(0.05)
 if __name__ == "__main__":
-    map_parallel(work, sys.argv[1:], sys.argv[1:], 2, no_advance)
+    open(os.path.join(os.path.dirname(sys.argv[1]), "begun"), "w").close()
+    sys.exit(exit_status_of(lambda: map_parallel(work, sys.argv[1:], sys.argv[1:], 2, no_advance)))
 """
 
 
-def test_workers_of_a_killed_command_stop_too(tmp_path):
-    script = tmp_path / "child.py"
+def started(folder):
+    """A command with two workers, each of which writes a file for half a minute, in a process group of its own."""
+    script, files = folder / "child.py", [folder / "a", folder / "b"]
     script.write_text(CHILD)
-    files = [tmp_path / "a", tmp_path / "b"]
-    child = subprocess.Popen([sys.executable, script, *files])
+    words = [sys.executable, script, *files]
+    return subprocess.Popen(words, start_new_session=True, stderr=subprocess.PIPE, text=True), files
+
+
+def wait_for(*paths):
     deadline = time.monotonic() + 60
-    while not all(path.exists() for path in files) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    while not all(path.exists() for path in paths) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def test_workers_of_a_killed_command_stop_too(tmp_path):
+    child, files = started(tmp_path)
+    wait_for(*files)
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
     time.sleep(0.5)
     before = [path.stat().st_size for path in files]
     time.sleep(0.5)
     assert [path.stat().st_size for path in files] == before
+
+
+@pytest.mark.parametrize("moment", ["its workers start", "its workers work"])
+def test_ctrl_c_ends_a_command_and_its_workers_at_once_with_one_line(tmp_path, moment):
+    """A terminal sends it to the whole process group."""
+    child, files = started(tmp_path)
+    wait_for(*([tmp_path / "begun"] if moment == "its workers start" else files))
+    time.sleep(0.1)
+    os.killpg(child.pid, signal.SIGINT)
+    _, said = child.communicate(timeout=15)  # waits for the workers too: they hold the same pipe
+    assert child.returncode == 130
+    assert said == "autodls: stopped; run the same command again to continue where it was\n"

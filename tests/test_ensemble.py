@@ -19,6 +19,7 @@ from autodls.models.ensemble import score_ensemble
 from autodls.models.fold_model import FoldLogits
 from autodls.models.scale import fit_scale
 from autodls.records.files import sha256_of_file
+from autodls.records.fingerprint import Fingerprint
 from autodls.records.plan import TrainingPlan
 from autodls.records.scale import LogisticScale, sigmoid
 from autodls.records.scores import FUSED, FoldScore
@@ -244,6 +245,16 @@ def test_record_holds_the_hash_of_every_file(study):
     assert record.oof_scores_sha256 == sha256_of_file(workspace.oof_scores)
     assert record.splits_sha256 == study[0].splits.sha256()
     assert (record.training_cases, record.training_positives) == (16, 8)
+
+
+def test_model_folder_holds_no_hash_by_which_labels_could_be_tried_out(study):
+    """Whoever has ids, patients and sites could hash every guess of the labels, and see which one it is."""
+    workspace = study[0].workspace
+    kept = Fingerprint.load(workspace.fingerprint, "")
+    assert kept.cohort_sha256 and kept.inputs_sha256
+    travelled = "".join(path.read_text() for path in workspace.model.root.rglob("*.json"))
+    assert kept.cohort_sha256 not in travelled and kept.inputs_sha256 not in travelled
+    assert Fingerprint.load(workspace.model.fingerprint, "") == kept.travelling()
 
 
 def test_locked_model_loads_and_scores_in_the_order_of_the_out_of_fold_fit(study):

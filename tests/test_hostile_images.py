@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from small_volumes import textured
 from autodls.errors import DatasetError
 from autodls.imaging.geometry import Geometry
 from autodls.imaging.headers import MAX_VOXELS
-from autodls.imaging.volumes import read_geometry, read_labels, read_volume, write_volume
+from autodls.imaging.volumes import place_doubt, read_geometry, read_labels, read_volume, write_volume
 
 GRID = Geometry((6, 7, 5), (0.9, 1.1, 3.0), (-10.0, 4.0, 2.0))
 
@@ -47,6 +48,8 @@ NRRD = {
     "directions NaN": (b"space directions: (0", b"space directions: (nan0", "three vectors"),
     "space unknown": (b"left-posterior-superior", b"scanner-xyz", "'scanner-xyz' is none of LPS, RAS and LAS"),
     "units": (b"encoding:", b'space units: "um" "um" "um"\nencoding:', "are not mm"),
+    "units of the axes": (b"encoding:", b'units: "cm" "cm" "cm"\nencoding:', "units 'cm' are not mm"),
+    "directions absurd": (b"space directions: (0", b"space directions: (1e300", "vectors of up to 100 mm"),
     "type of blocks": (b"type: float", b"type: block", "of type 'block' is not read"),
     "a type twice as wide": (b"type: float", b"type: double", "its header promises 1680"),
     "a type half as wide": (b"type: float", b"type: short", "holds more bytes"),
@@ -62,6 +65,19 @@ META = {
     "sizes of terabytes": (b"DimSize = 6 7 5", b"DimSize = 99999 99999 99999", "999970000299999 voxels"),
     "no spacing": (b"ElementSpacing", b"ElementSpicing", "no field 'elementspacing'"),
     "spacing NaN": (b"ElementSpacing = 0", b"ElementSpacing = nan 0", "finite numbers"),
+    "units": (b"DimSize", b"DistanceUnits = cm\nDimSize", "DistanceUnits 'cm' are not mm"),
+    "two places": (b"DimSize", b"Origin = 1 2 3\nDimSize", "offset, origin contradict each other"),
+    "turned twice": (b"DimSize", b"Rotation = 0 1 0 1 0 0 0 0 1\nDimSize", "transformmatrix, rotation contradict"),
+    "left is right": (
+        b"AnatomicalOrientation = RAI",
+        b"AnatomicalOrientation = LAI",
+        "'LAI' contradicts the directions",
+    ),
+    "left is back": (
+        b"AnatomicalOrientation = RAI",
+        b"AnatomicalOrientation = ARI",
+        "'ARI' contradicts the directions",
+    ),
     "channels": (b"DimSize", b"ElementNumberOfChannels = 1000000000\nDimSize", "elementnumberofchannels"),
     "skipped header": (b"DimSize", b"HeaderSize = -1\nDimSize", "headersize"),
     "text": (b"BinaryData = True", b"BinaryData = False", "binarydata"),
@@ -83,6 +99,29 @@ def test_a_text_header_that_leads_astray(tmp_path, name, old, new, part):
     with pytest.raises(DatasetError) as refusal:
         read_volume(path)
     assert part in str(refusal.value) and str(path) in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+UNPLACED = {  # by the ending: what is taken out of the header
+    "a.nrrd": (
+        (rb"space: .*\n", b""),
+        (rb"space directions: .*\n", b"spacings: 0.9 1.1 3\n"),
+        (rb"space origin: .*\n", b""),
+    ),
+    "a.mha": ((rb"TransformMatrix = .*\n", b""), (rb"AnatomicalOrientation = .*\n", b"")),
+    "a.nii": ((rb"(?s)^(.{252}).{4}", rb"\1\0\0\0\0"),),
+}
+
+
+@pytest.mark.parametrize("name", UNPLACED)
+def test_an_image_that_does_not_say_how_it_lies_is_told(tmp_path, name):
+    path = written(tmp_path, name)
+    assert place_doubt(path) is None
+    for pattern, instead in UNPLACED[name]:
+        content, count = re.subn(pattern, instead, path.read_bytes(), count=1)
+        assert count == 1
+        path.write_bytes(content)
+    assert read_volume(path).geometry.spacing_mm == pytest.approx(GRID.spacing_mm)
+    assert "left and right are a guess" in place_doubt(path)
 
 
 @pytest.mark.parametrize("name", ["a.nrrd", "a.mha", "a.nii.gz"])
@@ -169,10 +208,11 @@ PEAK = """
 import resource, sys
 from pathlib import Path
 from autodls.errors import DatasetError
-from autodls.imaging.volumes import read_labels, read_volume
+from autodls.imaging.volumes import read_labels, read_roi, read_volume
+read_roi_of_1 = lambda path: read_roi(path, frozenset({1}))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    {"volume": read_volume, "labels": read_labels}[sys.argv[2]](Path(sys.argv[1]))
+    {"volume": read_volume, "labels": read_labels, "roi": read_roi_of_1}[sys.argv[2]](Path(sys.argv[1]))
 except DatasetError as refusal:
     print(refusal)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20)
@@ -194,19 +234,22 @@ def bomb(path, sizes, code, bits, voxels_mib):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "mib", "reader", "most_gib"),
+    ("sizes", "mib", "reader", "most_gib", "code"),
     [
-        ((1025, 512, 512), 257, "volume", 0.1),  # one slice more than is read
-        ((32767, 32767, 32767), 64, "volume", 0.1),  # 32 TiB claimed
-        ((8, 8, 8), 256, "volume", 0.1),  # 256 MiB behind 512 voxels
-        ((512, 512, 512), 128, "volume", 0.6),
-        ((512, 512, 512), 128, "labels", 1.2),
+        ((1025, 512, 512), 257, "volume", 0.1, 2),  # one slice more than is read
+        ((32767, 32767, 32767), 64, "volume", 0.1, 2),  # 32 TiB claimed
+        ((8, 8, 8), 256, "volume", 0.1, 2),  # 256 MiB behind 512 voxels
+        ((512, 512, 512), 128, "volume", 0.6, 2),
+        ((512, 512, 512), 128, "labels", 1.2, 2),
+        ((256, 512, 128), 128, "labels", 0.3, 64),  # doubles: 16 bytes a voxel are 0.25 GiB
+        ((256, 512, 128), 128, "roi", 0.3, 64),
+        ((256, 512, 128), 128, "labels", 0.3, 1024),
     ],
 )
-def test_memory_stays_within_its_bound(tmp_path, sizes, mib, reader, most_gib):
+def test_memory_stays_within_its_bound(tmp_path, sizes, mib, reader, most_gib, code):
     """At most 16 bytes a voxel of what a file may claim (2^28 voxels: 4 GiB), and next to nothing beyond it."""
     assert MAX_VOXELS * 16 == 4 << 30
-    bomb(tmp_path / "a.nii.gz", sizes, 2, 8, mib)
+    bomb(tmp_path / "a.nii.gz", sizes, code, 8 if code == 2 else 64, mib)
     words = [sys.executable, "-c", PEAK, str(tmp_path / "a.nii.gz"), reader]
     run = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
     assert float(run.stdout.splitlines()[-1]) <= most_gib, run.stdout

@@ -149,6 +149,17 @@ def test_a_huge_record(elsewhere):
     refused(elsewhere, "model.json", "larger than 64 MiB")
 
 
+@pytest.mark.parametrize("place", [FUSION, ENCODER, "plan.json", "fingerprint.json"])
+def test_a_file_of_a_terabyte_is_not_read(elsewhere, place):
+    with (elsewhere / "model" / place).open("r+b") as handle:
+        handle.truncate(1 << 40)
+    refused(elsewhere, place.rpartition("/")[2], "larger than")
+    start = time.monotonic()
+    answer = autodls("verify", elsewhere / "model")
+    assert answer.status == 2 and "larger than" in answer.err
+    assert time.monotonic() - start < 10
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

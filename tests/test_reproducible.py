@@ -13,6 +13,7 @@ from tiny_study import hashes
 
 from autodls.planning.splits import make_splits
 from autodls.records.cohort import read_cohort
+from autodls.records.fingerprint import Fingerprint
 from autodls.records.plan import Plan
 from autodls.records.provenance import versions, without_paths
 from autodls.records.splits import Splits
@@ -131,6 +132,9 @@ class TestSameBytes:
         plan = Plan.load(run.workspace / "plan.json", "")
         splits = make_splits(
             cohort.training[::-1], plan.training.folds, plan.training.inner_holdout, plan.training.seed
+        )
+        splits = splits.model_copy(
+            update={"inputs_sha256": Fingerprint.load(run.workspace / "fingerprint.json", "").inputs_sha256}
         )
         assert splits == Splits.load(run.workspace / "splits.json", "")
         train_folds(again, cohort.training[::-1], plan, splits, [1, 0], lambda _fold, _epoch: None)

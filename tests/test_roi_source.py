@@ -62,7 +62,7 @@ def drawing(model, study, folder, **settings):
         path = folder / f"{case.id}.nii.gz"
         return automatic(path, draw_roi(segmenter, case.id, case.images, path))
 
-    return segmenter, RoiSource(model.record, draw)
+    return segmenter, RoiSource(model.record, draw, lambda case: folder / f"{case}.nii.gz")
 
 
 def test_a_drawn_roi_scores_as_the_same_roi_given(study, tmp_path):
@@ -103,6 +103,24 @@ def test_the_mask_that_was_used_is_written_on_the_roi_channels_grid(study, tmp_p
     written, manual = (read_labels(path / "case_00.nii.gz") for path in (tmp_path / "rois", study / "labelsTr"))
     np.testing.assert_array_equal(written.array, manual.array > 0)
     assert written.geometry.same_grid(read_volume(study / "imagesTr" / "case_00_0000.nii.gz").geometry)
+
+
+def test_a_mask_that_cannot_be_written_is_named_without_its_folder(study, tmp_path):
+    model, folder = model_of("auto"), tmp_path / "Dr.Smith-out"
+    (folder / "case_00.nii.gz").mkdir(parents=True)
+    (failure,) = scored(model, study, drawing(model, study, folder)[1], given=False).failed
+    assert failure.reason.startswith("case_00.nii.gz: a volume of") and "Smith" not in failure.reason
+
+
+def test_a_held_out_case_that_cannot_be_drawn_is_named_without_its_folder(study, tmp_path):
+    class Refuses:
+        def segment(self, case, images):
+            raise DatasetError(f"case {case}: {images['T2WI']}: damaged")
+
+    drawer = HeldoutDrawer("0" * 64, Refuses, lambda case: tmp_path / case, tmp_path / "rois.json")
+    draw_heldout_rois(read_cohort(study).training[:1], drawer, lambda _case: None)
+    text = (tmp_path / "rois.json").read_text()
+    assert "case_00_0001.nii.gz: damaged" in text and str(tmp_path) not in text
 
 
 @pytest.mark.parametrize(

@@ -229,7 +229,7 @@ def run(cases, folder, workers=1, **changes):
     found = preprocess_cases(
         cases, DESCRIPTION.roi_labels, plan, lambda case: folder / f"{case}.safetensors", workers, done.append
     )
-    return found, done
+    return found.warnings, done
 
 
 def contents(folder):

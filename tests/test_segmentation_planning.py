@@ -43,6 +43,26 @@ def test_small_images_are_coarsened_along_the_finest_axes(spacing_mm, shape):
     assert found[0] == max(spacing_mm[0], found[1])
 
 
+def test_a_worker_that_is_killed_is_one_line(monkeypatch):
+    from autodls.errors import AutoDLSError
+    from autodls.segmentation.planning import Fingerprint, fingerprint_extractor
+
+    def run(_self, _overwrite):
+        with fingerprint_extractor.multiprocessing.get_context("spawn").Pool(1) as pool:
+            assert pool.apply(abs, (-1,)) == 1
+        raise RuntimeError("Some background worker is 6 feet under. Yuck. \nOK jokes aside.\n")
+
+    monkeypatch.setattr(Fingerprint.__mro__[1], "run", run)
+    planner = Fingerprint.__new__(Fingerprint)
+    planner.num_processes = 2
+    with pytest.raises(
+        AutoDLSError, match=r"one of 2 worker processes.*6 feet under.*run with fewer workers"
+    ) as raised:
+        planner.run(True)
+    assert "\n" not in str(raised.value)
+    assert fingerprint_extractor.multiprocessing.__name__ == "multiprocessing"
+
+
 def test_images_that_are_small_already_keep_their_spacing():
     found = small_planner((4.5, 3.0, 3.0), (24, 48, 48)).determine_fullres_target_spacing()
     assert found.tolist() == [4.5, 3.0, 3.0]

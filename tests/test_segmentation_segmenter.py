@@ -1,15 +1,18 @@
 """The segmenter of new cases: what it needs, what it refuses, and where its masks lie."""
 
 import json
+from dataclasses import replace
 from importlib import metadata
 
 import numpy as np
 import pytest
 import torch
 from small_volumes import anatomy, grid_around, oblique
+from tiny_models import tiny_model
 
 from autodls.errors import DatasetError, ModelFolderError
 from autodls.imaging.volumes import read_geometry, write_volume
+from autodls.inference.rois import drawn_rois
 from autodls.records.files import sha256_of_file
 from autodls.records.segmentation import SegmenterRecord, training_key
 from autodls.records.segmentation_folders import SegmenterFolder
@@ -132,6 +135,14 @@ def test_altered_missing_or_linked_file_is_refused(copied, tmp_path, name, damag
         Segmenter.load(copied, CPU)
 
 
+@pytest.mark.parametrize("name", ["plans.json", "fold_1.safetensors"])
+def test_file_of_a_terabyte_is_not_read(copied, name):
+    with (copied.root / name).open("r+b") as handle:
+        handle.truncate(1 << 40)
+    with pytest.raises(ModelFolderError, match=rf"{name}: cannot be read \(larger than \d+ MiB"):
+        Segmenter.load(copied, CPU)
+
+
 HOSTILE = {
     "network": ("architecture", "network_class_name", "subprocess.Popen"),
     "operation": ("architecture", "arch_kwargs", "conv_op", "os.system"),
@@ -143,6 +154,28 @@ HOSTILE = {
     "blocks": ("architecture", "arch_kwargs", "n_conv_per_stage", [10**9]),
     "features": ("architecture", "arch_kwargs", "features_per_stage", [10**9]),
     "nothing": ("architecture", None),
+    "argument": ("resampling_fn_data_kwargs", {"evil": 1}),
+    "patch of nothing": ("patch_size", [0, 0]),
+    "patch of gigabytes": ("patch_size", [8192, 8192]),
+    "patch of another configuration": ("patch_size", [16, 16, 16]),
+    "patch that cannot be pooled": ("patch_size", [23, 31]),
+    "spacing": ("spacing", [1e-4, 1e-4]),
+    "spacing of one axis": ("spacing", [1.0]),
+    "strides": ("architecture", "arch_kwargs", "strides", [[1, 1], [9, 9], [2, 2]]),
+    "scheme for one channel": ("normalization_schemes", ["ZScoreNormalization"]),
+    "field of nobody's": ("inherits_from", "2d"),
+}
+HOSTILE_ELSEWHERE = {
+    "transposed": ("plans.json", "transpose_forward", [0, 0, 1]),
+    "not transposed back": ("plans.json", "transpose_backward", [2, 0, 1]),
+    "statistics": ("plans.json", "foreground_intensity_properties_per_channel", {}),
+    "reader": ("plans.json", "image_reader_writer", "join"),
+    "labels": ("dataset.json", "labels", {"background": 0, "tumour": 1, "more": 2}),
+    "regions": ("dataset.json", "regions_class_order", [1]),
+    "channels": ("dataset.json", "channel_names", {"0": "zscore"}),
+    "mirrored for ever": ("segmenter.json", "mirror_axes", [0] * 40),
+    "mirrored over no axis": ("segmenter.json", "mirror_axes", [0, 5]),
+    "grid of nobody's": ("segmenter.json", "roi_channel", "DWI"),
 }
 
 
@@ -160,8 +193,56 @@ def test_plans_that_name_other_code_or_absurd_sizes_are_refused(copied, what, mo
     inner[path[-1]] = value
     copied.plans.write_text(json.dumps(plans))
     reseal(copied)
-    with pytest.raises(ModelFolderError, match=r"plans\.json: .*copy the folder anew"):
+    with pytest.raises(ModelFolderError, match=r"plans\.json: .*copy the model folder anew"):
         Segmenter.load(copied, CPU)
+
+
+@pytest.mark.parametrize("what", HOSTILE_ELSEWHERE)
+def test_what_our_export_does_not_write_is_refused(copied, what):
+    name, field, value = HOSTILE_ELSEWHERE[what]
+    path = copied.root / name
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    reseal(copied)
+    with pytest.raises(ModelFolderError, match=r"\.json: .*copy the model folder anew"):
+        Segmenter.load(copied, CPU)
+
+
+def test_an_image_that_would_be_resampled_to_terabytes_is_refused(copied, segmented_study):
+    """Spacing and image are each within bounds."""
+    plans = json.loads(copied.plans.read_text())
+    plans["configurations"]["2d"]["spacing"] = [0.011, 0.011]
+    copied.plans.write_text(json.dumps(plans))
+    reseal(copied)
+    case = segmented_study.session.training[0]
+    with pytest.raises(DatasetError, match=rf"case {case.id}: the segmenter would resample .* crop the images"):
+        Segmenter.load(copied, CPU).segment(case.id, case.images)
+
+
+@pytest.mark.parametrize("failure", [TypeError("evil"), ZeroDivisionError(), KeyError("mean"), RuntimeError("inf")])
+def test_what_nnunet_fails_on_is_named_by_its_case(segmenter, segmented_study, failure, monkeypatch):
+    def fail(*_):
+        raise failure
+
+    monkeypatch.setattr(segmenter.maps, "of", fail)
+    case = segmented_study.session.training[0]
+    with pytest.raises(DatasetError, match=rf"case {case.id}: nnU-Net cannot draw its ROI \({type(failure).__name__}"):
+        segmenter.segment(case.id, case.images)
+
+
+@pytest.mark.parametrize("change", [{"roi_channel": "T2WI"}, {"sequences": ("CE-T1WI", "T2WI")}])
+def test_the_segmenter_of_another_model_is_refused(segmenter, tmp_path, change, monkeypatch):
+    names = {str(index): name for index, name in enumerate(segmenter.record.sequences)}
+    locked = {"channel_names": names, "roi_channel": segmenter.record.roi_channel, "segmenter_sha256": "0" * 64}
+    model = tiny_model()
+    model = replace(model, record=model.record.model_copy(update=locked))
+
+    def drawn(loaded):
+        monkeypatch.setattr(Segmenter, "load", lambda *_: loaded)
+        return drawn_rois(model, tmp_path, CPU, lambda case: tmp_path / case)
+
+    assert drawn(segmenter).kind == "auto"
+    with pytest.raises(ModelFolderError, match=r"segmenter\.json: sequences .*, model\.json has \['T2WI', 'CE-T1WI'\]"):
+        drawn(replace(segmenter, record=segmenter.record.model_copy(update=change)))
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", "not JSON", '{"configurations": {}}'])

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 from tiny_models import SEQUENCES
-from tiny_study import hashes, study_plan, tiny_study, use_tiny_resnet
+from tiny_study import hashes, make_sample, study_plan, tiny_study, use_tiny_resnet
 
 from autodls.errors import ArgumentError, ModelFolderError, StaleRecordError, TrainingError, WeightsError
 from autodls.models.fold_model import load_fold
+from autodls.preprocessing.store import save_sample
 from autodls.records.scores import FUSED, read_fold_scores
 from autodls.records.tensors import load_tensors, read_note, save_tensors
 from autodls.training import loop
-from autodls.training.cohort import run_key, training_device
+from autodls.training.cohort import run_key, train_folds, training_device
 from autodls.training.data import centre_crop
 from autodls.training.fit_state import Epoch
 from autodls.training.fold import prepare_torch, train_fold
@@ -326,6 +327,18 @@ def test_missing_sample_is_named_with_its_command(study):
     study.workspace.sample("case_05").unlink()
     with pytest.raises(StaleRecordError, match=r"case_05.*autodls preprocess"):
         study.train((0,))
+
+
+def test_sample_that_another_process_wrote_since_it_was_prepared_is_not_trained_on(study):
+    """Such as a worker of an earlier command that was killed, which still had the old plan."""
+    keys = {case.id: f"key of {case.id}" for case in study.cases}
+    late = make_sample("case_05", False, np.random.default_rng(0))
+    save_sample(study.workspace.sample("case_05"), replace(late, key="key of the old plan"))
+    with pytest.raises(
+        StaleRecordError, match=r"case_05\.safetensors: made from another plan .* run the command again"
+    ):
+        train_folds(study.workspace, study.cases, study.plan, study.splits, (0,), lambda *_: None, sample_keys=keys)
+    assert not study.workspace.fold(0).scores.exists()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

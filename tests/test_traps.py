@@ -253,7 +253,26 @@ class TestPredictSays:
         assert autodls("predict", "-m", model.root, *words).status == 0
         told = json.loads((tmp_path / "out" / "predict.json").read_text())["cases"]
         assert [case["case"] for case in told if case["flags"]] == ["case_08"]
+        assert not any("a guess" in flag for case in told for flag in case["flags"])
         assert "T2WI is unlike the training images: median intensity" in (tmp_path / "out" / "scores.csv").read_text()
+
+
+class TestPlace:
+    """An image whose header has lost the codes of its transforms: ITK takes its axes for those of the body."""
+
+    def test_check_and_predict_say_that_left_and_right_are_a_guess(self, make_dataset, tmp_path):
+        dataset = make_dataset(tmp_path / "dataset", training=8, held_out=2)
+        for path in (dataset / "imagesTr/case_08_0000.nii.gz", dataset / "labelsTr/case_08.nii.gz"):
+            content = bytearray(gzip.decompress(path.read_bytes()))
+            struct.pack_into("<2h", content, 252, 0, 0)
+            path.write_bytes(gzip.compress(bytes(content)))
+        told = [str(problem) for problem in check_dataset(dataset).problems if "a guess" in str(problem)]
+        assert len(told) == 1 and "case_08: CE-T1WI: its header does not say how it lies" in told[0]
+        write_model_folder(tmp_path / "model")
+        words = ("-i", dataset / "imagesTr", "--rois", dataset / "labelsTr", "-o", tmp_path / "out")
+        assert autodls("predict", "-m", tmp_path / "model", *words).status == 0
+        cases = json.loads((tmp_path / "out" / "predict.json").read_text())["cases"]
+        assert [case["case"] for case in cases if any("a guess" in flag for flag in case["flags"])] == ["case_08"]
 
 
 class TestCheckSays:

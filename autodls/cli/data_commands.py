@@ -82,7 +82,7 @@ def run_plan(dataset: Path, workspace: Path | None, request: PlanRequest, worker
             note(f"warning: {line}")
         plan = derive_plan(fingerprint, preset, resources, request.encoder_weights)
         _require_weights(plan)
-        splits = _splits(session, plan)
+        splits = _splits(session, plan).model_copy(update={"inputs_sha256": fingerprint.inputs_sha256})
         fingerprint.save(session.workspace.fingerprint)
         _keep_previous(session.workspace, plan)
         splits.save(session.workspace.splits)
@@ -189,12 +189,13 @@ def run_preprocess(dataset: Path, workspace: Path | None, workers: int) -> None:
     say(f"{len(session.training)} samples in {session.workspace.sample('x').parent}. Next: autodls train fold all")
 
 
-def preprocess_training(session: Session, plan: Plan, workers: int) -> None:
-    """Prepare the training cases; samples that still fit are kept. Warnings go to stderr."""
+def preprocess_training(session: Session, plan: Plan, workers: int) -> dict[str, str]:
+    """Prepare the training cases; samples that still fit are kept. The key of each; warnings go to stderr."""
     from autodls.preprocessing.stage import preprocess_cases
 
     cases = session.training
     with progress("preprocessing", len(cases)) as advance:
-        warnings = preprocess_cases(cases, session.roi_labels, plan, session.workspace.sample, workers, advance)
-    for warning in warnings:
+        done = preprocess_cases(cases, session.roi_labels, plan, session.workspace.sample, workers, advance)
+    for warning in done.warnings:
         note(f"warning: {warning}")
+    return done.keys

@@ -255,7 +255,7 @@ def _load(session: Session) -> "tuple[LockedModel, RoiSource]":
     model = load_model(workspace.model.root, device, streamed=True)
     if workspace.rois == "manual":
         return model, RoiSource(model.record)
-    return model, RoiSource(model.record, _heldout_drawer(workspace, model.record, device).used)
+    return model, RoiSource(model.record, _heldout_drawer(workspace, model.record, device).used, workspace.heldout_roi)
 
 
 def _heldout_drawer(workspace: Workspace, model: ModelRecord, device: "torch.device") -> "HeldoutDrawer":

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -45,8 +45,8 @@ def run_train(
             note(f"warning: {found}; see 'flags' in {session.workspace.segmented}")
         if restart:
             _throw_away(session, folds)
-        preprocess_training(session, plan, workers)
-        _train(session, plan, splits, folds, at_once)
+        keys = preprocess_training(session, plan, workers)
+        _train(session, plan, splits, folds, at_once, keys)
         if which == "all":
             _lock(session, plan, splits, as_json)
         _note(session, plan, splits)
@@ -71,7 +71,14 @@ def _throw_away(session: Session, folds: Sequence[int]) -> None:
     shutil.rmtree(session.workspace.model.root, ignore_errors=True)
 
 
-def _train(session: Session, plan: Plan, splits: Splits, folds: Sequence[int], at_once: int | None) -> None:
+def _train(
+    session: Session,
+    plan: Plan,
+    splits: Splits,
+    folds: Sequence[int],
+    at_once: int | None,
+    sample_keys: Mapping[str, str],
+) -> None:
     from autodls.training.cohort import train_folds
     from autodls.training.fit_state import Epoch
     from autodls.training.fold import stages_of
@@ -88,7 +95,7 @@ def _train(session: Session, plan: Plan, splits: Splits, folds: Sequence[int], a
             word = f"fold {fold} {epoch.stage} epoch {epoch.epoch + 1}, loss {epoch.train_loss:.3f}{auc}"
             bar.move(sum(done.values()), word)
 
-        train_folds(session.workspace, session.training, plan, splits, folds, report, at_once)
+        train_folds(session.workspace, session.training, plan, splits, folds, report, at_once, sample_keys)
 
 
 def _lock(session: Session, plan: Plan, splits: Splits, as_json: bool) -> None:

@@ -49,6 +49,8 @@ _MOST_START = 1 << 24  # what stands between header and voxels is of no use to u
 _UNIT_OF_LENGTH, _NO_UNIT, _MM, _SCANNER = 0b111, 0, 2, 1
 _TO_LPS = np.array([[-1.0], [-1.0], [1.0]])  # NIfTI counts to the right and to the front
 _ROUND_OFF, _HALF_TURN = 1e-5, 1e-7
+_MOST_STRETCHED = 0.01  # matrices are also written with two or three digits
+_LEAST_COSINE = math.sqrt(0.5)  # images registered to an atlas keep their first place beside the new one, turned a bit
 _ALIKE, _ALIKE_MM = 1e-3, 1e-2  # a quaternion in float32 loses half of its digits near 180 degrees
 
 Fields = Any  # a record of `_NIFTI1`
@@ -69,13 +71,61 @@ def is_nifti(path: Path) -> bool:
 
 
 def read_plain_header(path: Path) -> Header | None:
-    """What the header of `path` says; None where it is damaged or has two meanings, so that ITK must judge it."""
+    """What the header of `path` says; None where it is damaged or has two meanings, so that ITK must judge it.
+
+    Raises DatasetError where it says two things of which ITK, like any other reader, would take one without a word.
+    """
+    fields = _read_fields(path)
+    if fields is None:
+        return None
+    _require_one_place(path, fields)
+    return _plain(fields)
+
+
+def is_placed(path: Path) -> bool:
+    """Whether the header of `path` says how its axes lie in the patient; if not, ITK takes them for the body's."""
+    fields = _read_fields(path)
+    return fields is not None and (fields["qform_code"] > 0 or fields["sform_code"] > 0)
+
+
+def _read_fields(path: Path) -> Fields | None:
     try:
         with _open(path) as stream:
-            fields = _nifti1(stream.read(_HEADER_BYTES))
+            return _nifti1(stream.read(_HEADER_BYTES))
     except _DAMAGED:
         return None
-    return _plain(fields) if fields is not None else None
+
+
+def _require_one_place(path: Path, fields: Fields) -> None:
+    """Refuse a matrix whose columns are not as long as the voxels, and two that point an axis in other directions."""
+    steps_mm, qform = fields["pixdim"][1:4].astype(np.float64), fields["qform_code"] > 0
+    sound = all(np.isfinite(fields[name]).all() for name in ("pixdim", "quatern", "srow"))
+    if fields["sform_code"] <= 0 or not sound or min(steps_mm) <= 0:
+        return
+    columns = fields["srow"][:, :3].astype(np.float64)
+    lengths_mm = np.linalg.norm(columns, axis=0)
+    if not lengths_mm.all() or _skew(columns / lengths_mm) > _MOST_STRETCHED:
+        return  # no place for an image at all, which ITK says in its own words
+    if np.abs(lengths_mm / steps_mm - 1).max() > _MOST_STRETCHED:
+        raise DatasetError(
+            f"{path}: voxels of {_in_mm(lengths_mm)} mm by its sform, of {_in_mm(steps_mm)} mm by its pixdim; export "
+            f"it anew"
+        )
+    apart = (columns / lengths_mm * _qform(fields)[:, :3] / steps_mm).sum(axis=0)
+    if qform and apart.min() < _LEAST_COSINE:
+        raise DatasetError(
+            f"{path}: its qform and its sform point axis {'xyz'[int(apart.argmin())]} in directions "
+            f"{math.degrees(math.acos(np.clip(apart.min(), -1, 1))):.0f} degrees apart: left and right depend on the "
+            f"reader; export it anew, or set the code of the wrong one to 0"
+        )
+
+
+def _skew(cosines: NDArray[np.float64]) -> float:
+    return float(np.abs(cosines.T @ cosines - np.eye(3)).max())
+
+
+def _in_mm(steps_mm: NDArray[np.float64]) -> str:
+    return " x ".join(f"{step:.4g}" for step in steps_mm)
 
 
 def read_voxels(path: Path, shape_zyx: tuple[int, ...]) -> NDArray[Any]:
@@ -97,10 +147,12 @@ def read_voxels(path: Path, shape_zyx: tuple[int, ...]) -> NDArray[Any]:
         raise DatasetError(
             f"{path}: holds {amount} bytes of voxels, its header promises {stored.nbytes}; copy or export it anew"
         )
-    native = stored.astype(header.dtype.newbyteorder("="), copy=False)
+    native = stored if header.dtype.isnative else stored.byteswap(inplace=True).view(header.dtype.newbyteorder("="))
     if (header.slope, header.intercept) == (1.0, 0.0):
         return native
-    scaled: NDArray[np.float64] = native * header.slope + header.intercept
+    # Doubles in their place: another array of them would take more memory than a volume may.
+    scaled: NDArray[Any] = np.multiply(native, header.slope, out=native if native.dtype == np.float64 else None)
+    scaled += header.intercept
     return scaled
 
 
@@ -156,8 +208,7 @@ def _plain(fields: Fields) -> Header | None:
         return None
     lengths_mm, spacing_mm = np.linalg.norm(affine[:, :3], axis=0), fields["pixdim"][1:4].astype(np.float64)
     cosines, origin_mm = affine[:, :3] / lengths_mm, affine[:, 3]
-    skew = np.abs(cosines.T @ cosines - np.eye(3)).max()
-    if max(skew, np.abs(lengths_mm / spacing_mm - 1).max()) > _ROUND_OFF:
+    if max(_skew(cosines), np.abs(lengths_mm / spacing_mm - 1).max()) > _ROUND_OFF:
         return None
     return Header(
         tuple(size),

@@ -10,6 +10,7 @@ Sources: teem's definition of NRRD (teem.sourceforge.net/nrrd/format.html); Meta
 import gzip
 import math
 import re
+import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from autodls.errors import DatasetError
+from autodls.imaging.headers import MOST_SPACING_MM
 
 _CHUNK_BYTES = 1 << 20
 _MOST_HEADER_BYTES = 1 << 16
@@ -35,17 +37,25 @@ _META_BYTES = {
 }  # fmt: skip
 _SPACES = ("left-posterior-superior", "right-anterior-superior", "left-anterior-superior", "lps", "ras", "las")
 
+_MM = {"mm", "", "?", "???"}  # or not known
+_SHIFTED, _TURNED = ("offset", "position", "origin"), ("transformmatrix", "rotation", "orientation")  # synonyms
+_BODY_AXES = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "I": (2, 1), "S": (2, -1)}  # where an axis begins
+
 Fields = Mapping[str, str]
 Packing = Literal["raw", "gzip", "zlib"]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the voxels of a file begin, how many bytes they are unpacked, and how they are packed."""
+    """Where the voxels of a file begin, how many bytes they are unpacked, and how they are packed.
+
+    `placed` is whether the header says how its axes lie in the patient; ITK takes them for those of the body if not.
+    """
 
     start: int
     voxel_bytes: int
     packing: Packing
+    placed: bool
 
 
 def has_text_header(path: Path) -> bool:
@@ -125,23 +135,27 @@ def _nrrd(content: bytes) -> Layout:
     voxels = _voxels(_need(fields, "sizes"))
     start = content.index(b"\n\r\n" if b"\r\n" in content[: len(head)] else b"\n\n") + len(end)
     start += b"\r\n" in content[: len(head)]
-    return Layout(start, voxels * voxel_bytes, "gzip" if packing == "gzip" else "raw")
+    placed = "spacedirections" in fields
+    return Layout(start, voxels * voxel_bytes, "gzip" if packing == "gzip" else "raw", placed)
 
 
 def _require_nrrd_place(fields: Fields) -> None:
-    """Refuse an image of unknown spacing, or in a space whose left and right nobody knows."""
+    """Refuse an image of unknown or other units, or in a space whose left and right nobody knows."""
+    if odd := set(re.findall(r'"([^"]*)"', f"{fields.get('spaceunits', '')} {fields.get('units', '')}")) - _MM:
+        raise ValueError(f"units '{min(odd)}' are not mm; {_AGAIN}")
     if "spacedirections" not in fields:
         _numbers(fields, "spacings", 3)
         return
     vectors = re.findall(r"\(([^)]*)\)", fields["spacedirections"])
-    if len(vectors) != 3 or not _all_finite(",".join(vectors).split(","), 9):
-        raise ValueError(f"space directions '{fields['spacedirections']}' are not three vectors; {_AGAIN}")
+    if len(vectors) != 3 or not _all_finite(",".join(vectors).split(","), 9, MOST_SPACING_MM):
+        raise ValueError(
+            f"space directions '{fields['spacedirections']}' are not three vectors of up to {MOST_SPACING_MM:g} mm; "
+            f"{_AGAIN}"
+        )
     if fields.get("space", "").lower() not in _SPACES:
         raise ValueError(f"space '{fields.get('space', '')}' is none of LPS, RAS and LAS; {_AGAIN}")
     if "spaceorigin" in fields and not _all_finite(fields["spaceorigin"].strip("()").split(","), 3):
         raise ValueError(f"space origin '{fields['spaceorigin']}' is not a point; {_AGAIN}")
-    if set(re.findall(r'"([^"]*)"', fields.get("spaceunits", ""))) - {"mm", ""}:
-        raise ValueError(f"space units {fields['spaceunits']} are not mm; {_AGAIN}")
 
 
 def _meta(content: bytes, file_bytes: int) -> Layout:
@@ -164,15 +178,33 @@ def _meta(content: bytes, file_bytes: int) -> Layout:
     packed_bytes = str(file_bytes - found.end())
     if packed and fields.get("compresseddatasize", packed_bytes) != packed_bytes:
         raise ValueError(f"{packed_bytes} bytes follow its header, which says {fields['compresseddatasize']}; {_AGAIN}")
-    return Layout(found.end(), _voxels(_need(fields, "dimsize")) * voxel_bytes, "zlib" if packed else "raw")
+    voxels, placed = _voxels(_need(fields, "dimsize")), bool({*_TURNED, "anatomicalorientation"} & fields.keys())
+    return Layout(found.end(), voxels * voxel_bytes, "zlib" if packed else "raw", placed)
 
 
 def _require_meta_place(fields: Fields) -> None:
-    """Refuse an image of unknown spacing, or whose place is not made of numbers."""
+    """Refuse an image of unknown or other units, and a place that is not made of numbers or said in two ways."""
     _numbers(fields, "elementspacing", 3)
-    for name, count in {"transformmatrix": 9, "offset": 3, "position": 3, "origin": 3, "rotation": 9}.items():
-        if name in fields:
-            _numbers(fields, name, count)
+    if (units := fields.get("distanceunits", "mm").lower()) not in _MM:
+        raise ValueError(f"DistanceUnits '{units}' are not mm; {_AGAIN}")
+    _one_of(fields, _SHIFTED, 3)
+    axes = _one_of(fields, _TURNED, 9) or (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+    letters = fields.get("anatomicalorientation", "").upper()
+    for axis, letter in enumerate(letters[:3]):
+        body, sign = _BODY_AXES.get(letter, (0, 0))
+        if sign * axes[3 * axis + body] < 0 or (sign and not axes[3 * axis + body]):
+            raise ValueError(
+                f"AnatomicalOrientation '{letters}' contradicts the directions {list(axes)} of its axes: left and "
+                f"right depend on the reader; {_AGAIN}"
+            )
+
+
+def _one_of(fields: Fields, names: Sequence[str], count: int) -> tuple[float, ...] | None:
+    """What the fields `names`, which all mean the same, say; refuses two that differ."""
+    given = {name: tuple(_numbers(fields, name, count)) for name in names if name in fields}
+    if len(set(given.values())) > 1:
+        raise ValueError(f"its fields {', '.join(given)} contradict each other; {_AGAIN}")
+    return next(iter(given.values()), None)
 
 
 def _fields(lines: Sequence[str], separator: str) -> dict[str, str]:
@@ -193,14 +225,16 @@ def _need(fields: Fields, name: str) -> str:
     return fields[name]
 
 
-def _numbers(fields: Fields, name: str, count: int) -> None:
-    if not _all_finite(_need(fields, name).split(), count):
+def _numbers(fields: Fields, name: str, count: int) -> list[float]:
+    texts = _need(fields, name).split()
+    if not _all_finite(texts, count):
         raise ValueError(f"{name} '{fields[name]}' are not {count} finite numbers; {_AGAIN}")
+    return [float(text) for text in texts]
 
 
-def _all_finite(texts: Sequence[str], count: int) -> bool:
+def _all_finite(texts: Sequence[str], count: int, most: float = sys.float_info.max) -> bool:
     try:
-        return len(texts) == count and all(math.isfinite(float(text)) for text in texts)
+        return len(texts) == count and all(abs(float(text)) <= most for text in texts)
     except ValueError:
         return False
 

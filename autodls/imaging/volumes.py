@@ -14,11 +14,20 @@ from numpy.typing import NDArray
 from autodls.errors import AutoDLSError, DatasetError
 from autodls.imaging.geometry import Geometry, Volume
 from autodls.imaging.headers import Header, checked_geometry
-from autodls.imaging.nifti import is_nifti, read_plain_header, read_voxels
+from autodls.imaging.nifti import is_nifti, is_placed, read_plain_header, read_voxels
 from autodls.imaging.text_headers import check_stream, has_text_header, read_layout
 from autodls.records.files import write_atomically
 
-__all__ = ["Geometry", "Volume", "read_geometry", "read_labels", "read_roi", "read_volume", "write_volume"]
+__all__ = [
+    "Geometry",
+    "Volume",
+    "place_doubt",
+    "read_geometry",
+    "read_labels",
+    "read_roi",
+    "read_volume",
+    "write_volume",
+]
 
 _SMALL_INTEGERS = (np.uint8, np.int8, np.uint16, np.int16)
 
@@ -65,7 +74,9 @@ def read_roi(path: Path, labels: frozenset[int]) -> Volume:
     volume = _read(path)
     _require_whole(path, volume.array)
     drawn = volume.array != 0
-    unknown = set(np.unique(volume.array[drawn]).astype(int).tolist()) - labels
+    slabs = zip(volume.array, drawn, strict=True)
+    found = {int(value) for slab, inside in slabs for value in np.unique(slab[inside])}
+    unknown = found - labels
     if unknown:
         raise DatasetError(
             f"{path}: label {min(unknown)} is not in dataset.json, which has {sorted(labels)}; "
@@ -75,13 +86,20 @@ def read_roi(path: Path, labels: frozenset[int]) -> Volume:
 
 
 def _require_whole(path: Path, array: NDArray[Any]) -> None:
-    """Refuse labels that are fractional or do not fit into 32 bits."""
+    """Refuse labels that are fractional or do not fit into 32 bits; slab by slab, to stay within our memory."""
     if np.can_cast(array.dtype, np.int32):
         return
-    whole = np.isfinite(array) & (array == np.rint(array)) & (np.abs(array.astype(np.float64)) < 2**31)
-    if not whole.all():
-        example = float(array[~whole][0])
-        raise DatasetError(f"{path}: an ROI holds whole numbers, found {example:g}; threshold it before you use it")
+    for slab in array:
+        whole = np.isfinite(slab) & (slab == np.rint(slab)) & (np.abs(slab.astype(np.float64)) < 2**31)
+        if not whole.all():
+            example = float(slab[~whole][0])
+            raise DatasetError(f"{path}: an ROI holds whole numbers, found {example:g}; threshold it before you use it")
+
+
+def place_doubt(path: Path) -> str | None:
+    """What is to be said of the image `path` where its header does not say how it lies in the patient; else None."""
+    placed = read_layout(path).placed if has_text_header(path) else is_placed(path)
+    return None if placed else "its header does not say how it lies in the patient: left and right are a guess"
 
 
 def write_volume(path: Path, volume: Volume) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from autodls.errors import DatasetError, InputError
-from autodls.inference.inputs import InputCase
+from autodls.inference.inputs import InputCase, without_folders
 from autodls.inference.rois import UsedRoi, automatic, draw_roi
 from autodls.records.base import Record
 from autodls.records.cohort import Case
@@ -134,5 +134,6 @@ def _draw(
     try:
         drawn = draw_roi(segmenter, case, images, target)
     except DatasetError as failure:
-        return NotDrawn(case=case, inputs=inputs, reason=str(failure).removeprefix(f"case {case}: "))
+        reason = without_folders(str(failure).removeprefix(f"case {case}: "), images.values())
+        return NotDrawn(case=case, inputs=inputs, reason=reason)
     return HeldoutRoi(case=case, inputs=inputs, mask_sha256=sha256_of_file(target), drawn=drawn)

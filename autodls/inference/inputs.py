@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +33,13 @@ class InputCase:
     def roi_labels(self, record: ModelRecord) -> frozenset[int]:
         """Values of the ROI that mean tumour."""
         return AUTOMATIC_LABELS if self.kind == "auto" else frozenset(record.roi_labels)
+
+
+def without_folders(reason: str, paths: Iterable[Path]) -> str:
+    """The reason with `paths` by their last name: results travel, and folders are named after persons."""
+    for path in paths:
+        reason = reason.replace(str(path), path.name)
+    return reason
 
 
 def list_inputs(images: Path, rois: Path | None, record: ModelRecord) -> list[InputCase]:

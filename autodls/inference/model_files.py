@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from autodls.errors import ModelFolderError
 from autodls.records.files import sha256_of_file
-from autodls.records.model import ModelRecord
+from autodls.records.model import ModelRecord, require_unaltered
 from autodls.records.plan import Plan
 from autodls.records.workspace import ModelFolder
 
@@ -85,11 +85,7 @@ def _check_files(folder: ModelFolder, record: ModelRecord, plan: Plan) -> None:
         hashes[_name(folder, folder.segmentation.record)] = record.segmenter_sha256
     for name, expected_digest in hashes.items():
         _require_plain(folder.root, name)
-        digest = sha256_of_file(folder.root / name)
-        if digest != expected_digest:
-            raise ModelFolderError(
-                f"{folder.root / name}: altered (SHA-256 {digest[:12]}, expected {expected_digest[:12]}); {REPAIR}"
-            )
+        require_unaltered(folder.root / name, expected_digest, REPAIR)
 
 
 def _require_plain(root: Path, name: str) -> None:

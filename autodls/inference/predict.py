@@ -12,7 +12,7 @@ from pydantic import Field
 
 from autodls import __version__
 from autodls.errors import AutoDLSError, DatasetError
-from autodls.inference.inputs import InputCase
+from autodls.inference.inputs import InputCase, without_folders
 from autodls.inference.model_folder import LockedModel
 from autodls.inference.rois import RoiSource, UsedRoi
 from autodls.inference.unlike import Onlooker
@@ -145,14 +145,9 @@ def _prepare(model: LockedModel, case: InputCase, rois: RoiSource) -> _Prepared:
         files = {**case.images, **({"roi": roi.path} if roi.kind == "manual" else {})}
         return _Prepared(case.id, (sample, roi), {name: sha256_of_file(path) for name, path in files.items()})
     except AutoDLSError as failure:
-        return _Prepared(case.id, _without_folders(str(failure), case), {})
-
-
-def _without_folders(reason: str, case: InputCase) -> str:
-    """The reason with files by their last name: results travel, and folders are named after persons."""
-    for path in (*case.images.values(), *([case.roi] if case.roi else [])):
-        reason = reason.replace(str(path), path.name)
-    return reason
+        drawn = [rois.place(case.id)] if rois.place is not None else []
+        known = (*case.images.values(), *([case.roi] if case.roi else []), *drawn)
+        return _Prepared(case.id, without_folders(str(failure), known), {})
 
 
 def _score_block(model: LockedModel, block: Sequence[_Prepared]) -> list[CaseScore | CaseFailure]:

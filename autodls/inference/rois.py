@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from autodls.errors import ArgumentError, DatasetError
+from autodls.errors import ArgumentError, DatasetError, ModelFolderError
 from autodls.imaging.geometry import Volume
 from autodls.imaging.volumes import write_volume
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel
 from autodls.records.files import sha256_of_file
 from autodls.records.model import ModelRecord
-from autodls.records.segmentation import AUTOMATIC_LABELS, DrawnRoi
+from autodls.records.segmentation import AUTOMATIC_LABELS, DrawnRoi, SegmenterRecord
 from autodls.records.workspace import ModelFolder, RoiKind
 
 if TYPE_CHECKING:
@@ -41,10 +41,11 @@ class UsedRoi:
 
 @dataclass(frozen=True)
 class RoiSource:
-    """Gives every case its ROI: the given one, or where there is a `draw`, the one that it draws."""
+    """Gives every case its ROI: the given one, or where there is a `draw`, the one that it draws to `place`."""
 
     model: ModelRecord
     draw: Callable[[InputCase], UsedRoi] | None = None
+    place: Callable[[str], Path] | None = None
 
     @property
     def kind(self) -> RoiKind:
@@ -79,11 +80,21 @@ def drawn_rois(model: LockedModel, root: Path, device: torch.device, place: Call
     from autodls.segmentation.segmenter import Segmenter
 
     segmenter = Segmenter.load(ModelFolder(root).segmentation, device)
+    _require_same_channels(segmenter.record, model.record, ModelFolder(root))
 
     def draw(case: InputCase) -> UsedRoi:
         return automatic(place(case.id), draw_roi(segmenter, case.id, case.images, place(case.id)))
 
-    return RoiSource(model.record, draw)
+    return RoiSource(model.record, draw, place)
+
+
+def _require_same_channels(segmenter: SegmenterRecord, model: ModelRecord, folder: ModelFolder) -> None:
+    found = segmenter.sequences, segmenter.roi_channel
+    if found != (expected := (tuple(model.channel_names.values()), model.roi_channel)):
+        raise ModelFolderError(
+            f"{folder.segmentation.record}: sequences {list(found[0])} and roi_channel '{found[1]}', model.json has "
+            f"{list(expected[0])} and '{expected[1]}'; copy the model folder anew from where it was trained"
+        )
 
 
 def automatic(path: Path, drawn: DrawnRoi) -> UsedRoi:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from autodls.errors import DatasetError
 from autodls.imaging.geometry import Geometry, Volume
-from autodls.imaging.volumes import read_roi, read_volume
+from autodls.imaging.volumes import place_doubt, read_roi, read_volume
 from autodls.planning.measure import SequenceMeasure, TumourPlace, measure_sequence
 from autodls.planning.tumour import roi_fault, shown_share, tumour_box
 from autodls.records.cohort import Case
@@ -60,6 +60,8 @@ def check_case(task: CaseTask) -> CaseFindings:
             continue
         grids[sequence] = volume.geometry
         problems += _image_problems(task.case.id, sequence, volume)
+        if doubt := place_doubt(path):
+            problems.append(warning(task.case.id, f"{sequence}: {doubt}", "export it anew with its orientation"))
         if volume.array.min() < volume.array.max():
             digests[sequence] = _sha256(volume.array)
             if place is not None:

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from autodls.errors import DatasetError
 from autodls.imaging.geometry import Geometry, Volume
-from autodls.imaging.volumes import read_geometry, read_roi, read_volume
+from autodls.imaging.volumes import place_doubt, read_geometry, read_roi, read_volume
 from autodls.preprocessing.intensity import normalise
 from autodls.preprocessing.planes import Plane, find_planes
 from autodls.preprocessing.sampling import resize, sample_points
@@ -84,6 +84,8 @@ def _prepare(
             continue
         volume = next(volumes)
         observe(sequence, volume)
+        if doubt := place_doubt(images[sequence]):
+            flags.append(f"{sequence}: {doubt}")
         pictures = _pictures(volume, images[sequence], sequence, planes, fixed, plan, flags)
         if pictures is not None:
             pixels[position], present[position] = pictures, True

@@ -25,6 +25,14 @@ class _Task:
     target: Path
 
 
+@dataclass(frozen=True)
+class Preprocessed:
+    """What was written: the key of every sample by its case, and what a person should know, in the order of ids."""
+
+    keys: dict[str, str]
+    warnings: list[Problem]
+
+
 def preprocess_cases(
     cases: Sequence[Case],
     roi_labels: frozenset[int],
@@ -32,12 +40,12 @@ def preprocess_cases(
     path_of: Callable[[str], Path],
     workers: int,
     advance: Callable[[str], None],
-) -> list[Problem]:
+) -> Preprocessed:
     """Write the sample of every case to `path_of(case id)` and call `advance` with each id as it is done.
 
     A sample whose key still fits plan and files is kept, so a killed run continues. Files have the same bytes whatever
-    the number of `workers`, which are processes. Returns warnings in the order of ids: what a person should know of
-    cases that were prepared. Raises DatasetError, after all others are written, which lists every case that failed.
+    the number of `workers`, which are processes. Raises DatasetError, after all others are written, which lists every
+    case that failed.
     """
     tasks = [
         _Task(
@@ -51,17 +59,17 @@ def preprocess_cases(
         for case in sorted(cases, key=lambda case: case.id)
     ]
     found = map_parallel(_work, tasks, [task.case for task in tasks], workers, advance)
-    problems = [problem for of_case in found for problem in of_case]
+    problems = [problem for _, of_case in found for problem in of_case]
     failed = [str(problem) for problem in problems if problem.is_error]
     if failed:
         raise DatasetError(f"{len(failed)} of {len(tasks)} cases cannot be prepared: " + " | ".join(failed))
-    return problems
+    return Preprocessed({task.case: key for task, (key, _) in zip(tasks, found, strict=True)}, problems)
 
 
-def _work(task: _Task) -> list[Problem]:
-    """Prepare and store one case unless its stored sample still fits; returns what is to be said about it."""
+def _work(task: _Task) -> tuple[str, list[Problem]]:
+    """Prepare and store one case unless its stored sample still fits; its key, and what is to be said about it."""
     if task.roi is None:
-        return [error(task.case, "has no ROI", "draw it on the ROI channel, or take the case out of the table")]
+        return "", [error(task.case, "has no ROI", "draw it on the ROI channel, or take the case out of the table")]
     try:
         key = case_key(task.images, task.roi, task.roi_labels, task.plan)
         stored = load_summary(task.target)
@@ -73,5 +81,5 @@ def _work(task: _Task) -> list[Problem]:
             flags = sample.flags
     except DatasetError as failure:
         what, _, repair = str(failure).removeprefix(f"case {task.case}: ").rpartition("; ")
-        return [error(task.case, what, repair)]
-    return [warning(task.case, flag, "look at the case") for flag in flags]
+        return "", [error(task.case, what, repair)]
+    return key, [warning(task.case, flag, "look at the case") for flag in flags]

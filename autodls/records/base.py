@@ -9,9 +9,8 @@ from typing import Any, NoReturn, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autodls.errors import InputError, PlanError
-from autodls.records.files import read_bounded, sha256_of_bytes, write_bytes
+from autodls.records.files import MOST_JSON_BYTES, read_bounded, sha256_of_bytes, write_bytes
 
-MOST_JSON_BYTES = 1 << 26
 _HALF_A_SIGN = re.compile(r"\\u[dD][89a-fA-F]")  # escapes that may name half of a surrogate pair
 
 

@@ -11,6 +11,8 @@ from typing import BinaryIO
 
 from autodls.errors import DatasetError
 
+MOST_JSON_BYTES = 1 << 26
+MOST_FILE_BYTES = 1 << 32  # of weights; an image at its limit of voxels has half as many
 _CHUNK_BYTES = 1 << 20
 _BESIDE = ".tmp-"
 _STALE = f"{_BESIDE}{'[0-9a-f]' * 8}-*"
@@ -63,17 +65,23 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 def read_bounded(path: Path, most_bytes: int) -> bytes:
     """All bytes of `path`; raises OSError for more than `most_bytes`, or no plain file: a pipe may never end."""
-    with _open_plain(path) as handle:
+    with _open_bounded(path, most_bytes) as handle:
         content = handle.read(most_bytes + 1)
     if len(content) > most_bytes:
-        raise OSError(errno.EFBIG, f"larger than {most_bytes >> 20} MiB", str(path))
+        raise _too_large(path, most_bytes)
     return content
 
 
-def _open_plain(path: Path) -> BinaryIO:
+def _open_bounded(path: Path, most_bytes: int) -> BinaryIO:
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "not a plain file", str(path))
+    if path.stat().st_size > most_bytes:
+        raise _too_large(path, most_bytes)
     return path.open("rb")
+
+
+def _too_large(path: Path, most_bytes: int) -> OSError:
+    return OSError(errno.EFBIG, f"larger than {most_bytes >> 20} MiB", str(path))
 
 
 def sha256_of_bytes(content: bytes) -> str:
@@ -86,9 +94,12 @@ def sha256_of_bytes(content: bytes) -> str:
 
 
 def sha256_of_file(path: Path) -> str:
-    """Hexadecimal SHA-256 of the plain file `path`, read in pieces of 1 MiB; raises OSError."""
+    """Hexadecimal SHA-256 of the plain file `path`, read in pieces of 1 MiB.
+
+    Raises OSError, also for a file larger than any of its kind: a terabyte takes no place on a disk, but hours to read.
+    """
     digest = hashlib.sha256()
-    with _open_plain(path) as handle:
+    with _open_bounded(path, MOST_JSON_BYTES if path.suffix == ".json" else MOST_FILE_BYTES) as handle:
         while chunk := handle.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

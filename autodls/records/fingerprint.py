@@ -59,8 +59,16 @@ class Fingerprint(Record):
     patients: int
     positives: int
     sites: dict[str, int] = Field(description="training cases by site; empty without a site column")
-    cohort_sha256: str = Field(description="of id, patient, site and label of every training case")
-    inputs_sha256: str = Field(description="of every image and ROI file of the training cohort")
+    cohort_sha256: str = Field(
+        description="of id, patient, site and label of every training case; empty in a model folder"
+    )
+    inputs_sha256: str = Field(
+        description="of every image and ROI file of the training cohort; empty in a model folder"
+    )
     roi_labels: tuple[int, ...] = Field(default=(), description="values of an ROI image that mean tumour")
     sequences: dict[str, SequenceFingerprint]
     tumour: TumourFingerprint
+
+    def travelling(self) -> "Fingerprint":
+        """As it stands in a model folder: without the hashes by which whoever has ids could try out their labels."""
+        return self.model_copy(update={"cohort_sha256": "", "inputs_sha256": ""})

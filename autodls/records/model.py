@@ -8,6 +8,7 @@ from pydantic import Field
 from autodls.errors import InputError, ModelFolderError
 from autodls.records.base import Record
 from autodls.records.dataset import ChannelNames, FileEnding, Target
+from autodls.records.files import sha256_of_file
 from autodls.records.scale import LogisticScale
 from autodls.records.workspace import RoiKind
 
@@ -66,3 +67,13 @@ class ModelRecord(Record):
 
     def _content_sha256(self) -> str:
         return self.model_copy(update={"record_sha256": ""}).sha256()
+
+
+def require_unaltered(path: Path, expected_sha256: str, repair: str) -> None:
+    """Raise ModelFolderError, ending in `repair`, unless the file `path` can be read and has the hash of its record."""
+    try:
+        found = sha256_of_file(path)
+    except OSError as failure:
+        raise ModelFolderError(f"{path}: cannot be read ({failure.strerror}); {repair}") from None
+    if found != expected_sha256:
+        raise ModelFolderError(f"{path}: altered (SHA-256 {found[:12]}, expected {expected_sha256[:12]}); {repair}")

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from autodls.errors import StaleRecordError
 from autodls.records.base import Record
@@ -86,6 +86,12 @@ class SegmenterRecord(Record):
     training_key: str = Field(description="of plan, splits and images that the networks were trained on")
     files: dict[str, str] = Field(description="SHA-256 of every other file of the folder, by its name")
     versions: dict[str, str] = Field(description="that the networks were trained with")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "SegmenterRecord":
+        if self.roi_channel not in self.sequences or len(set(self.sequences)) < len(self.sequences):
+            raise ValueError(f"roi_channel '{self.roi_channel}' is not one of {list(self.sequences)}, each once")
+        return self
 
 
 def doubts(masks: Iterable[DrawnRoi]) -> str | None:

@@ -35,6 +35,11 @@ class Splits(Record):
     inner_holdout: float = Field(description="training.inner_holdout of that plan")
     cohort_sha256: str
     folds: tuple[Fold, ...]
+    inputs_sha256: str = Field(
+        default="",
+        description="of the images and ROIs planned for; model.json has the hash of all this, by which whoever has ids "
+        "could try out their labels if it held nothing that only the workspace has",
+    )
 
     @model_validator(mode="after")
     def _each_case_once(self) -> "Splits":

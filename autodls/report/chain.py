@@ -7,7 +7,6 @@ from pathlib import Path
 from autodls.errors import AutoDLSError, ModelFolderError
 from autodls.records.files import sha256_of_file
 from autodls.records.model import ModelRecord
-from autodls.records.plan import Plan
 from autodls.records.provenance import Provenance
 from autodls.records.workspace import ModelFolder
 
@@ -60,9 +59,6 @@ def _draws(record: ModelRecord) -> bool:
 def _record_faults(folder: ModelFolder, record: ModelRecord) -> Iterator[str]:
     hashes = {"plan.json": record.plan_sha256, "fingerprint.json": record.fingerprint_sha256}
     yield from changed(folder.root, hashes, _COPY)
-    plan = Plan.load(folder.plan, _COPY, ModelFolderError)
-    if plan.fingerprint_sha256 != record.fingerprint_sha256:
-        yield f"{folder.plan}: made from fingerprint {plan.fingerprint_sha256[:8]}, not from the one beside it; {_COPY}"
 
 
 def _segmenter_faults(folder: ModelFolder, record: ModelRecord) -> Iterator[str]:

@@ -221,6 +221,8 @@ def _weight_faults(chain: Chain) -> Iterator[str]:
     model = chain.workspace.model
     if Plan.load(model.plan, _TRAIN) != chain.plan.without_paths():
         yield f"{model.plan}: is not the plan of the workspace; {_TRAIN}"
+    if Fingerprint.load(model.fingerprint, _TRAIN) != Fingerprint.load(chain.workspace.fingerprint, _PLAN).travelling():
+        yield f"{model.fingerprint}: is not the fingerprint of the workspace; {_TRAIN}"
     files = ModelRecord.load(model.record, _TRAIN).files
     with tempfile.TemporaryDirectory() as folder:
         again = FoldFolder(Path(folder))

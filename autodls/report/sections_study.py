@@ -146,9 +146,12 @@ def _stale(study: Study) -> Iterator[str]:
         ARTEFACTS["splits"].path: study.model.splits_sha256,
         ARTEFACTS["out_of_fold"].path: study.model.oof_scores_sha256,
     }
-    # A model's plan names a weights file without its folder, so the plans are compared as they travel.
-    travelling = {ARTEFACTS["plan"].path: study.plan.without_paths().sha256()} if study.plan else {}
-    found = {**study.hashes, **travelling}
+    found = dict(study.hashes)
+    # A model has them as they travel: the plan without the folder of a weights file, the fingerprint without hashes.
+    if study.plan is not None:
+        found[ARTEFACTS["plan"].path] = study.plan.without_paths().sha256()
+    if study.fingerprint is not None:
+        found[ARTEFACTS["fingerprint"].path] = study.fingerprint.travelling().sha256()
     for path, digest in locked.items():
         if found.get(path, digest) != digest:
             yield f"{path} has changed since the model was locked: what it says here may not be what was trained."

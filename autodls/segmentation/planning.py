@@ -1,10 +1,13 @@
 """nnU-Net's own planning: fingerprint, planners by name, plans. Import it inside `environment.nnunet` only."""
 
 import json
+import multiprocessing
 from collections.abc import Mapping
+from multiprocessing import pool
 from typing import Any
 
 import numpy as np
+from nnunetv2.experiment_planning.dataset_fingerprint import fingerprint_extractor
 from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
 from nnunetv2.experiment_planning.experiment_planners.residual_unets.residual_encoder_unet_planners import (
@@ -14,6 +17,8 @@ from nnunetv2.experiment_planning.experiment_planners.residual_unets.residual_en
 )
 from numpy.typing import NDArray
 
+from autodls.errors import AutoDLSError
+from autodls.parallel import end_with_parent, interrupts_held
 from autodls.records.files import write_text
 from autodls.records.plan import Plan
 from autodls.records.segmentation_folders import SegmentationFolder
@@ -36,6 +41,39 @@ class Fingerprint(DatasetFingerprintExtractor):  # type: ignore[misc]
         self.dataset = _paths(files)
         self.num_foreground_voxels_for_intensitystats = SAMPLED_VOXELS
         self.show_progress_bar = False
+
+    def run(self, overwrite_existing: bool = False) -> dict[str, Any]:
+        """nnU-Net's, in processes that know nothing of Ctrl-C and end with this one.
+
+        Raises AutoDLSError where one of them fails or is killed.
+        """
+        plain = fingerprint_extractor.multiprocessing
+        fingerprint_extractor.multiprocessing = _Processes
+        try:
+            found: dict[str, Any] = super().run(overwrite_existing)
+        except RuntimeError as failure:
+            raise AutoDLSError(
+                f"nnU-Net's planning failed in one of {self.num_processes} worker processes, perhaps killed for want "
+                f"of memory ({' '.join(str(failure).split())[:80]}); run with fewer workers"
+            ) from None
+        finally:
+            fingerprint_extractor.multiprocessing = plain
+        return found
+
+
+class _Processes:
+    """What nnU-Net's fingerprint asks of multiprocessing."""
+
+    @classmethod
+    def get_context(cls, _method: str) -> type["_Processes"]:
+        """This class stands for its contexts."""
+        return cls
+
+    @staticmethod
+    def Pool(workers: int) -> pool.Pool:  # noqa: N802 (its name in multiprocessing)
+        """Processes that are spawned, whatever the method asked for."""
+        with interrupts_held():
+            return multiprocessing.get_context("spawn").Pool(workers, initializer=end_with_parent)
 
 
 class SmallPlanner(ExperimentPlanner):  # type: ignore[misc]

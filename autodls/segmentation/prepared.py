@@ -13,13 +13,11 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from numpy.typing import NDArray
 
-from autodls.errors import ModelFolderError
-from autodls.records.base import read_json
 from autodls.records.files import write_atomically
 from autodls.records.segmentation_folders import SegmentationFolder, SegmenterFolder
+from autodls.segmentation.nnunet_records import read_nnunet_records
 from autodls.segmentation.training_files import TUMOUR, TrainingFiles
 
-_REPAIR = "run 'autodls segment fold all --restart', or copy the model folder anew"
 _IMAGE, _ROI, _TUMOUR_VOXELS = "image.npy", "roi.npy", "tumour_voxels.npy"
 
 
@@ -68,7 +66,7 @@ def prepare(task: PrepareTask) -> None:
     """Crop, normalise and resample one case by nnU-Net's plans; what is there is kept."""
     if is_prepared(task):
         return
-    plans, dataset = read_plans(task.folder.segmenter)
+    plans, dataset = read_plans(task.folder.segmenter, task.configuration)
     configuration = plans.get_configuration(task.configuration)
     preprocessor = configuration.preprocessor_class(verbose=False)
     image, roi, properties = preprocessor.run_case(
@@ -77,12 +75,7 @@ def prepare(task: PrepareTask) -> None:
     PreparedCases.save_case(image, roi, properties, str(task.folder.prepared / task.case))
 
 
-def read_plans(folder: SegmenterFolder) -> tuple[PlansManager, dict[str, Any]]:
+def read_plans(folder: SegmenterFolder, configuration: str) -> tuple[PlansManager, dict[str, Any]]:
     """nnU-Net's plans and its description of the dataset; raises ModelFolderError for files that are not such."""
-    contents = []
-    for path, needed in ((folder.plans, "configurations"), (folder.dataset, "channel_names")):
-        content = read_json(path, _REPAIR, ModelFolderError)
-        if not isinstance(content, dict) or not isinstance(content.get(needed), dict):
-            raise ModelFolderError(f"{path}: has no '{needed}', it is not nnU-Net's; {_REPAIR}")
-        contents.append(content)
-    return PlansManager(contents[0]), contents[1]
+    plans, dataset = read_nnunet_records(folder, configuration)
+    return PlansManager(plans), dataset

@@ -11,6 +11,7 @@ from autodls.errors import DatasetError, ModelFolderError
 from autodls.imaging.geometry import Geometry
 from autodls.imaging.volumes import read_geometry
 from autodls.records.files import link_or_copy, sha256_of_file
+from autodls.records.model import require_unaltered
 from autodls.records.plan import Plan, SegmentationPlan
 from autodls.records.segmentation import SEGMENT_FIRST, SegmenterRecord, training_key
 from autodls.records.segmentation_folders import SegmenterFolder
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from autodls.segmentation.probabilities import ProbabilityMaps
 
 _REPAIR = "copy the model folder anew from where it was trained"
+_FAULTS_OF_NNUNET = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
 _AXES = {"2d": (0, 1), "3d_fullres": (0, 1, 2)}
 
 
@@ -55,6 +59,11 @@ class Segmenter:
                 f"{folder.root}: no such folder, the model was trained on manual ROIs; give them with --rois"
             )
         record = SegmenterRecord.load(folder.record, _REPAIR, ModelFolderError)
+        if record.mirror_axes not in ((), _AXES[record.configuration]):
+            raise ModelFolderError(
+                f"{folder.record}: mirror_axes {list(record.mirror_axes)}, expected none or "
+                f"{list(_AXES[record.configuration])} for {record.configuration}; {_REPAIR}"
+            )
         _check_files(folder, record)
         with nnunet(None):
             from autodls.segmentation.probabilities import ProbabilityMaps
@@ -71,7 +80,8 @@ class Segmenter:
         """The mask of one case from the images of its sequences, by the mean of all folds.
 
         Sequences that are not there are taken as zero; the ROI channel must be there, as the mask lies on its grid.
-        Raises DatasetError, which names the case, for an image that is missing or cannot be read.
+        Raises DatasetError, which names the case, for an image that is missing, cannot be read, or on which nnU-Net
+        fails.
         """
         roi_channel = self.record.roi_channel
         if roi_channel not in images:
@@ -82,10 +92,15 @@ class Segmenter:
         try:
             grid = read_geometry(images[roi_channel])
             channels = Framing.of(self.record).channels(images, grid)
+            with nnunet(None):
+                probabilities = self.maps.of(channels, grid.spacing_mm)
         except DatasetError as failure:
             raise DatasetError(f"case {case}: {failure}") from None
-        with nnunet(None):
-            probabilities = self.maps.of(channels, grid.spacing_mm)
+        except _FAULTS_OF_NNUNET as failure:
+            raise DatasetError(
+                f"case {case}: nnU-Net cannot draw its ROI ({type(failure).__name__}: {str(failure)[:200]}); check the "
+                f"images, copy the model folder anew, or give an ROI with --rois"
+            ) from None
         return SegmentedVolume(mask_from_probability(probabilities, grid.spacing_mm, self.record.mask), grid)
 
 
@@ -147,7 +162,4 @@ def _check_files(folder: SegmenterFolder, record: SegmenterRecord) -> None:
     for path in sorted(expected):
         if path.is_symlink() or not path.is_file():
             raise ModelFolderError(f"{path}: missing, or not a plain file; {_REPAIR}")
-        if (found := sha256_of_file(path)) != record.files[path.name]:
-            raise ModelFolderError(
-                f"{path}: altered (SHA-256 {found[:12]}, expected {record.files[path.name][:12]}); {_REPAIR}"
-            )
+        require_unaltered(path, record.files[path.name], _REPAIR)

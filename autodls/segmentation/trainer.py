@@ -23,6 +23,7 @@ from nnunetv2.utilities.label_handling.label_handling import determine_num_input
 
 from autodls import __version__
 from autodls.errors import PlanError, TrainingError
+from autodls.parallel import interrupts_held
 from autodls.records.files import write_atomically
 from autodls.records.segmentation import SegmentationEpoch
 from autodls.records.splits import Splits
@@ -123,7 +124,8 @@ class FoldTrainer(nnUNetTrainer):  # type: ignore[misc]
 
     def open_cases(self) -> None:
         """Start augmentation, in this process or in others."""
-        self.dataloader_train, self.dataloader_val = self.get_dataloaders()
+        with interrupts_held():
+            self.dataloader_train, self.dataloader_val = self.get_dataloaders()
 
     def close_cases(self) -> None:
         """End the processes of the augmentation, where there are any."""
@@ -173,7 +175,7 @@ def fold_trainer(run: SegmentationRun, index: int, report: Report) -> FoldTraine
     """The trainer of one fold with the plan's schedule and fresh weights."""
     fold_cases(run.splits, index)
     schedule = run.plan.segmentation
-    plans, dataset = read_plans(run.workspace.segmentation.segmenter)
+    plans, dataset = read_plans(run.workspace.segmentation.segmenter, schedule.configuration)
     trainer = FoldTrainer(
         plans=plans.plans | {"continue_training": False},
         configuration=schedule.configuration,

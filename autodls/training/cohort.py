@@ -4,8 +4,7 @@ On a CPU one network at a time keeps every core busy. On a GPU a small network d
 processes share it, a fold each. A fold computes the same numbers in either case.
 """
 
-import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from queue import Queue
@@ -14,7 +13,7 @@ from threading import Thread
 import torch
 
 from autodls.errors import ArgumentError
-from autodls.parallel import map_parallel, no_advance
+from autodls.parallel import map_parallel, no_advance, start_manager
 from autodls.preprocessing.store import load_summary
 from autodls.records.cohort import Case
 from autodls.records.files import sha256_of_bytes
@@ -39,10 +38,11 @@ class _Cohort:
     plan: Plan
     splits: Splits
     key: str
+    sample_keys: Mapping[str, str]
 
     def load(self) -> TrainingData:
         """The samples, on the device of the plan."""
-        return load_training_data(self.cases, self.workspace.sample, training_device(self.plan))
+        return load_training_data(self.cases, self.workspace.sample, training_device(self.plan), self.sample_keys)
 
     def train(self, index: int, data: TrainingData, report: Report) -> None:
         """Train fold `index`."""
@@ -58,14 +58,16 @@ def train_folds(
     folds: Sequence[int],
     report: Report,
     at_once: int | None = None,
+    sample_keys: Mapping[str, str] | None = None,
 ) -> None:
     """Train the folds of indices `folds`, `at_once` in as many processes; `report` is called with fold and epoch.
 
     Reads the samples of `cases` and nothing else of the dataset. Raises ArgumentError when the plan asks for a GPU
-    that is not there.
+    that is not there, and StaleRecordError for a sample whose key is not that of `sample_keys`, or of when this began.
     """
     prepare_torch(training_device(plan))
-    cohort = _Cohort(workspace, tuple(cases), plan, splits, run_key(workspace, cases, plan, splits))
+    key, found = run_key(workspace, cases, plan, splits), _sample_keys(workspace, cases)
+    cohort = _Cohort(workspace, tuple(cases), plan, splits, key, sample_keys or found)
     together = min(len(folds), at_once or folds_at_once(plan))
     if together > 1:
         _train_at_once(cohort, folds, together, report)
@@ -86,7 +88,7 @@ def folds_at_once(plan: Plan) -> int:
 
 
 def _train_at_once(cohort: _Cohort, folds: Sequence[int], together: int, report: Report) -> None:
-    with multiprocessing.get_context("spawn").Manager() as manager:
+    with start_manager() as manager:
         epochs: Queue[tuple[int, Epoch] | None] = manager.Queue()
         listener = Thread(target=_pass_on, args=(epochs, report), daemon=True)
         listener.start()
@@ -113,12 +115,15 @@ def run_key(workspace: Workspace, cases: Sequence[Case], plan: Plan, splits: Spl
 
     Raises WeightsError where the plan names a file to start from that cannot be read.
     """
-    keys = []
-    for case in sorted(cases, key=lambda case: case.id):
-        summary = load_summary(workspace.sample(case.id))
-        keys.append(f"{case.id}:{summary[0] if summary else ''}:{case.label}")
+    found = _sample_keys(workspace, cases)
+    keys = [f"{case.id}:{found[case.id]}:{case.label}" for case in sorted(cases, key=lambda case: case.id)]
     start = start_sha256(plan.network.encoder_weights)
     return sha256_of_bytes("\n".join([plan.sha256(), splits.sha256(), *start, *keys]).encode())
+
+
+def _sample_keys(workspace: Workspace, cases: Sequence[Case]) -> dict[str, str]:
+    summaries = {case.id: load_summary(workspace.sample(case.id)) for case in cases}
+    return {case: summary[0] if summary else "" for case, summary in summaries.items()}
 
 
 def training_device(plan: Plan) -> torch.device:

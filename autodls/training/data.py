@@ -1,6 +1,6 @@
 """The training cohort as tensors. Once it is 2.5D it is small, so all of it stays on the device."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autodls.errors import StaleRecordError
 from autodls.preprocessing.store import load_sample
 from autodls.records.cohort import Case
 from autodls.records.plan import Plan
@@ -44,10 +45,25 @@ class FoldRun:
     key: str
 
 
-def load_training_data(cases: Sequence[Case], path_of: Callable[[str], Path], device: torch.device) -> TrainingData:
-    """Read the stored samples of `cases` and put them on `device`."""
+def load_training_data(
+    cases: Sequence[Case],
+    path_of: Callable[[str], Path],
+    device: torch.device,
+    keys: Mapping[str, str] | None = None,
+) -> TrainingData:
+    """Read the stored samples of `cases` and put them on `device`.
+
+    Raises StaleRecordError for a sample that cannot be read, or whose key is not that of its case in `keys`: another
+    process may have written it since it was prepared.
+    """
     ordered = sorted(cases, key=lambda case: case.id)
     samples = [load_sample(path_of(case.id)) for case in ordered]
+    for case, sample in zip(ordered, samples, strict=True):
+        if keys is not None and sample.key != keys[case.id]:
+            raise StaleRecordError(
+                f"{path_of(case.id)}: made from another plan or other files since it was prepared "
+                f"({sample.key[:8]}, expected {keys[case.id][:8]}); run the command again"
+            )
     return TrainingData(
         tuple(case.id for case in ordered),
         torch.from_numpy(np.stack([sample.pixels for sample in samples])).to(device),

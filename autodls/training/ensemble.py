@@ -18,6 +18,7 @@ from autodls.models.scale import fit_scale
 from autodls.records.cohort import Case
 from autodls.records.dataset import DatasetDescription
 from autodls.records.files import link_or_copy, sha256_of_file, write_text
+from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.scale import LogisticScale, sigmoid
@@ -61,7 +62,8 @@ def lock_model(
     write_out_of_fold(workspace.oof_scores, scores, plan, flags)
     files = _write_weights(workspace, plan, splits)
     plan.without_paths().save(workspace.model.plan)
-    link_or_copy(workspace.fingerprint, workspace.model.fingerprint)
+    fingerprint = Fingerprint.load(workspace.fingerprint, "run 'autodls plan'", StaleRecordError).travelling()
+    fingerprint.save(workspace.model.fingerprint)
     cutoffs = choose_cutoffs(pooled, recalibration)
     record = ModelRecord(
         dataset=plan.dataset,
@@ -79,7 +81,7 @@ def lock_model(
         cutoff_source=_CUTOFF_SOURCES[plan.training.cutoff],
         youden_cutoff=cutoffs["youden"],
         plan_sha256=sha256_of_file(workspace.model.plan),
-        fingerprint_sha256=sha256_of_file(workspace.model.fingerprint),
+        fingerprint_sha256=fingerprint.sha256(),
         splits_sha256=splits.sha256(),
         oof_scores_sha256=sha256_of_file(workspace.oof_scores),
         files=files,
