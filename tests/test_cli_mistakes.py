@@ -350,7 +350,7 @@ def test_a_workspace_that_cannot_be_made(study):
 def test_a_workspace_that_may_not_be_written(study):
     (study / "autodls").mkdir(mode=0o500)
     answer = planned_by(study)
-    assert answer.status == 1 and "Permission denied" in answer.complaint
+    assert answer.status == 2 and "Permission denied" in answer.complaint and "-w" in answer.complaint
 
 
 def test_a_read_only_file_system(study, monkeypatch):
@@ -359,7 +359,7 @@ def test_a_read_only_file_system(study, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.mkdir", read_only)
     answer = planned_by(study)
-    assert answer.status == 1 and "Read-only file system" in answer.complaint
+    assert answer.status == 2 and "Read-only file system" in answer.complaint and "with -w" in answer.complaint
 
 
 def test_evaluate_before_train(planned):

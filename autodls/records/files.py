@@ -31,10 +31,15 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def remove_stale(folders: Iterable[Path]) -> None:
-    """Remove what writers that were killed have left in `folders`; nobody else may be writing there."""
+    """Remove what writers that were killed have left in `folders`; nobody else may be writing there.
+
+    We leave plain files in real folders: a link, or what lies behind one, is not ours.
+    """
     for folder in folders:
-        for path in folder.glob(_STALE):
-            path.unlink(missing_ok=True)
+        if not folder.is_symlink():
+            for path in folder.glob(_STALE):
+                if path.is_file() and not path.is_symlink():
+                    path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
