@@ -13,8 +13,9 @@ from tiny_study import hashes
 
 from autodls.planning.splits import make_splits
 from autodls.records.cohort import read_cohort
+from autodls.records.lock import locked
 from autodls.records.plan import Plan
-from autodls.records.provenance import versions, without_paths
+from autodls.records.provenance import record_run, versions, without_paths
 from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
 from autodls.training.cohort import train_folds
@@ -115,11 +116,40 @@ class TestProvenance:
             (["/home/x/autodls", "check", "-d", "~/data"], ("autodls", "check", "-d", "PATH")),
             (["autodls", "check", "-d", "."], ("autodls", "check", "-d", "PATH")),
             (["autodls", "predict", "-o=C:\\out"], ("autodls", "predict", "-o=PATH")),
+            (["autodls", "predict", "-oDr_Meier", "-w", "Dr_M"], ("autodls", "predict", "-oPATH", "-w", "PATH")),
+            (["autodls", "explain", "--cases", "P01," * 99], ("autodls", "explain", "--cases", "P01," * 99)),
             (["autodls", "explain", "--cases", "PH0001,PH0002"], ("autodls", "explain", "--cases", "PH0001,PH0002")),
         ],
     )
     def test_a_command_line_without_its_paths(self, typed, kept):
         assert without_paths(typed) == kept
+
+
+    def test_names_that_a_person_chose_stay_out(self, tmp_path):
+        table = tmp_path / "Smith_J.csv"
+        table.write_text("a\n")
+        record_run(tmp_path / "out" / "provenance.json", "evaluate", ["autodls"], None, [table], [])
+        noted = (tmp_path / "out" / "provenance.json").read_text()
+        assert '"PATH": ' in noted and "Smith" not in noted
+
+    def test_a_report_elsewhere_is_noted_and_leaves_that_of_the_workspace(self, run, tmp_path):
+        copy = copy_of(run, tmp_path / "copy")
+        assert autodls("report", "-d", copy.dataset, "-w", copy.workspace, "-o", tmp_path / "r.html").status == 0
+        noted = json.loads((copy.workspace / "provenance.json").read_text())["commands"]
+        assert noted["report -o"]["files"].keys() == {"PATH"} and noted["report"]["files"]
+        assert autodls("verify", copy.workspace).status == 0
+
+    def test_no_workspace_is_made_for_a_report(self, run, tmp_path):
+        answer = autodls("report", "-d", run.dataset, "-w", tmp_path / "typo")
+        assert answer.status == 2 and "no such folder" in answer.complaint and not (tmp_path / "typo").exists()
+
+    def test_a_report_into_the_workspace_by_another_name_waits_for_its_lock(self, run, tmp_path):
+        (tmp_path / "link").symlink_to(run.workspace)
+        with locked(Workspace(run.workspace)):
+            answer = autodls(
+                "report", "-d", run.dataset, "-w", run.workspace, "-o", tmp_path / "link" / "results" / "r.html"
+            )
+        assert answer.status == 1 and "another autodls process" in answer.complaint
 
 
 class TestSameBytes:
