@@ -40,6 +40,7 @@ from killed_lives import (
     grow_disk,
     is_inner,
     live,
+    read_only,
     small_disk,
 )
 from tiny_study import use_tiny_resnet
@@ -131,6 +132,11 @@ class Harness:
             inode = path.stat().st_ino
             assert self.finished.setdefault(name, inode) == inode, f"{where}: {name} was finished and written again"
 
+    def skip(self, trial: str) -> None:
+        """Say aloud what could not be tried."""
+        self.tally[f"{trial}: SKIPPED"] += 1
+        sys.stderr.write(f"SKIPPED: no file system can be mounted here, so there was no {trial}\n")
+
     def jump(self, study: Study) -> None:
         """Let the clock have been wrong by up to thirty years, either way."""
         for _, path in study.files():
@@ -175,8 +181,7 @@ def run_on_small_disk(study: Study, harness: Harness, steps: dict[str, list[str]
     harness.finished.clear()
     with small_disk(study.root, size) as mounted:
         if not mounted:
-            harness.tally["small disk: SKIPPED"] += 1
-            sys.stderr.write("SKIPPED: no file system can be mounted here, so none was too small\n")
+            harness.skip("small disk")
             return
         for step, words in steps.items():
             life = live(study, words, Ending())
@@ -192,23 +197,18 @@ def run_on_small_disk(study: Study, harness: Harness, steps: dict[str, list[str]
         harness.judge_end(study)
 
 
-def run_read_only(study: Study, steps: dict[str, list[str]]) -> None:
+def run_read_only(study: Study, harness: Harness, steps: dict[str, list[str]]) -> None:
     """A dataset that may only be read: the workspace of default is refused by a line that names -w, another will do."""
-    study.root.mkdir(mode=0o777)
-    study.root.chmod(0o777)
-    folders = [study.dataset, *(path for path in study.dataset.rglob("*") if path.is_dir())]
-    for folder in folders:
-        folder.chmod(0o555)
-    try:
-        refused = live(
-            study, [word for word in steps["plan"] if word not in ("-w", str(study.workspace))], Ending(nobody=True)
-        )
+    with read_only(study.dataset) as mounted:
+        if not mounted:
+            harness.skip("read-only dataset")
+            return
+        by_default = [word for word in steps["plan"] if word not in ("-w", str(study.workspace))]
+        refused = live(study, by_default, Ending())
         assert refused.status == 2 and "with -w" in refused.said, f"{refused.status}: {refused.said}"
-        planned = live(study, steps["plan"], Ending(nobody=True))
+        planned = live(study, steps["plan"], Ending())
         assert planned.status == 0, planned.said
-    finally:
-        for folder in folders:
-            folder.chmod(0o755)
+        harness.tally["read-only dataset"] += 1
 
 
 def run_rivals(study: Study, steps: dict[str, list[str]]) -> None:
@@ -268,7 +268,8 @@ def run_all(study: Study, harness: Harness, usual: dict[str, Life], asked: argpa
         again, steps = another(f"small-disk-{index}")
         run_on_small_disk(again, harness, steps, int(share * size))
     run_rivals(*another("rivals"))
-    run_read_only(*another("read-only"))
+    again, steps = another("read-only")
+    run_read_only(again, harness, steps)
     return rounds
 
 
@@ -280,7 +281,6 @@ def run() -> None:
         importlib.import_module(name)
     loop._SECONDS_BETWEEN_SAVES = 0.0
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
         study = prepare(Path(folder).resolve())
         usual = run_whole(study, study.steps(not asked.quick, asked.workers))
         harness = Harness(np.random.default_rng(asked.seed), study.hashes())

@@ -20,7 +20,6 @@ from autodls.records.files import sha256_of_file
 
 READ_A_STALE_FILE, WROTE_TO_DATASET = 99, 98
 SECONDS_ALLOWED = 600
-NOBODY = 65534
 SEGMENTED = ("segment", "train auto")
 CHANGES = ("os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "os.truncate", "os.chmod", "os.utime")
 TIMED = ("log.jsonl", "nnunet.log", "resume-", ".lock")  # hold seconds, or come and go
@@ -84,7 +83,7 @@ class Study:
 class Ending:
     """How a life ends: `kind` at file operation `operation` of the study's folder, or after `seconds`.
 
-    All the while, its clock goes to and fro by `clock_s`; `nobody` takes from root the right to write everywhere.
+    All the while, its clock goes to and fro by `clock_s`.
     """
 
     kind: str = "none"
@@ -92,7 +91,6 @@ class Ending:
     seconds: float = 0.0
     most_bytes: int = 0
     clock_s: float = 0.0
-    nobody: bool = False
 
 
 @dataclass
@@ -148,10 +146,6 @@ def be_born(study: Study, words: list[str], ending: Ending, writer: int) -> None
         os.dup2(writer, stream)
     operations = _watch(study, ending)
     _let_the_clock_jump(ending.clock_s)
-    if ending.nobody and os.geteuid() == 0:
-        os.setgroups([])
-        os.setegid(NOBODY)
-        os.seteuid(NOBODY)
     if ending.kind == "full":
         resource.setrlimit(resource.RLIMIT_FSIZE, (ending.most_bytes, resource.RLIM_INFINITY))
     sys.argv = ["autodls", *words]
@@ -195,6 +189,17 @@ def small_disk(folder: Path, size: int) -> Iterator[bool]:
 def grow_disk(folder: Path, size: int) -> None:
     """Make room on a `small_disk`."""
     assert _mount("-o", f"remount,size={size}", str(folder))
+
+
+@contextlib.contextmanager
+def read_only(folder: Path) -> Iterator[bool]:
+    """`folder` as a file system that may only be read; False where this process may not mount one."""
+    mounted = _mount("--bind", str(folder), str(folder))
+    try:
+        yield mounted and _mount("-o", "remount,bind,ro", str(folder))
+    finally:
+        if mounted:
+            subprocess.run(["umount", str(folder)], check=True)
 
 
 def _mount(*words: str) -> bool:

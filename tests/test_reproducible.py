@@ -124,7 +124,6 @@ class TestProvenance:
     def test_a_command_line_without_its_paths(self, typed, kept):
         assert without_paths(typed) == kept
 
-
     def test_names_that_a_person_chose_stay_out(self, tmp_path):
         table = tmp_path / "Smith_J.csv"
         table.write_text("a\n")
@@ -185,6 +184,12 @@ def rewrite(path):
     path.write_bytes(content)
 
 
+def link(folder):
+    """The folder lies elsewhere, and a link in its place."""
+    folder.rename(folder.parents[1] / "elsewhere")
+    folder.symlink_to(folder.parents[1] / "elsewhere")
+
+
 def relabel(table):
     """The first case changes sides."""
     header, first, *rest = table.read_text().splitlines()
@@ -224,6 +229,15 @@ DAMAGE = {
     ),
     "metrics": ("", lambda root: rewrite(root / "workspace/results/metrics.json"), "metrics.json: SHA-256"),
     "report": ("", lambda root: rewrite(root / "workspace/results/report.html"), "report.html: SHA-256"),
+    "a heat map": ("", lambda root: rewrite(next(root.glob("workspace/results/heatmaps/*_dls.png"))), "png: SHA-256"),
+    "a map": ("", lambda root: rewrite(next(root.glob("workspace/results/heatmaps/*.nii.gz"))), ".nii.gz: SHA-256"),
+    "no provenance": ("", lambda root: (root / "workspace/provenance.json").unlink(), "cannot be checked"),
+    "a linked fold": ("model", lambda root: link(root / "workspace/model/fold_0"), "fold_0: not a file that"),
+    "the card": ("model", lambda root: rewrite(root / "workspace/model/MODEL_CARD.md"), "MODEL_CARD.md: SHA-256"),
+    "no card": ("model", lambda root: (root / "workspace/model/MODEL_CARD.md").unlink(), "MODEL_CARD.md: missing"),
+    "another file": (
+        "model", lambda root: (root / "workspace/model/x.py").write_text("1"), "x.py: not a file that",
+    ),
 }  # fmt: skip
 
 
@@ -232,7 +246,7 @@ class TestVerify:
     def test_a_finished_run_fits(self, run, words):
         answer = autodls("verify", run.workspace, *words, *([run.dataset] if words else []), "--workers", 1)
         assert answer.status == 0 and "does not" not in answer.out + answer.err, answer.out + answer.err
-        assert answer.out.count("fits") == 11 + len(words)
+        assert answer.out.count("fits") == 13 + len(words) and "not checked   folds/*/log.jsonl" in answer.out
 
     def test_a_model_folder_fits_by_itself(self, run):
         answer = autodls("verify", run.workspace / "model", "--json")

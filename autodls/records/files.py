@@ -14,15 +14,18 @@ _BESIDE = ".tmp-"
 _STALE = f"{_BESIDE}{'[0-9a-f]' * 8}-*"
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object], *, keep_same: bool = False) -> None:
     """Let `write` fill a temporary neighbour of `path`, then rename it to `path`.
 
-    The neighbour keeps the suffixes of `path` (libraries choose a format by them) and starts with ".tmp-".
+    The neighbour keeps the suffixes of `path` (libraries choose a format by them) and starts with ".tmp-". With
+    `keep_same`, a `path` that holds the very bytes already is left alone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{_BESIDE}{secrets.token_hex(4)}-{path.name}")
     try:
         write(beside)
+        if keep_same and path.is_file() and sha256_of_file(path) == sha256_of_file(beside):
+            return
         with beside.open("rb") as handle:
             os.fsync(handle.fileno())
         beside.replace(path)
