@@ -13,6 +13,7 @@ import torch
 from command_line import autodls, edit_json, edit_text, write_phantom, write_preset
 
 from autodls.cli import data_commands
+from autodls.cli.console import exit_status_of
 
 
 @pytest.fixture(scope="module")
@@ -378,13 +379,20 @@ class TestStopping:
         assert answer.err.splitlines()[-1].startswith("autodls: stopped; run the same command again")
         assert "Traceback" not in answer.err
 
-    def test_a_closed_pipe_is_no_news(self, monkeypatch, study):
-        def closed(_text):
+    @pytest.mark.parametrize("read", [False, True])
+    def test_a_pipe_that_nobody_reads_is_no_news_and_another_is(self, monkeypatch, capsys, read):
+        """That of a process that worked for us breaks as well when it dies."""
+        reader, writer = os.pipe()
+        if not read:
+            os.close(reader)
+
+        def broken():
             raise BrokenPipeError(32, "Broken pipe")
 
-        monkeypatch.setattr(data_commands, "say", closed)
-        answer = autodls("check", "-d", study, "--workers", 1, "--json")
-        assert answer.status == 1 and "Traceback" not in answer.err
+        with os.fdopen(writer, "w") as stdout, monkeypatch.context() as patch:
+            patch.setattr("sys.stdout", stdout)
+            assert exit_status_of(broken) == 1
+        assert capsys.readouterr().err.count("a process that worked for this one has ended") == read
 
     def test_too_large_a_plane_is_one_line(self, planned):
         edit_json(planned / "autodls" / "plan.json", preprocessing__slice_size_px=10_000_000)

@@ -10,7 +10,7 @@ from tiny_models import random_input, tiny_plan
 
 from autodls.errors import ModelFolderError
 from autodls.inference.model_folder import load_model
-from autodls.records.files import sha256_of_file
+from autodls.records.files import sha256_of_bytes, sha256_of_file
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.workspace import ModelFolder

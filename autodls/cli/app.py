@@ -295,6 +295,7 @@ def demo(
 
 def main() -> None:
     """Entry point: runs the command line and turns errors into one line and an exit status."""
-    from autodls.cli.console import exit_status_of
+    from autodls.cli.console import exit_status_of, spell_unknown_signs
 
+    spell_unknown_signs()
     raise SystemExit(exit_status_of(app))

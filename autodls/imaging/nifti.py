@@ -100,7 +100,8 @@ def read_voxels(path: Path, shape_zyx: tuple[int, ...]) -> NDArray[Any]:
     native = stored.astype(header.dtype.newbyteorder("="), copy=False)
     if (header.slope, header.intercept) == (1.0, 0.0):
         return native
-    scaled: NDArray[np.float64] = native * header.slope + header.intercept
+    with np.errstate(over="ignore", invalid="ignore"):  # whoever reads refuses what is not finite, in one line
+        scaled: NDArray[np.float64] = native * header.slope + header.intercept
     return scaled
 
 
@@ -155,9 +156,10 @@ def _plain(fields: Fields) -> Header | None:
     if affine is None:
         return None
     lengths_mm, spacing_mm = np.linalg.norm(affine[:, :3], axis=0), fields["pixdim"][1:4].astype(np.float64)
+    if np.abs(lengths_mm / spacing_mm - 1).max() > _ROUND_OFF:
+        return None
     cosines, origin_mm = affine[:, :3] / lengths_mm, affine[:, 3]
-    skew = np.abs(cosines.T @ cosines - np.eye(3)).max()
-    if max(skew, np.abs(lengths_mm / spacing_mm - 1).max()) > _ROUND_OFF:
+    if np.abs(cosines.T @ cosines - np.eye(3)).max() > _ROUND_OFF:
         return None
     return Header(
         tuple(size),
