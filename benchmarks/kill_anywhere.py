@@ -247,7 +247,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--quick", action="store_true", help="without the nnU-Net stage, and on one small disk only")
+    parser.add_argument("--quick", action="store_true", help="without the nnU-Net stage")
+    parser.add_argument("--small-disks", type=int, default=5, help="studies on file systems too small, at most 5")
     return parser.parse_args()
 
 
@@ -264,7 +265,7 @@ def run_all(study: Study, harness: Harness, usual: dict[str, Life], asked: argpa
         again, steps = another(f"round-{rounds}")
         run_killed(again, harness, usual, steps, most=6)
     size = sum(path.stat().st_size for _, path in study.files())
-    for index, share in enumerate([0.3] if asked.quick else [0.02, 0.2, 0.4, 0.6, 0.8]):
+    for index, share in enumerate((0.3, 0.6, 0.02, 0.8, 0.2)[: asked.small_disks]):
         again, steps = another(f"small-disk-{index}")
         run_on_small_disk(again, harness, steps, int(share * size))
     run_rivals(*another("rivals"))

@@ -95,7 +95,8 @@ def spell_unknown_signs() -> None:
     codecs.register_error("autodls.spelled", _spell)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="autodls.spelled")
+            with contextlib.suppress(OSError, ValueError):  # closed, or exchanged beneath: it stays as it is
+                stream.reconfigure(errors="autodls.spelled")
 
 
 def _spell(failure: UnicodeError) -> tuple[str, int]:
