@@ -13,7 +13,7 @@ from autodls.records.files import remove_stale
 from autodls.records.workspace import Workspace
 
 _OUTPUT_FOLDERS = ("rois", "heatmaps")
-_NOT_OURS_TO_WRITE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP)
+_NOT_OURS_TO_WRITE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
 
 
 @contextmanager
