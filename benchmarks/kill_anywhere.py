@@ -1,8 +1,12 @@
 """Kill every command at random moments, again and again, and go on until the study is done.
 
 A life is one process that runs one command on a small phantom cohort with tiny networks. It ends by SIGKILL, by Ctrl-C,
-or on a disk that is full, at a moment drawn from the seed; the clock jumps between lives. After each life every file
-must be whole, and at the end everything must be what an uninterrupted run wrote, byte by byte.
+or on a disk that is full, at a moment drawn from the seed; the clock jumps while it lives, and between lives. After
+each life every file must be whole, and at the end everything must be what an uninterrupted run wrote, byte by byte.
+
+Then come whole studies on file systems that are too small (root may mount them; else that is skipped, and said), two
+processes on one workspace, and a dataset folder that may only be read. `--quick` leaves out nnU-Net and what is trained
+on its ROIs.
 
     OMP_NUM_THREADS=1 python benchmarks/kill_anywhere.py --kills 200 --seed 0
 
@@ -13,7 +17,6 @@ Lives are forked from a process that has imported everything, so that they are k
 
 import argparse
 import importlib
-import itertools
 import json
 import os
 import sys
@@ -28,7 +31,20 @@ from safetensors.numpy import load as load_tensors
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from command_line import PRESET, write_phantom
-from killed_lives import READ_A_STALE_FILE, TIMED, WROTE_TO_DATASET, Ending, Life, Study, be_born, is_inner, live
+from killed_lives import (
+    READ_A_STALE_FILE,
+    TIMED,
+    WROTE_TO_DATASET,
+    Ending,
+    Life,
+    Study,
+    be_born,
+    grow_disk,
+    is_inner,
+    live,
+    read_only,
+    small_disk,
+)
 from tiny_study import use_tiny_resnet
 
 from autodls.records.files import sha256_of_file
@@ -36,6 +52,7 @@ from autodls.training import loop
 
 IMPORTED_LATE = (
     "autodls.cli.evaluate_command",
+    "autodls.cli.explain_command",
     "autodls.cli.predict_command",
     "autodls.inference.heldout",
     "autodls.report.html",
@@ -48,7 +65,8 @@ IMPORTED_LATE = (
 GROWING = "provenance.json"
 WITH_WORKERS = 0.2  # share of the killed lives that have two workers, where a command can
 SECONDS_TO_START = 12.0  # workers import what the harness itself has, and then work
-FINISHED = ("preprocessed/", "folds/")
+FINISHED = ("preprocessed/", "folds/", "auto/preprocessed/", "auto/folds/")
+ROOM = 1 << 30
 SCHEDULE = {"training.epochs": 4, "training.patience": 4, "training.fusion_epochs": 3}
 SEGMENT = {"segmentation.planner": "small", "segmentation.epochs": 2, "segmentation.iterations_per_epoch": 2}
 
@@ -65,12 +83,13 @@ class Harness:
     def draw(self, usual: Life) -> Ending:
         """An ending for a command that usually takes as long as `usual`."""
         kind = str(self.chance.choice(["kill", "stop", "full"], p=[0.8, 0.1, 0.1]))
+        clock_s = float(self.chance.uniform(-1e9, 1e9))
         if kind == "full":
-            return Ending(kind, most_bytes=int(10 ** self.chance.uniform(0, 5.5)))
+            return Ending(kind, most_bytes=int(10 ** self.chance.uniform(0, 5.5)), clock_s=clock_s)
         if usual.operations and self.chance.random() < 0.5:
             share = self.chance.random() ** 2  # what is done is not done again: a later life is shorter
-            return Ending(kind, operation=1 + int(share * usual.operations))
-        return Ending(kind, seconds=float(self.chance.uniform(0.005, usual.seconds)))
+            return Ending(kind, operation=1 + int(share * usual.operations), clock_s=clock_s)
+        return Ending(kind, seconds=float(self.chance.uniform(0.005, usual.seconds)), clock_s=clock_s)
 
     def judge(self, study: Study, step: str, life: Life, ending: Ending) -> None:
         """Every file is whole, none of the finished ones was written again, and the last word was a tidy one."""
@@ -85,9 +104,23 @@ class Harness:
         outcome = {"kill": "killed", "stop": "stopped", "full": "disk full"}[ending.kind]
         self.tally[outcome if life.status else "ended before"] += 1
         self.tally[f"{step}: killed"] += life.killed
+        self.judge_files(study, where)
+
+    def judge_files(self, study: Study, where: str) -> None:
+        """Every file is whole; those of the uninterrupted run are so byte by byte."""
         for name, path in study.files():
             if not is_inner(name):
                 self._judge_file(where, name, path)
+
+    def judge_end(self, study: Study) -> None:
+        """All is what the uninterrupted run wrote, and nothing else lies there."""
+        left = [
+            name for name, path in study.files() if path.name.startswith((".tmp-", "resume-")) and not is_inner(name)
+        ]
+        assert not left, f"{study.root.name}: left behind: {left}"
+        found, whole = study.hashes(), self.whole
+        differing = sorted(name for name in found.keys() | whole.keys() if found.get(name) != whole.get(name))
+        assert not differing, f"{study.root.name}: differ from the uninterrupted run: {differing}"
 
     def _judge_file(self, where: str, name: str, path: Path) -> None:
         if path.name.startswith(".tmp-"):
@@ -102,6 +135,11 @@ class Harness:
         if name.removeprefix("workspace/").startswith(FINISHED) and not path.name.startswith(TIMED):
             inode = path.stat().st_ino
             assert self.finished.setdefault(name, inode) == inode, f"{where}: {name} was finished and written again"
+
+    def skip(self, trial: str) -> None:
+        """Say aloud what could not be tried."""
+        self.tally[f"{trial}: SKIPPED"] += 1
+        sys.stderr.write(f"SKIPPED: no file system can be mounted here, so there was no {trial}\n")
 
     def jump(self, study: Study) -> None:
         """Let the clock have been wrong by up to thirty years, either way."""
@@ -144,13 +182,42 @@ def run_killed(study: Study, harness: Harness, usual: dict[str, Life], steps: di
             harness.jump(study)
         last = live(study, words, Ending())
         assert last.status == 0, f"{study.root.name}, {step}, after its killed lives: {last.said}"
-    left = [name for name, path in study.files() if path.name.startswith((".tmp-", "resume-")) and not is_inner(name)]
-    assert not left, f"{study.root.name}: left behind: {left}"
-    found = study.hashes()
-    differing = sorted(
-        name for name in found.keys() | harness.whole.keys() if found.get(name) != harness.whole.get(name)
-    )
-    assert not differing, f"{study.root.name}: differ from the uninterrupted run: {differing}"
+    harness.judge_end(study)
+
+
+def run_on_small_disk(study: Study, harness: Harness, steps: dict[str, list[str]], size: int) -> None:
+    """All commands on a file system of `size` bytes: the one that finds it full says so; with room, all goes on."""
+    harness.finished.clear()
+    with small_disk(study.root, size) as mounted:
+        if not mounted:
+            harness.skip("small disk")
+            return
+        for step, words in steps.items():
+            life = live(study, words, Ending())
+            if life.status:
+                where = f"{study.root.name} of {size} bytes, {step}"
+                assert "Traceback" not in life.said, f"{where}: {life.said}"
+                assert life.status == 1 and "No space left" in life.said, f"{where}: {life.status}: {life.said}"
+                harness.judge_files(study, where)
+                harness.tally["small disk: full"] += 1
+                grow_disk(study.root, ROOM)
+                life = live(study, words, Ending())
+            assert life.status == 0, f"{study.root.name}, {step}: {life.said}"
+        harness.judge_end(study)
+
+
+def run_read_only(study: Study, harness: Harness, steps: dict[str, list[str]]) -> None:
+    """A dataset that may only be read: the workspace of default is refused by a line that names -w, another will do."""
+    with read_only(study.dataset) as mounted:
+        if not mounted:
+            harness.skip("read-only dataset")
+            return
+        by_default = [word for word in steps["plan"] if word not in ("-w", str(study.workspace))]
+        refused = live(study, by_default, Ending())
+        assert refused.status == 2 and "with -w" in refused.said, f"{refused.status}: {refused.said}"
+        planned = live(study, steps["plan"], Ending())
+        assert planned.status == 0, planned.said
+        harness.tally["read-only dataset"] += 1
 
 
 def run_rivals(study: Study, steps: dict[str, list[str]]) -> None:
@@ -189,8 +256,31 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--segment", action="store_true", help="the nnU-Net stage as well")
+    parser.add_argument("--quick", action="store_true", help="without the nnU-Net stage")
+    parser.add_argument("--small-disks", type=int, default=5, help="studies on file systems too small, at most 5")
     return parser.parse_args()
+
+
+def run_all(study: Study, harness: Harness, usual: dict[str, Life], asked: argparse.Namespace) -> int:
+    """Every trial, each on a study of its own; how many rounds of killed lives there were."""
+
+    def another(name: str) -> tuple[Study, dict[str, list[str]]]:
+        made = Study(study.dataset, study.preset, study.root.with_name(name))
+        return made, made.steps(not asked.quick, asked.workers)
+
+    rounds = 0
+    while harness.tally["killed"] < asked.kills:
+        rounds += 1
+        again, steps = another(f"round-{rounds}")
+        run_killed(again, harness, usual, steps, most=6)
+    size = sum(path.stat().st_size for _, path in study.files())
+    for index, share in enumerate((0.3, 0.6, 0.02, 0.8, 0.2)[: asked.small_disks]):
+        again, steps = another(f"small-disk-{index}")
+        run_on_small_disk(again, harness, steps, int(share * size))
+    run_rivals(*another("rivals"))
+    again, steps = another("read-only")
+    run_read_only(again, harness, steps)
+    return rounds
 
 
 def run() -> None:
@@ -202,16 +292,9 @@ def run() -> None:
     loop._SECONDS_BETWEEN_SAVES = 0.0
     with tempfile.TemporaryDirectory() as folder:
         study = prepare(Path(folder).resolve())
-        steps = study.steps(asked.segment, asked.workers)
-        usual = run_whole(study, steps)
-        rounds, harness = 0, Harness(np.random.default_rng(asked.seed), study.hashes())
-        for rounds in itertools.count(1):
-            again = Study(study.dataset, study.preset, study.root.with_name(f"round-{rounds}"))
-            run_killed(again, harness, usual, again.steps(asked.segment, asked.workers), most=6)
-            if harness.tally["killed"] >= asked.kills:
-                break
-        rivals = Study(study.dataset, study.preset, study.root.with_name("rivals"))
-        run_rivals(rivals, rivals.steps(asked.segment, asked.workers))
+        usual = run_whole(study, study.steps(not asked.quick, asked.workers))
+        harness = Harness(np.random.default_rng(asked.seed), study.hashes())
+        rounds = run_all(study, harness, usual, asked)
     seconds = {step: round(life.seconds, 2) for step, life in usual.items()}
     result = {"rounds": rounds, **harness.tally, "seconds": round(time.monotonic() - began), "a step takes": seconds}
     print(json.dumps(result, indent=1))

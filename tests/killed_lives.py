@@ -1,9 +1,12 @@
 """One command in a process of its own that is killed, stopped, or finds the disk full, at a chosen moment."""
 
+import contextlib
+import itertools
 import os
 import re
 import resource
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -16,7 +19,8 @@ from autodls.cli.app import main
 from autodls.records.files import sha256_of_file
 
 READ_A_STALE_FILE, WROTE_TO_DATASET = 99, 98
-SECONDS_ALLOWED, SECONDS_FOR_WORKERS = 120, 90
+SECONDS_ALLOWED, SECONDS_FOR_WORKERS = 600, 90
+SEGMENTED = ("segment", "train auto")
 CHANGES = ("os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "os.truncate", "os.chmod", "os.utime")
 TIMED = ("log.jsonl", "nnunet.log", "resume-", ".lock")  # hold seconds, or come and go
 INNER = "workspace/segmentation/"
@@ -52,11 +56,13 @@ class Study:
             "preprocess": ["preprocess", *place, *readers],
             "segment": ["segment", "fold", "all", *place],
             "train": ["train", "fold", "all", *place, *readers],
+            "train auto": ["train", "fold", "all", "--rois", "auto", *place, *readers],
             "predict": ["predict", *place, *inputs, "-o", str(self.root / "predicted")],
-            "evaluate": ["evaluate", *place],
-            "report": ["report", *place],
+            "evaluate": ["evaluate", *place, "--rois", "manual"],
+            "explain": ["explain", *place, "--rois", "manual", "--cases", "1"],
+            "report": ["report", *place, "--rois", "manual"],
         }
-        return steps if segment else {name: words for name, words in steps.items() if name != "segment"}
+        return steps if segment else {name: words for name, words in steps.items() if name not in SEGMENTED}
 
     def files(self) -> Iterator[tuple[str, Path]]:
         """Every file by its name in the study."""
@@ -75,12 +81,16 @@ class Study:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a life ends: `kind` at file operation `operation` of the study's folder, or after `seconds`."""
+    """How a life ends: `kind` at file operation `operation` of the study's folder, or after `seconds`.
+
+    All the while, its clock goes to and fro by `clock_s`.
+    """
 
     kind: str = "none"
     operation: int = 0
     seconds: float = 0.0
     most_bytes: int = 0
+    clock_s: float = 0.0
 
 
 @dataclass
@@ -146,6 +156,7 @@ def be_born(study: Study, words: list[str], ending: Ending, writer: int) -> None
     for stream in (1, 2):
         os.dup2(writer, stream)
     operations = _watch(study, ending)
+    _let_the_clock_jump(ending.clock_s)
     if ending.kind == "full":
         resource.setrlimit(resource.RLIMIT_FSIZE, (ending.most_bytes, resource.RLIM_INFINITY))
     sys.argv = ["autodls", *words]
@@ -161,6 +172,52 @@ def be_born(study: Study, words: list[str], ending: Ending, writer: int) -> None
         sys.stderr.flush()
         os.write(1, f"\n{operations[0]} operations".encode())
         os._exit(status)
+
+
+def _let_the_clock_jump(seconds: float) -> None:
+    """Every third time that somebody asks `time.time()`, it jumps by `seconds`, or back."""
+    seconds_now, ns_now, asked = time.time, time.time_ns, itertools.count()
+
+    def ahead() -> float:
+        return seconds * (next(asked) // 3 % 2)
+
+    time.time = lambda: seconds_now() + ahead()
+    time.time_ns = lambda: ns_now() + int(ahead() * 1e9)
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[bool]:
+    """A file system of `size` bytes at `folder`; False where this process may not mount one."""
+    folder.mkdir()
+    mounted = _mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", str(folder)], check=True)
+
+
+def grow_disk(folder: Path, size: int) -> None:
+    """Make room on a `small_disk`."""
+    assert _mount("-o", f"remount,size={size}", str(folder))
+
+
+@contextlib.contextmanager
+def read_only(folder: Path) -> Iterator[bool]:
+    """`folder` as a file system that may only be read; False where this process may not mount one."""
+    mounted = _mount("--bind", str(folder), str(folder))
+    try:
+        yield mounted and _mount("-o", "remount,bind,ro", str(folder))
+    finally:
+        if mounted:
+            subprocess.run(["umount", str(folder)], check=True)
+
+
+def _mount(*words: str) -> bool:
+    try:
+        return subprocess.run(["mount", *words], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
 
 
 def _watch(study: Study, ending: Ending) -> list[int]:

@@ -14,6 +14,7 @@ from tiny_model_folder import write_model_folder
 
 from autodls import __version__
 from autodls.cli.app import app
+from autodls.records.lock import locked_output
 
 COMMANDS = ("check", "plan", "preprocess", "train", "predict", "evaluate", "demo")
 HEAVY = ("torch", "monai", "SimpleITK", "sklearn", "numpy", "pydantic", "pandas", "scipy", "lifelines", "matplotlib")
@@ -230,6 +231,14 @@ class TestEvaluateAnyTable:
         written = json.loads((tmp_path / "out" / "metrics.json").read_text())
         assert answer.status == 0 and written["cohorts"]["all"]["landmark"]["time"] == 6
         assert "dls" in answer.out and "metrics.json" in answer.out
+
+    def test_waits_for_no_other_process(self, scores, tmp_path):
+        words = ("evaluate", "--scores", scores, "--label", "y", "--score", "dls", "-o", tmp_path / "out")
+        with locked_output(tmp_path / "out"):
+            answer = autodls(*words)
+            assert answer.status == 1 and "another autodls process is writing this folder" in answer.complaint
+        (tmp_path / "out").write_text("a file")
+        assert autodls(*words).status == 2
 
     @pytest.mark.parametrize(
         ("words", "part"),

@@ -13,6 +13,7 @@ import torch
 from command_line import PRESET, autodls, edit_json, edit_text, write_phantom, write_preset
 
 from autodls.cli import data_commands
+from autodls.cli.console import exit_status_of
 
 
 @pytest.fixture(scope="module")
@@ -442,7 +443,7 @@ def test_a_file_in_the_place_of_a_folder_and_the_reverse(planned, name):
 def test_a_workspace_that_may_not_be_written(study):
     (study / "autodls").mkdir(mode=0o500)
     answer = planned_by(study)
-    assert answer.status == 1 and "Permission denied" in answer.complaint
+    assert answer.status == 2 and "Permission denied" in answer.complaint and "-w" in answer.complaint
 
 
 def test_a_read_only_file_system(study, monkeypatch):
@@ -451,7 +452,7 @@ def test_a_read_only_file_system(study, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.mkdir", read_only)
     answer = planned_by(study)
-    assert answer.status == 1 and "Read-only file system" in answer.complaint
+    assert answer.status == 2 and "Read-only file system" in answer.complaint and "with -w" in answer.complaint
 
 
 def test_evaluate_before_train(planned):
@@ -470,13 +471,20 @@ class TestStopping:
         assert answer.err.splitlines()[-1].startswith("autodls: stopped; run the same command again")
         assert "Traceback" not in answer.err
 
-    def test_a_closed_pipe_is_no_news(self, monkeypatch, study):
-        def closed(_text):
+    @pytest.mark.parametrize("read", [False, True])
+    def test_a_pipe_that_nobody_reads_is_no_news_and_another_is(self, monkeypatch, capsys, read):
+        """That of a process that worked for us breaks as well when it dies."""
+        reader, writer = os.pipe()
+        if not read:
+            os.close(reader)
+
+        def broken():
             raise BrokenPipeError(32, "Broken pipe")
 
-        monkeypatch.setattr(data_commands, "say", closed)
-        answer = autodls("check", "-d", study, "--workers", 1, "--json")
-        assert answer.status == 1 and "Traceback" not in answer.err
+        with os.fdopen(writer, "w") as stdout, monkeypatch.context() as patch:
+            patch.setattr("sys.stdout", stdout)
+            assert exit_status_of(broken) == 1
+        assert capsys.readouterr().err.count("a process that worked for this one has ended") == read
 
     def test_too_large_a_plane_is_one_line(self, planned):
         edit_json(planned / "autodls" / "plan.json", preprocessing__slice_size_px=10_000_000)

@@ -208,6 +208,17 @@ def lock(study):
     return lock_model(study.workspace, DESCRIPTION, study.plan, study.splits, study.cases)
 
 
+def test_locking_again_leaves_weights_nowhere_else_and_none_of_an_earlier_plan(study, tmp_path, monkeypatch):
+    """Not in the system's folder for temporary files either, where a kill would leave them."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "no such folder"))
+    root = study[0].workspace.model.root
+    for name in ("fold_9/T1WI.safetensors", "fold_0/T9WI.safetensors"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text("of a plan of ten folds")
+    assert lock(study[0]) == study[1]
+    assert {path.relative_to(root).as_posix() for path in root.glob("fold_*/*")} == set(study[1].files)
+
+
 def test_out_of_fold_table_has_the_columns_of_the_design_and_a_row_a_case(study):
     rows = read_table(study[0].workspace.oof_scores)
     assert list(rows[0]) == ["case", "fold", "label", "dls", "dls_raw", *SEQUENCES, "present", "rois"]

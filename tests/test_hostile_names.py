@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -30,6 +32,16 @@ HOSTILE_IDS = [
     "ａ", "аdmin", "a\u200bb", "a\u202eb", "é", "e\u0301", "ﬁ", "٣", "*", "?", "a|b", "<a>", "$(id)", "`id`", "%PATH%",
     "~", "a;b", "a,b", "a'b", 'a"b', "=1+1", "@a", "+a", "x" * 101, "\ud800",
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_signs_that_stdout_cannot_show_are_spelled(encoding):
+    """As in JSON, so that JSON stays JSON; half a surrogate pair, as of a file name, is no sign in UTF-8 either."""
+    spoken = "Z\u00fcrich \udcff"
+    code = f"from autodls.cli.console import *; spell_unknown_signs(); sys.stdout.write({spoken!a})"
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert json.loads(f'"{done.stdout.decode(encoding)}"') == spoken
 
 
 @pytest.mark.parametrize("case_id", HOSTILE_IDS)
@@ -57,6 +69,9 @@ def test_a_cohort_of_any_name_has_a_safe_file(name):
         ("Ａ1", "A1"),
         ("ﬁn", "fin"),
         ("a\u200b", "a"),
+        ("tra\u0456n", "train"),
+        ("\u0412\u0435\u0442\u0430", "Beta"),
+        ("\u0391\u03bb", "A\u03bb"),
         ("straße", "STRASSE"),
         ("a\u00a0b", "ab"),
         ("²", "2"),
@@ -220,3 +235,16 @@ class TestJson:
         with (folder / "clinical.csv").open("r+b") as handle:
             handle.truncate(1 << 40)
         assert "larger than 256 MiB" in autodls("check", "-d", folder).complaint
+
+
+def test_a_cohort_in_a_mixture_of_scripts_is_told(tmp_path):
+    """Alone in its column, it looks like no other name there."""
+    from autodls.records.dataset import DatasetDescription
+    from autodls.records.rows import look_alike_problems
+
+    settings = {"target": {"name": "t", "column": "y", "positive": "> 0"}, "site": "site"}
+    description = DatasetDescription.model_validate(
+        {"channel_names": {"0": "T1"}, "labels": {"background": 0, "t": 1}, "autodls": settings}
+    )
+    said = [one.what for one in look_alike_problems([{"site": "Z\u00fcri\u0441h"}, {"site": "Bern"}], description)]
+    assert said == ["column 'site' holds 'Z\\xfcri\\u0441h', which mixes Latin with Cyrillic or Greek letters"]

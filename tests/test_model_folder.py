@@ -10,7 +10,7 @@ from tiny_models import random_input, tiny_plan
 
 from autodls.errors import ModelFolderError
 from autodls.inference.model_folder import load_model
-from autodls.records.files import sha256_of_file
+from autodls.records.files import sha256_of_bytes, sha256_of_file
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.workspace import ModelFolder
@@ -183,10 +183,26 @@ def test_a_sequence_cannot_name_a_file_outside(folder, tmp_path):
     refused(folder, "channel_names", "../../stolen")
 
 
-def test_more_files_beside_are_ignored(folder):
+def test_a_card_may_lie_beside(folder):
     (folder / "MODEL_CARD.md").write_text("read me")
-    (folder / "notes.txt").write_text("copied on Monday")
     assert len(load(folder).folds) == 2
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "fold_0/T9WI.safetensors", "fold_7/code.py", "segmentation/x.pth"])
+def test_files_that_the_record_does_not_name_are_refused(folder, name):
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("stowaway")
+    with pytest.raises(ModelFolderError, match=f"{name}: not a file that the model's record names"):
+        load(folder)
+
+
+def test_a_record_of_before_there_was_a_hash_of_the_card_is_sealed(folder):
+    content = json.loads((folder / "model.json").read_text())
+    del content["card_sha256"]
+    old = json.dumps(content | {"record_sha256": ""}, indent=1, ensure_ascii=False) + "\n"
+    content["record_sha256"] = sha256_of_bytes(old.encode())
+    (folder / "model.json").write_text(json.dumps(content))
+    assert record_of(folder).is_sealed
 
 
 class TestSeal:

@@ -155,3 +155,9 @@ def test_preparing_plain_files_needs_no_simpleitk(tmp_path):
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_singular_transform_is_left_to_itk_without_a_word(tmp_path, recwarn):
+    path = edited(written(tmp_path / "x.nii", 1), "<2h", QFORM_CODE, lambda _: [0, 1])
+    edited(path, "<12f", SROW, lambda found: [0.0, *found[1:4], 0.0, *found[5:8], 0.0, *found[9:]])
+    assert read_plain_header(path) is None and not recwarn.list

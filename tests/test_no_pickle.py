@@ -10,6 +10,7 @@ through pipes, as pickles that never touch a file; the last test shows that noth
 
 import ast
 import pickle
+import shutil
 import sys
 import traceback
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 from command_line import autodls, write_phantom, write_preset
+from tiny_segmentation import make_segmented_study
 from tiny_study import use_tiny_resnet
 
 from autodls import errors
@@ -90,6 +92,31 @@ def test_no_command_opens_a_pickle(looked_up, study, tmp_path, monkeypatch):
     assert looked_up == []
 
 
+def test_no_command_that_draws_opens_a_pickle(looked_up, tmp_path, monkeypatch):
+    """nnU-Net trained, its ROIs trained on, drawn by and compared; then every hash."""
+    use_tiny_resnet(monkeypatch)
+    study = make_segmented_study(tmp_path)
+    place = ("-d", study.dataset, "-w", study.root)
+    for words in (
+        ("train", "fold", "all", *place, "--workers", 1),
+        ("train", "fold", "all", "--rois", "auto", *place, "--workers", 1),
+        ("predict", "-i", copies(study.dataset, tmp_path / "new"), "-o", tmp_path / "out", *place),
+        ("benchmark", "rois", *place, "--workers", 1, "--robustness-cases", 0),
+        ("verify", study.root),
+    ):
+        answer = autodls(*words)
+        assert answer.status == 0, answer.err
+    require_between_processes(looked_up)  # nnU-Net's stage reads images in processes of its own
+
+
+def copies(dataset, folder):
+    """The images of one case that can be read."""
+    folder.mkdir()
+    for path in (dataset / "imagesTr").glob("PH0001_*"):
+        shutil.copyfile(path, folder / path.name)
+    return folder
+
+
 def test_encoder_weights_are_read_by_the_restricted_reader(looked_up, tmp_path):
     torch.save({"conv1.weight": torch.zeros(2)}, tmp_path / "a.pth")
     with pytest.raises(Exception, match="tensors of resnet50 are missing"):
@@ -100,6 +127,11 @@ def test_encoder_weights_are_read_by_the_restricted_reader(looked_up, tmp_path):
 def test_between_processes_go_our_own_records_alone(looked_up, study):
     run(study, "check", "--workers", 2)
     assert looked_up
+    require_between_processes(looked_up)
+
+
+def require_between_processes(looked_up):
+    """What was looked up came through a pipe from a process of ours."""
     for one in looked_up:
         assert one.startswith(("autodls.", "pathlib.", "numpy", "builtins.", "multiprocessing.", "concurrent.")), one
         assert "multiprocessing" in one, one

@@ -14,8 +14,9 @@ from tiny_study import hashes
 from autodls.planning.splits import make_splits
 from autodls.records.cohort import read_cohort
 from autodls.records.fingerprint import Fingerprint
+from autodls.records.lock import locked
 from autodls.records.plan import Plan
-from autodls.records.provenance import versions, without_paths
+from autodls.records.provenance import record_run, versions, without_paths
 from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
 from autodls.training.cohort import train_folds
@@ -116,11 +117,39 @@ class TestProvenance:
             (["/home/x/autodls", "check", "-d", "~/data"], ("autodls", "check", "-d", "PATH")),
             (["autodls", "check", "-d", "."], ("autodls", "check", "-d", "PATH")),
             (["autodls", "predict", "-o=C:\\out"], ("autodls", "predict", "-o=PATH")),
+            (["autodls", "predict", "-oDr_Meier", "-w", "Dr_M"], ("autodls", "predict", "-oPATH", "-w", "PATH")),
+            (["autodls", "explain", "--cases", "P01," * 99], ("autodls", "explain", "--cases", "P01," * 99)),
             (["autodls", "explain", "--cases", "PH0001,PH0002"], ("autodls", "explain", "--cases", "PH0001,PH0002")),
         ],
     )
     def test_a_command_line_without_its_paths(self, typed, kept):
         assert without_paths(typed) == kept
+
+    def test_names_that_a_person_chose_stay_out(self, tmp_path):
+        table = tmp_path / "Smith_J.csv"
+        table.write_text("a\n")
+        record_run(tmp_path / "out" / "provenance.json", "evaluate", ["autodls"], None, [table], [])
+        noted = (tmp_path / "out" / "provenance.json").read_text()
+        assert '"PATH": ' in noted and "Smith" not in noted
+
+    def test_a_report_elsewhere_is_noted_and_leaves_that_of_the_workspace(self, run, tmp_path):
+        copy = copy_of(run, tmp_path / "copy")
+        assert autodls("report", "-d", copy.dataset, "-w", copy.workspace, "-o", tmp_path / "r.html").status == 0
+        noted = json.loads((copy.workspace / "provenance.json").read_text())["commands"]
+        assert noted["report -o"]["files"].keys() == {"PATH"} and noted["report"]["files"]
+        assert autodls("verify", copy.workspace).status == 0
+
+    def test_no_workspace_is_made_for_a_report(self, run, tmp_path):
+        answer = autodls("report", "-d", run.dataset, "-w", tmp_path / "typo")
+        assert answer.status == 2 and "no such folder" in answer.complaint and not (tmp_path / "typo").exists()
+
+    def test_a_report_into_the_workspace_by_another_name_waits_for_its_lock(self, run, tmp_path):
+        (tmp_path / "link").symlink_to(run.workspace)
+        with locked(Workspace(run.workspace)):
+            answer = autodls(
+                "report", "-d", run.dataset, "-w", run.workspace, "-o", tmp_path / "link" / "results" / "r.html"
+            )
+        assert answer.status == 1 and "another autodls process" in answer.complaint
 
 
 class TestSameBytes:
@@ -157,6 +186,12 @@ def rewrite(path):
     content[-1] ^= 1
     path.unlink()
     path.write_bytes(content)
+
+
+def link(folder):
+    """The folder lies elsewhere, and a link in its place."""
+    folder.rename(folder.parents[1] / "elsewhere")
+    folder.symlink_to(folder.parents[1] / "elsewhere")
 
 
 def relabel(table):
@@ -208,6 +243,15 @@ DAMAGE = {
     ),
     "metrics": ("", lambda root: rewrite(root / "workspace/results/metrics.json"), "metrics.json: SHA-256"),
     "report": ("", lambda root: rewrite(root / "workspace/results/report.html"), "report.html: SHA-256"),
+    "a heat map": ("", lambda root: rewrite(next(root.glob("workspace/results/heatmaps/*_dls.png"))), "png: SHA-256"),
+    "a map": ("", lambda root: rewrite(next(root.glob("workspace/results/heatmaps/*.nii.gz"))), ".nii.gz: SHA-256"),
+    "no provenance": ("", lambda root: (root / "workspace/provenance.json").unlink(), "cannot be checked"),
+    "a linked fold": ("model", lambda root: link(root / "workspace/model/fold_0"), "fold_0: not a file that"),
+    "the card": ("model", lambda root: rewrite(root / "workspace/model/MODEL_CARD.md"), "MODEL_CARD.md: SHA-256"),
+    "no card": ("model", lambda root: (root / "workspace/model/MODEL_CARD.md").unlink(), "MODEL_CARD.md: missing"),
+    "another file": (
+        "model", lambda root: (root / "workspace/model/x.py").write_text("1"), "x.py: not a file that",
+    ),
 }  # fmt: skip
 
 
@@ -216,7 +260,7 @@ class TestVerify:
     def test_a_finished_run_fits(self, run, words):
         answer = autodls("verify", run.workspace, *words, *([run.dataset] if words else []), "--workers", 1)
         assert answer.status == 0 and "does not" not in answer.out + answer.err, answer.out + answer.err
-        assert answer.out.count("fits") == 11 + len(words)
+        assert answer.out.count("fits") == 13 + len(words) and "not checked   folds/*/log.jsonl" in answer.out
 
     def test_a_model_folder_fits_by_itself(self, run):
         answer = autodls("verify", run.workspace / "model", "--json")

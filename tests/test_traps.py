@@ -24,6 +24,8 @@ from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.imaging.geometry import Volume
 from autodls.imaging.heatmaps import paint_pictures, sample_roi
 from autodls.imaging.volumes import read_geometry, read_volume, write_volume
+from autodls.inference.copies import with_copies_flagged
+from autodls.inference.predict import CaseScore, Prediction
 from autodls.planning.check import check_dataset
 from autodls.planning.fingerprint import extract_fingerprint
 from autodls.planning.measure import SequenceMeasure
@@ -254,6 +256,11 @@ class TestPredictSays:
         told = json.loads((tmp_path / "out" / "predict.json").read_text())["cases"]
         assert [case["case"] for case in told if case["flags"]] == ["case_08"]
         assert not any("a guess" in flag for case in told for flag in case["flags"])
+        (dataset / "imagesTr" / "case_00_0001.nii.gz").write_bytes(
+            (dataset / "imagesTr/case_00_0000.nii.gz").read_bytes()
+        )
+        assert autodls("predict", "-m", model.root, *words).status == 0
+        assert "are the same file" in (tmp_path / "out" / "scores.csv").read_text()
         assert "T2WI is unlike the training images: median intensity" in (tmp_path / "out" / "scores.csv").read_text()
 
 
@@ -273,6 +280,41 @@ class TestPlace:
         assert autodls("predict", "-m", tmp_path / "model", *words).status == 0
         cases = json.loads((tmp_path / "out" / "predict.json").read_text())["cases"]
         assert [case["case"] for case in cases if any("a guess" in flag for flag in case["flags"])] == ["case_08"]
+
+
+class TestCopiesInPredict:
+    """The same file twice, told from the hashes that `predict` notes."""
+
+    @staticmethod
+    def flags(**inputs):
+        scores = [
+            CaseScore(
+                case=case,
+                dls=0.5,
+                call="low",
+                cutoff=0.6,
+                spread=0.1,
+                dls_raw=0.5,
+                sequences={},
+                rois="manual",
+                flags=(),
+            )
+            for case in inputs
+        ]
+        made = Prediction(version="1", model_sha256="", target="", cases=tuple(scores), failed=(), inputs=inputs)
+        return {score.case: score.flags for score in with_copies_flagged(made).cases}
+
+    def test_one_sequence_for_another(self):
+        told = self.flags(a={"T2WI": "1", "CE-T1WI": "1", "roi": "2"}, b={"T2WI": "3", "CE-T1WI": "4", "roi": "2"})
+        assert told == {"a": ("CE-T1WI and T2WI are the same file",), "b": ()}
+
+    def test_one_file_under_two_ids(self):
+        told = self.flags(a={"T2WI": "1"}, b={"T2WI": "1"}, c={"T2WI": "2"})
+        assert told == {
+            "a": ("T2WI is the same file as T2WI of case b",),
+            "b": ("T2WI is the same file as T2WI of case a",),
+            "c": (),
+        }
 
 
 class TestCheckSays:
@@ -316,6 +358,17 @@ class TestCheckSays:
         table.write_text(first.replace(first.split(",")[-2], "1500") + "\nPH0002" + rest)
         assert "the longest follow-up is 1500 months" in self.said(dataset)[""]
 
+    def test_one_time_in_days_among_months(self, dataset):
+        """The longest follow-up is then a possible one; it is that of its case which is unlike the others."""
+        table = dataset / "clinical.csv"
+        header, first, *rest = table.read_text().splitlines()
+        cells = dict(zip(header.split(","), first.split(","), strict=True))
+        column = json.loads((dataset / "dataset.json").read_text())["autodls"]["survival"]["time"]
+        cells[column] = "240"
+        table.write_text("\n".join([header, ",".join(cells.values()), *rest]) + "\n")
+        said = self.said(dataset)
+        assert list(said) == ["PH0001"] and "240 months" in said["PH0001"] and "times the median" in said["PH0001"]
+
     def test_the_same_image_under_two_patients(self, dataset):
         images = dataset / "imagesTr"
         shutil.copyfile(images / "PH0001_0001.nii.gz", images / "PH0002_0001.nii.gz")
@@ -341,3 +394,19 @@ class TestInvertedLabels:
         show_rows("AUC", [row])
         said = capsys.readouterr()
         assert said.err.count("inverted?") == 1 and "0.200" in said.out
+
+    @pytest.mark.parametrize(("auc", "loud"), [(0.0, True), (1.0, False), (None, False)])
+    def test_perfectly_inverted_labels_have_no_interval_and_are_told(self, capsys, auc, loud):
+        from autodls.cli.train_command import _warn
+        from autodls.evaluation.rows import RowAuc
+
+        scores, labels = np.linspace(0.1, 0.9, 20), np.arange(20) >= 10
+        if auc is not None:
+            table = ScoreTable(("dls",), {"all": CohortTable(20, {"dls": scores}, labels == bool(auc))})
+            assert loud == any(
+                "inverted" in warning for warning in evaluate_table(table, Choices({}, None, None)).warnings
+            )
+        _warn(
+            [RowAuc(cohort="oof", row="dls", n=20, positives=10, value=auc, low=None, high=None, reason="no interval")]
+        )
+        assert ("inverted" in capsys.readouterr().err) == loud

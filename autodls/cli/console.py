@@ -1,6 +1,10 @@
 """What a person sees: results on stdout, progress and errors on stderr."""
 
+import codecs
+import contextlib
+import io
 import re
+import select
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +18,10 @@ if TYPE_CHECKING:
 Advance = Callable[[str], None]
 _STOPPED = "stopped; run the same command again to continue where it was"
 _SECONDS_BETWEEN_LINES = 30.0
+_WORKER_DIED = (
+    "a process that worked for this one has ended (broken pipe), perhaps for want of memory; run the same command "
+    "again, with fewer --workers"
+)
 _EXIT_STOPPED = 130  # what a shell expects after Ctrl-C
 
 
@@ -21,6 +29,7 @@ def exit_status_of(run: Callable[[], object]) -> int:
     """Run a command line to its end; an error of ours becomes one line on stderr and its exit status."""
     from autodls.errors import AutoDLSError
 
+    spell_unknown_signs()
     try:
         run()
     except SystemExit as leave:
@@ -32,10 +41,21 @@ def exit_status_of(run: Callable[[], object]) -> int:
     except KeyboardInterrupt:
         return _complain(_STOPPED, _EXIT_STOPPED)
     except BrokenPipeError:
-        return 1
+        return 1 if _reader_is_gone() else _complain(_WORKER_DIED, 1)
     except (OSError, MemoryError) as failure:
         return _complain(f"{_what_gave_out(failure)}; nothing half-written is left, repair and run again", 1)
     return 0
+
+
+def _reader_is_gone() -> bool:
+    """Whether nobody reads stdout or stderr any more, as after `autodls ... | head`: there is nobody to complain to."""
+    for stream in (sys.stdout, sys.stderr):
+        poll = select.poll()
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            poll.register(stream.fileno(), 0)
+            if any(event & select.POLLERR for _, event in poll.poll(0)):
+                return True
+    return False
 
 
 def _what_gave_out(failure: OSError | MemoryError) -> str:
@@ -69,6 +89,21 @@ def visible(text: str) -> str:
     'a\\u001b[2Jb\\u202e\n'
     """
     return "".join(sign if sign.isprintable() or sign == "\n" else _spelled(sign) for sign in text)
+
+
+def spell_unknown_signs() -> None:
+    """Where stdout or stderr cannot show a sign, as in ASCII, spell it as in JSON; JSON on stdout stays JSON."""
+    codecs.register_error("autodls.spelled", _spell)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            with contextlib.suppress(OSError, ValueError):  # closed, or exchanged beneath: it stays as it is
+                stream.reconfigure(errors="autodls.spelled")
+
+
+def _spell(failure: UnicodeError) -> tuple[str, int]:
+    if not isinstance(failure, UnicodeEncodeError):
+        raise failure
+    return "".join(map(_spelled, failure.object[failure.start : failure.end])), failure.end
 
 
 def _spelled(sign: str) -> str:

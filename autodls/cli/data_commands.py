@@ -185,7 +185,8 @@ def run_preprocess(dataset: Path, workspace: Path | None, workers: int) -> None:
     with locked(planned_workspace(dataset, workspace)):
         plan = session.plan()
         preprocess_training(session, plan, workers)
-        note_run(session.workspace, "preprocess", plan.training.seed, [session.workspace.plan], [])
+        samples = [session.workspace.sample(case.id) for case in session.training]
+        note_run(session.workspace, "preprocess", plan.training.seed, [session.workspace.plan], samples)
     say(f"{len(session.training)} samples in {session.workspace.sample('x').parent}. Next: autodls train fold all")
 
 

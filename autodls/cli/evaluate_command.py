@@ -19,7 +19,7 @@ from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc
 from autodls.evaluation.scores_table import Columns, parse_cutoffs, read_scores
 from autodls.records.cohort import TABLE, Case
 from autodls.records.files import sha256_of_file
-from autodls.records.lock import locked
+from autodls.records.lock import locked, locked_output
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.scores import FUSED, load_fold_scores
@@ -100,8 +100,9 @@ def run_evaluate_table(request: TableRequest, *, as_json: bool) -> None:
     choices = Choices(parse_cutoffs(request.cutoffs, request.scores), request.cutoff_from, request.landmark)
     metrics = evaluate_table(table, choices)
     if request.output is not None:
-        metrics.save(request.output / "metrics.json")
-        note_output(request.output, "evaluate", None, [request.table], [request.output / "metrics.json"])
+        with locked_output(request.output):
+            metrics.save(request.output / "metrics.json")
+            note_output(request.output, "evaluate", None, [request.table], [request.output / "metrics.json"])
     if as_json:
         say(metrics.to_bytes().decode().rstrip())
     else:

@@ -10,7 +10,7 @@ import torch
 
 from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.heatmaps import Explained, check_weights, prepared, write_maps
-from autodls.cli.provenance import note_run
+from autodls.cli.provenance import files_below, note_run
 from autodls.cli.session import Session, planned_workspace, trained_rois
 from autodls.errors import ArgumentError, DatasetError, StaleRecordError
 from autodls.evaluation.rows import OUT_OF_FOLD
@@ -51,7 +51,7 @@ def run_explain(
         samples, rows, checked = _explain(session, model, choose_cases(session, model, cases))
         _write(folder, samples, rows, checked)
         seed, record = model.plan.training.seed, session.workspace.model.record
-        note_run(session.workspace, "explain", seed, [record], [folder.cases, folder.shares, folder.randomisation])
+        note_run(session.workspace, "explain", seed, [record], files_below(folder.root))
     mean = mean_correlation(checked)
     if as_json:
         content = {"folder": str(folder.root), "cases": [case.files.id for case, _ in samples]}

@@ -39,6 +39,7 @@ def run_predict(
     checked = check_model_folder(root)  # its weights are hashed while torch is imported
     import torch
 
+    from autodls.inference.copies import with_copies_flagged
     from autodls.inference.inputs import list_inputs
     from autodls.inference.model_folder import load_model
     from autodls.inference.predict import predict_cases, write_prediction
@@ -53,7 +54,7 @@ def run_predict(
     source = drawn_rois(locked, root, device, place.__getitem__) if rois is None else RoiSource(locked.record)
     with locked_output(output):
         with progress("scoring", len(cases)) as advance:
-            prediction = predict_cases(locked, cases, source, advance)
+            prediction = with_copies_flagged(predict_cases(locked, cases, source, advance))
         write_prediction(output, prediction, locked.plan.sequences)
         if heatmaps:
             seen = cases if rois is not None else [replace(case, roi=place[case.id], kind="auto") for case in cases]

@@ -116,8 +116,8 @@ def _lock(session: Session, plan: Plan, splits: Splits, as_json: bool) -> None:
 
 def _warn(rows: Sequence[RowAuc]) -> None:
     for row in rows:
-        if row.high is not None and is_below_chance(row.high):
-            note(f"warning: {row.row}: the out-of-fold AUC is below chance (up to {row.high:.2f}): {INVERTED}")
+        if is_below_chance(row.value, row.high):
+            note(f"warning: {row.row}: the out-of-fold AUC is below chance (up to {row.high or 0.0:.2f}): {INVERTED}")
 
 
 def show_rows(title: str, rows: Sequence[RowAuc]) -> None:

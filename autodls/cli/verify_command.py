@@ -1,7 +1,7 @@
 """`verify`: does everything in a model folder or a workspace still fit what it was derived from?"""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from autodls.cli.console import note, say
@@ -32,10 +32,16 @@ def run_verify(place: Path, dataset: Path | None, workers: int, *, as_json: bool
         say(json.dumps({"fits": not faults, "links": [asdict(link) for link in links]}, indent=1))
     else:
         for link in links:
-            say(f"{'does not fit' if link.faults else 'fits':<13} {link.name}")
+            say(f"{_verdict(link):<13} {link.name}")
     for fault in faults:
         note(f"does not fit: {fault}")
     return _EXIT_BROKEN if faults else 0
+
+
+def _verdict(link: Link) -> str:
+    if not link.checked:
+        return "not checked"
+    return "does not fit" if link.faults else "fits"
 
 
 def _workspace_links(workspace: Workspace, dataset: Path | None, workers: int) -> list[Link]:
@@ -46,7 +52,7 @@ def _workspace_links(workspace: Workspace, dataset: Path | None, workers: int) -
         for kind in kinds:
             prefix = f"{kind} ROIs: " if len(kinds) > 1 else ""
             found = verify_kind(workspace.of(kind), sources[kind])
-            links += [Link(f"{prefix}{link.name}", link.faults) for link in found]
+            links += [replace(link, name=f"{prefix}{link.name}") for link in found]
     except InputError as failure:
         return [Link("records of the workspace", (str(failure),))]
     return links

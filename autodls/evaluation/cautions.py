@@ -17,9 +17,12 @@ def cautions(cohorts: Mapping[str, CohortMetrics]) -> tuple[str, ...]:
     )
 
 
-def is_below_chance(upper_limit: float) -> bool:
-    """Whether the 95 % interval of an AUC ends below that of a coin: honest training does not get there by learning."""
-    return upper_limit < 0.5
+def is_below_chance(auc: float | None, upper_limit: float | None) -> bool:
+    """Whether the 95 % interval of an AUC ends below that of a coin: honest training does not get there by learning.
+
+    An AUC of 0 has no interval, and none could be further below.
+    """
+    return auc == 0.0 if upper_limit is None else upper_limit < 0.5
 
 
 def _of_cohort(name: str, cohort: CohortMetrics) -> Iterator[str]:
@@ -45,8 +48,8 @@ def _of_score(score: ScoreMetrics) -> Iterator[str]:
         yield f"AUC: {score.auc.reason}"
     if score.auc.low is not None and score.auc.high is not None and score.auc.high - score.auc.low > WIDE_INTERVAL:
         yield f"the 95 % interval of the AUC is wide ({score.auc.low:.2f} to {score.auc.high:.2f})"
-    if score.auc.high is not None and is_below_chance(score.auc.high):
-        yield f"the AUC is below chance (up to {score.auc.high:.2f}): {INVERTED}"
+    if is_below_chance(score.auc.value, score.auc.high):
+        yield f"the AUC is below chance (up to {score.auc.high or 0.0:.2f}): {INVERTED}"
     if score.calibration.reason and score.auc.value is not None:
         yield f"no full calibration: {score.calibration.reason}"
 

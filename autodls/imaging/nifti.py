@@ -151,8 +151,9 @@ def read_voxels(path: Path, shape_zyx: tuple[int, ...]) -> NDArray[Any]:
     if (header.slope, header.intercept) == (1.0, 0.0):
         return native
     # Doubles in their place: another array of them would take more memory than a volume may.
-    scaled: NDArray[Any] = np.multiply(native, header.slope, out=native if native.dtype == np.float64 else None)
-    scaled += header.intercept
+    with np.errstate(over="ignore", invalid="ignore"):  # whoever reads refuses what is not finite, in one line
+        scaled: NDArray[Any] = np.multiply(native, header.slope, out=native if native.dtype == np.float64 else None)
+        scaled += header.intercept
     return scaled
 
 
@@ -207,8 +208,10 @@ def _plain(fields: Fields) -> Header | None:
     if affine is None:
         return None
     lengths_mm, spacing_mm = np.linalg.norm(affine[:, :3], axis=0), fields["pixdim"][1:4].astype(np.float64)
+    if np.abs(lengths_mm / spacing_mm - 1).max() > _ROUND_OFF:
+        return None
     cosines, origin_mm = affine[:, :3] / lengths_mm, affine[:, 3]
-    if max(_skew(cosines), np.abs(lengths_mm / spacing_mm - 1).max()) > _ROUND_OFF:
+    if _skew(cosines) > _ROUND_OFF:
         return None
     return Header(
         tuple(size),

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from autodls.errors import ModelFolderError
 from autodls.records.files import sha256_of_file
 from autodls.records.model import ModelRecord, require_unaltered
+from autodls.records.model_contents import strangers
 from autodls.records.plan import Plan
 from autodls.records.workspace import ModelFolder
 
@@ -80,6 +81,14 @@ def _check_files(folder: ModelFolder, record: ModelRecord, plan: Plan) -> None:
         )
     for name in record.files:
         _require_plain(folder.root, name)
+    _check_records(folder, record)
+    if stranger := next(strangers(folder, record, REPAIR), None):
+        raise ModelFolderError(
+            f"{folder.root / stranger}: not a file that the model's record names, or a link; remove it, or {REPAIR}"
+        )
+
+
+def _check_records(folder: ModelFolder, record: ModelRecord) -> None:
     hashes = {"plan.json": record.plan_sha256, "fingerprint.json": record.fingerprint_sha256}
     if record.segmenter_sha256 is not None:
         hashes[_name(folder, folder.segmentation.record)] = record.segmenter_sha256

@@ -1,6 +1,7 @@
 """Problems of the table that concern neither labels nor files: follow-up."""
 
 from collections.abc import Iterable, Sequence
+from statistics import median
 
 from autodls.records.cohort import Case
 from autodls.records.dataset import DatasetDescription, SurvivalColumns
@@ -9,6 +10,8 @@ from autodls.records.table import is_missing, read_number
 
 _DAYS = {"days": 1.0, "weeks": 7.0, "months": 30.44, "years": 365.25}
 _LEAST_DAYS, _MOST_DAYS = 60.0, 40 * 365.25
+_LEAST_TIMES = 8  # of fewer, nothing is unusual
+_FAR_OF_MEDIAN, _FAR_OF_LONG = 10.0, 5.0  # the long ones being the 90th percentile
 
 
 def survival_problems(cases: Iterable[Case], description: DatasetDescription) -> list[Problem]:
@@ -17,7 +20,11 @@ def survival_problems(cases: Iterable[Case], description: DatasetDescription) ->
     if columns is None:
         return []
     known = list(cases)
-    return [*_unit_problems(known, columns), *(problem for case in known for problem in _case_problems(case, columns))]
+    return [
+        *_unit_problems(known, columns),
+        *_mixed_units(known, columns),
+        *(problem for case in known for problem in _case_problems(case, columns)),
+    ]
 
 
 def _unit_problems(cases: Sequence[Case], columns: SurvivalColumns) -> list[Problem]:
@@ -32,6 +39,25 @@ def _unit_problems(cases: Sequence[Case], columns: SurvivalColumns) -> list[Prob
         return []
     what = f"column '{columns.time}': the longest follow-up is {longest:g} {columns.unit}, that is {days:.0f} days"
     return [warning("", what, "correct survival.unit in dataset.json (days, weeks, months or years), or the table")]
+
+
+def _mixed_units(cases: Sequence[Case], columns: SurvivalColumns) -> list[Problem]:
+    """Follow-up far beyond that of the others, as days among months are: exponential times do not reach this far."""
+    times = {case.id: read_number(cell) or 0.0 for case in cases if _is_time(cell := case.row[columns.time])}
+    known = sorted(time for time in times.values() if time > 0.0)
+    if len(known) < _LEAST_TIMES:
+        return []
+    middle, long = median(known), known[int(0.9 * (len(known) - 1))]
+    limit = max(_FAR_OF_MEDIAN * middle, _FAR_OF_LONG * long)
+    return [
+        warning(
+            case,
+            f"column '{columns.time}' holds {time:g} {columns.unit}, {time / middle:.0f} times the median ({middle:g})",
+            f"write it in {columns.unit} too, if it is in another unit",
+        )
+        for case, time in times.items()
+        if time > limit
+    ]
 
 
 def _case_problems(case: Case, columns: SurvivalColumns) -> list[Problem]:

@@ -21,7 +21,7 @@ class Record(BaseModel):
 
     def to_bytes(self) -> bytes:
         """The bytes that `save` writes: indented JSON in field order, ending in a line end."""
-        return (json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n").encode()
+        return json_bytes(self.model_dump(mode="json"))
 
     def sha256(self) -> str:
         """SHA-256 of `to_bytes()`, which is also that of the saved file."""
@@ -46,6 +46,11 @@ class Record(BaseModel):
             return cls.model_validate(content)
         except ValidationError as failure:
             raise error(f"{where}: {first_fault(failure)}; {repair}") from None
+
+
+def json_bytes(content: dict[str, Any]) -> bytes:
+    """Indented JSON in the order of `content`, ending in a line end."""
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def first_fault(failure: ValidationError) -> str:

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 MAX_LENGTH = 100
+# Small letters, as `casefold` gives them, by the Latin letter that they, or their capitals, look like.
+_LATIN = str.maketrans("авекмнорстухіјѕԁԛԝһαβεηικμνορτυχζ", "abekmhopctyxijsdqwhabehikmvoptyxz")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # Windows opens a device, not a file
 
 
@@ -33,10 +35,11 @@ def case_id_fault(case_id: str) -> str | None:
 def look_alikes(names: Iterable[str]) -> list[tuple[str, ...]]:
     """Groups of different names that a person, or a file system that ignores case, takes for one.
 
-    Names are compared in compatible spelling (Unicode NFKC), without case, blanks and signs that are not seen.
+    Names are compared in compatible spelling (Unicode NFKC), without case, blanks and signs that are not seen; Cyrillic
+    and Greek letters count as the Latin ones that they look like.
 
-    >>> look_alikes(["A1", "B1", "a1", "B\u200b1"])
-    [('A1', 'a1'), ('B1', 'B\u200b1')]
+    >>> look_alikes(["A1", "B1", "a1", "B\u200b1", "tra\u0456n", "train"])
+    [('A1', 'a1'), ('B1', 'B\u200b1'), ('train', 'tra\u0456n')]
     """
     groups: defaultdict[str, set[str]] = defaultdict(set)
     for name in names:
@@ -46,4 +49,14 @@ def look_alikes(names: Iterable[str]) -> list[tuple[str, ...]]:
 
 def _skeleton(name: str) -> str:
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    return "".join(sign for sign in plain if unicodedata.category(sign) not in ("Cf", "Cc", "Zs"))
+    return "".join(sign for sign in plain if unicodedata.category(sign) not in ("Cf", "Cc", "Zs")).translate(_LATIN)
+
+
+def mixes_scripts(name: str) -> bool:
+    """Whether `name` has Latin letters beside Cyrillic or Greek ones, as no word of one language has.
+
+    >>> mixes_scripts("tra\u0456n"), mixes_scripts("Zürich"), mixes_scripts("Київ 1")
+    (True, False, False)
+    """
+    scripts = {unicodedata.name(sign, "").split(" ")[0] for sign in name if sign.isalpha()}
+    return "LATIN" in scripts and bool(scripts & {"CYRILLIC", "GREEK"})

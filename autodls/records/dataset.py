@@ -9,6 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, field_validator
 
 from autodls.errors import DatasetError
 from autodls.records.base import Record
+from autodls.records.case_id import case_id_fault
 
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -47,6 +48,8 @@ def _named_channels(channels: dict[str, str]) -> dict[str, str]:
     for name in channels.values():
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", name):
             raise ValueError(f"'{name}' must be made of letters, digits, '_', '.', '+' and '-'")
+        if fault := case_id_fault(name.replace("+", "_")):
+            raise ValueError(f"'{name[:20]}' {fault}; it is to be the name of a file, so choose another channel name")
         if name.lower() in _RESERVED:
             raise ValueError(f"'{name}' is the name of a column or file of ours; choose another channel name")
     return {str(index): channels[str(index)] for index in range(len(channels))}
@@ -141,7 +144,9 @@ class DatasetDescription(Record):
     def _tumour_named(cls, labels: dict[str, int | tuple[int, ...]]) -> dict[str, int | tuple[int, ...]]:
         if "ignore" in labels:
             raise ValueError("nnU-Net's label 'ignore' is not supported; every voxel is tumour or background")
-        if not _values(labels) or min(_values(labels)) < 1 or labels.get("background", 0) != 0:
+        if labels.get("background", 0) != 0:
+            raise ValueError(f"background must be 0, got {labels['background']}: as in nnU-Net, 0 is what is not drawn")
+        if not _values(labels) or min(_values(labels)) < 1:
             raise ValueError(f"must hold background 0 and a positive value that means tumour, got {labels}")
         return labels
 

@@ -18,15 +18,18 @@ _BESIDE = ".tmp-"
 _STALE = f"{_BESIDE}{'[0-9a-f]' * 8}-*"
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object], *, keep_same: bool = False) -> None:
     """Let `write` fill a temporary neighbour of `path`, then rename it to `path`.
 
-    The neighbour keeps the suffixes of `path` (libraries choose a format by them) and starts with ".tmp-".
+    The neighbour keeps the suffixes of `path` (libraries choose a format by them) and starts with ".tmp-". With
+    `keep_same`, a `path` that holds the very bytes already is left alone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{_BESIDE}{secrets.token_hex(4)}-{path.name}")
     try:
         write(beside)
+        if keep_same and path.is_file() and sha256_of_file(path) == sha256_of_file(beside):
+            return
         with beside.open("rb") as handle:
             os.fsync(handle.fileno())
         beside.replace(path)
@@ -35,10 +38,15 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def remove_stale(folders: Iterable[Path]) -> None:
-    """Remove what writers that were killed have left in `folders`; nobody else may be writing there."""
+    """Remove what writers that were killed have left in `folders`; nobody else may be writing there.
+
+    We leave plain files in real folders: a link, or what lies behind one, is not ours.
+    """
     for folder in folders:
-        for path in folder.glob(_STALE):
-            path.unlink(missing_ok=True)
+        if not folder.is_symlink():
+            for path in folder.glob(_STALE):
+                if path.is_file() and not path.is_symlink():
+                    path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

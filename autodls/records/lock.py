@@ -1,29 +1,33 @@
 """One process writes a folder at a time."""
 
 import contextlib
+import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from autodls.errors import AutoDLSError
+from autodls.errors import ArgumentError, AutoDLSError
 from autodls.records.files import remove_stale
 from autodls.records.workspace import Workspace
 
 _OUTPUT_FOLDERS = ("rois", "heatmaps")
+_NOT_OURS_TO_WRITE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
 
 
 @contextmanager
 def locked(workspace: Workspace) -> Iterator[None]:
     """Hold the workspace; the operating system lets go of it however the process ends.
 
-    What a killed process left half-written is removed. Raises AutoDLSError when another process holds the workspace.
+    What a killed process left half-written is removed. Raises AutoDLSError when another process holds the workspace,
+    and ArgumentError where it cannot be written, or where a folder of it is a link to another place.
     """
-    workspace.root.mkdir(parents=True, exist_ok=True)
-    with workspace.lock.open("a") as handle:
-        _hold(handle.fileno(), f"{workspace.root}: another autodls process is writing this workspace", "-w")
-        remove_stale([workspace.root, *(path for path in workspace.root.rglob("*") if path.is_dir())])
+    with _opened(workspace.root, f"workspace {workspace.root}", "-w", workspace.lock) as handle:
+        _hold(handle, f"{workspace.root}: another autodls process is writing this workspace", "-w")
+        folders = _own_folders(workspace.root)
+        _refuse_links(folders[1:], "-w")
+        remove_stale(folders)
         yield
 
 
@@ -34,16 +38,51 @@ def locked_output(folder: Path) -> Iterator[None]:
     The folder itself is locked, so that no file of ours lies among the results. Below it, only our own folders are
     looked at for what a killed process left.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
+    with _opened(folder, f"-o {folder}", "-o") as handle:
+        try:
+            _hold(handle, f"{folder}: another autodls process is writing this folder", "-o")
+            ours = [folder / name for name in _OUTPUT_FOLDERS]
+            _refuse_links(ours, "-o")
+            remove_stale([folder, *ours])
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+@contextmanager
+def _opened(folder: Path, named: str, option: str, file: Path | None = None) -> Iterator[int]:
+    """A handle of `folder`, made where it is not there, or of `file` in it."""
     try:
-        _hold(handle, f"{folder}: another autodls process is writing this folder", "-o")
-        remove_stale([folder, *(folder / name for name in _OUTPUT_FOLDERS)])
-        yield
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        flags = os.O_RDONLY if file is None else os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+        handle = os.open(file or folder, flags, 0o666)
+    except OSError as failure:
+        if failure.errno not in _NOT_OURS_TO_WRITE:
+            raise
+        raise ArgumentError(
+            f"{named}: cannot be written ({failure.strerror}); give a folder that can be with {option}"
+        ) from None
+    try:
+        yield handle
     finally:
         os.close(handle)
-        with contextlib.suppress(OSError):
-            folder.rmdir()
+
+
+def _own_folders(root: Path) -> list[Path]:
+    """`root` and every folder below it; links are named, and not followed."""
+    return [root, *(Path(at) / name for at, names, _ in os.walk(root) for name in names)]
+
+
+def _refuse_links(folders: Iterable[Path], option: str) -> None:
+    """Raise ArgumentError for a folder of ours that is a link: what it points to is not ours to write."""
+    if link := next((folder for folder in folders if folder.is_symlink()), None):
+        raise ArgumentError(
+            f"{link}: is a link to another folder, which must not be written through; replace it by a folder, or give "
+            f"another {option}"
+        )
 
 
 def _hold(handle: int, refusal: str, option: str) -> None:

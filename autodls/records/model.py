@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from autodls.errors import InputError, ModelFolderError
-from autodls.records.base import Record
+from autodls.records.base import Record, json_bytes
 from autodls.records.dataset import ChannelNames, FileEnding, Target
-from autodls.records.files import sha256_of_file
+from autodls.records.files import sha256_of_bytes, sha256_of_file
 from autodls.records.scale import LogisticScale
 from autodls.records.workspace import RoiKind
 
@@ -42,6 +42,7 @@ class ModelRecord(Record):
     segmenter_sha256: str | None = Field(
         default=None, description="of segmentation/segmenter.json, in a model that can draw ROIs itself"
     )
+    card_sha256: str | None = Field(default=None, description="of MODEL_CARD.md; absent from older models")
     versions: dict[str, str]
     record_sha256: str = Field(default="", description="SHA-256 of this record with this field empty")
 
@@ -62,8 +63,11 @@ class ModelRecord(Record):
 
     @property
     def is_sealed(self) -> bool:
-        """Whether the record is as it was when it was sealed."""
-        return self.record_sha256 == self._content_sha256()
+        """Whether the record is as it was when it was sealed; older versions sealed it without a hash of the card."""
+        content = self.model_copy(update={"record_sha256": ""})
+        without_card = content.model_dump(mode="json", exclude={"card_sha256"})
+        older = sha256_of_bytes(json_bytes(without_card)) if self.card_sha256 is None else None
+        return self.record_sha256 in (content.sha256(), older)
 
     def _content_sha256(self) -> str:
         return self.model_copy(update={"record_sha256": ""}).sha256()

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,10 @@ from autodls.records.base import Record
 from autodls.records.files import sha256_of_file
 
 HIDDEN = "PATH"
+_OF_PATHS = (
+    "-d", "--dataset", "-w", "--workspace", "-i", "--input", "-o", "--output", "-m", "--model", "--scores",
+)  # fmt: skip
+_OUTSIDE = ("clinical.csv", "model.json")  # names that we chose: another, such as that of a table, is a person's choice
 _LIBRARIES = (
     "batchgenerators", "lifelines", "monai", "nnunetv2", "numpy", "pandas", "safetensors", "scikit-learn", "scipy",
     "SimpleITK", "statsmodels", "torch",
@@ -54,8 +59,8 @@ def record_run(
 ) -> None:
     """Write into `path` that the command `name`, `typed` with its arguments, made `files` from `made_from`.
 
-    Files are named as seen from the folder of `path`, those outside by their last name; files that are not there are
-    left out.
+    Files are named as seen from the folder of `path`, those outside by their last name where it is one of ours,
+    else as PATH; files that are not there are left out.
     """
     made = Made(
         command=without_paths(typed),
@@ -69,12 +74,14 @@ def record_run(
 
 
 def _hashes(root: Path, paths: Iterable[Path]) -> dict[str, str]:
-    named = {
-        path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name: path
-        for path in paths
-        if path.is_file()
-    }
+    named = {_name(root, path): path for path in paths if path.is_file()}
     return {name: sha256_of_file(path) for name, path in sorted(named.items())}
+
+
+def _name(root: Path, path: Path) -> str:
+    if path.is_relative_to(root):
+        return path.relative_to(root).as_posix()
+    return path.name if path.name in _OUTSIDE else HIDDEN
 
 
 @cache
@@ -99,10 +106,25 @@ def without_paths(typed: Sequence[str]) -> tuple[str, ...]:
     >>> without_paths(["/usr/bin/autodls", "predict", "-i", "/home/ann/in", "--output=../out", "--rois", "manual"])
     ('autodls', 'predict', '-i', 'PATH', '--output=PATH', '--rois', 'manual')
     """
-    return ("autodls", *(_without_path(word) for word in typed[1:]))
+    return ("autodls", *(_without_path(before, word) for before, word in pairwise(typed)))
 
 
-def _without_path(word: str) -> str:
-    option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
-    is_path = any(sign in value for sign in "/\\~") or (value and Path(value).exists())
+def _without_path(before: str, word: str) -> str:
+    """`word`, which stands after `before`; a short option may have its value attached, as in -oOUT."""
+    if word.startswith("--"):
+        option, equals, value = word.partition("=")
+    elif word.startswith("-"):
+        option, value = word[:2], word[2:].removeprefix("=")
+        equals = "=" * (len(word) - len(option) - len(value))
+    else:
+        option, equals, value = "", "", word
+    is_path = value and ((option or before) in _OF_PATHS or any(sign in value for sign in "/\\~") or _exists(value))
     return f"{option}{equals}{HIDDEN if is_path else value}"
+
+
+def _exists(value: str) -> bool:
+    """Whether `value` is a path; what is too long for one, such as a list of cases, is none."""
+    try:
+        return Path(value).exists()
+    except (OSError, ValueError):
+        return False

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from autodls.errors import DatasetError
-from autodls.records.case_id import case_id_fault, look_alikes
+from autodls.records.case_id import case_id_fault, look_alikes, mixes_scripts
 from autodls.records.dataset import DatasetDescription
 from autodls.records.problems import Problem, error, warning
 from autodls.records.table import TableRow, is_missing, read_number
@@ -122,6 +122,9 @@ def look_alike_problems(rows: Sequence[Row], description: DatasetDescription) ->
         for group in look_alikes([*values, *known]):
             spellings = " and ".join(ascii(value) for value in group)
             found.append(warning("", f"column '{column}' holds {spellings}, which look alike", "write them alike"))
+        for value in sorted(set(filter(mixes_scripts, values))):
+            what = f"column '{column}' holds {value!a}, which mixes Latin with Cyrillic or Greek letters"
+            found.append(warning("", what, "write it in one script, as the others are"))
     return found
 
 

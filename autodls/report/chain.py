@@ -7,6 +7,7 @@ from pathlib import Path
 from autodls.errors import AutoDLSError, ModelFolderError
 from autodls.records.files import sha256_of_file
 from autodls.records.model import ModelRecord
+from autodls.records.model_contents import strangers
 from autodls.records.provenance import Provenance
 from autodls.records.workspace import ModelFolder
 
@@ -17,10 +18,14 @@ _AGAIN = {"train": "train fold all", "segment": "segment fold all"}
 
 @dataclass(frozen=True)
 class Link:
-    """One step of the chain; it holds where there is no fault, each of which is one line."""
+    """One step of the chain; it holds where there is no fault, each of which is one line.
+
+    What no hash is known of can only be named: it is not `checked`.
+    """
 
     name: str
-    faults: tuple[str, ...]
+    faults: tuple[str, ...] = ()
+    checked: bool = True
 
 
 def examine(name: str, check: Callable[[], Iterable[str]]) -> Link:
@@ -45,7 +50,21 @@ def verify_model(folder: ModelFolder) -> list[Link]:
         examine("model.json -> plan, fingerprint", lambda: _record_faults(folder, sealed)),
         examine("model.json -> weights", lambda: changed(folder.root, sealed.files, _COPY)),
         *([examine("model.json -> segmenter", lambda: _segmenter_faults(folder, sealed))] if _draws(sealed) else []),
+        _card(folder, sealed),
+        examine("nothing else in the model folder", lambda: _strangers(folder, sealed)),
     ]
+
+
+def _card(folder: ModelFolder, record: ModelRecord) -> Link:
+    if record.card_sha256 is None:
+        return Link("MODEL_CARD.md: the model is of a version that kept no hash of it", checked=False)
+    hashes = {folder.card.name: record.card_sha256}
+    return examine("model.json -> MODEL_CARD.md", lambda: changed(folder.root, hashes, _COPY))
+
+
+def _strangers(folder: ModelFolder, record: ModelRecord) -> Iterator[str]:
+    for name in strangers(folder, record, _COPY):
+        yield f"{folder.root / name}: not a file that the model's record names, or a link; remove it, or {_COPY}"
 
 
 def _nothing(_read: object) -> Iterator[str]:
@@ -82,6 +101,12 @@ def changed(root: Path, hashes: dict[str, str], repair: str) -> Iterator[str]:
 
 def verify_provenance(path: Path) -> Iterator[str]:
     """What commands have noted: their files are as they left them, and made from what lies there now."""
+    if not path.exists():
+        yield (
+            f"{path}: missing, so metrics, tables, figures, heat maps and report cannot be checked; run "
+            "'autodls evaluate', 'explain' and 'report' again"
+        )
+        return
     for name, made in Provenance.load(path, "run the last command again", ModelFolderError).commands.items():
         if name not in _DERIVED:
             continue

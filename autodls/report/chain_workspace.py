@@ -94,8 +94,10 @@ def verify_kind(workspace: Workspace, source: Source | None) -> list[Link]:
         links.append(examine("folds -> model", lambda: _weight_faults(chain)))
         links += verify_model(workspace.model)
         links.append(examine("model -> scores of held-out cohorts", lambda: _held_out_faults(chain)))
-    if workspace.provenance.exists():
+    if workspace.provenance.exists() or workspace.metrics.parent.exists():
         links.append(examine("what every command made", lambda: verify_provenance(workspace.provenance)))
+    if any(workspace.fold(fold.index).log.exists() for fold in chain.splits.folds):
+        links.append(Link("folds/*/log.jsonl: logs hold seconds, so no hash of them is kept", checked=False))
     return links
 
 

@@ -1,7 +1,6 @@
 """The locked model: everything that is decided from out-of-fold scores, before any held-out case is scored."""
 
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -13,11 +12,11 @@ from autodls import __version__
 from autodls.errors import ArgumentError, StaleRecordError, TrainingError
 from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
 from autodls.evaluation.rows import out_of_fold_rows
-from autodls.models.fold_model import load_encoder, save_folded
+from autodls.models.fold_model import load_encoder
 from autodls.models.scale import fit_scale
 from autodls.records.cohort import Case
 from autodls.records.dataset import DatasetDescription
-from autodls.records.files import link_or_copy, sha256_of_file, write_text
+from autodls.records.files import link_or_copy, sha256_of_bytes, sha256_of_file, write_atomically, write_text
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
@@ -25,6 +24,7 @@ from autodls.records.scale import LogisticScale, sigmoid
 from autodls.records.scores import FUSED, FoldScore, load_fold_scores, write_csv
 from autodls.records.segmentation import load_masks
 from autodls.records.splits import Splits
+from autodls.records.tensors import save_tensors
 from autodls.records.workspace import FoldFolder, RoiKind, Workspace
 from autodls.segmentation.segmenter import export_segmenter
 from autodls.training.card import model_card
@@ -87,9 +87,10 @@ def lock_model(
         files=files,
         segmenter_sha256=_add_segmenter(workspace, plan, splits),
         versions={"autodls": __version__, **{name: version(name) for name in ("torch", "numpy", "scipy")}},
-    ).sealed()
-    record.save(workspace.model.record)
+    )
     card = model_card(record, plan.without_paths(), out_of_fold_rows(workspace.oof_scores, plan.sequences))
+    record = record.model_copy(update={"card_sha256": sha256_of_bytes(card.encode())}).sealed()
+    record.save(workspace.model.record)
     write_text(workspace.model.card, card)
     return record
 
@@ -205,17 +206,21 @@ def _write_weights(workspace: Workspace, plan: Plan, splits: Splits) -> dict[str
         for stage in (*plan.sequences, "fusion"):
             name = target.sequence(stage).relative_to(workspace.model.root).as_posix()
             hashes[name] = sha256_of_file(target.sequence(stage))
+    _remove_others(workspace.model.root, hashes)
     return hashes
+
+
+def _remove_others(root: Path, named: Mapping[str, str]) -> None:
+    """Remove weights that an earlier plan of more folds or sequences has left: no model has files it does not name."""
+    for path in sorted(root.glob("fold_*/*.safetensors")):
+        if path.relative_to(root).as_posix() not in named:
+            path.unlink()
 
 
 def _write_folded(source: FoldFolder, target: FoldFolder, sequence: str) -> None:
     """Fold an encoder into the model folder; a file that holds these bytes already is left alone."""
-    with tempfile.TemporaryDirectory() as scratch:
-        made = FoldFolder(Path(scratch))
-        save_folded(made, sequence, load_encoder(source, sequence))
-        new, old = made.sequence(sequence), target.sequence(sequence)
-        if not old.is_file() or sha256_of_file(old) != sha256_of_file(new):
-            link_or_copy(new, old)
+    tensors = load_encoder(source, sequence).tensors()
+    write_atomically(target.sequence(sequence), lambda beside: save_tensors(beside, tensors), keep_same=True)
 
 
 def _add_segmenter(workspace: Workspace, plan: Plan, splits: Splits) -> str | None:
