@@ -182,7 +182,7 @@ class TestWorkspace:
         expected = {"fingerprint.json", "plan.json", "splits.json", "oof_scores.csv", ".lock"}
         expected |= {f"preprocessed/PH{number:04d}.safetensors" for number in range(1, CASES + 1)}
         for fold in (0, 1):
-            expected |= {f"folds/{fold}/{name}" for name in weights | {"log.jsonl", "scores.csv"}}
+            expected |= {f"folds/{fold}/{name}" for name in weights | {"log.jsonl", "scores.csv", "fold.json"}}
             expected |= {f"model/fold_{fold}/{name}" for name in weights}
         expected |= {f"model/{name}.json" for name in ("model", "plan", "fingerprint")}
         assert expected <= set(story.locked)
