@@ -295,7 +295,6 @@ def demo(
 
 def main() -> None:
     """Entry point: runs the command line and turns errors into one line and an exit status."""
-    from autodls.cli.console import exit_status_of, spell_unknown_signs
+    from autodls.cli.console import exit_status_of
 
-    spell_unknown_signs()
     raise SystemExit(exit_status_of(app))

@@ -29,6 +29,7 @@ def exit_status_of(run: Callable[[], object]) -> int:
     """Run a command line to its end; an error of ours becomes one line on stderr and its exit status."""
     from autodls.errors import AutoDLSError
 
+    spell_unknown_signs()
     try:
         run()
     except SystemExit as leave:
