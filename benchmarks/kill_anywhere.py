@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -213,7 +213,8 @@ def run_read_only(study: Study, harness: Harness, steps: dict[str, list[str]]) -
             harness.skip("read-only dataset")
             return
         by_default = [word for word in steps["plan"] if word not in ("-w", str(study.workspace))]
-        refused = live(study, by_default, Ending())
+        unguarded = replace(study, dataset=Path(os.devnull))  # the attempt to write is what is tried
+        refused = live(unguarded, by_default, Ending())
         assert refused.status == 2 and "with -w" in refused.said, f"{refused.status}: {refused.said}"
         planned = live(study, steps["plan"], Ending())
         assert planned.status == 0, planned.said
