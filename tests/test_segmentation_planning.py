@@ -117,10 +117,10 @@ def for_a_gpu(request, segmented_study, tmp_path_factory):
         prepare_cohort(run, lambda _case: None)
     folder = run.workspace.segmentation
     with nnunet(folder):
-        from autodls.segmentation.architecture import build_network, known_configuration
+        from autodls.segmentation.architecture import build_network
         from autodls.segmentation.prepared import read_plans
 
-        configuration = known_configuration(read_plans(folder.segmenter)[0], "3d_fullres", folder.segmenter.plans)
+        configuration = read_plans(folder.segmenter, "3d_fullres")[0].get_configuration("3d_fullres")
         network = build_network(configuration, 2, folder.segmenter.plans).to_empty(device="cpu")
     chance = torch.Generator().manual_seed(0)
     for parameter in network.parameters():

@@ -108,7 +108,8 @@ def draw_roi(segmenter: "Segmenter", case: str, images: Mapping[str, Path], path
     An ROI that an earlier run left at `path` is removed first: where drawing fails, none must lie there. Raises
     DatasetError, which names the case, where it cannot be drawn.
     """
-    path.unlink(missing_ok=True)
+    if path.is_file():
+        path.unlink()
     found = segmenter.segment(case, images)
     mask = found.mask
     write_volume(path, Volume(mask.array, found.geometry))

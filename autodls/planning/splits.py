@@ -105,7 +105,11 @@ def _one_sided(splits: Splits, cases: Sequence[Case], sequences: Sequence[str]) 
                 having = [case for case in inside if sequence in case.images]
                 if not _has_both(having):
                     classes = "of one class" if having else "none at all"
-                    yield f"fold {fold.index}: the {len(having)} cases of part '{part}' with {sequence} are {classes}"
+                    lacking = [case.id for case in inside if sequence not in case.images]
+                    yield (
+                        f"fold {fold.index}: the {len(having)} cases of part '{part}' with {sequence} are {classes} "
+                        f"(cases without it: {', '.join(lacking[:3]) or 'none'}{', ...' * (len(lacking) > 3)})"
+                    )
 
 
 def _require_apart(fold: Fold, patient_of: dict[str, str]) -> None:
