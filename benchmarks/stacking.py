@@ -10,117 +10,49 @@ Cross-fitted features are not compared: encoders of different folds have differe
 fitted on the features of several.
 """
 
+import tempfile
 from argparse import ArgumentParser
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from torch import Tensor, nn
 
 from autodls.cli.session import Session
 from autodls.evaluation.delong import auc_with_ci, compare_aucs
-from autodls.models.encoder import SequenceEncoder
-from autodls.models.fold_model import FoldModel, class_margin, load_fold
-from autodls.models.fusion import FusionTransformer
-from autodls.models.pca import ChannelPCA
-from autodls.models.scale import fit_scale
+from autodls.models.fold_model import load_fold
+from autodls.records.files import link_or_copy, sha256_of_file
 from autodls.records.plan import Plan
 from autodls.records.scores import FUSED, FoldScore, load_fold_scores
 from autodls.records.splits import Fold
-from autodls.records.tensors import load_tensors
 from autodls.records.workspace import FoldFolder
-from autodls.training.augmentation import augment_paper
-from autodls.training.data import TrainingData, centre_crop, load_training_data
-from autodls.training.loop import fit, random_batches
-from autodls.training.sequence_stage import fit_settings
+from autodls.training.data import FoldRun, TrainingData, load_training_data
+from autodls.training.fine_tuning_stage import fine_tune
+from autodls.training.fold import score_fold
 
-EPOCHS, LEARNING_RATE = 8, 0.001  # of the fine-tuning: a tenth of what the encoders were trained with
+EPOCHS = 8  # of the fine-tuning
 Floats = NDArray[np.float64]
 Scores = dict[str, float]
 
 
-class EndToEnd(nn.Module):
-    """Encoders, projections and fusion as one network; `forward` takes pixels [case, sequence, plane, H, W]."""
-
-    def __init__(
-        self, encoders: Mapping[str, SequenceEncoder], projections: Mapping[str, ChannelPCA], fusion: FusionTransformer
-    ) -> None:
-        super().__init__()
-        self.encoders = nn.ModuleList(encoders.values())
-        self.projections, self.fusion = list(projections.values()), fusion
-
-    def forward(self, pixels: Tensor, present: Tensor) -> Tensor:
-        """Logits [case, class]."""
-        maps = [
-            pca.project(encoder.features(pixels[:, index]))
-            for index, (encoder, pca) in enumerate(zip(self.encoders, self.projections, strict=True))
-        ]
-        logits: Tensor = self.fusion(torch.stack(maps, dim=1), present)
-        return logits
-
-
-@dataclass
-class EndToEndTask:
-    """Fine-tuning on the train part of a fold."""
-
-    model: EndToEnd
-    data: TrainingData
-    train: Tensor
-    inner: Tensor
-    plan: Plan
-
-    @property
-    def inner_labels(self) -> Tensor:
-        """Labels of the inner hold-out."""
-        return self.data.labels[self.inner]
-
-    def batches(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Logits and labels; the sequences of a case are cropped and flipped together."""
-        size_px = self.plan.preprocessing.input_size_px
-        for number, rows in enumerate(random_batches(self.train, self.plan.training.batch_size, seed)):
-            pixels = self.data.pixels[rows]
-            views = augment_paper(pixels.flatten(1, 2), size_px, seed + number)
-            yield (
-                self.model(views.reshape(*pixels.shape[:3], size_px, size_px), self.data.present[rows]),
-                (self.data.labels[rows]),
-            )
-
-    def logits(self, rows: Tensor) -> Tensor:
-        """Logits [case, class] of cases, cropped at the centre."""
-        pixels = centre_crop(self.data.pixels[rows], self.plan.preprocessing.input_size_px)
-        parts = zip(torch.split(pixels, 16), torch.split(self.data.present[rows], 16), strict=True)
-        return torch.cat([self.model(part, present) for part, present in parts])
-
-    def inner_logits(self) -> Tensor:
-        """Logits of the inner hold-out."""
-        return self.logits(self.inner)
-
-
-def fine_tuned(data: TrainingData, fold: Fold, plan: Plan, folder: FoldFolder) -> tuple[Scores, int]:
-    """Log-odds of the validation cases after fine-tuning a fold end to end, and its best epoch (0 is the first)."""
-    whole: FoldModel = load_fold(folder, plan, data.pixels.device)
-    encoders = {}
-    for name in plan.sequences:
-        encoder = SequenceEncoder(plan.network.encoder, plan.training.encoder_dropout, 0.0)
-        encoder.net.load_state_dict(load_tensors(folder.sequence(name), "train anew")[0])
-        encoders[name] = encoder.to(memory_format=torch.channels_last)
-    train, inner, validation = (data.rows(getattr(fold, part)) for part in ("train", "inner", "validation"))
-    model = EndToEnd(encoders, whole.projections, whole.fusion)
-    task = EndToEndTask(model, data, train, inner, plan)
-    settings = replace(
-        fit_settings(plan, "end-to-end", fold.index),
-        epochs=EPOCHS, patience=EPOCHS, learning_rate=LEARNING_RATE, warmup_epochs=1,
-    )  # fmt: skip
-    state = fit(task, settings, "none", folder.root / "never-saved", lambda epoch: print(f"  {epoch}"))
-    with torch.inference_mode():
-        margins = {part: class_margin(task.logits(rows)).double().numpy() for part, rows in
-                   (("inner", inner), ("validation", validation))}  # fmt: skip
-    scale = fit_scale(margins["inner"], data.labels[inner].numpy() == 1)
-    return dict(zip(fold.validation, scale.log_odds(margins["validation"]).tolist(), strict=True)), state.best_epoch
+def fine_tuned(data: TrainingData, fold: Fold, plan: Plan, folder: FoldFolder) -> tuple[Scores, str]:
+    """Log-odds of the validation cases after fine-tuning a fold, and what became of it; `folder` is only read."""
+    training = plan.training.model_copy(update={"fine_tuning_epochs": EPOCHS})
+    tuned = plan.model_copy(update={"training": training})
+    with tempfile.TemporaryDirectory() as name:
+        copy = FoldFolder(Path(name))
+        for stage in (*plan.sequences, "fusion"):
+            link_or_copy(folder.sequence(stage), copy.sequence(stage))
+        losses: list[float] = []
+        run = FoldRun(data, fold, tuned, copy, "benchmark")
+        fine_tune(run, lambda epoch: losses.append(epoch.inner_loss))
+        kept = sha256_of_file(copy.fine_tuned.fusion) == sha256_of_file(copy.fusion)
+        scores = score_fold(run, load_fold(copy.fine_tuned, tuned, data.pixels.device))
+    unseen = {score.case: score.log_odds[FUSED] for score in scores if score.part == "validation"}
+    ending = "the two stages stand" if kept else "fine-tuned"
+    return unseen, f"{ending}; inner loss by epoch {', '.join(f'{loss:.4f}' for loss in losses)}"
 
 
 def stacked(scores: Mapping[int, list[FoldScore]], sequences: tuple[str, ...]) -> Scores:
@@ -166,8 +98,8 @@ def main() -> None:
         data = load_training_data(session.training, workspace.sample, torch.device("cpu"))
         tuned: Scores = {}
         for fold in splits.folds:
-            scores, epoch = fine_tuned(data, fold, plan, workspace.fold(fold.index))
-            print(f"fold {fold.index}: best epoch {epoch + 1} of {EPOCHS}")
+            scores, ending = fine_tuned(data, fold, plan, workspace.fold(fold.index))
+            print(f"fold {fold.index}: {ending}", flush=True)
             tuned |= scores
         rows["two stages, then fine-tuned end to end"] = tuned
     for part in ("train", "inner"):

@@ -45,6 +45,7 @@ def test_folds_trained_at_once_give_the_same_bytes_and_report_every_epoch(tmp_pa
     assert hashes(together.workspace.root / "folds") == hashes(alone.workspace.root / "folds")
 
 
+@pytest.mark.slow
 def test_failure_of_a_fold_is_told(tmp_path):
     study = tiny_study(tmp_path / "study", study_plan(epochs=1, fusion_epochs=1, learning_rate=1e30, batch_size=2))
     with pytest.raises(TrainingError, match="is not finite"):
