@@ -17,7 +17,7 @@ _HALF_A_SIGN = re.compile(r"\\u[dD][89a-fA-F]")  # escapes that may name half of
 class Record(BaseModel):
     """A frozen JSON record that refuses unknown keys, NaN and infinity."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
     def to_bytes(self) -> bytes:
         """The bytes that `save` writes: indented JSON in field order, ending in a line end."""
