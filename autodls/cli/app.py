@@ -10,6 +10,17 @@ import typer
 
 from autodls import __version__
 from autodls.cli.fold_group import fold_group
+from autodls.cli.options import (
+    AtOnceOption,
+    DatasetOption,
+    DeviceOption,
+    JsonOption,
+    MemoryOption,
+    RoisOption,
+    WeightsOption,
+    WorkersOption,
+    WorkspaceOption,
+)
 from autodls.machine import usable_cores
 
 app = typer.Typer(
@@ -31,22 +42,6 @@ app.add_typer(segment_app, name="segment")
 benchmark_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure what a choice costs.")
 app.add_typer(benchmark_app, name="benchmark")
 
-DatasetOption = Annotated[Path, typer.Option("-d", "--dataset", help="Dataset folder, with dataset.json.")]
-WorkspaceOption = Annotated[
-    Path | None, typer.Option("-w", "--workspace", help="Where results go; DATASET/autodls by default.")
-]
-WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes that read images.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-MemoryOption = Annotated[float | None, typer.Option("--memory-gib", help="Memory that training may use, in GiB.")]
-DeviceOption = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="What to train on.")]
-RoisOption = Annotated[
-    Literal["manual", "auto"] | None,
-    typer.Option("--rois", help="The model trained on these ROIs; the one there is, or manual where there are both."),
-]
-WeightsOption = Annotated[
-    str | None,
-    typer.Option("--encoder-weights", help="imagenet, random, or a file (.pth, .safetensors); else by the preset."),
-]
 _CURRENT = Path()
 _WORKERS = max(1, min(8, usable_cores()))
 
@@ -141,15 +136,7 @@ def train_fold(
     rois: Annotated[Literal["manual", "auto"], typer.Option("--rois", help="Whose ROIs to train on.")] = "manual",
     restart: Annotated[bool, typer.Option("--restart", help="Throw away what is trained and begin anew.")] = False,
     workers: WorkersOption = _WORKERS,
-    at_once: Annotated[
-        int | None,
-        typer.Option(
-            "--at-once",
-            min=1,
-            help="Folds trained at the same time, with the same result; by default one on a CPU, on a GPU as many as "
-            "its memory holds.",
-        ),
-    ] = None,
+    at_once: AtOnceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train the folds of the plan; with 'all', lock the ensemble afterwards. Run again, it continues.
