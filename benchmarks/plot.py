@@ -32,18 +32,19 @@ def draw(ratios: list[tuple[str, float, float | None]], picture: Path) -> None:
     """Bars on a logarithmic axis; a mark where the target is."""
     figure, axes = plt.subplots(figsize=(8, 0.9 + 0.45 * len(ratios)), layout="constrained")
     places = range(len(ratios))
-    colours = [OURS if ratio >= 1 else BEHIND for _, ratio, _ in ratios]
+    colours = [OURS if ratio >= (target or 1) else BEHIND for _, ratio, target in ratios]
     axes.barh(places, [ratio - 1 for _, ratio, _ in ratios], left=1, color=colours, height=0.6)
     for place, (_, ratio, target) in zip(places, ratios, strict=True):
-        axes.annotate(f"{ratio:.2g}x", (max(ratio, 1), place), xytext=(4, 0), textcoords="offset points", va="center")
+        end = (max(ratio, target or 1, 1), place)  # beside the mark, never under it
+        axes.annotate(f"{ratio:.3g}x", end, xytext=(5, 0), textcoords="offset points", va="center")
         if target is not None:
             axes.plot([target, target], [place - 0.38, place + 0.38], color="black", linewidth=1.5)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.margins(x=0.12)
+    axes.margins(x=0.12, y=0.02)
     axes.set_yticks(places, [label for label, _, _ in ratios], fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlabel("times as fast as the peer, in the same run (black: target)")
+    axes.set_xlabel("times as fast as the peer, in the same run (black: what we aim for; red: missed)")
     axes.axvline(1, color="black", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(picture, dpi=150)
