@@ -62,7 +62,7 @@ IMPORTED_LATE = (
     "matplotlib.backends.backend_svg",
     "torch._dynamo",
 )
-GROWING = "provenance.json"
+GROWING, GROWING_BY_ROWS = "provenance.json", "workspace/segmentation/masks.json"
 WITH_WORKERS = 0.2  # share of the killed lives that have two workers, where a command can
 SECONDS_TO_START = 12.0  # workers import what the harness itself has, and then work
 FINISHED = ("preprocessed/", "folds/", "auto/preprocessed/", "auto/folds/")
@@ -77,6 +77,7 @@ class Harness:
 
     chance: np.random.Generator
     whole: dict[str, str]
+    rows: list[dict[str, object]]  # of masks.json, which is written after each mask
     tally: Counter[str] = field(default_factory=Counter)
     finished: dict[str, int] = field(default_factory=dict)
 
@@ -128,6 +129,9 @@ class Harness:
             return
         if path.name.startswith((*TIMED, GROWING)):
             _require_whole(path)
+        elif name == GROWING_BY_ROWS:
+            odd = [row for row in _rows(path) if row not in self.rows]
+            assert not odd, f"{where}: {name} has rows that the uninterrupted run has not: {odd}"
         elif name in self.whole:
             assert sha256_of_file(path) == self.whole[name], f"{where}: {name} differs from the uninterrupted run's"
         else:
@@ -146,6 +150,10 @@ class Harness:
         for _, path in study.files():
             then = time.time() + self.chance.uniform(-1e9, 1e9)
             os.utime(path, (then, then))
+
+
+def _rows(masks: Path) -> list[dict[str, object]]:
+    return json.loads(masks.read_text())["cases"] if masks.exists() else []
 
 
 def _require_whole(path: Path) -> None:
@@ -294,7 +302,8 @@ def run() -> None:
     with tempfile.TemporaryDirectory() as folder:
         study = prepare(Path(folder).resolve())
         usual = run_whole(study, study.steps(not asked.quick, asked.workers))
-        harness = Harness(np.random.default_rng(asked.seed), study.hashes())
+        drawn = _rows(study.root / GROWING_BY_ROWS)
+        harness = Harness(np.random.default_rng(asked.seed), study.hashes(), drawn)
         rounds = run_all(study, harness, usual, asked)
     seconds = {step: round(life.seconds, 2) for step, life in usual.items()}
     result = {"rounds": rounds, **harness.tally, "seconds": round(time.monotonic() - began), "a step takes": seconds}

@@ -176,7 +176,10 @@ def test_logged_auc_equals_scikit_learn_also_with_ties(rows):
 def test_batches_hold_every_case_once_and_never_one_case_alone(cases, batch_size, seed):
     batches = random_batches(torch.arange(100, 100 + cases), batch_size, seed)
     assert sorted(torch.cat(batches).tolist()) == list(range(100, 100 + cases))
-    assert all(2 <= len(batch) <= batch_size + 1 for batch in batches)
+    sizes = [len(batch) for batch in batches]
+    assert 2 <= min(sizes) <= max(sizes) <= min(sizes) + 1
+    assert max(sizes) <= max(batch_size, 3)
+    assert len(sizes) <= math.ceil(cases / batch_size)
 
 
 def test_batches_depend_on_the_seed_alone():

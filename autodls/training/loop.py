@@ -194,16 +194,18 @@ def area_under_curve(logits: Tensor, labels: Tensor) -> float | None:
 
 
 def random_batches(rows: Tensor, batch_size: int, seed: int) -> list[Tensor]:
-    """`rows` shuffled and cut into batches; a last one of one case, which batch norm cannot use, joins the one before.
+    """`rows` shuffled and cut into as few batches of at most `batch_size` as there can be, all of nearly the same size.
 
-    The order is drawn on the CPU, the same for every device, and moved to that of `rows` once, so that no step waits.
+    A small last batch would hand batch norm the statistics of a few cases. One case alone it cannot use at all: then
+    there is one batch less. The order is drawn on the CPU, the same for every device, and moved to that of `rows` once,
+    so that no step waits.
 
-    >>> [len(batch) for batch in random_batches(torch.arange(9), 4, seed=0)]
-    [4, 5]
+    >>> [len(batch) for batch in random_batches(torch.arange(38), 12, seed=0)]
+    [10, 10, 9, 9]
+    >>> [len(batch) for batch in random_batches(torch.arange(3), 2, seed=0)]
+    [3]
     """
     chance = torch.Generator().manual_seed(seed)
     shuffled = rows[torch.randperm(len(rows), generator=chance).to(rows.device)]
-    batches = list(torch.split(shuffled, batch_size))
-    if len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    return batches
+    batches = max(1, min(math.ceil(len(rows) / batch_size), len(rows) // 2))
+    return list(torch.tensor_split(shuffled, batches))
