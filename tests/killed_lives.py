@@ -186,6 +186,17 @@ def _let_the_clock_jump(seconds: float) -> None:
 
 
 @contextlib.contextmanager
+def files_end_at(most_bytes: int) -> Iterator[None]:
+    """No file of this process can grow beyond `most_bytes`: what a full disk is like for the one who writes."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@contextlib.contextmanager
 def small_disk(folder: Path, size: int) -> Iterator[bool]:
     """A file system of `size` bytes at `folder`; False where this process may not mount one."""
     folder.mkdir()

@@ -7,11 +7,15 @@ import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from killed_lives import files_end_at
 
 from autodls.cli.console import exit_status_of
 from autodls.errors import AutoDLSError, InputError
+from autodls.imaging.geometry import Geometry, Volume
+from autodls.imaging.volumes import write_volume
 from autodls.records.files import remove_stale, write_atomically, write_text
 from autodls.records.lock import locked, locked_output
 from autodls.records.tensors import load_tensors, save_tensors
@@ -54,16 +58,27 @@ class TestDiskFull:
 
     def test_weights_end_in_one_line(self, old, capsys):
         """safetensors has an error of its own for a disk that is full."""
-        import resource
-
-        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-        try:
+        with files_end_at(1000):
             status = exit_status_of(lambda: save_tensors(old, {"weight": torch.zeros(10_000)}))
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert status == 1 and "nothing half-written is left" in capsys.readouterr().err
         assert old.read_text() == "old" and list(old.parent.iterdir()) == [old]
+
+    @pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".nrrd", ".mha"])
+    def test_half_an_image_is_no_image(self, tmp_path, capsys, ending):
+        """ITK writes as much of a NIfTI file as there is room for, and reports no error."""
+        path = tmp_path / f"mask{ending}"
+        few, many = (
+            Volume(
+                np.random.default_rng(0).integers(0, 99, shape, dtype=np.uint8), Geometry(shape[::-1], (1.0, 1.0, 1.0))
+            )
+            for shape in ((2, 3, 4), (40, 50, 60))
+        )
+        write_volume(path, few)
+        before = path.read_bytes()
+        with files_end_at(20_000):
+            status = exit_status_of(lambda: write_volume(path, many))
+        assert status == 1 and "space left" in capsys.readouterr().err
+        assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
     def test_with_room_the_same_weights_are_written(self, tmp_path):
         save_tensors(tmp_path / "w.safetensors", {"weight": torch.zeros(10_000)})

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from killed_lives import files_end_at
 
 from autodls.errors import AutoDLSError, PlanError, StaleRecordError, TrainingError
 from autodls.imaging.volumes import read_geometry, read_labels
@@ -234,6 +235,25 @@ def test_killed_training_goes_on_to_the_same_bytes(study, killed_after):
     assert study.weights() == before
     log = study.workspace.segmentation.epochs(0).read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in log] == [0, 1, 2]
+
+
+def test_a_full_disk_is_told_as_such_and_training_goes_on_to_the_same_bytes(study):
+    """NumPy and torch, which write for nnU-Net, say neither of their own: torch raises RuntimeError, a traceback."""
+    before, folder = study.weights(), study.workspace.segmentation
+    forget(study, 0)
+    with files_end_at(100_000), pytest.raises(OSError, match="File too large"):
+        train_networks(study.run(), [0], ignore)
+    assert not list(folder.root.rglob("*.pth"))
+    train_networks(study.run(), [0], ignore)
+    assert study.weights() == before
+    case = study.splits.folds[0].validation[0]
+    arrays = {path: path.read_bytes() for path in (folder.prepared / case).iterdir()}
+    shutil.rmtree(folder.prepared / case)
+    with files_end_at(1000), pytest.raises(OSError, match="File too large"):
+        prepare_cohort(study.run(), ignore)
+    assert not list(folder.prepared.rglob(".tmp-*"))
+    prepare_cohort(study.run(), ignore)
+    assert {path: path.read_bytes() for path in (folder.prepared / case).iterdir()} == arrays
 
 
 def test_global_generators_are_left_as_they_were(study):

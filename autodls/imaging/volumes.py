@@ -107,15 +107,22 @@ def write_volume(path: Path, volume: Volume) -> None:
 
     Raises AutoDLSError where it cannot be written.
     """
-    from autodls.imaging.itk import write_image
-
     try:
-        write_atomically(path, lambda beside: write_image(beside, volume, compress=path.suffix != ".nii"))
-    except (OSError, RuntimeError):
+        write_atomically(path, lambda beside: _write_whole(beside, volume))
+    except (OSError, RuntimeError, DatasetError):
         raise AutoDLSError(
             f"{path}: a volume of {volume.array.nbytes} bytes cannot be written; check the name, the folder's "
             f"permissions and the space left"
         ) from None
+
+
+def _write_whole(path: Path, volume: Volume) -> None:
+    """Write and read back: on a full disk ITK leaves half a NIfTI file, and says that all is well."""
+    from autodls.imaging.itk import read_array, write_image
+
+    write_image(path, volume, compress=path.suffix != ".nii")
+    if not np.array_equal(read_array(path), volume.array, equal_nan=True):
+        raise OSError(f"{path}: written, and reads otherwise")
 
 
 def _read(path: Path) -> Volume:

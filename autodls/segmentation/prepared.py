@@ -39,12 +39,18 @@ class PreparedCases(nnUNetBaseDataset):  # type: ignore[misc]
         folder = Path(output_filename_truncated)
         voxels = np.asarray(properties["class_locations"][TUMOUR], dtype=np.int64).reshape(-1, 4)
         for name, array in ((_IMAGE, data), (_ROI, seg), (_TUMOUR_VOXELS, voxels)):
-            write_atomically(folder / name, partial(np.save, arr=array, allow_pickle=False))
+            write_atomically(folder / name, partial(_save_array, array=array))
 
     @staticmethod
     def get_identifiers(folder: str) -> list[str]:
         """Cases that are complete."""
         return sorted(path.parent.name for path in Path(folder).glob(f"*/{_TUMOUR_VOXELS}"))
+
+
+def _save_array(path: Path, array: NDArray[Any]) -> None:
+    """As `np.save`, with an error that says why: NumPy's own writer does not know that the disk is full."""
+    with path.open("w+b") as file:  # for NumPy no plain file: it then writes through Python
+        np.save(file, array, allow_pickle=False)
 
 
 @dataclass(frozen=True)

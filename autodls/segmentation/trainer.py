@@ -5,6 +5,7 @@ figure; chance comes from the plan's seed anew in every epoch, so that a run tha
 checkpoints are renamed into place and read without unpickling anything but tensors and numbers.
 """
 
+import io
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from nnunetv2.utilities.label_handling.label_handling import determine_num_input
 from autodls import __version__
 from autodls.errors import PlanError, TrainingError
 from autodls.parallel import interrupts_held
-from autodls.records.files import write_atomically
+from autodls.records.files import write_bytes
 from autodls.records.segmentation import SegmentationEpoch
 from autodls.records.splits import Splits
 from autodls.seeding import stream_seed
@@ -155,8 +156,10 @@ class FoldTrainer(nnUNetTrainer):  # type: ignore[misc]
         )
 
     def save_checkpoint(self, filename: str) -> None:
-        """nnU-Net's checkpoint, never seen half-written."""
-        write_atomically(Path(filename), lambda beside: super(FoldTrainer, self).save_checkpoint(str(beside)))
+        """nnU-Net's checkpoint, never half-written; OSError where the disk is full, for which torch has no word."""
+        content = io.BytesIO()
+        super().save_checkpoint(content)
+        write_bytes(Path(filename), content.getvalue())
 
     def resume(self) -> None:
         """Continue from the checkpoint of the same key, where there is one."""
