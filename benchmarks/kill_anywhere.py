@@ -19,6 +19,7 @@ import argparse
 import importlib
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -300,6 +301,7 @@ def run_all(study: Study, harness: Harness, usual: dict[str, Life], asked: argpa
 def run() -> None:
     """Rounds of a whole study until enough processes were killed; one JSON object at the end."""
     asked, began = parse(), time.monotonic()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts in the background ignore it
     use_tiny_resnet(_Patch)
     for name in IMPORTED_LATE:
         importlib.import_module(name)
