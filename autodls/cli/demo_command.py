@@ -33,12 +33,11 @@ def run_demo(
         "difficulty": _DIFFICULTY if difficulty is None else difficulty,
     }
     settings = PhantomSettings.parse(asked, "autodls demo", "correct the option", ArgumentError)
-    dataset = output / "dataset"
+    dataset, workers = output / "dataset", 2
     with progress("phantom cohort", len(settings.case_ids)) as advance:
-        truth = write_cohort(dataset, settings, advance)
+        truth = write_cohort(dataset, settings, advance, workers)
     if permute_labels:
         _permute(dataset, seed)
-    workers = 2
     run_check(dataset, workers, as_json=False)
     workspace = Workspace(output / "workspace")
     if not workspace.plan.exists():

@@ -2,11 +2,13 @@
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from autodls.errors import DatasetError
 from autodls.imaging.volumes import write_volume
+from autodls.parallel import Advance, map_parallel, no_advance
 from autodls.phantom.anatomy import Anatomy, draw_anatomy
 from autodls.phantom.generative import LOG_CPS_SD, MEDIAN_PFS_LOW_MONTHS, ExpressionModel, Patient, draw_patient
 from autodls.phantom.scanner import draw_acquisition, draw_pose, outline, scan
@@ -30,7 +32,9 @@ _CLINICAL = ("age", "sex", "t_stage", "n_stage")
 _ENDING = ".nii.gz"
 
 
-def write_cohort(folder: Path, settings: PhantomSettings, advance: Callable[[str], None] | None = None) -> PhantomTruth:
+def write_cohort(
+    folder: Path, settings: PhantomSettings, advance: Advance = no_advance, workers: int = 1
+) -> PhantomTruth:
     """Write the cohort of `settings` into `folder`, in the dataset format, with its truth in phantom.json.
 
     `advance` is called with the id of each case that is there. Run again with the same settings, it goes on with the
@@ -43,10 +47,8 @@ def write_cohort(folder: Path, settings: PhantomSettings, advance: Callable[[str
     anatomies = [_anatomy(patient, settings) for patient in patients]
     truth = _truth(model, patients, anatomies)
     _claim(folder, truth)
-    for patient, anatomy in zip(patients, anatomies, strict=True):
-        _write_case(folder, patient, anatomy, settings)
-        if advance is not None:
-            advance(patient.id)
+    cases = list(zip(patients, anatomies, strict=True))
+    map_parallel(partial(_write_case, folder, settings), cases, settings.case_ids, workers, advance)
     _write_once(folder / "clinical.csv", _table(patients))
     _write_once(folder / "dataset.json", _description(len(patients)).to_bytes().decode())
     return truth
@@ -78,8 +80,9 @@ def _anatomy(patient: Patient, settings: PhantomSettings) -> Anatomy:
     return draw_anatomy(patient.signs, settings.difficulty, chance)
 
 
-def _write_case(folder: Path, patient: Patient, anatomy: Anatomy, settings: PhantomSettings) -> None:
+def _write_case(folder: Path, settings: PhantomSettings, case: tuple[Patient, Anatomy]) -> None:
     """Images, then the ROI: where the ROI is, the case is complete."""
+    patient, anatomy = case
     roi = folder / "labelsTr" / f"{patient.id}{_ENDING}"
     if roi.exists():
         return
