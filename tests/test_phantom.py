@@ -347,7 +347,7 @@ def state(folder: Path) -> dict[str, tuple[int, bytes]]:
 TINY = PhantomSettings(cases=3, external_cases=1, matrix_factor=0.25)
 
 
-def test_an_interrupted_cohort_is_completed_to_the_same_bytes(tmp_path: Path) -> None:
+def test_an_interrupted_cohort_is_completed_to_the_bytes_of_two_processes(tmp_path: Path) -> None:
     def stop_at_second(case: str) -> None:
         if case == "PH0002":
             raise KeyboardInterrupt
@@ -357,7 +357,7 @@ def test_an_interrupted_cohort_is_completed_to_the_same_bytes(tmp_path: Path) ->
     before = state(tmp_path / "a")
     seen: list[str] = []
     write_cohort(tmp_path / "a", TINY, seen.append)
-    write_cohort(tmp_path / "b", TINY)
+    write_cohort(tmp_path / "b", TINY, workers=2)
     after = state(tmp_path / "a")
     assert seen == list(TINY.case_ids)
     assert before.items() <= after.items()
