@@ -14,6 +14,7 @@ from threading import Thread
 from typing import TypeVar
 
 from autodls.errors import AutoDLSError
+from autodls.machine import tune_process
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -41,7 +42,7 @@ def map_parallel(
         return results
     # Spawned, not forked: a fork copies the locks of threads that torch and ITK have started.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(items)), mp_context=context, initializer=end_with_parent)
+    pool = ProcessPoolExecutor(min(workers, len(items)), mp_context=context, initializer=begin_worker)
     try:
         with interrupts_held():
             named = {pool.submit(work, item): name for item, name in zip(items, names, strict=True)}
@@ -79,11 +80,17 @@ def start_manager() -> SyncManager:
     """A process that holds what others share; it ends with the manager, or with this process."""
     manager = SyncManager(ctx=multiprocessing.get_context("spawn"))
     with interrupts_held():
-        manager.start(initializer=end_with_parent)
+        manager.start(initializer=begin_worker)
     return manager
 
 
-def end_with_parent() -> None:
+def begin_worker() -> None:
+    """What each of our processes does first."""
+    tune_process()
+    _end_with_parent()
+
+
+def _end_with_parent() -> None:
     """Let a killed command not leave workers behind that go on writing."""
     parent = multiprocessing.parent_process()
     if parent is not None:

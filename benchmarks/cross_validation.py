@@ -110,7 +110,7 @@ class UsualLoop:
         rows = self.data.rows(fold.train).tolist()
         items = [{"image": self.data.pixels[row, index], "label": int(self.data.labels[row])} for row in rows]
         loader = DataLoader(
-            Dataset(items, transform), training.batch_size, shuffle=True, num_workers=self.workers,
+            Dataset(items, transform), num_workers=self.workers, batch_size=training.batch_size, shuffle=True,
             persistent_workers=self.workers > 0, drop_last=len(items) % training.batch_size == 1,
         )  # fmt: skip
         inner = centre_crop(self.data.pixels[self.data.rows(fold.inner), index], size)

@@ -100,11 +100,12 @@ def take_cases(folder: Path, count: int) -> Path:
 
 def by_autodls(folder: Path, cases: Path) -> None:
     """The command itself."""
-    from autodls.cli.app import app
+    from autodls.cli.app import main
 
     words = ["-i", cases / "imagesTr", "--rois", cases / "labelsTr", "-o", cases / "out", "-m", folder / "model"]
+    sys.argv = ["autodls", "predict", *map(str, words)]
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-        app(["predict", *map(str, words)])
+        main()
 
 
 def by_files(folder: Path, cases: Path, library: str) -> None:
@@ -196,6 +197,9 @@ def main() -> None:
         library, folder, cases = sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4])
         by_autodls(folder, cases) if library == "autodls" else by_files(folder, cases, library)
         return
+    if sys.argv[1:2] == ["write"]:
+        write_study(Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+        return
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folds", type=int, default=5)
@@ -206,7 +210,8 @@ def main() -> None:
     folder = asked.folder or Path(tempfile.mkdtemp())
     print(machine())
     if not (folder / "model" / "model.json").exists():
-        write_study(folder, asked.folds, asked.px)
+        # In a process of its own, whose peak of memory is not that of those that are measured.
+        whole_process(__file__, "write", str(folder), str(asked.folds), str(asked.px))()
     run(folder, asked.rounds, asked.cases)
     if asked.folder is None:
         shutil.rmtree(folder)

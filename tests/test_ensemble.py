@@ -36,9 +36,10 @@ class FixedFold:
 
     fused: np.ndarray
     scales: dict
+    encoders = ()
     fusion = SimpleNamespace(position=torch.zeros(1))
 
-    def logits(self, _pixels, _present, batch_cases):
+    def fuse(self, _seen, _present, batch_cases):
         assert batch_cases == 1
         return FoldLogits(torch.from_numpy(self.fused), {})
 

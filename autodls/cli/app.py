@@ -21,7 +21,7 @@ from autodls.cli.options import (
     WorkersOption,
     WorkspaceOption,
 )
-from autodls.machine import usable_cores
+from autodls.machine import tune_process, usable_cores
 
 app = typer.Typer(
     name="autodls",
@@ -295,4 +295,5 @@ def main() -> None:
     """Entry point: runs the command line and turns errors into one line and an exit status."""
     from autodls.cli.console import exit_status_of
 
+    tune_process()
     raise SystemExit(exit_status_of(app))

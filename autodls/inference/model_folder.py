@@ -1,7 +1,8 @@
 """Read a model folder: nothing is used before its hash has been checked."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -9,7 +10,6 @@ from torch import Tensor
 
 from autodls.errors import ModelFolderError
 from autodls.inference.model_files import REPAIR, CheckedFolder, check_model_folder
-from autodls.inference.read_ahead import ReadAhead, Streamed
 from autodls.models.ensemble import EnsembleScores, score_ensemble
 from autodls.models.fold_model import FoldModel, load_folded, load_fusion, require_channels, scoring_dtype
 from autodls.models.folded import FoldedEncoder
@@ -34,6 +34,23 @@ class LockedModel:
         return score_ensemble(self.folds, self.record.recalibration, pixels, present)
 
 
+@dataclass(frozen=True)
+class _Read(Mapping[str, FoldedEncoder]):
+    """The encoders of one fold by sequence; each look-up reads it anew."""
+
+    read: Callable[[str], FoldedEncoder]
+    sequences: Sequence[str]
+
+    def __getitem__(self, sequence: str) -> FoldedEncoder:
+        return self.read(sequence)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.sequences)
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+
 def load_model(
     root: Path, device: torch.device, *, streamed: bool = False, checked: CheckedFolder | None = None
 ) -> LockedModel:
@@ -53,7 +70,7 @@ def load_model(
 
 
 def _streamed_folds(checked: CheckedFolder, device: torch.device) -> list[FoldModel]:
-    """The folds, whose encoders are read as they are used, in the order in which `score_ensemble` uses them."""
+    """The folds, whose encoders are read as they are used."""
     folder, record, plan = checked.folder, checked.record, checked.plan
     folds = []
     for index in range(record.folds):
@@ -62,16 +79,10 @@ def _streamed_folds(checked: CheckedFolder, device: torch.device) -> list[FoldMo
 
     dtype = scoring_dtype(plan, device)
 
-    def read(place: int) -> FoldedEncoder:
-        index, sequence = place // len(plan.sequences), plan.sequences[place % len(plan.sequences)]
+    def read(index: int, sequence: str) -> FoldedEncoder:
         path = folder.fold(index).sequence(sequence)
         encoder = load_folded(path, checked.recorded(path), checked.digest)
         require_channels(folds[index], sequence, encoder, path)
         return encoder if (torch.device(device).type, dtype) == ("cpu", torch.float32) else encoder.to(device, dtype)
 
-    ahead = ReadAhead(read, record.folds * len(plan.sequences))
-    count = len(plan.sequences)
-    return [
-        replace(fold, encoders=Streamed(ahead, {name: index * count + k for k, name in enumerate(plan.sequences)}))
-        for index, fold in enumerate(folds)
-    ]
+    return [replace(fold, encoders=_Read(partial(read, i), plan.sequences)) for i, fold in enumerate(folds)]

@@ -4,18 +4,23 @@ Averaging log-odds keeps the mean of each class where the single folds have it a
 cut-off between the classes that was chosen on single-fold scores keeps its place.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from autodls.models.fold_model import FoldModel
+from autodls.machine import usable_cores
+from autodls.models.fold_model import FoldLogits, FoldModel
 from autodls.records.scale import LogisticScale, Vector, sigmoid
 from autodls.records.scores import FUSED
 
 Matrix = NDArray[np.float64]
+_MOST_AT_ONCE = 8  # networks in memory, 250 MB each
 
 
 @dataclass(frozen=True)
@@ -45,14 +50,14 @@ def score_ensemble(
 ) -> EnsembleScores:
     """Score network input (see `FoldModel.logits`) by every fold and bring the folds together.
 
-    Every case is computed on its own: its score does not depend on the others.
+    Every case is computed on its own, every network on one core and several networks at once: a score depends neither
+    on the other cases nor on the number of cores.
     """
     device = folds[0].fusion.position.device
     pixels, present = pixels.to(device), present.to(device)
     raw: dict[str, list[Vector]] = {}
     scaled: dict[str, list[Vector]] = {}
-    for fold in folds:
-        logits = fold.logits(pixels, present, batch_cases=1)
+    for fold, logits in zip(folds, _logits(folds, pixels, present), strict=True):
         for row, values in {FUSED: logits.fused, **logits.by_sequence}.items():
             numbers = values.double().cpu().numpy()
             raw.setdefault(row, []).append(numbers)
@@ -64,3 +69,28 @@ def score_ensemble(
         spread=recalibration.probability(fused).std(axis=0),
         by_sequence={row: sigmoid(np.stack(folds_).mean(axis=0)) for row, folds_ in scaled.items() if row != FUSED},
     )
+
+
+def _logits(folds: Sequence[FoldModel], pixels: Tensor, present: Tensor) -> list[FoldLogits]:
+    with _one_core_each() as pool:
+        seen = [
+            [pool.submit(fold.see, name, pixels[:, index], batch_cases=1) for index, name in enumerate(fold.encoders)]
+            for fold in folds
+        ]
+        return [
+            fold.fuse([one.result() for one in encoders], present, batch_cases=1)
+            for fold, encoders in zip(folds, seen, strict=True)
+        ]
+
+
+@contextmanager
+def _one_core_each() -> Iterator[ThreadPoolExecutor]:
+    """Threads in which PyTorch keeps to one core; the first failure inside the block ends what has not begun."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # also of threads that are yet to start
+    pool = ThreadPoolExecutor(min(usable_cores(), _MOST_AT_ONCE))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)

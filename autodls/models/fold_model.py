@@ -1,6 +1,6 @@
 """One trained fold: images in, logits out. Out-of-fold scoring and `predict` both go through here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,14 @@ class FoldLogits:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What one encoder makes of cases: their logits, float32 [case], and projected feature maps [case, dim, h, w]."""
+
+    margin: Tensor
+    maps: Tensor
+
+
+@dataclass(frozen=True)
 class FoldModel:
     """Encoders and projections by sequence, the fusion, and the scale of every row (`FUSED` and each sequence)."""
 
@@ -47,23 +55,30 @@ class FoldModel:
 
         `pixels` is float [case, sequence, plane, H, W] at the plan's input size, `present` bool [case, sequence].
         """
-        by_sequence, maps = {}, []
-        with torch.inference_mode():
-            for index, (sequence, stored) in enumerate(self.encoders.items()):
-                encoder = stored if len(pixels) < _MANY_BATCHES * batch_cases else stored.unpacked()
-                seen = [self._see(sequence, encoder, batch) for batch in torch.split(pixels[:, index], batch_cases)]
-                margins, projected = (torch.cat(parts) for parts in zip(*seen, strict=True))
-                by_sequence[sequence] = margins.where(present[:, index], torch.nan)
-                maps.append(projected)
-            parts = (torch.split(whole, batch_cases) for whole in (torch.stack(maps, dim=1), present))
-            batches = zip(*parts, strict=True)
-            fused = torch.cat([class_margin(self.fusion(*batch)) for batch in batches])
-        return FoldLogits(fused, by_sequence)
+        seen = [self.see(name, pixels[:, index], batch_cases) for index, name in enumerate(self.encoders)]
+        return self.fuse(seen, present, batch_cases)
 
-    def _see(self, sequence: str, encoder: FoldedEncoder, planes: Tensor) -> tuple[Tensor, Tensor]:
-        """The sequence's own logit [case] and its projected feature map."""
-        features = encoder.features(planes)
-        return class_margin(encoder.logits(features)), self.projections[sequence].project(features)
+    def see(self, sequence: str, planes: Tensor, batch_cases: int) -> Seen:
+        """What the encoder of `sequence` makes of its planes, float [case, plane, H, W]."""
+        encoder = self.encoders[sequence]
+        if len(planes) >= _MANY_BATCHES * batch_cases:
+            encoder = encoder.unpacked()
+        margins, maps = [], []
+        with torch.inference_mode():
+            for batch in torch.split(planes, batch_cases):
+                features = encoder.features(batch)
+                margins.append(class_margin(encoder.logits(features)))
+                maps.append(self.projections[sequence].project(features))
+        return Seen(torch.cat(margins), torch.cat(maps))
+
+    def fuse(self, seen: Sequence[Seen], present: Tensor, batch_cases: int) -> FoldLogits:
+        """The logits of cases of which the sequences, in their order, have been `seen`."""
+        columns = zip(self.encoders, seen, present.unbind(dim=1), strict=True)
+        by_sequence = {name: one.margin.where(there, torch.nan) for name, one, there in columns}
+        parts = (torch.split(whole, batch_cases) for whole in (torch.stack([one.maps for one in seen], dim=1), present))
+        with torch.inference_mode():
+            fused = torch.cat([class_margin(self.fusion(*batch)) for batch in zip(*parts, strict=True)])
+        return FoldLogits(fused, by_sequence)
 
 
 def class_margin(logits: Tensor) -> Tensor:

@@ -6,14 +6,14 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterable
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from autodls.errors import DatasetError
 
 MOST_JSON_BYTES = 1 << 26
 MOST_FILE_BYTES = 1 << 32  # of weights; an image at its limit of voxels has half as many
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 24
 _BESIDE = ".tmp-"
 _STALE = f"{_BESIDE}{'[0-9a-f]' * 8}-*"
 
@@ -80,7 +80,7 @@ def read_bounded(path: Path, most_bytes: int) -> bytes:
     return content
 
 
-def _open_bounded(path: Path, most_bytes: int) -> BinaryIO:
+def _open_bounded(path: Path, most_bytes: int) -> BufferedReader:
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "not a plain file", str(path))
     if path.stat().st_size > most_bytes:
@@ -102,14 +102,15 @@ def sha256_of_bytes(content: bytes) -> str:
 
 
 def sha256_of_file(path: Path) -> str:
-    """Hexadecimal SHA-256 of the plain file `path`, read in pieces of 1 MiB.
+    """Hexadecimal SHA-256 of the plain file `path`, read in large pieces: each waits for other threads once.
 
     Raises OSError, also for a file larger than any of its kind: a terabyte takes no place on a disk, but hours to read.
     """
     digest = hashlib.sha256()
     with _open_bounded(path, MOST_JSON_BYTES if path.suffix == ".json" else MOST_FILE_BYTES) as handle:
-        while chunk := handle.read(_CHUNK_BYTES):
-            digest.update(chunk)
+        piece = memoryview(bytearray(min(_CHUNK_BYTES, path.stat().st_size or _CHUNK_BYTES)))
+        while count := handle.readinto(piece):
+            digest.update(piece[:count])
     return digest.hexdigest()
 
 

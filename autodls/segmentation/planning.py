@@ -18,7 +18,7 @@ from nnunetv2.experiment_planning.experiment_planners.residual_unets.residual_en
 from numpy.typing import NDArray
 
 from autodls.errors import AutoDLSError
-from autodls.parallel import end_with_parent, interrupts_held
+from autodls.parallel import begin_worker, interrupts_held
 from autodls.records.files import write_text
 from autodls.records.plan import Plan
 from autodls.records.segmentation_folders import SegmentationFolder
@@ -73,7 +73,7 @@ class _Processes:
     def Pool(workers: int) -> pool.Pool:  # noqa: N802 (its name in multiprocessing)
         """Processes that are spawned, whatever the method asked for."""
         with interrupts_held():
-            return multiprocessing.get_context("spawn").Pool(workers, initializer=end_with_parent)
+            return multiprocessing.get_context("spawn").Pool(workers, initializer=begin_worker)
 
 
 class SmallPlanner(ExperimentPlanner):  # type: ignore[misc]

@@ -6,6 +6,7 @@ from itertools import chain
 
 import torch
 from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from autodls.models.fold_model import (
@@ -131,7 +132,8 @@ def fit_pca(features: Tensor, present: Tensor, dims: int) -> ChannelPCA:
     """Principal components of the channels of [case, channel, h, w], over the places of all cases that are present."""
     pixels = features[present].permute(0, 2, 3, 1).flatten(0, 2).cpu().double().numpy()
     solver = "covariance_eigh" if len(pixels) > pixels.shape[1] else "full"  # both deterministic, the first fast
-    pca = PCA(n_components=min(dims, len(pixels) - 1, pixels.shape[1]), svd_solver=solver).fit(pixels)
+    with threadpool_limits(torch.get_num_threads(), "blas"):  # our processes begin with one, this is worth all
+        pca = PCA(n_components=min(dims, len(pixels) - 1, pixels.shape[1]), svd_solver=solver).fit(pixels)
     components = torch.zeros(dims, pixels.shape[1])
     components[: pca.n_components_] = torch.from_numpy(pca.components_).float()
     scale = torch.tensor(float(pca.explained_variance_[0]) ** 0.5 or 1.0)

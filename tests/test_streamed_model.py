@@ -1,101 +1,23 @@
-"""Encoders that are read as they are used: in order, ahead of use, verified each time, and never all at once."""
+"""A model whose encoders are read as they are used: verified each time, a few at a time, each on one core."""
 
 import subprocess
 import sys
 import threading
 import time
-import weakref
 
 import pytest
 import torch
 from tiny_model_folder import small_volume_plan, write_model_folder
-from tiny_models import brightness_encoder, random_input, tiny_model
+from tiny_models import random_input, tiny_model
 
 from autodls.errors import ModelFolderError
 from autodls.inference.model_files import HashAhead
 from autodls.inference.model_folder import load_model
-from autodls.inference.read_ahead import ReadAhead, Streamed
+from autodls.models import ensemble
+from autodls.models.fold_model import FoldModel
 from autodls.records.files import sha256_of_bytes
 
 CPU = torch.device("cpu")
-
-
-class Counted:
-    """Makes an encoder for each place, and knows which were asked for and how many are alive."""
-
-    def __init__(self):
-        self.asked, self.alive, self.most_alive = [], weakref.WeakSet(), 0
-        self.lock = threading.Lock()
-
-    def __call__(self, place):
-        encoder = brightness_encoder(gain=1.0 + place)
-        with self.lock:
-            self.asked.append(place)
-            self.alive.add(_Token.of(encoder))
-            self.most_alive = max(self.most_alive, len(self.alive))
-        return encoder
-
-
-class _Token:
-    """Lives as long as the encoder: a frozen dataclass with a dict in it cannot be referred to weakly in a set."""
-
-    @staticmethod
-    def of(encoder):
-        token = _Token()
-        object.__setattr__(encoder, "token", token)
-        return token
-
-
-def gain(encoder):
-    return float(encoder.convolutions["conv1"][0][0, 0, 0, 0] * 147 / 0.5)
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 7])
-def test_every_pass_takes_every_encoder_in_order(count):
-    ahead = ReadAhead(Counted(), count)
-    for _ in range(3):
-        assert [round(gain(ahead.take(place))) for place in range(count)] == list(range(1, count + 1))
-
-
-def test_a_few_are_alive_at_a_time_and_each_is_read_once_a_pass():
-    read = Counted()
-    ahead = ReadAhead(read, 20)
-    for place in range(20):
-        ahead.take(place)
-    assert sorted(read.asked) == list(range(20))
-    assert read.most_alive <= 4
-
-
-def test_the_next_ones_are_read_while_one_is_in_use():
-    read = Counted()
-    ahead = ReadAhead(read, 5)
-    ahead.take(0)
-    deadline = time.monotonic() + 10
-    while len(read.asked) < 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert sorted(read.asked) == [0, 1, 2]
-
-
-def test_a_failure_to_read_is_raised_where_the_encoder_is_taken():
-    def read(place):
-        if place == 1:
-            raise ModelFolderError("altered")
-        return brightness_encoder()
-
-    ahead = ReadAhead(read, 3)
-    ahead.take(0)
-    with pytest.raises(ModelFolderError, match="altered"):
-        ahead.take(1)
-
-
-def test_the_encoders_of_a_fold_have_their_names_without_being_read():
-    read = Counted()
-    fold = Streamed(ReadAhead(read, 4), {"T1WI": 2, "T2WI": 3})
-    assert list(fold) == ["T1WI", "T2WI"] and len(fold) == 2
-    assert round(gain(fold["T2WI"])) == 4
-
-
-# -- a model folder ----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -112,6 +34,49 @@ def test_a_streamed_model_scores_the_same_bits_as_one_that_is_kept_in_any_compan
     for _ in range(2):
         assert (streamed.score(pixels, present).dls == expected.dls).all()
     assert (streamed.score(pixels[3:4], present[3:4]).dls == expected.dls[3:4]).all()
+
+
+@pytest.mark.parametrize("cores", [1, 2, 5])
+def test_networks_are_few_at_a_time_on_one_core_each(folder, monkeypatch, cores):
+    """So the bits of a score do not depend on the number of cores, and memory not on that of networks."""
+    model = load_model(folder, CPU, streamed=True)
+    at_once, most, threads, lock = 0, 0, set(), threading.Lock()
+    every_core, see = torch.get_num_threads(), FoldModel.see
+
+    def watched(*asked, **named):
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+            threads.add(torch.get_num_threads())
+        try:
+            return see(*asked, **named)
+        finally:
+            with lock:
+                at_once -= 1
+
+    monkeypatch.setattr(FoldModel, "see", watched)
+    monkeypatch.setattr(ensemble, "usable_cores", lambda: cores)
+    model.score(*random_input(model.plan, cases=3))
+    assert threads == {1} and most <= cores
+    assert torch.get_num_threads() == every_core
+
+
+def test_what_one_network_fails_at_is_raised_and_the_rest_not_begun(folder, monkeypatch):
+    model = load_model(folder, CPU, streamed=True)
+    every_core, begun = torch.get_num_threads(), []
+
+    def failing(_fold, sequence, *_asked, **_named):
+        begun.append(sequence)
+        time.sleep(0.3 * (len(begun) > 1))  # what had begun when the first failed
+        raise ModelFolderError("altered")
+
+    monkeypatch.setattr(FoldModel, "see", failing)
+    monkeypatch.setattr(ensemble, "usable_cores", lambda: 1)
+    with pytest.raises(ModelFolderError, match="altered"):
+        model.score(*random_input(model.plan, cases=1))
+    assert torch.get_num_threads() == every_core
+    assert len(begun) < sum(len(fold.encoders) for fold in model.folds)
 
 
 def test_an_encoder_that_changes_between_two_passes_is_refused(folder):
