@@ -65,6 +65,14 @@ def by_autodls(folder: Path) -> None:
     save_sample(folder / "autodls.safetensors", sample)
 
 
+def as_a_command(folder: Path) -> None:
+    """The same in a process that begins as those of autodls do."""
+    from autodls.machine import tune_process
+
+    tune_process()
+    by_autodls(folder)
+
+
 def by_simpleitk(folder: Path) -> None:
     """The same with full volumes: resample all to 1 mm, find the planes of largest area, crop, normalise, resize."""
     import numpy as np
@@ -119,4 +127,4 @@ def _normalised(samples, volume):
 
 
 if __name__ == "__main__":
-    {"phantom": write_case, "autodls": by_autodls, "SimpleITK": by_simpleitk}[sys.argv[1]](Path(sys.argv[2]))
+    {"phantom": write_case, "autodls": as_a_command, "SimpleITK": by_simpleitk}[sys.argv[1]](Path(sys.argv[2]))
