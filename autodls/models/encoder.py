@@ -67,6 +67,7 @@ class SequenceEncoder(nn.Module):
         learn from a few dozen cases.
         """
         with torch.no_grad():
+            self._reset_norms()
             for module in self.modules():
                 if isinstance(module, nn.Conv2d):
                     nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
@@ -80,7 +81,13 @@ class SequenceEncoder(nn.Module):
     def start_from_weights(self, weights: Mapping[str, Tensor], generator: torch.Generator) -> None:
         """Load ImageNet weights with torchvision's names; the last layer, which has other classes, is drawn anew."""
         with torch.no_grad():
+            self._reset_norms()  # older files do not count batches
             nn.init.normal_(self.net.fc.weight, std=0.01, generator=generator)
             nn.init.zeros_(self.net.fc.bias)
         body = {name: value for name, value in weights.items() if not name.startswith("fc.")}
         self.net.load_state_dict({**self.net.state_dict(), **body}, strict=True)
+
+    def _reset_norms(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.reset_parameters()

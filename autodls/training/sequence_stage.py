@@ -100,7 +100,9 @@ def fit_settings(plan: Plan, stage: str, fold: int) -> FitSettings:
 
 def _new_encoder(plan: Plan, seed: int, device: torch.device) -> SequenceEncoder:
     training = plan.training
-    encoder = SequenceEncoder(plan.network.encoder, training.encoder_dropout, training.batch_norm_momentum)
+    with torch.device("meta"):  # MONAI would draw weights that are drawn anew below
+        encoder = SequenceEncoder(plan.network.encoder, training.encoder_dropout, training.batch_norm_momentum)
+    encoder.to_empty(device="cpu")
     chance = torch.Generator().manual_seed(stream_seed(seed, "weights"))
     weights = encoder_weights(plan.network.encoder, plan.network.encoder_weights)
     if weights is None:
