@@ -66,13 +66,15 @@ def _cpu_s(used: resource.struct_rusage) -> float:
     return used.ru_utime + used.ru_stime
 
 
-def interleaved(competitors: Mapping[str, Callable[[], Usage]], rounds: int) -> dict[str, Usage]:
-    """Median cost of each competitor over `rounds`, after one round to warm up."""
+def interleaved(
+    competitors: Mapping[str, Callable[[], Usage]], rounds: int, warm_up_rounds: int = 1
+) -> dict[str, Usage]:
+    """Median cost of each competitor over `rounds`, after those to warm up."""
     runs: dict[str, list[Usage]] = {name: [] for name in competitors}
-    for _ in range(rounds + 1):
+    for _ in range(warm_up_rounds + rounds):
         for name, run in competitors.items():
             runs[name].append(run())
-    return {name: _median(measured[1:]) for name, measured in runs.items()}
+    return {name: _median(measured[warm_up_rounds:]) for name, measured in runs.items()}
 
 
 def _median(runs: Sequence[Usage]) -> Usage:
