@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
-_ALLOCATIONS_PER_COLLECTION = 50_000  # Python's 700 walk over all that is imported, again and again
 _LIMITS = ("memory.max", "memory/memory.limit_in_bytes")  # control groups of version 2 and 1
 
 
@@ -14,10 +13,10 @@ def tune_process() -> None:
     """Spare a process of our own what it gains nothing by; to be called before NumPy is imported.
 
     NumPy's BLAS starts a thread a core as it is imported, and they spin: our products are small, but for those that
-    ask for more. Set OPENBLAS_NUM_THREADS to have it otherwise.
+    ask for more. Set OPENBLAS_NUM_THREADS to have it otherwise. At its end Python looks for garbage in all that was
+    imported, which with PyTorch takes a third of a second.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    gc.set_threshold(_ALLOCATIONS_PER_COLLECTION)
     atexit.register(gc.freeze)
 
 
