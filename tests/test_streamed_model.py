@@ -15,6 +15,7 @@ from autodls.inference.model_files import HashAhead
 from autodls.inference.model_folder import load_model
 from autodls.models import ensemble
 from autodls.models.fold_model import FoldModel
+from autodls.models.folded import FoldedEncoder
 from autodls.records.files import sha256_of_bytes
 
 CPU = torch.device("cpu")
@@ -77,6 +78,27 @@ def test_what_one_network_fails_at_is_raised_and_the_rest_not_begun(folder, monk
         model.score(*random_input(model.plan, cases=1))
     assert torch.get_num_threads() == every_core
     assert len(begun) < sum(len(fold.encoders) for fold in model.folds)
+
+
+def test_who_is_at_work_when_one_network_fails_stops_at_the_next_case(folder, monkeypatch):
+    """Ctrl-C leaves the block in the same way: nobody waits until whole networks are done."""
+    model = load_model(folder, CPU)
+    seen, features = [], FoldedEncoder.features
+
+    def slowly(encoder, planes):
+        if encoder is model.folds[0].encoders[model.plan.sequences[0]]:
+            time.sleep(0.2)
+            raise ModelFolderError("altered")
+        seen.append(len(planes))
+        time.sleep(0.05)
+        return features(encoder, planes)
+
+    monkeypatch.setattr(FoldedEncoder, "features", slowly)
+    monkeypatch.setattr(FoldedEncoder, "unpacked", lambda encoder: encoder)
+    monkeypatch.setattr(ensemble, "usable_cores", lambda: 2)
+    with pytest.raises(ModelFolderError, match="altered"):
+        model.score(*random_input(model.plan, cases=200))
+    assert 0 < len(seen) < 100
 
 
 def test_an_encoder_that_changes_between_two_passes_is_refused(folder):

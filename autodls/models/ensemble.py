@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Event
 
 import numpy as np
 import torch
@@ -72,9 +73,9 @@ def score_ensemble(
 
 
 def _logits(folds: Sequence[FoldModel], pixels: Tensor, present: Tensor) -> list[FoldLogits]:
-    with _one_core_each() as pool:
+    with _one_core_each() as (pool, given_up):
         seen = [
-            [pool.submit(fold.see, name, pixels[:, index], batch_cases=1) for index, name in enumerate(fold.encoders)]
+            [pool.submit(fold.see, name, pixels[:, index], 1, given_up) for index, name in enumerate(fold.encoders)]
             for fold in folds
         ]
         return [
@@ -84,13 +85,14 @@ def _logits(folds: Sequence[FoldModel], pixels: Tensor, present: Tensor) -> list
 
 
 @contextmanager
-def _one_core_each() -> Iterator[ThreadPoolExecutor]:
-    """Threads in which PyTorch keeps to one core; the first failure inside the block ends what has not begun."""
+def _one_core_each() -> Iterator[tuple[ThreadPoolExecutor, Event]]:
+    """Threads in which PyTorch keeps to one core, and what tells them that a failure, or Ctrl-C, left the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)  # also of threads that are yet to start
-    pool = ThreadPoolExecutor(min(usable_cores(), _MOST_AT_ONCE))
+    pool, given_up = ThreadPoolExecutor(min(usable_cores(), _MOST_AT_ONCE)), Event()
     try:
-        yield pool
+        yield pool, given_up
     finally:
+        given_up.set()
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(before)

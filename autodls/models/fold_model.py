@@ -1,8 +1,10 @@
 """One trained fold: images in, logits out. Out-of-fold scoring and `predict` both go through here."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import torch
@@ -58,14 +60,19 @@ class FoldModel:
         seen = [self.see(name, pixels[:, index], batch_cases) for index, name in enumerate(self.encoders)]
         return self.fuse(seen, present, batch_cases)
 
-    def see(self, sequence: str, planes: Tensor, batch_cases: int) -> Seen:
-        """What the encoder of `sequence` makes of its planes, float [case, plane, H, W]."""
+    def see(self, sequence: str, planes: Tensor, batch_cases: int, given_up: Event | None = None) -> Seen:
+        """What the encoder of `sequence` makes of its planes, float [case, plane, H, W].
+
+        Raises CancelledError as soon as it is `given_up`, of which another thread tells.
+        """
         encoder = self.encoders[sequence]
         if len(planes) >= _MANY_BATCHES * batch_cases:
             encoder = encoder.unpacked()
         margins, maps = [], []
         with torch.inference_mode():
             for batch in torch.split(planes, batch_cases):
+                if given_up is not None and given_up.is_set():
+                    raise CancelledError
                 features = encoder.features(batch)
                 margins.append(class_margin(encoder.logits(features)))
                 maps.append(self.projections[sequence].project(features))
