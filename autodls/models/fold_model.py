@@ -72,7 +72,7 @@ class FoldModel:
         with torch.inference_mode():
             for batch in torch.split(planes, batch_cases):
                 if given_up is not None and given_up.is_set():
-                    raise CancelledError
+                    raise CancelledError(f"{sequence}: another network failed, or the run was stopped")
                 features = encoder.features(batch)
                 margins.append(class_margin(encoder.logits(features)))
                 maps.append(self.projections[sequence].project(features))
