@@ -33,7 +33,7 @@ from autodls.records.tensors import load_tensors
 from autodls.records.workspace import Workspace
 from autodls.training.cohort import folds_at_once, train_folds
 from autodls.training.data import TrainingData, centre_crop, load_training_data
-from autodls.training.loop import FocalMeanLoss
+from autodls.training.loss import FocalMeanLoss
 
 SEQUENCES = ("T1WI", "T2WI", "CE-T1WI")
 RATE_OF_A_CASE, BATCH = 0.01 / 32, 32  # the paper's, and in proportion for smaller batches

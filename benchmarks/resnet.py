@@ -18,7 +18,9 @@ from autodls.models.encoder import SequenceEncoder
 from autodls.models.fold_model import has_bf16
 from autodls.models.folded import FoldedEncoder
 from autodls.planning.encoder_cost import encoder_cost
-from autodls.training.loop import FocalMeanLoss, new_optimizer, take_step
+from autodls.training.loop import take_step
+from autodls.training.loss import FocalMeanLoss
+from autodls.training.optimizers import new_optimizer
 
 CPU = torch.device("cpu")
 PEAK_SIDE = 2048
@@ -31,15 +33,15 @@ class Training:
 
     def __init__(self, model: nn.Module, planes: Tensor, labels: Tensor, dtype: torch.dtype) -> None:
         self.model, self.planes, self.labels, self.dtype = model.train(), planes, labels, dtype
-        self.optimizer = new_optimizer(model, learning_rate=1e-3, momentum=0.9, weight_decay=1e-4)
+        self.optimizer = new_optimizer("sgd", model, learning_rate=1e-3, momentum=0.9, weight_decay=1e-4)
         self.loss = FocalMeanLoss(gamma=2.0, alpha=0.5)
         self.losses: list[float] = []
 
     def step(self) -> None:
         """One step as the fitting loop takes it."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            logits = self.model(self.planes)
-            self.losses.append(float(take_step(self.optimizer, self.loss, logits, self.labels)))
+        bf16, inputs = self.dtype == torch.bfloat16, (self.planes,)
+        loss = take_step(self.model, self.optimizer, self.loss, inputs, self.labels, bf16=bf16)
+        self.losses.append(float(loss))
 
 
 class PlainTraining(Training):

@@ -9,7 +9,9 @@ from torch.nn import functional
 from autodls.models.encoder import SequenceEncoder
 from autodls.models.fold_model import class_margin
 from autodls.models.folded import FoldedEncoder
-from autodls.training.loop import FocalMeanLoss, new_optimizer, take_step
+from autodls.training.loop import take_step
+from autodls.training.loss import FocalMeanLoss
+from autodls.training.optimizers import new_optimizer
 
 GAMMA, ALPHA, RATE, MOMENTUM, DECAY = 2.0, 0.4, 0.01, 0.9, 1e-3
 
@@ -52,9 +54,9 @@ def test_losses_of_training_steps_are_those_of_a_plain_loop(encoder):
     planes, labels = batch()
     expected = plain_losses(copy.deepcopy(encoder).train(), planes, labels, steps=4)
     net = encoder.to(memory_format=torch.channels_last).train()
-    optimizer, loss = new_optimizer(net, RATE, MOMENTUM, DECAY), FocalMeanLoss(GAMMA, ALPHA)
+    optimizer, loss = new_optimizer("sgd", net, RATE, MOMENTUM, DECAY), FocalMeanLoss(GAMMA, ALPHA)
     last = planes.contiguous(memory_format=torch.channels_last)
-    found = [float(take_step(optimizer, loss, net(last), labels)) for _ in range(4)]
+    found = [float(take_step(net, optimizer, loss, (last,), labels)) for _ in range(4)]
     assert found == pytest.approx(expected, rel=2e-3)
     assert abs(expected[-1] / expected[0] - 1) > 0.01, "so few steps that nothing could differ"
 
@@ -77,8 +79,8 @@ def test_score_of_stored_weights_is_that_of_the_plain_network(encoder, cases):
 def test_momentum_walks_in_the_order_of_its_parameter(encoder):
     """Fused SGD goes through memory: buffers in another order would move the wrong weights."""
     net = encoder.to(memory_format=torch.channels_last).train()
-    optimizer = new_optimizer(net, RATE, MOMENTUM, DECAY)
+    optimizer = new_optimizer("sgd", net, RATE, MOMENTUM, DECAY)
     planes, labels = batch(cases=2, side_px=32)
-    take_step(optimizer, FocalMeanLoss(GAMMA, ALPHA), net(planes), labels)
+    take_step(net, optimizer, FocalMeanLoss(GAMMA, ALPHA), (planes,), labels)
     for parameter in net.parameters():
         assert optimizer.state[parameter]["momentum_buffer"].stride() == parameter.stride() == parameter.grad.stride()

@@ -18,6 +18,7 @@ from autodls.training.data import centre_crop
 from autodls.training.ensemble import lock_model
 from autodls.training.fine_tuning_stage import FINE_TUNING, fine_tune, new_task
 from autodls.training.fold import stages_of, train_fold
+from autodls.training.loss import UNKNOWN
 
 FITTED = {*(f"{name}.safetensors" for name in SEQUENCES), "fusion.safetensors"}
 
@@ -52,11 +53,11 @@ def test_the_network_starts_as_the_two_stages_left_it(study):
     pixels, present = centre_crop(run.data.pixels, 32), run.data.present
     expected = load_fold(run.folder, study.plan, torch.device("cpu")).logits(pixels, present)
     with torch.inference_mode():
-        fused, own = task.model.eval()(pixels, present)
-    torch.testing.assert_close(class_margin(fused), expected.fused, atol=2e-3, rtol=0)
+        logits = task.model.eval()(pixels, present)
+    torch.testing.assert_close(class_margin(logits[:, 0]), expected.fused, atol=2e-3, rtol=0)
     for index, name in enumerate(SEQUENCES):
         known = present[:, index]
-        found = class_margin(own[:, index])[known]
+        found = class_margin(logits[:, 1 + index])[known]
         torch.testing.assert_close(found, expected.by_sequence[name][known], atol=2e-3, rtol=0)
 
 
@@ -76,13 +77,21 @@ def test_fitted_weights_lie_beside_those_of_the_two_stages_and_score(study):
 def test_own_heads_of_the_sequences_are_fitted_too(study):
     run = trained(study)
     task = new_task(run.data, run.fold, study.plan, run.folder)
-    logits, labels = next(task.batches(0))
-    cases = study.plan.training.batch_size
-    assert cases < len(logits) <= cases * (1 + len(SEQUENCES))
-    assert len(labels) == len(logits)
-    logits[cases:].sum().backward()
+    inputs, labels = next(task.batches(0))
+    logits = task.model(*inputs)
+    assert logits.shape == (*labels.shape, 2) and labels.shape[1] == 1 + len(SEQUENCES)
+    logits[:, 1:].sum().backward()
     assert all(encoder.net.fc.weight.grad is not None for encoder in task.model.encoders)
     assert task.model.fusion.position.grad.abs().sum() == 0
+
+
+def test_a_sequence_that_a_case_lacks_is_not_judged(study):
+    run = trained(study)
+    task = new_task(run.data, run.fold, study.plan, run.folder)
+    task.train = torch.arange(len(study.cases))
+    labels = torch.cat([labels for _, labels in task.batches(0)])
+    lacking = int((~run.data.present).sum())
+    assert lacking == int((labels == UNKNOWN).sum()) == 2 and (labels[:, 0] != UNKNOWN).all()
 
 
 def test_batch_norm_keeps_its_statistics(study):

@@ -17,20 +17,15 @@ from torch.nn import functional
 from autodls.errors import TrainingError
 from autodls.records.tensors import load_tensors, save_tensors
 from autodls.training import loop
+from autodls.training.batches import random_batches
 from autodls.training.fit_state import FitState
-from autodls.training.loop import (
-    FitSettings,
-    FocalMeanLoss,
-    area_under_curve,
-    fit,
-    learning_rate,
-    random_batches,
-)
+from autodls.training.loop import FitSettings, area_under_curve, fit, learning_rate
+from autodls.training.loss import UNKNOWN, FocalMeanLoss
 
 QUICK = hypothesis_settings(deadline=None, max_examples=50)
 BASE = FitSettings(
-    name="stage", epochs=8, patience=8, learning_rate=0.02, momentum=0.9, weight_decay=1e-3, warmup_epochs=2,
-    focal_gamma=2.0, focal_alpha=0.5, bf16=False, seed=3,
+    name="stage", epochs=8, patience=8, optimizer="sgd", learning_rate=0.02, momentum=0.9, weight_decay=1e-3,
+    warmup_epochs=2, focal_gamma=2.0, focal_alpha=0.5, bf16=False, seed=3,
 )  # fmt: skip
 
 
@@ -74,7 +69,7 @@ class PictureTask:
     def batches(self, seed):
         pixels, labels = self.train
         for rows in random_batches(torch.arange(len(labels)), 4, seed):
-            yield self.model(pixels[rows].contiguous(memory_format=torch.channels_last)), labels[rows]
+            yield (pixels[rows].contiguous(memory_format=torch.channels_last),), labels[rows]
 
     def inner_logits(self):
         return self.model(self.inner[0])
@@ -145,6 +140,35 @@ def test_loss_is_a_mean_so_batches_of_any_size_weigh_their_cases_alike():
     assert float(loss(logits, labels)) == pytest.approx(np.mean(parts), rel=1e-5)
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 3.5])
+@pytest.mark.parametrize("alpha", [0.2, 0.5])
+def test_loss_and_gradients_are_those_of_monai(gamma, alpha):
+    from monai.losses import FocalLoss
+
+    chance = torch.Generator().manual_seed(0)
+    logits = (4 * torch.randn(20, 2, generator=chance)).requires_grad_()
+    labels = torch.arange(20) % 3 % 2
+    theirs = FocalLoss(gamma=gamma, alpha=alpha, use_softmax=True, to_onehot_y=True, reduction="sum")
+    expected = 2 * theirs(logits[:, :, None], labels[:, None, None]) / len(labels)
+    found = FocalMeanLoss(gamma, alpha)(logits, labels)
+    torch.testing.assert_close(found, expected)
+    gradients = [torch.autograd.grad(value, logits)[0] for value in (found, expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-7)
+
+
+def test_loss_leaves_out_what_is_not_judged():
+    logits, labels = torch.randn(4, 3, 2, generator=torch.Generator().manual_seed(0)), torch.ones(4, 3).long()
+    labels[1:, 2], loss = UNKNOWN, FocalMeanLoss(2.0, 0.3)
+    torch.testing.assert_close(loss(logits, labels), loss(logits[labels == 1], labels[labels == 1]))
+
+
+@pytest.mark.parametrize("margin", [-200.0, 0.0, 200.0])
+def test_loss_of_a_score_that_is_sure_has_a_finite_gradient(margin):
+    logits = torch.tensor([[0.0, margin], [margin, 0.0]], requires_grad=True)
+    FocalMeanLoss(0.5, 0.5)(logits, torch.tensor([1, 1])).backward()
+    assert torch.isfinite(logits.grad).all()
+
+
 # -- schedule, AUC, batches --------------------------------------------------------------------------------------------
 
 
@@ -173,19 +197,20 @@ def test_logged_auc_equals_scikit_learn_also_with_ties(rows):
 
 @QUICK
 @given(st.integers(2, 80), st.integers(2, 40), st.integers(0, 2**62))
-def test_batches_hold_every_case_once_and_never_one_case_alone(cases, batch_size, seed):
+def test_batches_are_of_one_size_and_hold_every_case(cases, batch_size, seed):
+    """Those that fill a batch up are shown twice, in another batch, and never one case alone."""
     batches = random_batches(torch.arange(100, 100 + cases), batch_size, seed)
-    assert sorted(torch.cat(batches).tolist()) == list(range(100, 100 + cases))
-    sizes = [len(batch) for batch in batches]
-    assert 2 <= min(sizes) <= max(sizes) <= min(sizes) + 1
-    assert max(sizes) <= max(batch_size, 3)
-    assert len(sizes) <= math.ceil(cases / batch_size)
+    times = torch.bincount(batches.flatten() - 100, minlength=cases)
+    assert times.min() == 1 and times.max() <= 2 and int(times.sum()) < cases + len(batches)
+    assert all(len(set(batch)) == len(batch) for batch in batches.tolist())
+    assert 2 <= batches.shape[1] <= max(batch_size, 3)
+    assert len(batches) <= math.ceil(cases / batch_size)
 
 
 def test_batches_depend_on_the_seed_alone():
     rows = torch.arange(50)
     state = torch.random.get_rng_state()
-    first, again, other = (torch.cat(random_batches(rows, 8, seed)).tolist() for seed in (1, 1, 2))
+    first, again, other = (random_batches(rows, 8, seed).tolist() for seed in (1, 1, 2))
     assert first == again != other
     assert torch.equal(torch.random.get_rng_state(), state)
 
@@ -299,6 +324,18 @@ def test_killed_and_continued_gives_the_same_bytes(tmp_path, uninterrupted, kill
 
 
 @pytest.mark.usefixtures("save_each_epoch")
+@pytest.mark.parametrize("changes", [{"optimizer": "adamw", "learning_rate": 1e-3}, {"momentum": 0.0}])
+def test_other_optimizers_are_continued_to_the_same_bytes(tmp_path, changes):
+    """AdamW keeps two moments and a number of steps, SGD without momentum nothing."""
+    whole, task = PictureTask(), PictureTask()
+    run(whole, tmp_path / "whole", **changes)
+    with pytest.raises(KeyboardInterrupt):
+        run(PictureTask(), tmp_path, kill_at(4), **changes)
+    run(task, tmp_path, **changes)
+    assert as_bytes(task, tmp_path) == as_bytes(whole, tmp_path)
+
+
+@pytest.mark.usefixtures("save_each_epoch")
 def test_continuing_keeps_the_best_epoch_and_the_patience_of_before(tmp_path):
     script = (1, 9, 3, 3, 3, 3, 3, 3)
     with pytest.raises(KeyboardInterrupt):
@@ -309,7 +346,7 @@ def test_continuing_keeps_the_best_epoch_and_the_patience_of_before(tmp_path):
 
 
 @pytest.mark.usefixtures("save_each_epoch")
-@pytest.mark.parametrize("damage", ["other key", "cut short", "emptied", "other history"])
+@pytest.mark.parametrize("damage", ["other key", "cut short", "emptied", "other history", "other format"])
 def test_saved_state_of_something_else_is_not_continued(tmp_path, uninterrupted, damage):
     saved = tmp_path / "resume.safetensors"
     with pytest.raises(KeyboardInterrupt):
@@ -321,6 +358,9 @@ def test_saved_state_of_something_else_is_not_continued(tmp_path, uninterrupted,
     elif damage == "other history":
         tensors, note = load_tensors(saved, "")
         save_tensors(saved, tensors, {**note, "history": [{"epoch": 0}]})
+    elif damage == "other format":
+        tensors, note = load_tensors(saved, "")
+        save_tensors(saved, tensors, {**note, "format": "autodls-fit/1"})
     task, repeated = PictureTask(), []
     run(task, tmp_path, lambda epoch: repeated.append(epoch.epoch))
     assert repeated == list(range(8))

@@ -89,7 +89,9 @@ class TrainingPlan(Record):
     batch_size: Annotated[int, Field(ge=2)]
     epochs: Count
     patience: Count = Field(description="epochs without a better inner hold-out loss before training stops")
-    optimizer: Literal["sgd"]
+    optimizer: Literal["sgd", "adamw"] = Field(
+        description="sgd: with Nesterov's momentum; adamw: momentum is its first beta"
+    )
     learning_rate: Positive
     loss: Literal["focal"]
     focal_gamma: Annotated[float, Field(ge=0)]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from autodls.models.encoder import SequenceEncoder
 from autodls.models.fold_model import FoldModel, load_fusion, save_encoder, save_fusion, scoring_dtype
@@ -18,9 +19,11 @@ from autodls.records.tensors import load_tensors
 from autodls.records.workspace import FoldFolder
 from autodls.seeding import stream_seed
 from autodls.training.augmentation import POLICIES
+from autodls.training.batches import random_batches
 from autodls.training.data import FoldRun, TrainingData, centre_crop
 from autodls.training.fusion_stage import encoders_note, fit_scales, leave_out
-from autodls.training.loop import FitSettings, FocalMeanLoss, Report, fit, random_batches
+from autodls.training.loop import FitSettings, Inputs, Report, fit
+from autodls.training.loss import UNKNOWN, FocalMeanLoss
 from autodls.training.sequence_stage import fit_settings
 
 FINE_TUNING = "fine-tuning"
@@ -40,8 +43,8 @@ class EndToEnd(nn.Module):
         self.encoders, self.projections, self.fusion = tuple(encoders), projections, fusion
         self.registered = nn.ModuleList(encoders)  # so that their weights are the network's
 
-    def forward(self, pixels: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """Fused logits [case, class] and each sequence's own [case, sequence, class].
+    def forward(self, pixels: Tensor, present: Tensor) -> Tensor:
+        """Logits [case, 1 + sequence, class]: the fused ones, and each sequence's own.
 
         `pixels` is [case, sequence, plane, H, W], `present` bool [case, sequence].
         """
@@ -53,7 +56,7 @@ class EndToEnd(nn.Module):
                 maps.append(projection.project(features.float()))
         with torch.autocast(pixels.device.type, enabled=False):
             fused = self.fusion(torch.stack(maps, dim=1), present)
-        return fused, torch.stack(own, dim=1).float()
+        return torch.stack([fused, *(logits.float() for logits in own)], dim=1)
 
     def train(self, mode: bool = True) -> "EndToEnd":
         """Training mode for all but batch norm."""
@@ -81,24 +84,27 @@ class FineTuningTask:
         """Labels [case] of the inner hold-out."""
         return self.data.labels[self.inner]
 
-    def batches(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Logits and labels of augmented batches, fused ones first; the sequences of a case move together."""
+    def batches(self, seed: int) -> Iterator[tuple[Inputs, Tensor]]:
+        """Augmented batches, and the labels of what the network says of them: none where it lacks a sequence.
+
+        The sequences of a case move together.
+        """
         augment = POLICIES[self.plan.training.augmentation]
         size_px = self.plan.preprocessing.input_size_px
         chance = torch.Generator().manual_seed(stream_seed(seed, "left out"))
         kept = leave_out(self.data.present, self.plan.training.sequence_dropout, chance)
+        of_outputs = self.data.labels[:, None].where(_every_output(self.data.present), UNKNOWN)
         for number, rows in enumerate(random_batches(self.train, self.plan.training.batch_size, seed)):
-            pixels, present, labels = self.data.pixels[rows], self.data.present[rows], self.data.labels[rows]
+            pixels = self.data.pixels[rows]
             views = augment(pixels.flatten(1, 2), size_px, stream_seed(seed, number))
-            fused, own = self.model(views.reshape(*pixels.shape[:3], size_px, size_px), kept[rows])
-            yield torch.cat([fused, own[present]]), torch.cat([labels, labels[:, None].expand_as(present)[present]])
+            yield (views.reshape(*pixels.shape[:3], size_px, size_px), kept[rows]), of_outputs[rows]
 
     def inner_logits(self) -> Tensor:
         """Fused logits of the inner hold-out, cropped at the centre."""
         pixels = centre_crop(self.data.pixels[self.inner], self.plan.preprocessing.input_size_px)
         size = self.plan.training.batch_size
         parts = zip(torch.split(pixels, size), torch.split(self.data.present[self.inner], size), strict=True)
-        return torch.cat([self.model(*part)[0] for part in parts])
+        return torch.cat([self.model(*part)[:, 0] for part in parts])
 
 
 def fine_tune(run: FoldRun, report: Report) -> None:
@@ -139,6 +145,11 @@ def fine_tuning_settings(plan: Plan, fold: Fold) -> FitSettings:
     epochs, rate = plan.training.fine_tuning_epochs, plan.training.fine_tuning_learning_rate
     settings = fit_settings(plan, FINE_TUNING, fold.index)
     return replace(settings, epochs=epochs, patience=epochs, learning_rate=rate, warmup_epochs=0)
+
+
+def _every_output(present: Tensor) -> Tensor:
+    """Whether a case has what an output [case, 1 + sequence] speaks of; the fused one always."""
+    return functional.pad(present, (1, 0), value=True)
 
 
 def _trained(plan: Plan, folder: FoldFolder, sequence: str) -> SequenceEncoder:

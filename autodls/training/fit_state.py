@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from autodls.errors import ModelFolderError
 from autodls.records.base import Record
@@ -29,6 +30,7 @@ class Epoch(Record):
 
 
 _HISTORY = TypeAdapter(list[Epoch])
+_FORMAT = "autodls-fit/2"
 
 
 @dataclass
@@ -56,14 +58,15 @@ class FitState:
         for name, value in model.state_dict().items():
             self.best[name] = self.best[name].copy_(value) if name in self.best else value.detach().clone()
 
-    def save(self, path: Path, key: str, model: nn.Module, optimizer: torch.optim.SGD) -> None:
+    def save(self, path: Path, key: str, model: nn.Module, optimizer: Optimizer) -> None:
         """Write everything that continuing needs; `key` says what is being fitted."""
-        groups = {"model": model.state_dict(), "best": self.best, "momentum": dict(_momentum(model, optimizer))}
+        groups = {"model": model.state_dict(), "best": self.best, "optimizer": dict(_kept(model, optimizer))}
         tensors = {f"{group}/{name}": value for group, content in groups.items() for name, value in content.items()}
-        save_tensors(path, tensors, {"key": key, "history": [epoch.model_dump() for epoch in self.history]})
+        history = [epoch.model_dump() for epoch in self.history]
+        save_tensors(path, tensors, {"format": _FORMAT, "key": key, "history": history})
 
     @classmethod
-    def resume(cls, path: Path, key: str, model: nn.Module, optimizer: torch.optim.SGD) -> "FitState":
+    def resume(cls, path: Path, key: str, model: nn.Module, optimizer: Optimizer) -> "FitState":
         """Continue from `path` when it belongs to `key`, else start anew."""
         if not path.exists():
             return cls()
@@ -72,23 +75,28 @@ class FitState:
             history = _HISTORY.validate_python(note.get("history"))
         except (ModelFolderError, ValidationError):
             return cls()
-        if note.get("key") != key:
+        if (note.get("format"), note.get("key")) != (_FORMAT, key):
             return cls()
         model.load_state_dict(_group(tensors, "model"))
-        momentum = _group(tensors, "momentum")
-        for name, parameter in model.named_parameters():
-            if name in momentum:
-                # Files hold no strides; the fused optimizer needs those of the parameter.
-                optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(momentum[name])
+        parameters = dict(model.named_parameters())
+        for name, value in _group(tensors, "optimizer").items():
+            parameter, _, kind = name.rpartition("/")
+            optimizer.state[parameters[parameter]][kind] = _like(parameters[parameter], value)
         best = {name: value.to(next(model.parameters()).device) for name, value in _group(tensors, "best").items()}
         return cls(history, best)
 
 
-def _momentum(model: nn.Module, optimizer: torch.optim.SGD) -> Iterator[tuple[str, Tensor]]:
+def _kept(model: nn.Module, optimizer: Optimizer) -> Iterator[tuple[str, Tensor]]:
+    """What the optimizer keeps of each parameter: its momentum, or moments and the number of steps."""
     for name, parameter in model.named_parameters():
-        buffer = optimizer.state.get(parameter, {}).get("momentum_buffer")
-        if buffer is not None:
-            yield name, buffer
+        for kind, value in optimizer.state.get(parameter, {}).items():
+            if value is not None:
+                yield f"{name}/{kind}", value
+
+
+def _like(parameter: Tensor, value: Tensor) -> Tensor:
+    """Files hold no strides; a fused optimizer needs those of the parameter."""
+    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value.to(parameter.device)
 
 
 def _group(tensors: Weights, group: str) -> Weights:

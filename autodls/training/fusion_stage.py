@@ -29,8 +29,9 @@ from autodls.records.splits import Fold
 from autodls.records.workspace import FoldFolder
 from autodls.seeding import stream_seed
 from autodls.training.augmentation import augment_paper
+from autodls.training.batches import random_batches, send
 from autodls.training.data import FoldRun, centre_crop
-from autodls.training.loop import FitSettings, Report, fit, random_batches
+from autodls.training.loop import FitSettings, Inputs, Report, fit
 from autodls.training.sequence_stage import fit_settings
 
 FUSION = "fusion"
@@ -54,14 +55,14 @@ class FusionTask:
     inner_labels: Tensor
     plan: Plan
 
-    def batches(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Logits and labels of batches: a random view of each case, sequences left out at random."""
+    def batches(self, seed: int) -> Iterator[tuple[Inputs, Tensor]]:
+        """Batches and their labels: a random view of each case, sequences left out at random."""
         chance = torch.Generator().manual_seed(stream_seed(seed, "views"))
         device, cases = self.labels.device, len(self.labels)
-        views = torch.randint(len(self.maps), (cases,), generator=chance).to(device)
+        views = send(torch.randint(len(self.maps), (cases,), generator=chance), device)
         kept = leave_out(self.present, self.plan.training.sequence_dropout, chance)
         for rows in random_batches(torch.arange(cases, device=device), self.plan.training.batch_size, seed):
-            yield self.model(self.maps[views[rows], rows], kept[rows]), self.labels[rows]
+            yield (self.maps[views[rows], rows], kept[rows]), self.labels[rows]
 
     def inner_logits(self) -> Tensor:
         """Logits of the inner hold-out."""
@@ -72,7 +73,7 @@ class FusionTask:
 def leave_out(present: Tensor, share: float, chance: torch.Generator) -> Tensor:
     """`present` [case, sequence] without a random `share` of it; no case is left without any sequence."""
     keep = torch.rand(present.shape, generator=chance) >= share
-    kept = present & keep.to(present.device)
+    kept = present & send(keep, present.device)
     return torch.where(kept.any(dim=1, keepdim=True), kept, present)
 
 

@@ -1,4 +1,4 @@
-"""The fitting loop: SGD with warm-up and cosine decay, focal loss, early stopping, and continuation after a kill.
+"""The fitting loop: warm-up and cosine decay of the rate, focal loss, early stopping, and continuation after a kill.
 
 All chance of an epoch comes from the seed of that epoch, so an interrupted fit that starts again from its last saved
 epoch walks through the same numbers and ends in the same bytes.
@@ -12,16 +12,19 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from monai.losses import FocalLoss
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from autodls.errors import TrainingError
 from autodls.seeding import stream_seed
 from autodls.training.fit_state import Epoch, FitState
+from autodls.training.loss import FocalMeanLoss
+from autodls.training.optimizers import new_optimizer, set_learning_rate
 
 _SECONDS_BETWEEN_SAVES = 60.0
 
 Report = Callable[[Epoch], None]
+Inputs = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class FitSettings:
     name: str
     epochs: int
     patience: int
+    optimizer: str
     learning_rate: float
     momentum: float
     weight_decay: float
@@ -42,7 +46,10 @@ class FitSettings:
 
 
 class Task(Protocol):
-    """What is fitted: batches to learn from and an inner hold-out to stop by."""
+    """What is fitted: batches to learn from and an inner hold-out to stop by.
+
+    The loop calls the network, so that no task can do it with weights that were cast before a step.
+    """
 
     @property
     def model(self) -> nn.Module:
@@ -52,8 +59,8 @@ class Task(Protocol):
     def inner_labels(self) -> Tensor:
         """Labels [case] of the inner hold-out."""
 
-    def batches(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Pairs of model output [case, class] and label [case], in the order drawn by `seed`."""
+    def batches(self, seed: int) -> Iterator[tuple[Inputs, Tensor]]:
+        """What the network takes, and the labels of what it then gives, in the order drawn by `seed`."""
 
     def inner_logits(self) -> Tensor:
         """Logits [case, class] of the inner hold-out, in evaluation mode."""
@@ -66,7 +73,9 @@ def fit(task: Task, settings: FitSettings, key: str, saved: Path, report: Report
     Raises TrainingError when the loss is no longer finite.
     """
     model = task.model
-    optimizer = new_optimizer(model, settings.learning_rate, settings.momentum, settings.weight_decay)
+    optimizer = new_optimizer(
+        settings.optimizer, model, settings.learning_rate, settings.momentum, settings.weight_decay
+    )
     loss = FocalMeanLoss(settings.focal_gamma, settings.focal_alpha)
     state = FitState.resume(saved, key, model, optimizer)
     last_save = time.monotonic()
@@ -84,12 +93,11 @@ def fit(task: Task, settings: FitSettings, key: str, saved: Path, report: Report
 
 
 def _run_epoch(
-    task: Task, settings: FitSettings, loss: "FocalMeanLoss", optimizer: torch.optim.SGD, epoch: int, best_loss: float
+    task: Task, settings: FitSettings, loss: FocalMeanLoss, optimizer: Optimizer, epoch: int, best_loss: float
 ) -> Epoch:
     started = time.monotonic()
     rate = learning_rate(settings, epoch)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+    set_learning_rate(optimizer, rate)
     seed = stream_seed(settings.seed, settings.name, "epoch", epoch)
     train_loss = _train(task, settings, loss, optimizer, seed)
     task.model.eval()
@@ -114,65 +122,33 @@ def _run_epoch(
     )
 
 
-def _train(task: Task, settings: FitSettings, loss: "FocalMeanLoss", optimizer: torch.optim.SGD, seed: int) -> float:
-    """One pass over the training cases; the mean loss of a case."""
-    model, cases = task.model, 0
+def _train(task: Task, settings: FitSettings, loss: FocalMeanLoss, optimizer: Optimizer, seed: int) -> float:
+    """One pass over the training cases; the mean loss of a batch, which are all of one size."""
+    model = task.model
     model.train()
     device = next(model.parameters()).device
     # Dropout draws from torch's global stream: give it this epoch's seed, and put the stream back afterwards.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        losses = []
-        with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
-            for logits, labels in task.batches(seed):
-                losses.append(take_step(optimizer, loss, logits, labels) * len(labels))
-                cases += len(labels)
-    return float(torch.stack(losses).sum()) / cases
+        losses = [take_step(model, optimizer, loss, *batch, bf16=settings.bf16) for batch in task.batches(seed)]
+    return float(torch.stack(losses).mean())
 
 
-def new_optimizer(model: nn.Module, learning_rate: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
-    """SGD with Nesterov momentum, fused: one walk over weights, gradients and momentum instead of five, same numbers.
+def take_step(
+    model: nn.Module, optimizer: Optimizer, loss: FocalMeanLoss, inputs: Inputs, labels: Tensor, *, bf16: bool = False
+) -> Tensor:
+    """One step down the loss of a batch; the loss stays on the device, so that nothing waits for it.
 
-    It walks in the order of memory, so the three of a parameter must have the same strides.
+    Autocast keeps what it has cast until its context ends, and would go on with it while the weights move: the context
+    ends before the step, and nothing is kept.
     """
-    return torch.optim.SGD(
-        model.parameters(),
-        lr=learning_rate,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        nesterov=momentum > 0,
-        fused=True,
-    )
-
-
-def take_step(optimizer: torch.optim.SGD, loss: "FocalMeanLoss", logits: Tensor, labels: Tensor) -> Tensor:
-    """One step down the loss of a batch; the loss stays on the device, so that nothing waits for it."""
+    with torch.autocast(labels.device.type, torch.bfloat16, enabled=bf16, cache_enabled=False):
+        logits = model(*inputs)
     batch_loss: Tensor = loss(logits.float(), labels)
     optimizer.zero_grad(set_to_none=True)
     batch_loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     return batch_loss.detach()
-
-
-class FocalMeanLoss(nn.Module):
-    """Focal loss (Lin et al. 2017, arXiv:1708.02002) of softmax outputs, as the mean over cases.
-
-    Scaled so that gamma 0 and alpha 0.5 give cross entropy. `alpha` weighs positive cases, 1 - `alpha` negative ones.
-
-    >>> loss = FocalMeanLoss(gamma=0.0, alpha=0.5)
-    >>> round(float(loss(torch.zeros(4, 2), torch.tensor([0, 1, 1, 0]))), 6) == round(math.log(2), 6)
-    True
-    """
-
-    def __init__(self, gamma: float, alpha: float) -> None:
-        super().__init__()
-        self.sum = FocalLoss(gamma=gamma, alpha=alpha, use_softmax=True, to_onehot_y=True, reduction="sum")
-
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Mean loss of logits [case, class] and labels [case]."""
-        # MONAI averages over the axes after the class axis; with none of them it would average over all.
-        total: Tensor = self.sum(logits[:, :, None], labels[:, None, None])
-        return 2.0 * total / len(labels)
 
 
 def learning_rate(settings: FitSettings, epoch: int) -> float:
@@ -191,21 +167,3 @@ def area_under_curve(logits: Tensor, labels: Tensor) -> float | None:
         return None
     difference = positive[:, None] - negative[None, :]
     return float(((difference > 0).float() + 0.5 * (difference == 0).float()).mean())
-
-
-def random_batches(rows: Tensor, batch_size: int, seed: int) -> list[Tensor]:
-    """`rows` shuffled and cut into as few batches of at most `batch_size` as there can be, all of nearly the same size.
-
-    A small last batch would hand batch norm the statistics of a few cases. One case alone it cannot use at all: then
-    there is one batch less. The order is drawn on the CPU, the same for every device, and moved to that of `rows` once,
-    so that no step waits.
-
-    >>> [len(batch) for batch in random_batches(torch.arange(38), 12, seed=0)]
-    [10, 10, 9, 9]
-    >>> [len(batch) for batch in random_batches(torch.arange(3), 2, seed=0)]
-    [3]
-    """
-    chance = torch.Generator().manual_seed(seed)
-    shuffled = rows[torch.randperm(len(rows), generator=chance).to(rows.device)]
-    batches = max(1, min(math.ceil(len(rows) / batch_size), len(rows) // 2))
-    return list(torch.tensor_split(shuffled, batches))

@@ -12,8 +12,9 @@ from autodls.models.fold_model import has_bf16, save_encoder
 from autodls.records.plan import Plan
 from autodls.seeding import stream_seed
 from autodls.training.augmentation import POLICIES
+from autodls.training.batches import random_batches
 from autodls.training.data import FoldRun, centre_crop
-from autodls.training.loop import FitSettings, Report, fit, random_batches
+from autodls.training.loop import FitSettings, Inputs, Report, fit
 from autodls.training.weights import encoder_weights
 
 
@@ -33,13 +34,13 @@ class SequenceTask:
         """Labels [case] of the inner hold-out."""
         return self.labels[self.inner]
 
-    def batches(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Logits and labels of augmented batches."""
+    def batches(self, seed: int) -> Iterator[tuple[Inputs, Tensor]]:
+        """Augmented batches and their labels."""
         augment = POLICIES[self.plan.training.augmentation]
         size_px = self.plan.preprocessing.input_size_px
         for number, rows in enumerate(random_batches(self.train, self.plan.training.batch_size, seed)):
             planes = augment(self.pixels[rows], size_px, stream_seed(seed, number))
-            yield self.model(planes.contiguous(memory_format=torch.channels_last)), self.labels[rows]
+            yield (planes.contiguous(memory_format=torch.channels_last),), self.labels[rows]
 
     def inner_logits(self) -> Tensor:
         """Logits of the inner hold-out, cropped at the centre."""
@@ -87,6 +88,7 @@ def fit_settings(plan: Plan, stage: str, fold: int) -> FitSettings:
         name=stage,
         epochs=training.epochs,
         patience=training.patience,
+        optimizer=training.optimizer,
         learning_rate=training.learning_rate,
         momentum=training.momentum,
         weight_decay=training.weight_decay,
