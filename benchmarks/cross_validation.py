@@ -23,6 +23,7 @@ from side_by_side import OURS, in_process, interleaved, machine, show
 
 from autodls.models.encoder import SequenceEncoder
 from autodls.models.fold_model import has_bf16
+from autodls.planning.memory import cohort_gib
 from autodls.planning.splits import make_splits
 from autodls.preprocessing.planes import PLANES, Plane
 from autodls.preprocessing.store import Sample, save_sample
@@ -31,7 +32,7 @@ from autodls.records.plan import FusionPlan, NetworkPlan, Plan
 from autodls.records.splits import Fold, Splits
 from autodls.records.tensors import load_tensors
 from autodls.records.workspace import Workspace
-from autodls.training.cohort import folds_at_once, train_folds
+from autodls.training.cohort import networks_at_once, train_folds
 from autodls.training.data import TrainingData, centre_crop, load_training_data
 from autodls.training.loss import FocalMeanLoss
 
@@ -59,7 +60,7 @@ def make_plan(asked: Namespace, device: str) -> Plan:
         }
     )  # fmt: skip
     gib = torch.cuda.mem_get_info()[1] / 2**30 if device == "cuda" else 16.0
-    budget = plan.budget.model_copy(update={"device": device, "memory_gib": gib, "predicted_memory_gib": asked.gib})
+    budget = plan.budget.model_copy(update={"device": device, "memory_gib": gib})
     return plan.model_copy(update={"network": network, "training": training, "budget": budget})
 
 
@@ -172,13 +173,15 @@ def main() -> None:
     sizes = (("--cases", 382), ("--folds", 5), ("--epochs", 50), ("--px", 224), ("--rounds", 1), ("--workers", 8))
     for name, default in sizes:
         parser.add_argument(name, type=int, default=default)
-    parser.add_argument("--at-once", type=int, help="folds trained together; by default what autodls takes")
-    parser.add_argument("--gib", type=float, default=8.0, help="memory of one network, for that default")
+    parser.add_argument(
+        "--at-once", type=int, help="networks on a GPU, or folds on a CPU; by default what autodls takes"
+    )
     asked = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     card = torch.cuda.get_device_name() if device == "cuda" else "no GPU"
     plan = make_plan(asked, device)
-    print(f"{machine()}, {card}, {plan.training.precision}, {asked.at_once or folds_at_once(plan)} folds at once")
+    at_once = asked.at_once or networks_at_once(plan, cohort_gib(asked.cases, 3, plan.preprocessing.slice_size_px))
+    print(f"{machine()}, {card}, {plan.training.precision}, {at_once} at once")
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder))
         cases = make_samples(workspace, plan, asked.cases)

@@ -11,7 +11,7 @@ from tiny_study import hashes, study_plan, tiny_study, use_tiny_resnet
 
 from autodls.errors import TrainingError
 from autodls.training import cohort
-from autodls.training.cohort import folds_at_once, train_folds
+from autodls.training.cohort import networks_at_once, shares_of, train_folds
 
 SHORT = study_plan(epochs=1, fusion_epochs=1)
 TRAIN_IN_PROCESS = cohort._train_in_process
@@ -53,11 +53,34 @@ def test_failure_of_a_fold_is_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("device", "memory_gib", "expected"), [("cpu", 64.0, 1), ("cuda", 80.0, 8), ("cuda", 10.0, 1), ("cuda", 8.0, 1)]
+    ("device", "memory_gib", "cohort_gib", "expected"),
+    [
+        ("cpu", 64.0, 1.0, 1),
+        ("cuda", 80.0, 1.0, 5),
+        ("cuda", 3.9, 0.0, 3),
+        ("cuda", 3.9, 1.1, 1),
+        ("cuda", 1.0, 0.0, 1),
+    ],
 )
-def test_number_of_folds_at_once(device, memory_gib, expected):
-    budget = SHORT.budget.model_copy(update={"device": device, "memory_gib": memory_gib, "predicted_memory_gib": 8.0})
-    assert folds_at_once(SHORT.model_copy(update={"budget": budget})) == expected
+def test_number_of_networks_at_once(device, memory_gib, cohort_gib, expected):
+    """A ResNet-50 at 32 px takes 0.5 GiB and the libraries 1.5, of 80 % of the memory."""
+    budget = SHORT.budget.model_copy(update={"device": device, "memory_gib": memory_gib})
+    plan = SHORT.model_copy(update={"budget": budget})
+    assert networks_at_once(plan, cohort_gib) == expected
+
+
+@pytest.mark.parametrize(
+    ("gpus", "at_once", "expected"),
+    [
+        (0, None, [("cpu", (0, 1, 2))]),
+        (0, 2, [("cpu", (0, 2)), ("cpu", (1,))]),
+        (1, 4, [("cuda:0", (0, 1, 2))]),
+        (2, None, [("cuda:0", (0, 2)), ("cuda:1", (1,))]),
+        (8, 1, [("cuda:0", (0,)), ("cuda:1", (1,)), ("cuda:2", (2,))]),
+    ],
+)
+def test_every_gpu_trains_some_of_the_folds(gpus, at_once, expected):
+    assert [(share.device, share.folds) for share in shares_of((0, 1, 2), gpus, at_once)] == expected
 
 
 CHILD = """

@@ -8,7 +8,7 @@ import contextlib
 
 import pytest
 import torch
-from test_loop import PictureTask, pictures, settings, small_net
+from picture_task import PictureTask, pictures, settings, small_net
 from torch import nn
 
 from autodls.training import loop
@@ -47,7 +47,8 @@ def forwards_of_an_epoch(task):
         seen.append((inputs, output.detach().float(), weights))
 
     hook = net.register_forward_hook(note)
-    loop._train(task, settings(bf16=True), FocalMeanLoss(2.0, 0.5), new_optimizer("sgd", net, 0.05, 0.9, 0.0), seed=0)
+    for _ in loop._Run(task, settings(bf16=True), new_optimizer("sgd", net, 0.05, 0.9, 0.0), None)._train(seed=0):
+        pass
     hook.remove()
     return seen
 

@@ -169,13 +169,13 @@ def test_forward_is_the_whole_monai_network_without_dropout(trained):
         torch.testing.assert_close(trained(planes), trained.net(planes))
 
 
-def test_dropout_acts_in_training_only(trained):
-    planes = torch.randn(2, 3, 64, 64)
-    with torch.inference_mode():
-        assert torch.equal(trained(planes), trained(planes))
-        trained.dropout.train()
-        assert not torch.equal(trained(planes), trained(planes))
-        trained.dropout.eval()
+def test_a_feature_that_is_not_kept_has_no_say(trained):
+    """Dropout is drawn outside and given: the network draws nothing."""
+    features = trained.features(torch.randn(2, 3, 64, 64)).detach()
+    keep = 2.0 * (torch.rand(2, trained.channels, generator=torch.Generator().manual_seed(0)) < 0.5)
+    pooled = features.mean(dim=(2, 3))
+    torch.testing.assert_close(trained.decode(features, keep), trained.net.fc(pooled * keep))
+    assert torch.equal(trained.decode(features, torch.ones_like(keep)), trained.decode(features))
 
 
 def test_folded_encoder_in_bfloat16_gives_float32_near_the_exact_one(trained):

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -405,8 +406,11 @@ def test_another_file_of_weights_to_start_from_is_another_run(study, tmp_path):
 def test_a_gpu_is_asked_for_deterministic_algorithms_and_a_cpu_left_alone(monkeypatch):
     asked, environment = [], {}
     monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda mode, warn_only: asked.append(mode))
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)  # put back afterwards
     monkeypatch.setattr(os, "environ", environment)
     prepare_torch(torch.device("cpu"))
-    assert asked == [] and environment == {}
-    prepare_torch(torch.device("cuda"))
-    assert asked == [True] and environment == {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+    assert asked == [] and environment == {} and torch.utils.deterministic.fill_uninitialized_memory
+    with warnings.catch_warnings(record=True) as told:
+        prepare_torch(torch.device("cuda"))
+        warnings.warn("scatter_cuda_ does not have a deterministic implementation, but you set", stacklevel=1)
+    assert asked == [True] and environment == {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"} and told == []

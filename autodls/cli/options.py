@@ -26,7 +26,7 @@ AtOnceOption = Annotated[
     typer.Option(
         "--at-once",
         min=1,
-        help="Folds trained at the same time, with the same result; by default one on a CPU, on a GPU as many as its "
-        "memory holds.",
+        help="Networks that share a GPU, by default as many as its memory holds, or folds trained at the same time "
+        "on a CPU, by default one; with the same result.",
     ),
 ]

@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
 from pathlib import Path
 
 from autodls.cli.console import note, progress, say, show_table
@@ -81,16 +80,20 @@ def _train(
 ) -> None:
     from autodls.training.cohort import train_folds
     from autodls.training.fit_state import Epoch
-    from autodls.training.fold import stages_of
+    from autodls.training.fold import made_by, stages_of
 
     most_epochs = stages_of(plan)
-    starts = dict(zip(most_epochs, accumulate(most_epochs.values(), initial=0), strict=False))
-    epochs_of_fold = sum(most_epochs.values())
-    with progress("training", len(folds) * epochs_of_fold) as bar:
-        done = {fold: epochs_of_fold * session.workspace.fold(fold).scores.exists() for fold in folds}
+    with progress("training", len(folds) * sum(most_epochs.values())) as bar:
+        done = {
+            (fold, stage): most * made_by(session.workspace.fold(fold), stage).exists()
+            for fold in folds
+            for stage, most in most_epochs.items()
+        }
 
         def report(fold: int, epoch: Epoch) -> None:
-            done[fold] = starts[epoch.stage] + epoch.epoch + 1
+            if epoch.stage not in plan.sequences:  # of which several may be at work, and stop early
+                done.update({(fold, name): most_epochs[name] for name in plan.sequences})
+            done[fold, epoch.stage] = epoch.epoch + 1
             auc = "" if epoch.inner_auc is None else f", inner AUC {epoch.inner_auc:.2f}"
             word = f"fold {fold} {epoch.stage} epoch {epoch.epoch + 1}, loss {epoch.train_loss:.3f}{auc}"
             bar.move(sum(done.values()), word)

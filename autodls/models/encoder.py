@@ -20,11 +20,12 @@ class SequenceEncoder(nn.Module):
     Parameters
     ----------
     name : one of `ENCODERS`.
-    dropout : chance of dropping a pooled feature before the last linear layer.
+    dropout : chance of dropping a pooled feature before the last linear layer. Whoever trains draws what is kept.
     batch_norm_momentum : weight of the newest batch in the running statistics; small cohorts take few steps, so
         PyTorch's 0.1 leaves the statistics of the first epochs in them.
 
-    `forward` takes float [case, plane, H, W] and returns logits [case, class].
+    `forward` takes float [case, plane, H, W] and returns logits [case, class]. It draws nothing: `keep` is what pooled
+    features are multiplied by, [case, feature], zero where one is dropped; without it none is.
     """
 
     def __init__(self, name: str, dropout: float, batch_norm_momentum: float) -> None:
@@ -38,19 +39,25 @@ class SequenceEncoder(nn.Module):
             conv1_t_stride=2,
             num_classes=CLASSES,
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = batch_norm_momentum
 
-    def forward(self, planes: Tensor) -> Tensor:
+    def forward(self, planes: Tensor, keep: Tensor | None = None) -> Tensor:
         """Logits [case, class] of planes [case, plane, H, W]."""
-        return self.decode(self.features(planes))
+        return self.decode(self.features(planes), keep)
 
-    def decode(self, features: Tensor) -> Tensor:
+    def decode(self, features: Tensor, keep: Tensor | None = None) -> Tensor:
         """Logits [case, class] of a feature map."""
-        logits: Tensor = self.net.fc(self.dropout(features.mean(dim=(2, 3))))
+        pooled = features.mean(dim=(2, 3))
+        logits: Tensor = self.net.fc(pooled if keep is None else pooled * keep)
         return logits
+
+    @property
+    def channels(self) -> int:
+        """Channels of the last feature map."""
+        return int(self.net.fc.in_features)
 
     def features(self, planes: Tensor) -> Tensor:
         """The last feature map [case, 2048, H/32, W/32]."""

@@ -5,9 +5,12 @@ token with a learned position; encoder layers let the tokens see each other; the
 softmax of its two outputs is the deep learning score.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from autodls.records.plan import FusionPlan
 
@@ -53,6 +56,10 @@ class FusionTransformer(nn.Module):
 
     def forward(self, maps: Tensor, present: Tensor) -> Tensor:
         """Logits [case, class] of maps [case, sequence, channel, h, w] and present (bool) [case, sequence]."""
+        with attention_kernel(maps.device):
+            return self._logits(maps, present)
+
+    def _logits(self, maps: Tensor, present: Tensor) -> Tensor:
         maps = torch.where(present[:, :, None, None, None], maps, self.missing[:, :, None, None])
         tokens = functional.pixel_unshuffle(self._whole_patches(maps.flatten(1, 2)), self.patch_px)
         hidden = self.encoder(tokens.flatten(2).transpose(1, 2) + self.position)
@@ -62,3 +69,8 @@ class FusionTransformer(nn.Module):
     def _whole_patches(self, maps: Tensor) -> Tensor:
         side = maps.shape[-1] // self.patch_px * self.patch_px
         return maps[:, :, :side, :side]
+
+
+def attention_kernel(device: torch.device) -> AbstractContextManager[object]:
+    """On a GPU attention is plain products: of a few tokens they are as quick, and those that are not differ by run."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cuda" else nullcontext()

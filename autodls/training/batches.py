@@ -11,6 +11,16 @@ def send(values: Tensor, device: torch.device) -> Tensor:
     return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values
 
 
+def random_keep(shape: tuple[int, ...], dropout: float, seed: int, device: torch.device) -> Tensor:
+    """What features of `shape` are multiplied by: zero for a share of about `dropout`, more than one for the others.
+
+    >>> random_keep((2, 3), 0.0, seed=0, device=torch.device("cpu")).tolist()
+    [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+    """
+    chance = torch.Generator().manual_seed(seed)
+    return send((torch.rand(shape, generator=chance) >= dropout) / (1 - dropout), device)
+
+
 def random_batches(rows: Tensor, batch_size: int, seed: int) -> Tensor:
     """`rows` shuffled into as few batches of at most `batch_size` as there can be: [batch, case], all of one size.
 

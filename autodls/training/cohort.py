@@ -1,7 +1,8 @@
 """All folds of a training cohort, one after the other or several at once.
 
-On a CPU one network at a time keeps every core busy. On a GPU a small network does not fill the card, so that several
-processes share it, a fold each. A fold computes the same numbers in either case.
+On a CPU one network at a time keeps every core busy; several folds can be trained in as many processes. A GPU is filled
+by several networks in one process, which share the samples; several GPUs by a process each, with some of the folds. A
+fold computes the same numbers in every case.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ import torch
 
 from autodls.errors import ArgumentError
 from autodls.parallel import map_parallel, no_advance, start_manager
+from autodls.planning.memory import GIB, TrainingLoad, encoder_parts_gib
 from autodls.preprocessing.store import load_summary
 from autodls.records.cohort import Case
 from autodls.records.files import sha256_of_bytes
@@ -22,11 +24,21 @@ from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
 from autodls.training.data import FoldRun, TrainingData, load_training_data
 from autodls.training.fit_state import Epoch
-from autodls.training.fold import prepare_torch, train_fold
+from autodls.training.fold import prepare_torch, train_fold, train_together
 from autodls.training.weights import start_sha256
 
-MEMORY_SHARE = 0.8  # of the device's memory that the folds together may use
+MEMORY_SHARE = 0.8  # of the device's memory that the networks together may use
+MOST_AT_ONCE = 5  # on one GPU: on the one that was measured, five networks were as quick as three, a network
 Report = Callable[[int, Epoch], None]
+
+
+@dataclass(frozen=True)
+class _Share:
+    """Folds that one process trains on one device; `at_once` networks together where it is a GPU."""
+
+    device: str
+    folds: tuple[int, ...]
+    at_once: int | None
 
 
 @dataclass(frozen=True)
@@ -40,14 +52,22 @@ class _Cohort:
     key: str
     sample_keys: Mapping[str, str]
 
-    def load(self) -> TrainingData:
-        """The samples, on the device of the plan."""
-        return load_training_data(self.cases, self.workspace.sample, training_device(self.plan), self.sample_keys)
+    def train(self, share: _Share, report: Report) -> None:
+        """Train the folds of `share`."""
+        device = torch.device(share.device)
+        prepare_torch(device)
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        data = load_training_data(self.cases, self.workspace.sample, device, self.sample_keys)
+        folds = [(self._run(index, data), partial(report, index)) for index in share.folds]
+        if device.type == "cuda":
+            train_together(folds, share.at_once or networks_at_once(self.plan, data.pixels.nbytes / GIB))
+            return
+        for fold in folds:
+            train_fold(*fold)
 
-    def train(self, index: int, data: TrainingData, report: Report) -> None:
-        """Train fold `index`."""
-        run = FoldRun(data, self.splits.folds[index], self.plan, self.workspace.fold(index), self.key)
-        train_fold(run, partial(report, index))
+    def _run(self, index: int, data: TrainingData) -> FoldRun:
+        return FoldRun(data, self.splits.folds[index], self.plan, self.workspace.fold(index), self.key)
 
 
 def train_folds(
@@ -60,49 +80,66 @@ def train_folds(
     at_once: int | None = None,
     sample_keys: Mapping[str, str] | None = None,
 ) -> None:
-    """Train the folds of indices `folds`, `at_once` in as many processes; `report` is called with fold and epoch.
+    """Train the folds of indices `folds`; `report` is called with fold and epoch.
 
-    Reads the samples of `cases` and nothing else of the dataset. Raises ArgumentError when the plan asks for a GPU
-    that is not there, and StaleRecordError for a sample whose key is not that of `sample_keys`, or of when this began.
+    `at_once` is how many networks share a GPU, or how many folds a CPU. Reads the samples of `cases` and nothing else
+    of the dataset. Raises ArgumentError when the plan asks for a GPU that is not there, and StaleRecordError for a
+    sample whose key is not that of `sample_keys`, or of when this began.
     """
-    prepare_torch(training_device(plan))
+    device = training_device(plan)
     key, found = run_key(workspace, cases, plan, splits), _sample_keys(workspace, cases)
     cohort = _Cohort(workspace, tuple(cases), plan, splits, key, sample_keys or found)
-    together = min(len(folds), at_once or folds_at_once(plan))
-    if together > 1:
-        _train_at_once(cohort, folds, together, report)
+    gpus = torch.cuda.device_count() if device.type == "cuda" else 0
+    shares = shares_of(folds, gpus, at_once)
+    if len(shares) > 1:
+        _train_in_processes(cohort, shares, report)
         return
-    data = cohort.load()
-    for index in folds:
-        cohort.train(index, data, report)
+    for share in shares:
+        cohort.train(share, report)
 
 
-def folds_at_once(plan: Plan) -> int:
-    """How many folds are trained together by default: on a GPU as many as its memory holds, on a CPU one.
+def shares_of(folds: Sequence[int], gpus: int, at_once: int | None) -> list[_Share]:
+    """Which process trains what: one for each GPU, on a CPU one for each of the `at_once` folds, or one for all.
 
-    That this fills a card is assumed, not measured.
+    >>> [share.folds for share in shares_of(range(5), gpus=2, at_once=None)]
+    [(0, 2, 4), (1, 3)]
+    """
+    parts = min(len(folds), gpus or at_once or 1)
+    dealt = [tuple(folds[part::parts]) for part in range(parts)]
+    return [_Share(f"cuda:{part}" if gpus else "cpu", dealt[part], at_once) for part in range(parts)]
+
+
+def networks_at_once(plan: Plan, cohort_gib: float) -> int:
+    """How many networks are trained together by default: on a GPU as many as its memory holds, on a CPU one.
+
+    All share the samples, `cohort_gib`, and the libraries.
     """
     if plan.budget.device == "cpu":
         return 1
-    return max(1, int(MEMORY_SHARE * plan.budget.memory_gib / plan.budget.predicted_memory_gib))
+    training = plan.training
+    size_px = plan.preprocessing.input_size_px
+    parts = encoder_parts_gib(
+        TrainingLoad(plan.network.encoder, size_px, training.batch_size, training.precision, "cuda")
+    )
+    free_gib = MEMORY_SHARE * plan.budget.memory_gib - parts["framework"] - cohort_gib
+    return max(1, min(MOST_AT_ONCE, int(free_gib / (parts["weights"] + parts["activations"]))))
 
 
-def _train_at_once(cohort: _Cohort, folds: Sequence[int], together: int, report: Report) -> None:
+def _train_in_processes(cohort: _Cohort, shares: Sequence[_Share], report: Report) -> None:
     with start_manager() as manager:
         epochs: Queue[tuple[int, Epoch] | None] = manager.Queue()
         listener = Thread(target=_pass_on, args=(epochs, report), daemon=True)
         listener.start()
-        names = [f"fold {index}" for index in folds]
+        names = [f"folds {share.folds}" for share in shares]
         try:
-            map_parallel(partial(_train_in_process, cohort, epochs), folds, names, together, no_advance)
+            map_parallel(partial(_train_in_process, cohort, epochs), shares, names, len(shares), no_advance)
         finally:
             epochs.put(None)
             listener.join()
 
 
-def _train_in_process(cohort: _Cohort, epochs: "Queue[tuple[int, Epoch] | None]", index: int) -> None:
-    prepare_torch(training_device(cohort.plan))
-    cohort.train(index, cohort.load(), lambda fold, epoch: epochs.put((fold, epoch)))
+def _train_in_process(cohort: _Cohort, epochs: "Queue[tuple[int, Epoch] | None]", share: _Share) -> None:
+    cohort.train(share, lambda fold, epoch: epochs.put((fold, epoch)))
 
 
 def _pass_on(epochs: "Queue[tuple[int, Epoch] | None]", report: Report) -> None:

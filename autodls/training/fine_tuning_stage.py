@@ -19,7 +19,7 @@ from autodls.records.tensors import load_tensors
 from autodls.records.workspace import FoldFolder
 from autodls.seeding import stream_seed
 from autodls.training.augmentation import POLICIES
-from autodls.training.batches import random_batches
+from autodls.training.batches import random_batches, random_keep
 from autodls.training.data import FoldRun, TrainingData, centre_crop
 from autodls.training.fusion_stage import encoders_note, fit_scales, leave_out
 from autodls.training.loop import FitSettings, Inputs, Report, fit
@@ -43,15 +43,15 @@ class EndToEnd(nn.Module):
         self.encoders, self.projections, self.fusion = tuple(encoders), projections, fusion
         self.registered = nn.ModuleList(encoders)  # so that their weights are the network's
 
-    def forward(self, pixels: Tensor, present: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor, present: Tensor, keep: Tensor | None = None) -> Tensor:
         """Logits [case, 1 + sequence, class]: the fused ones, and each sequence's own.
 
-        `pixels` is [case, sequence, plane, H, W], `present` bool [case, sequence].
+        `pixels` is [case, sequence, plane, H, W], `present` bool [case, sequence], `keep` [case, sequence, feature].
         """
         own, maps = [], []
         for index, (encoder, projection) in enumerate(zip(self.encoders, self.projections, strict=True)):
             features = encoder.features(pixels[:, index].contiguous(memory_format=torch.channels_last))
-            own.append(encoder.decode(features))
+            own.append(encoder.decode(features, None if keep is None else keep[:, index]))
             with torch.autocast(pixels.device.type, enabled=False):
                 maps.append(projection.project(features.float()))
         with torch.autocast(pixels.device.type, enabled=False):
@@ -94,10 +94,14 @@ class FineTuningTask:
         chance = torch.Generator().manual_seed(stream_seed(seed, "left out"))
         kept = leave_out(self.data.present, self.plan.training.sequence_dropout, chance)
         of_outputs = self.data.labels[:, None].where(_every_output(self.data.present), UNKNOWN)
-        for number, rows in enumerate(random_batches(self.train, self.plan.training.batch_size, seed)):
+        batches = random_batches(self.train, self.plan.training.batch_size, seed)
+        first, encoders = self.model.encoders[0], len(self.model.encoders)
+        shape = (*batches.shape, encoders, first.channels)
+        keeps = random_keep(shape, first.dropout, stream_seed(seed, "dropout"), batches.device)
+        for number, (rows, keep) in enumerate(zip(batches, keeps, strict=True)):
             pixels = self.data.pixels[rows]
             views = augment(pixels.flatten(1, 2), size_px, stream_seed(seed, number))
-            yield (views.reshape(*pixels.shape[:3], size_px, size_px), kept[rows]), of_outputs[rows]
+            yield (views.reshape(*pixels.shape[:3], size_px, size_px), kept[rows], keep), of_outputs[rows]
 
     def inner_logits(self) -> Tensor:
         """Fused logits of the inner hold-out, cropped at the centre."""

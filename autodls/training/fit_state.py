@@ -55,8 +55,11 @@ class FitState:
         self.history.append(epoch)
         if not epoch.best:
             return
-        for name, value in model.state_dict().items():
-            self.best[name] = self.best[name].copy_(value) if name in self.best else value.detach().clone()
+        values = model.state_dict()
+        if self.best:  # all at once: a GPU takes as long to be told of a copy as to make it
+            torch._foreach_copy_(list(self.best.values()), [values[name] for name in self.best])
+        else:
+            self.best = {name: value.detach().clone() for name, value in values.items()}
 
     def save(self, path: Path, key: str, model: nn.Module, optimizer: Optimizer) -> None:
         """Write everything that continuing needs; `key` says what is being fitted."""

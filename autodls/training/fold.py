@@ -2,7 +2,9 @@
 
 import itertools
 import os
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ from autodls.training.fit_state import Epoch
 from autodls.training.fold_chain import is_scored, require_encoders, weight_hashes, write_scores
 from autodls.training.fusion_stage import FUSION, train_fusion
 from autodls.training.loop import Report
-from autodls.training.sequence_stage import train_sequence
+from autodls.training.sequence_stage import train_sequences
 from autodls.training.stage_log import StageLog
 
 _RESTART = "run 'autodls train fold all --restart' to train anew, or put the plan back"
@@ -39,12 +41,37 @@ def made_by(folder: FoldFolder, stage: str) -> Path:
     return folder.fine_tuned.fusion if stage == FINE_TUNING else folder.sequence(stage)
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """A fold of which the stages `missing` are to be trained; `weights` are the hashes of those that are there."""
+
+    run: FoldRun
+    report: Report
+    missing: tuple[str, ...]
+    weights: dict[str, str]
+
+
 def train_fold(run: FoldRun, report: Report) -> None:
     """Train what is missing of a fold and write the scores of all its cases.
 
     `report` is called after every epoch. Raises StaleRecordError when the folder holds weights of another plan,
     or weights that were altered since.
     """
+    train_together([(run, report)], at_once=1)
+
+
+def train_together(folds: Sequence[tuple[FoldRun, Report]], at_once: int) -> None:
+    """The same for several folds: the encoders of all, `at_once` on the device, and then what follows them, by fold."""
+    begun = [_begin(run, report) for run, report in folds]
+    encoders = [
+        (fold.run, stage, fold.report) for fold in begun for stage in fold.missing if stage in fold.run.plan.sequences
+    ]
+    train_sequences(encoders, at_once)
+    for fold in begun:
+        _finish(fold)
+
+
+def _begin(run: FoldRun, report: Report) -> _Begun:
     log = StageLog(run.folder.log)
 
     def note(epoch: Epoch) -> None:
@@ -58,10 +85,20 @@ def train_fold(run: FoldRun, report: Report) -> None:
         if stage not in run.plan.sequences:
             fused = FoldFolder(made_by(run.folder, stage).parent)
             require_encoders(run.folder, fused, run.plan, run.fold.index, weights)
-    if missing := [stage for stage, finished in done.items() if not finished]:
+    missing = tuple(stage for stage, finished in done.items() if not finished)
+    if missing:
         _remove_what_follows(run, missing)
-        for stage in missing:
-            _train_stage(run, stage, note)
+    return _Begun(run, note, missing, weights)
+
+
+def _finish(fold: _Begun) -> None:
+    """Train what follows the encoders, and score."""
+    run, weights = fold.run, fold.weights
+    if FUSION in fold.missing:
+        train_fusion(run, fold.report)
+    if FINE_TUNING in fold.missing:
+        fine_tune(run, fold.report)
+    if fold.missing:
         weights = weight_hashes(run.folder, run.plan)
     if not is_scored(run.folder, run.key, run.fold.index, weights):
         model = load_fold(run.folder.trained(run.plan.training.fine_tuning_epochs), run.plan, run.data.pixels.device)
@@ -81,15 +118,6 @@ def _remove_what_follows(run: FoldRun, missing: Sequence[str]) -> None:
     """Remove what was made from weights that are about to be made again, the last first: a kill leaves no orphan."""
     for path in (run.folder.record, run.folder.scores, *(made_by(run.folder, stage) for stage in reversed(missing))):
         path.unlink(missing_ok=True)
-
-
-def _train_stage(run: FoldRun, stage: str, report: Report) -> None:
-    if stage == FUSION:
-        train_fusion(run, report)
-    elif stage == FINE_TUNING:
-        fine_tune(run, report)
-    else:
-        train_sequence(run, stage, report)
 
 
 def is_done(run: FoldRun, stage: str) -> bool:
@@ -152,10 +180,13 @@ def _no_number(fold: int, case: str, part: Part, row: str) -> TrainingError:
 def prepare_torch(device: torch.device) -> None:
     """Settle what would make two runs on one GPU differ; to be called before anything is moved to it.
 
-    PyTorch then takes deterministic algorithms, and warns of an operation that has none. Nothing is changed for a CPU.
+    PyTorch then takes deterministic algorithms, where an operation has one; it would say so of others on the user's
+    screen at every run, which is for a test to say. Nothing is changed for a CPU.
     """
     if device.type != "cuda":
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts; without it sums may differ
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # we read none of it
+    warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation")

@@ -5,6 +5,7 @@ written before the scores: whatever a killed run leaves, scores are only believe
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from autodls.errors import ModelFolderError, StaleRecordError
 from autodls.records.files import sha256_of_bytes, sha256_of_file, write_bytes
@@ -20,7 +21,10 @@ def weight_hashes(folder: FoldFolder, plan: Plan) -> dict[str, str]:
     """SHA-256 of the weights that lie in `folder`, of all stages of `plan`, by their name there."""
     parts = [folder, folder.fine_tuned] if plan.training.fine_tuning_epochs else [folder]
     paths = [part.sequence(stage) for part in parts for stage in (*plan.sequences, "fusion")]
-    return {path.relative_to(folder.root).as_posix(): sha256_of_file(path) for path in paths if path.is_file()}
+    found = [path for path in paths if path.is_file()]
+    with ThreadPoolExecutor() as pool:  # hashing leaves Python's lock alone
+        hashes = pool.map(sha256_of_file, found)
+        return {path.relative_to(folder.root).as_posix(): sha256 for path, sha256 in zip(found, hashes, strict=True)}
 
 
 def altered_encoders(folder: FoldFolder, fused: FoldFolder, plan: Plan, weights: Mapping[str, str]) -> Iterator[str]:

@@ -1,12 +1,11 @@
 """Stage two of a fold: PCA of the encoders' features and the transformer that fuses them."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
 
 import torch
-from sklearn.decomposition import PCA
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from autodls.models.fold_model import (
@@ -19,7 +18,6 @@ from autodls.models.fold_model import (
 )
 from autodls.models.folded import FoldedEncoder
 from autodls.models.fusion import FusionTransformer
-from autodls.models.pca import ChannelPCA
 from autodls.models.scale import fit_scale
 from autodls.records.files import sha256_of_file
 from autodls.records.plan import Plan
@@ -29,9 +27,11 @@ from autodls.records.splits import Fold
 from autodls.records.workspace import FoldFolder
 from autodls.seeding import stream_seed
 from autodls.training.augmentation import augment_paper
+from autodls.training.background import made_ahead
 from autodls.training.batches import random_batches, send
 from autodls.training.data import FoldRun, centre_crop
 from autodls.training.loop import FitSettings, Inputs, Report, fit
+from autodls.training.principal import fit_pca
 from autodls.training.sequence_stage import fit_settings
 
 FUSION = "fusion"
@@ -85,8 +85,7 @@ def train_fusion(run: FoldRun, report: Report) -> None:
     """
     data, fold, plan = run.data, run.fold, run.plan
     device = data.pixels.device
-    dtype = scoring_dtype(plan, device)
-    encoders = {name: load_encoder(run.folder, name).to(device, dtype) for name in plan.sequences}
+    encoders = _scoring_encoders(run)
     train, inner = data.rows(fold.train), data.rows(fold.inner)
     settings = _fusion_settings(plan, fold)
     projections, seen = {}, []
@@ -124,21 +123,20 @@ def train_fusion(run: FoldRun, report: Report) -> None:
     run.folder.resume(FUSION).unlink(missing_ok=True)
 
 
+def _scoring_encoders(run: FoldRun) -> dict[str, FoldedEncoder]:
+    """The encoders as they score, by sequence. They are folded on the CPU, as those of the locked model are."""
+    names, device = run.plan.sequences, run.data.pixels.device
+    dtype = scoring_dtype(run.plan, device)
+    ahead = len(names) if device.type == "cuda" else 0
+    loaded = made_ahead(lambda name: load_encoder(run.folder, name).to(device, dtype), names, ahead)
+    return {name: encoder() for name, encoder in zip(names, loaded, strict=True)}
+
+
 def encoders_note(folder: FoldFolder, sequences: Sequence[str]) -> dict[str, object]:
     """What a fusion says of the encoders that it is of no use without: the SHA-256 of each one's file in `folder`."""
-    return {"encoders": {name: sha256_of_file(folder.sequence(name)) for name in sequences}}
-
-
-def fit_pca(features: Tensor, present: Tensor, dims: int) -> ChannelPCA:
-    """Principal components of the channels of [case, channel, h, w], over the places of all cases that are present."""
-    pixels = features[present].permute(0, 2, 3, 1).flatten(0, 2).cpu().double().numpy()
-    solver = "covariance_eigh" if len(pixels) > pixels.shape[1] else "full"  # both deterministic, the first fast
-    with threadpool_limits(torch.get_num_threads(), "blas"):  # our processes begin with one, this is worth all
-        pca = PCA(n_components=min(dims, len(pixels) - 1, pixels.shape[1]), svd_solver=solver).fit(pixels)
-    components = torch.zeros(dims, pixels.shape[1])
-    components[: pca.n_components_] = torch.from_numpy(pca.components_).float()
-    scale = torch.tensor(float(pca.explained_variance_[0]) ** 0.5 or 1.0)
-    return ChannelPCA(torch.from_numpy(pca.mean_).float(), components, scale).to(features.device)
+    with ThreadPoolExecutor() as pool:
+        hashes = pool.map(sha256_of_file, [folder.sequence(name) for name in sequences])
+        return {"encoders": dict(zip(sequences, hashes, strict=True))}
 
 
 def fit_scales(logits: FoldLogits, labels: Tensor) -> dict[str, LogisticScale]:

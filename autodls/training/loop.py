@@ -18,10 +18,13 @@ from torch.optim import Optimizer
 from autodls.errors import TrainingError
 from autodls.seeding import stream_seed
 from autodls.training.fit_state import Epoch, FitState
-from autodls.training.loss import FocalMeanLoss
-from autodls.training.optimizers import new_optimizer, set_learning_rate
+from autodls.training.interleave import Steps, interleave, on_host, own_chance
+from autodls.training.loss import CLASSES, FocalMeanLoss
+from autodls.training.optimizers import new_optimizer, recordable, set_learning_rate
+from autodls.training.recorded import Record, Recorded, recorder
 
 _SECONDS_BETWEEN_SAVES = 60.0
+_STEPS_AS_THEY_ARE = 3  # before one is recorded
 
 Report = Callable[[Epoch], None]
 Inputs = tuple[Tensor, ...]
@@ -72,18 +75,27 @@ def fit(task: Task, settings: FitSettings, key: str, saved: Path, report: Report
     Continues from `saved` when that file belongs to `key`; the file is removed by the caller once the result is kept.
     Raises TrainingError when the loss is no longer finite.
     """
+    device = _device_of(task.model)
+    return interleave([fit_steps(task, settings, key, saved, report, recorder(device))], 1, device)[0]
+
+
+def fit_steps(
+    task: Task, settings: FitSettings, key: str, saved: Path, report: Report, record: Record | None
+) -> Steps[FitState]:
+    """`fit`, a step at a time: see `interleave`. Where it can `record`, steps are launched as a whole."""
     model = task.model
     optimizer = new_optimizer(
         settings.optimizer, model, settings.learning_rate, settings.momentum, settings.weight_decay
     )
-    loss = FocalMeanLoss(settings.focal_gamma, settings.focal_alpha)
     state = FitState.resume(saved, key, model, optimizer)
+    run = _Run(task, settings, optimizer, record)
     last_save = time.monotonic()
     for epoch in range(len(state.history), settings.epochs):
         if state.best and epoch - state.best_epoch > settings.patience:
             break
-        state.keep(_run_epoch(task, settings, loss, optimizer, epoch, state.best_loss), model)
-        report(state.history[-1])
+        done = yield from run.epoch(epoch, state.best_loss)
+        state.keep(done, model)
+        report(done)
         if time.monotonic() - last_save > _SECONDS_BETWEEN_SAVES:
             state.save(saved, key, model, optimizer)
             last_save = time.monotonic()
@@ -92,46 +104,67 @@ def fit(task: Task, settings: FitSettings, key: str, saved: Path, report: Report
     return state
 
 
-def _run_epoch(
-    task: Task, settings: FitSettings, loss: FocalMeanLoss, optimizer: Optimizer, epoch: int, best_loss: float
-) -> Epoch:
-    started = time.monotonic()
-    rate = learning_rate(settings, epoch)
-    set_learning_rate(optimizer, rate)
-    seed = stream_seed(settings.seed, settings.name, "epoch", epoch)
-    train_loss = _train(task, settings, loss, optimizer, seed)
-    task.model.eval()
-    with torch.inference_mode():
-        inner = task.inner_logits().float()
-        inner_loss = float(loss(inner, task.inner_labels))
-    if not (math.isfinite(train_loss) and math.isfinite(inner_loss)):
-        raise TrainingError(
-            f"{settings.name}: loss {train_loss} in epoch {epoch} is not finite; lower training.learning_rate "
-            f"({settings.learning_rate:g}) in plan.json and run again"
+class _Run:
+    """The epochs of one fit; no step waits for the device, whose numbers are read once an epoch."""
+
+    def __init__(self, task: Task, settings: FitSettings, optimizer: Optimizer, record: Record | None) -> None:
+        self.task, self.settings, self.optimizer = task, settings, optimizer
+        self.device, self.inner_labels = _device_of(task.model), task.inner_labels.cpu()
+        self.loss = FocalMeanLoss(settings.focal_gamma, settings.focal_alpha)
+        self.step = Recorded(settings.name, self._step, record and self._record_step(record), _STEPS_AS_THEY_ARE)
+        self.score = Recorded(settings.name, self._score, record, 1)
+
+    def _record_step(self, record: Record) -> Record:
+        def with_optimizer(work: Callable[[], None]) -> Callable[[], None]:
+            with recordable(self.optimizer):
+                return record(work)
+
+        return with_optimizer
+
+    def _step(self, labels: Tensor, *inputs: Tensor) -> Tensor:
+        return take_step(self.task.model, self.optimizer, self.loss, inputs, labels, bf16=self.settings.bf16)
+
+    def _score(self) -> Tensor:
+        """Loss and logits of the inner hold-out, in one row."""
+        with torch.no_grad():
+            logits = self.task.inner_logits().float()
+            return torch.cat([self.loss(logits, self.task.inner_labels)[None], logits.flatten()])
+
+    def epoch(self, epoch: int, best_loss: float) -> Steps[Epoch]:
+        """One pass over the training cases, and what it came to."""
+        started, settings = time.monotonic(), self.settings
+        rate = learning_rate(settings, epoch)
+        set_learning_rate(self.optimizer, rate)
+        losses = yield from self._train(stream_seed(settings.seed, settings.name, "epoch", epoch))
+        self.task.model.eval()
+        numbers = yield from on_host({"train": torch.stack(losses).mean(), "inner": self.score()})
+        train_loss, inner_loss = float(numbers["train"]), float(numbers["inner"][0])
+        if not (math.isfinite(train_loss) and math.isfinite(inner_loss)):
+            raise TrainingError(
+                f"{settings.name}: loss {train_loss} in epoch {epoch} is not finite; lower training.learning_rate "
+                f"({settings.learning_rate:g}) in plan.json and run again"
+            )
+        return Epoch(
+            stage=settings.name,
+            epoch=epoch,
+            learning_rate=rate,
+            train_loss=train_loss,
+            inner_loss=inner_loss,
+            inner_auc=area_under_curve(numbers["inner"][1:].reshape(-1, CLASSES), self.inner_labels),
+            # While the rate warms up the network has hardly learnt, and chance is what a small hold-out likes best.
+            best=inner_loss < best_loss and (epoch >= settings.warmup_epochs or epoch == settings.epochs - 1),
+            seconds=round(time.monotonic() - started, 3),
         )
-    return Epoch(
-        stage=settings.name,
-        epoch=epoch,
-        learning_rate=rate,
-        train_loss=train_loss,
-        inner_loss=inner_loss,
-        inner_auc=area_under_curve(inner, task.inner_labels),
-        # While the rate warms up the network has hardly learnt, and chance is what a small hold-out likes best.
-        best=inner_loss < best_loss and (epoch >= settings.warmup_epochs or epoch == settings.epochs - 1),
-        seconds=round(time.monotonic() - started, 3),
-    )
 
-
-def _train(task: Task, settings: FitSettings, loss: FocalMeanLoss, optimizer: Optimizer, seed: int) -> float:
-    """One pass over the training cases; the mean loss of a batch, which are all of one size."""
-    model = task.model
-    model.train()
-    device = next(model.parameters()).device
-    # Dropout draws from torch's global stream: give it this epoch's seed, and put the stream back afterwards.
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        losses = [take_step(model, optimizer, loss, *batch, bf16=settings.bf16) for batch in task.batches(seed)]
-    return float(torch.stack(losses).mean())
+    def _train(self, seed: int) -> Steps[list[Tensor]]:
+        """The loss of every batch; all batches are of one size."""
+        losses = []
+        self.task.model.train()
+        for number, (inputs, labels) in enumerate(self.task.batches(seed)):
+            with own_chance(stream_seed(seed, "step", number), self.device):  # of dropout
+                losses.append(self.step(labels, *inputs))
+            yield True
+        return losses
 
 
 def take_step(
@@ -167,3 +200,7 @@ def area_under_curve(logits: Tensor, labels: Tensor) -> float | None:
         return None
     difference = positive[:, None] - negative[None, :]
     return float(((difference > 0).float() + 0.5 * (difference == 0).float()).mean())
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
+CLASSES = 2
 UNKNOWN = -1  # the label of an output that is not judged
 
 

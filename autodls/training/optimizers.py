@@ -3,7 +3,8 @@
 They walk in the order of memory, so what they keep of a parameter must have its strides.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -40,3 +41,16 @@ def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
             group["lr"].fill_(rate)
         else:
             group["lr"] = rate
+
+
+@contextmanager
+def recordable(optimizer: Optimizer) -> Iterator[None]:
+    """Let a step be recorded. Fused, its numbers are the same; but said from the first, PyTorch warns of every user."""
+    groups = [group for group in optimizer.param_groups if "capturable" in group]
+    for group in groups:
+        group["capturable"] = True
+    try:
+        yield
+    finally:
+        for group in groups:
+            group["capturable"] = False

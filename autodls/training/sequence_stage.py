@@ -1,6 +1,6 @@
 """Stage one of a fold: an encoder for each sequence."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,11 +10,15 @@ from autodls.errors import TrainingError
 from autodls.models.encoder import SequenceEncoder
 from autodls.models.fold_model import has_bf16, save_encoder
 from autodls.records.plan import Plan
+from autodls.records.workspace import FoldFolder
 from autodls.seeding import stream_seed
 from autodls.training.augmentation import POLICIES
-from autodls.training.batches import random_batches
+from autodls.training.background import Background, background, made_ahead
+from autodls.training.batches import random_batches, random_keep
 from autodls.training.data import FoldRun, centre_crop
-from autodls.training.loop import FitSettings, Inputs, Report, fit
+from autodls.training.interleave import Steps, interleave, on_host
+from autodls.training.loop import FitSettings, Inputs, Report, fit_steps
+from autodls.training.recorded import recorder
 from autodls.training.weights import encoder_weights
 
 
@@ -38,9 +42,12 @@ class SequenceTask:
         """Augmented batches and their labels."""
         augment = POLICIES[self.plan.training.augmentation]
         size_px = self.plan.preprocessing.input_size_px
-        for number, rows in enumerate(random_batches(self.train, self.plan.training.batch_size, seed)):
+        batches = random_batches(self.train, self.plan.training.batch_size, seed)
+        shape = (*batches.shape, self.model.channels)
+        keeps = random_keep(shape, self.model.dropout, stream_seed(seed, "dropout"), batches.device)
+        for number, (rows, keep) in enumerate(zip(batches, keeps, strict=True)):
             planes = augment(self.pixels[rows], size_px, stream_seed(seed, number))
-            yield (planes.contiguous(memory_format=torch.channels_last),), self.labels[rows]
+            yield (planes.contiguous(memory_format=torch.channels_last), keep), self.labels[rows]
 
     def inner_logits(self) -> Tensor:
         """Logits of the inner hold-out, cropped at the centre."""
@@ -48,14 +55,44 @@ class SequenceTask:
         return torch.cat([self.model(batch) for batch in torch.split(planes, self.plan.training.batch_size)])
 
 
-def train_sequence(run: FoldRun, sequence: str, report: Report) -> None:
-    """Train the encoder of `sequence` and write its weights to the fold's folder.
+def train_sequences(stages: Sequence[tuple[FoldRun, str, Report]], at_once: int) -> None:
+    """Train the encoder of a sequence for each of (fold, sequence, report), and write its weights to the fold's folder.
+
+    `at_once` of them share the device. On a GPU weights are drawn and written beside the training.
+    """
+    if not stages:
+        return
+    device = stages[0][0].data.pixels.device
+    on_gpu = device.type == "cuda"
+    with background(on_gpu) as files:
+        encoders = made_ahead(_new_encoder, [stage[:2] for stage in stages], at_once if on_gpu else 0)
+        drawn = zip(stages, encoders, strict=True)
+        interleave((sequence_steps(*stage, encoder, files) for stage, encoder in drawn), at_once, device)
+
+
+def sequence_steps(
+    run: FoldRun, sequence: str, report: Report, encoder: Callable[[], SequenceEncoder], files: Background
+) -> Steps[None]:
+    """Train the `encoder` of `sequence` and let `files` write its weights to the fold's folder.
 
     Only cases that have the sequence take part. Raises TrainingError when a part of the fold is then left without
     cases.
     """
-    data, fold, plan = run.data, run.fold, run.plan
-    index = plan.sequences.index(sequence)
+    data, device = run.data, run.data.pixels.device
+    index, rows = run.plan.sequences.index(sequence), _rows_with(run, sequence)
+    settings = fit_settings(run.plan, sequence, run.fold.index)
+    model = encoder().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    task = SequenceTask(model, data.pixels[:, index], data.labels, rows["train"], rows["inner"], run.plan)
+    saved = run.folder.resume(sequence)
+    state = yield from fit_steps(task, settings, run.key, saved, report, recorder(device))
+    note = {"key": run.key, "fold": run.fold.index, "best_epoch": state.best_epoch}
+    weights = yield from on_host(model.net.state_dict())
+    files.add(lambda: _keep(run.folder, sequence, weights, note))
+
+
+def _rows_with(run: FoldRun, sequence: str) -> dict[str, Tensor]:
+    """Which rows of the samples are trained on, and which held out, of those that have the sequence."""
+    data, fold, index = run.data, run.fold, run.plan.sequences.index(sequence)
     rows = {part: data.rows(getattr(fold, part)) for part in ("train", "inner")}
     rows = {part: members[data.present[members, index]] for part, members in rows.items()}
     needed = {"train": 2, "inner": 1}
@@ -65,19 +102,12 @@ def train_sequence(run: FoldRun, sequence: str, report: Report) -> None:
                 f"fold {fold.index}: {len(members)} cases of part '{part}' have {sequence}, expected at least "
                 f"{needed[part]}; leave {sequence} out of channel_names, or add cases"
             )
-    settings = fit_settings(plan, sequence, fold.index)
-    task = SequenceTask(
-        _new_encoder(plan, settings.seed, data.pixels.device),
-        data.pixels[:, index],
-        data.labels,
-        rows["train"],
-        rows["inner"],
-        plan,
-    )
-    state = fit(task, settings, run.key, run.folder.resume(sequence), report)
-    note = {"key": run.key, "fold": fold.index, "best_epoch": state.best_epoch}
-    save_encoder(run.folder, sequence, task.model.net.state_dict(), note)
-    run.folder.resume(sequence).unlink(missing_ok=True)
+    return rows
+
+
+def _keep(folder: FoldFolder, sequence: str, weights: Mapping[str, Tensor], note: Mapping[str, object]) -> None:
+    save_encoder(folder, sequence, weights, note)
+    folder.resume(sequence).unlink(missing_ok=True)
 
 
 def fit_settings(plan: Plan, stage: str, fold: int) -> FitSettings:
@@ -100,15 +130,20 @@ def fit_settings(plan: Plan, stage: str, fold: int) -> FitSettings:
     )
 
 
-def _new_encoder(plan: Plan, seed: int, device: torch.device) -> SequenceEncoder:
-    training = plan.training
+def _new_encoder(stage: tuple[FoldRun, str]) -> SequenceEncoder:
+    """The encoder that a stage starts from, on the CPU, where the same numbers are drawn for every device."""
+    run, sequence = stage
+    plan = run.plan
     with torch.device("meta"):  # MONAI would draw weights that are drawn anew below
-        encoder = SequenceEncoder(plan.network.encoder, training.encoder_dropout, training.batch_norm_momentum)
+        encoder = SequenceEncoder(
+            plan.network.encoder, plan.training.encoder_dropout, plan.training.batch_norm_momentum
+        )
     encoder.to_empty(device="cpu")
+    seed = fit_settings(plan, sequence, run.fold.index).seed
     chance = torch.Generator().manual_seed(stream_seed(seed, "weights"))
     weights = encoder_weights(plan.network.encoder, plan.network.encoder_weights)
     if weights is None:
         encoder.start_from_random(chance)
     else:
         encoder.start_from_weights(weights, chance)
-    return encoder.to(device).to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
+    return encoder
