@@ -3,6 +3,8 @@
 What a CUDA graph is to them is stood in for by `StrictRecorder`; on a GPU see test_gpu.py.
 """
 
+import gc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -52,6 +54,20 @@ def test_a_result_is_the_callers_to_keep():
     double = Recorded("name", lambda values: 2 * values, StrictRecorder(), warm_up=1)
     results = [double(torch.tensor([float(number)])) for number in range(4)]
     assert torch.cat(results).tolist() == [0, 2, 4, 6]
+
+
+@pytest.mark.parametrize("record", [None, refuse], ids=["as it is", "refused"])
+def test_what_was_fitted_is_given_back_at_once(tmp_path, record):
+    """Networks that hold each other would hold the memory of a card until Python looks for such circles."""
+    task = PictureTask()
+    kept = weakref.ref(task.model[0].weight)
+    gc.disable()
+    try:
+        interleave([steps_of(task, tmp_path, record, epochs=2)], 1, CPU)
+        del task
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 def test_a_cpu_records_nothing():

@@ -20,7 +20,7 @@ from autodls.seeding import stream_seed
 from autodls.training.fit_state import Epoch, FitState
 from autodls.training.interleave import Steps, interleave, on_host, own_chance
 from autodls.training.loss import CLASSES, FocalMeanLoss
-from autodls.training.optimizers import new_optimizer, recordable, set_learning_rate
+from autodls.training.optimizers import new_optimizer, recording_steps, set_learning_rate
 from autodls.training.recorded import Record, Recorded, recorder
 
 _SECONDS_BETWEEN_SAVES = 60.0
@@ -110,25 +110,20 @@ class _Run:
     def __init__(self, task: Task, settings: FitSettings, optimizer: Optimizer, record: Record | None) -> None:
         self.task, self.settings, self.optimizer = task, settings, optimizer
         self.device, self.inner_labels = _device_of(task.model), task.inner_labels.cpu()
-        self.loss = FocalMeanLoss(settings.focal_gamma, settings.focal_alpha)
-        self.step = Recorded(settings.name, self._step, record and self._record_step(record), _STEPS_AS_THEY_ARE)
-        self.score = Recorded(settings.name, self._score, record, 1)
+        loss = FocalMeanLoss(settings.focal_gamma, settings.focal_alpha)
 
-    def _record_step(self, record: Record) -> Record:
-        def with_optimizer(work: Callable[[], None]) -> Callable[[], None]:
-            with recordable(self.optimizer):
-                return record(work)
+        # These know nothing of the run: who held each other would hold the memory of the device.
+        def step(labels: Tensor, *inputs: Tensor) -> Tensor:
+            return take_step(task.model, optimizer, loss, inputs, labels, bf16=settings.bf16)
 
-        return with_optimizer
+        def score() -> Tensor:
+            """Loss and logits of the inner hold-out, in one row."""
+            with torch.no_grad():
+                logits = task.inner_logits().float()
+                return torch.cat([loss(logits, task.inner_labels)[None], logits.flatten()])
 
-    def _step(self, labels: Tensor, *inputs: Tensor) -> Tensor:
-        return take_step(self.task.model, self.optimizer, self.loss, inputs, labels, bf16=self.settings.bf16)
-
-    def _score(self) -> Tensor:
-        """Loss and logits of the inner hold-out, in one row."""
-        with torch.no_grad():
-            logits = self.task.inner_logits().float()
-            return torch.cat([self.loss(logits, self.task.inner_labels)[None], logits.flatten()])
+        self.step = Recorded(settings.name, step, record and recording_steps(record, optimizer), _STEPS_AS_THEY_ARE)
+        self.score = Recorded(settings.name, score, record, 1)
 
     def epoch(self, epoch: int, best_loss: float) -> Steps[Epoch]:
         """One pass over the training cases, and what it came to."""

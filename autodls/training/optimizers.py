@@ -3,12 +3,13 @@
 They walk in the order of memory, so what they keep of a parameter must have its strides.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
+
+from autodls.training.recorded import Record
 
 
 def _sgd(model: nn.Module, rate: float | Tensor, momentum: float, weight_decay: float) -> Optimizer:
@@ -43,14 +44,20 @@ def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
             group["lr"] = rate
 
 
-@contextmanager
-def recordable(optimizer: Optimizer) -> Iterator[None]:
-    """Let a step be recorded. Fused, its numbers are the same; but said from the first, PyTorch warns of every user."""
+def recording_steps(record: Record, optimizer: Optimizer) -> Record:
+    """`record`, for work that takes a step of `optimizer`.
+
+    Fused, its numbers are the same; but an optimizer that says so from the first warns of every step that is not.
+    """
     groups = [group for group in optimizer.param_groups if "capturable" in group]
-    for group in groups:
-        group["capturable"] = True
-    try:
-        yield
-    finally:
+
+    def record_step(work: Callable[[], None]) -> Callable[[], None]:
         for group in groups:
-            group["capturable"] = False
+            group["capturable"] = True
+        try:
+            return record(work)
+        finally:
+            for group in groups:
+                group["capturable"] = False
+
+    return record_step
