@@ -16,8 +16,9 @@ from monai.losses import FocalLoss
 from torch import Tensor, nn
 
 from autodls.errors import TrainingError
+from autodls.records.training_log import Epoch
 from autodls.seeding import stream_seed
-from autodls.training.fit_state import Epoch, FitState
+from autodls.training.fit_state import FitState
 
 _SECONDS_BETWEEN_SAVES = 60.0
 
