@@ -26,7 +26,7 @@ Folds = Mapping[int, Sequence[LoggedStage]]
 
 
 def draw_learning_curve(folder: FoldFolder, fold: int) -> None:
-    """Draw the learning curve of `folder` from its log, where that holds an epoch; the same log gives the same bytes."""
+    """Draw learning_curve.png of `folder` from its log, if that holds an epoch; the same log gives the same bytes."""
     stages = [stage for stage in logged_stages(log_lines(folder.log)) if stage.epochs]
     if stages:
         save_png(folder.learning_curve, learning_figure({fold: stages}))

@@ -18,7 +18,7 @@ from autodls.records.table import is_missing, read_number
 
 MEAN = "mean of sequences"  # no channel can be called so
 NO_COHORT = "no cohort named"
-_WITHIN = (np.finfo(np.float64).tiny, 1 - np.finfo(np.float64).epsneg)  # a score of 0 or 1 has no log-odds
+_LEAST = float(np.finfo(np.float64).epsneg)  # a score of 0 or 1 has no log-odds
 _HELD_OUT = " (held out)"
 _EVENTS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
@@ -35,7 +35,7 @@ class ScoredCase:
         own = [self.scores[name] for name in sequences if name in self.scores]
         if not own:
             return self.scores
-        return {**self.scores, MEAN: float(expit(logit(np.clip(own, *_WITHIN)).mean()))}
+        return {**self.scores, MEAN: float(expit(logit(np.clip(own, _LEAST, 1 - _LEAST)).mean()))}
 
 
 @dataclass(frozen=True)

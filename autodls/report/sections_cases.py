@@ -6,6 +6,7 @@ import numpy as np
 
 from autodls.evaluation.binary import confusion_at, proportions, youden_cutoff
 from autodls.records.scores import FUSED
+from autodls.records.training_log import told_of
 from autodls.report.page import (
     Attribute,
     Markup,
@@ -98,8 +99,8 @@ def _flagged(study: Study, cases: Sequence[ScoredCase]) -> Markup:
 
     What holds of a whole fold or of the model is left out: it is told of them, and would hide what is said of a case.
     """
-    common = {f"{one.stage} of fold {fold} {one.judgement.why}"
-              for fold, stages in study.logs.items() for one in stages if one.judgement and one.judgement.fault}  # fmt: skip
+    judged = [(fold, one.judgement) for fold, stages in study.logs.items() for one in stages if one.judgement]
+    common = {told_of(judgement.stage, fold, judgement.why) for fold, judgement in judged}
     common |= set(study.model.cautions if study.model is not None else ())
     own = [[flag for flag in case.cells.get("flags", "").split("; ") if flag not in common] for case in cases]
     lines = [(case.case, case.group, "; ".join(found)) for case, found in zip(cases, own, strict=True) if any(found)]

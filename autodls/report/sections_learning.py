@@ -13,8 +13,8 @@ _SAYS: Mapping[Fault, str] = {
     "no better than a guess": "are no better than a guess on the cases that stopped them early",
 }
 _INTRO = (
-    "Mean loss by epoch of every network of every fold: of the cases that it is trained on, and of the early-stopping set "
-    "that chooses the epoch to keep. A guess looks at no image and gives every case the same score. A network "
+    "Mean loss by epoch of every network of every fold: of the cases that it is trained on, and of the early-stopping "
+    "set that chooses the epoch to keep. A guess looks at no image and gives every case the same score. A network "
     "whose early-stopping loss stays above the guess's has not shown that it learnt; one whose training loss rises far "
     "above it has diverged. The early-stopping set is small: a single curve proves little, all of them together more."
 )
@@ -43,13 +43,10 @@ def learning(study: Study) -> Section | None:
 
 
 def learning_warnings(study: Study) -> Iterator[str]:
-    """A sentence for each kind of fault, with the networks that have it, and one for each caution of the locked model."""
-    networks = [(fold, stage) for fold, stages in study.logs.items() for stage in stages]
+    """A sentence for each kind of fault, with the networks that have it, and one for each caution of the model."""
+    networks = {f"{stage.stage} of fold {fold}": stage for fold, stages in study.logs.items() for stage in stages}
     for fault, says in _SAYS.items():
-        found = [
-            f"{one.stage} of fold {fold}" for fold, one in networks if one.judgement and one.judgement.fault == fault
-        ]
-        if found:
+        if found := [name for name, one in networks.items() if one.judgement and one.judgement.fault == fault]:
             yield f"Of {len(networks)} networks, {len(found)} {says} ({', '.join(found)})."
     if study.model is not None:
         yield from (f"{caution[:1].upper()}{caution[1:]}." for caution in study.model.cautions)
