@@ -18,6 +18,7 @@ from autodls.records.model import ModelRecord
 from autodls.records.scale import LogisticScale, sigmoid
 from autodls.records.scores import FoldScore, write_csv
 from autodls.records.splits import Fold, Splits
+from autodls.records.training_log import Epoch
 from autodls.records.workspace import Workspace
 from autodls.report.cohort_flow import flow_of_scores
 from autodls.report.drawn import save_figure, save_table
@@ -31,6 +32,8 @@ from autodls.report.tables import (
     performance_table,
     survival_table,
 )
+from autodls.training.learnt import Labels, judge
+from autodls.training.stage_log import StageLog
 
 SEQUENCES = ("CE", "T2")
 HOSTILE = (
@@ -95,6 +98,7 @@ def write_workspace(root: Path, wish: Wish | None = None) -> tuple[Workspace, Da
     splits.save(workspace.splits)
     _write_scores(workspace, wish, cases, table)
     _write_model(workspace)
+    _write_logs(workspace, splits)
     _write_results(workspace, wish, table, splits, cases)
     for number in range(wish.heatmaps):
         figure = Figure(figsize=(6, 2))
@@ -170,6 +174,31 @@ def _write_model(workspace: Workspace) -> None:
         files={f"fold_{fold}/fusion.safetensors": f"{fold}" * 64 for fold in range(3)},
         versions={"autodls": "0.1.0", "torch": "2.13.0"},
     ).sealed().save(workspace.model.record)
+
+
+def _write_logs(workspace: Workspace, splits: Splits) -> None:
+    """The last fold's T2 has diverged; the first fold's log is of a version that judged nothing."""
+    rng = np.random.default_rng(2)
+    for fold in splits.folds:
+        log = StageLog(workspace.fold(fold.index).log)
+        for stage in (*SEQUENCES, "fusion"):
+            bad = stage == "T2" and fold.index == len(splits.folds) - 1
+            train = 0.17 * np.exp(np.arange(12) / (3 if bad else -20)) + rng.normal(0, 0.004, 12)
+            inner = 0.9 * train + 0.02 + rng.normal(0, 0.006, 12)
+            epochs = _epochs(stage, train, inner)
+            for epoch in epochs:
+                log.add(epoch)
+            found = judge(epochs, Labels(10, 20), Labels(4, 6), 2.0, 0.5)
+            if fold.index and found:
+                log.judge({stage: found})
+
+
+def _epochs(stage: str, train: np.ndarray, inner: np.ndarray) -> list[Epoch]:
+    return [
+        Epoch(stage=stage, epoch=at, learning_rate=0.01, train_loss=float(train[at]), inner_loss=float(inner[at]),
+              inner_auc=0.7, best=bool(inner[at] <= inner[: at + 1].min()), seconds=1.0)
+        for at in range(len(train))
+    ]  # fmt: skip
 
 
 def _write_results(workspace: Workspace, wish: Wish, table: ScoreTable, splits: Splits, cases: list[str]) -> None:

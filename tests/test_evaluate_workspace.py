@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from command_line import autodls, edit_text, snapshot
 from planning_records import make_case
+from scipy.special import logit
 from tiny_workspace import made_up_scores, tiny_workspace
 
 from autodls.evaluation.delong import auc, compare_aucs
@@ -19,7 +20,7 @@ from autodls.records.dataset import DatasetDescription
 from autodls.records.scores import FUSED
 from autodls.records.workspace import Workspace, safe_name
 from autodls.report.ledger import Entry
-from autodls.report.scored_study import ScoredCase, ScoredCohort, ScoredStudy, cohort_name, follow_up
+from autodls.report.scored_study import MEAN, ScoredCase, ScoredCohort, ScoredStudy, cohort_name, follow_up
 from autodls.report.study_metrics import study_metrics
 from autodls.report.study_results import _ledger, study_results, write_results
 
@@ -95,6 +96,32 @@ def without(study, name, lacking):
         for number, one in enumerate(study.cohorts[name].cases)
     ]
     return replace(study, cohorts={**study.cohorts, name: ScoredCohort(tuple(cases))})
+
+
+def test_the_plain_mean_of_the_sequences_is_judged_beside_the_fusion_and_compared_with_nothing(make_study):
+    study = without(make_study(external=make_cases("external", 20, np.random.default_rng(5))), "external", 6)
+    results = study_results(study)
+    for name, cohort in study.cohorts.items():
+        odds = [np.mean([logit(one.scores[row]) for row in SEQUENCES if row in one.scores]) for one in cohort.cases]
+        expected = auc([one.case.label for one in cohort.cases], odds)
+        held = results.metrics.cohorts[name]
+        assert held.scores[MEAN].auc.value == expected
+        assert [row.value for row in results.auc if (row.cohort, row.row) == (name, MEAN)] == [expected]
+        assert not [pair for pair in held.comparisons if MEAN in (pair.a, pair.b)]
+    assert [row.row for row in results.auc][:4] == [FUSED, *SEQUENCES, MEAN]
+    assert not [text for text in results.metrics.warnings if MEAN in text]
+    assert MEAN not in results.figures["roc"].rows.column("score")
+
+
+def test_one_sequence_has_no_mean(make_study):
+    study = replace(make_study(), sequences=("T1WI",))
+    assert MEAN not in study_metrics(study).cohorts[OUT_OF_FOLD].scores
+
+
+@pytest.mark.parametrize(("scores", "mean"), [((0.0, 1.0), 0.5), ((1.0, 0.5), 1.0), ((0.2, 0.8), 0.5)])
+def test_a_score_without_log_odds_has_a_mean(scores, mean):
+    held = ScoredCase(make_case("a", True), dict(zip(SEQUENCES, scores, strict=True)))
+    assert held.with_mean(SEQUENCES)[MEAN] == pytest.approx(mean, abs=1e-6)
 
 
 def external(count=20, seed=5, **settings):

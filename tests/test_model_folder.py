@@ -56,6 +56,19 @@ def test_scores_the_same_as_the_model_that_was_saved(tmp_path):
     assert set(found.by_sequence) == set(saved.plan.sequences)
 
 
+def test_a_model_with_cautions_is_sealed_with_them_and_one_without_is_written_as_before(folder):
+    before = (folder / "model.json").read_bytes()
+    assert b"cautions" not in before
+    reseal(folder, cautions=("the model scores all cases alike",))
+    assert load(folder).record.cautions == ("the model scores all cases alike",)
+    content = json.loads((folder / "model.json").read_text())
+    del content["cautions"]
+    (folder / "model.json").write_text(json.dumps(content))
+    refused(folder, "altered since the model was locked")
+    reseal_with_nothing = ModelRecord.model_validate(content).model_copy(update={"cautions": ()}).sealed()
+    assert reseal_with_nothing.to_bytes() == before
+
+
 def test_a_copy_elsewhere_is_the_same_model(folder, tmp_path):
     original, copied = load(folder), load(shutil.copytree(folder, tmp_path / "another hospital" / "m"))
     pixels, present = random_input(original.plan)

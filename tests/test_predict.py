@@ -87,6 +87,14 @@ class TestScores:
         assert tuple(told) == CASES == tuple(score.case for score in prediction.cases)
 
 
+def test_a_model_that_is_not_to_be_relied_on_says_so_beside_every_score(model, study, tmp_path):
+    record = model.record.model_copy(update={"cautions": ("the model scores all cases alike",)})
+    prediction = predict(type(model)(record, model.plan, model.folds, ""), study)
+    assert all(score.flags[-1] == "the model scores all cases alike" for score in prediction.cases)
+    write_prediction(tmp_path / "out", prediction, SEQUENCES)
+    assert all(row["flags"].endswith("all cases alike") for row in rows_of(tmp_path / "out" / "scores.csv"))
+
+
 class TestMissingSequence:
     def test_is_flagged_and_scored(self, model, study):
         _, without, complete = predict(model, study).cases

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.scores import without_formula
 from autodls.records.table import read_table
+from autodls.records.training_log import told_of
 from autodls.records.workspace import Workspace
 from autodls.report.html import render, write_report
 from autodls.report.page import Markup, data_table, el, escaped, joined
@@ -204,6 +206,32 @@ def test_a_hostile_cohort_gives_a_report_with_warnings(wish: Wish, said: str, tm
     assert "\u202e" not in page
     for name in wish.names[:1]:
         assert name in outline.text
+
+
+def test_networks_are_drawn_and_named_where_they_have_not_learnt(run: tuple[Workspace, Study, str]) -> None:
+    _, study, page = run
+    chapter = page[page.index('id="learning"') : page.index('id="performance"')]
+    assert chapter.count('<img src="data:image/svg+xml') == 1
+    assert chapter.count('<th scope="row">') == 9
+    assert "Of 9 networks, 1 diverged: lower their learning rate and train anew (T2 of fold 2)." in warnings_of(page)
+    assert chapter.count("<td>not judged</td>") == 3 and chapter.count("<td>diverged</td>") == 1
+    assert 'id="learning"' not in render(replace(study, logs={}))
+
+
+def test_what_holds_of_a_whole_fold_or_of_the_model_hides_no_flag_of_a_case(run: tuple[Workspace, Study, str]) -> None:
+    study = run[1]
+    assert study.model is not None and study.logs[2][1].judgement is not None
+    caution = "the model scores all cases alike"
+    of_fold = told_of("T2", 2, study.logs[2][1].judgement.why)
+    flags = ("", of_fold, f"odd ROI; {of_fold}", caution)
+    cases = tuple(
+        replace(case, cells={**case.cells, "flags": flag})
+        for case, flag in zip(study.out_of_fold[:4], flags, strict=True)
+    )
+    model = study.model.model_copy(update={"cautions": (caution,)})
+    page = render(replace(study, out_of_fold=cases, held_out={}, model=model))
+    assert "1 of 4 scores carry a flag" in page and "<td>odd ROI</td>" in page
+    assert "The model scores all cases alike." in warnings_of(page)
 
 
 @settings(max_examples=100, deadline=None)

@@ -47,6 +47,8 @@ def run_predict(
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     locked = load_model(root, device, streamed=True, checked=checked)
+    for caution in locked.record.cautions:
+        note(f"warning: {caution}")
     cases = list_inputs(images, rois, locked.record)
     _tell_unused(images, cases)
     ending = locked.record.file_ending

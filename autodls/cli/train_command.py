@@ -9,15 +9,21 @@ from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.data_commands import preprocess_training
 from autodls.cli.provenance import note_run
 from autodls.cli.session import Session, chosen_folds, planned_workspace
+from autodls.errors import TrainingError
 from autodls.evaluation.cautions import INVERTED, is_below_chance
 from autodls.evaluation.rows import RowAuc, out_of_fold_rows
 from autodls.planning.budget import require_budget
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.lock import locked
 from autodls.records.plan import Plan
+from autodls.records.scores import FoldRecord
 from autodls.records.segmentation import doubts
 from autodls.records.splits import Splits
+from autodls.records.training_log import Epoch
 from autodls.records.workspace import RoiKind
+
+_LOWER_RATE = "lower its learning rate in plan.json and train anew with --restart"
+_TRY_OTHERWISE = "try more epochs, another rate or pretrained encoder weights, or leave its sequence out"
 
 
 def run_train(
@@ -59,8 +65,9 @@ def run_train(
 
 def _note(session: Session, plan: Plan, splits: Splits) -> None:
     place = session.workspace
-    scores = [place.fold(fold.index).scores for fold in splits.folds]
-    made = [*scores, place.oof_scores, place.model.record, place.model.card]
+    folds = [place.fold(fold.index) for fold in splits.folds]
+    scores, curves = [fold.scores for fold in folds], [fold.learning_curve for fold in folds]
+    made = [*scores, *curves, place.oof_scores, place.model.record, place.model.card]
     note_run(place, "train", plan.training.seed, [place.fingerprint, place.plan, place.splits], made)
 
 
@@ -79,7 +86,6 @@ def _train(
     sample_keys: Mapping[str, str],
 ) -> None:
     from autodls.training.cohort import train_folds
-    from autodls.training.fit_state import Epoch
     from autodls.training.fold import made_by, stages_of
 
     most_epochs = stages_of(plan)
@@ -91,6 +97,7 @@ def _train(
         }
 
         def report(fold: int, epoch: Epoch) -> None:
+            _draw_curves(session, folds)
             if epoch.stage not in plan.sequences:  # of which several may be at work, and stop early
                 done.update({(fold, name): most_epochs[name] for name in plan.sequences})
             done[fold, epoch.stage] = epoch.epoch + 1
@@ -98,7 +105,36 @@ def _train(
             word = f"fold {fold} {epoch.stage} epoch {epoch.epoch + 1}, loss {epoch.train_loss:.3f}{auc}"
             bar.move(sum(done.values()), word)
 
-        train_folds(session.workspace, session.training, plan, splits, folds, report, at_once, sample_keys)
+        try:
+            train_folds(session.workspace, session.training, plan, splits, folds, report, at_once, sample_keys)
+        except TrainingError:
+            _draw_curves(session, folds, failed=True)
+            raise
+    _draw_curves(session, folds)
+    _tell_not_learnt(session, folds)
+
+
+def _draw_curves(session: Session, folds: Sequence[int], *, failed: bool = False) -> None:
+    """The learning curve of every fold that is scored and has none; after a failure, of every fold that has begun."""
+    places = {index: session.workspace.fold(index) for index in folds}
+    wanted = {
+        index: place
+        for index, place in places.items()
+        if place.log.is_file() and (failed or (place.scores.exists() and not place.learning_curve.exists()))
+    }
+    if wanted:
+        from autodls.report.learning_curves import draw_learning_curve
+
+        for index, place in wanted.items():
+            draw_learning_curve(place, index)
+
+
+def _tell_not_learnt(session: Session, folds: Sequence[int]) -> None:
+    for index in folds:
+        folder = session.workspace.fold(index)
+        for stage, why in FoldRecord.load(folder.record, "run 'autodls train fold all'").not_learnt.items():
+            remedy = _LOWER_RATE if why.startswith("diverged") else _TRY_OTHERWISE
+            note(f"warning: fold {index}: {stage} {why}; {remedy}; see {folder.learning_curve}")
 
 
 def _lock(session: Session, plan: Plan, splits: Splits, as_json: bool) -> None:
@@ -107,6 +143,8 @@ def _lock(session: Session, plan: Plan, splits: Splits, as_json: bool) -> None:
     record = lock_model(session.workspace, session.cohort.description, plan, splits, session.training)
     rows = out_of_fold_rows(session.workspace.oof_scores, plan.sequences)
     _warn(rows)
+    for caution in record.cautions:
+        note(f"warning: {caution}")
     if as_json:
         content = {"model": str(session.workspace.model.root), "cutoff": record.cutoff}
         say(json.dumps({**content, "auc": [row.model_dump() for row in rows]}, indent=1))

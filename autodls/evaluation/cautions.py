@@ -1,11 +1,16 @@
 """What a reader must know before believing the numbers, in plain words."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from scipy.special import logit
 
 from autodls.evaluation.results import CohortMetrics, HazardRatio, ScoreMetrics, Survival
+from autodls.evaluation.rows import RowAuc
 
 WIDE_INTERVAL = 0.2  # an AUC interval this wide cannot tell a moderate model from a good one
 EVENTS_PER_VARIABLE = 10
+ALIKE_LOG_ODDS = 0.1  # a calibrated score that spreads so little cannot have an AUC above 0.51
 INVERTED = "are the labels, or the rule of the target, inverted?"
 _FAILED_CHECK = 0.05
 
@@ -23,6 +28,28 @@ def is_below_chance(auc: float | None, upper_limit: float | None) -> bool:
     An AUC of 0 has no interval, and none could be further below.
     """
     return auc == 0.0 if upper_limit is None else upper_limit < 0.5
+
+
+def model_cautions(auc: RowAuc, scores: Sequence[float]) -> tuple[str, ...]:
+    """What everybody who uses a locked model must know of it, from the AUC and the calibrated `scores` out of fold.
+
+    A clause each: that the 95 % interval holds 0.5, or lies below; that the model scores all cases alike, that is, nine
+    tenths of the scores lie within `ALIKE_LOG_ODDS`.
+    """
+    found = []
+    if is_below_chance(auc.value, auc.high):
+        found.append(f"the model's out-of-fold AUC is {auc.text}: it is below chance")
+    elif not is_better_than_chance(auc.value, auc.low):
+        found.append(f"the model's out-of-fold AUC is {auc.text}: it is not shown to be better than a guess")
+    low, high = np.quantile(scores, [0.05, 0.95])
+    if logit(high) - logit(low) < ALIKE_LOG_ODDS:
+        found.append(f"the model scores all cases alike: nine in ten of them from {low:.3f} to {high:.3f} out of fold")
+    return tuple(found)
+
+
+def is_better_than_chance(auc: float | None, lower_limit: float | None) -> bool:
+    """Whether the 95 % interval of an AUC begins above that of a coin; an AUC of 1 has no interval."""
+    return auc == 1.0 if lower_limit is None else lower_limit > 0.5
 
 
 def _of_cohort(name: str, cohort: CohortMetrics) -> Iterator[str]:

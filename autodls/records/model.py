@@ -1,9 +1,9 @@
 """model.json: the locked model."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from autodls.errors import InputError, ModelFolderError
 from autodls.records.base import Record, json_bytes
@@ -43,8 +43,17 @@ class ModelRecord(Record):
         default=None, description="of segmentation/segmenter.json, in a model that can draw ROIs itself"
     )
     card_sha256: str | None = Field(default=None, description="of MODEL_CARD.md; absent from older models")
+    cautions: tuple[str, ...] = Field(
+        default=(), description="why its score is not to be relied on, a clause each; left out where there is none"
+    )
     versions: dict[str, str]
     record_sha256: str = Field(default="", description="SHA-256 of this record with this field empty")
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A model without cautions is written as older versions did, so that the hash of theirs still fits."""
+        content: dict[str, Any] = write(self)
+        return content if self.cautions else {name: value for name, value in content.items() if name != "cautions"}
 
     @classmethod
     def load(cls, path: Path, repair: str, error: type[InputError] = ModelFolderError) -> Self:

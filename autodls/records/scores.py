@@ -46,6 +46,7 @@ class FoldRecord(Record):
     key: str = Field(description="SHA-256 of plan, splits, samples and weights to start from")
     weights: dict[str, str] = Field(description="SHA-256 of every file of weights by its name in the fold's folder")
     scores_sha256: str
+    not_learnt: dict[str, str] = Field(default={}, description="what is wrong, by stage, with networks that scored it")
 
 
 def fold_scores_csv(scores: Sequence[FoldScore], sequences: Sequence[str]) -> str:

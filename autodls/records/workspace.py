@@ -52,6 +52,11 @@ class FoldFolder:
         """One JSON object a line."""
         return self.root / "log.jsonl"
 
+    @property
+    def learning_curve(self) -> Path:
+        """The losses of the log as a picture."""
+        return self.root / "learning_curve.png"
+
     def resume(self, stage: str) -> Path:
         """State from which an interrupted `stage` continues."""
         return self.root / f"resume-{stage}.safetensors"

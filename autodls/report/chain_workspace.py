@@ -25,11 +25,11 @@ from autodls.records.workspace import FoldFolder, Workspace
 from autodls.report.chain import Link, examine, verify_model, verify_provenance
 from autodls.training.cohort import run_key
 from autodls.training.ensemble import (
+    case_flags,
     choose_cutoffs,
     out_of_fold,
     pool_scores,
     recalibrate,
-    roi_flags,
     write_out_of_fold,
 )
 from autodls.training.fold import made_by, stages_of
@@ -203,8 +203,8 @@ def _score_faults(chain: Chain) -> Iterator[str]:
     recalibration = recalibrate(pooled)
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder) / "oof_scores.csv"
-        flags = roi_flags(workspace, chain.plan, chain.splits)
-        write_out_of_fold(again, out_of_fold(pooled, recalibration), chain.plan, flags)
+        flags = case_flags(workspace, chain.plan, chain.splits)
+        write_out_of_fold(again, out_of_fold(pooled, recalibration), chain.plan, workspace.rois, flags)
         expected = sha256_of_file(again)
     found = sha256_of_file(workspace.oof_scores)
     if found != expected:

@@ -70,13 +70,17 @@ def save_figure(folder: Path, name: str, drawn: Drawn) -> tuple[Path, Path, Path
     Letters are drawn as outlines, so that the SVG looks alike where the fonts are not installed.
     """
     png, svg, table = (_path(folder, name, ending) for ending in ("png", "svg", "csv"))
+    save_png(png, drawn.figure)
     with in_style():
-        write_atomically(
-            png, lambda at: drawn.figure.savefig(at, format="png", dpi=PNG_DPI, metadata={"Software": None})
-        )
         write_atomically(svg, lambda at: drawn.figure.savefig(at, format="svg", metadata={"Date": None}))
     write_csv(table, drawn.rows.header, drawn.rows.lines)
     return png, svg, table
+
+
+def save_png(path: Path, figure: Figure) -> None:
+    """Write `figure` to `path` (200 dpi), atomically; the same figure gives the same bytes."""
+    with in_style():
+        write_atomically(path, lambda at: figure.savefig(at, format="png", dpi=PNG_DPI, metadata={"Software": None}))
 
 
 def save_table(folder: Path, name: str, table: Table) -> Path:

@@ -12,6 +12,7 @@ from autodls.records.files import write_text
 from autodls.records.workspace import Workspace
 from autodls.report.page import Markup, Section, el
 from autodls.report.sections_cases import explorer, gallery, scores
+from autodls.report.sections_learning import learning
 from autodls.report.sections_plan import checklists, plan
 from autodls.report.sections_results import cohorts, optimism, performance, survival
 from autodls.report.sections_rois import rois
@@ -19,8 +20,8 @@ from autodls.report.sections_study import glance, provenance, warnings
 from autodls.report.study import Study, read_study
 
 _CHAPTERS = (
-    glance, warnings, cohorts, performance, explorer, survival, optimism, rois, gallery, plan, scores, checklists,
-    provenance,
+    glance, warnings, cohorts, learning, performance, explorer, survival, optimism, rois, gallery, plan, scores,
+    checklists, provenance,
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.special import expit, logit
 
 from autodls.evaluation.results import Excluded
 from autodls.evaluation.rows import OUT_OF_FOLD
@@ -15,7 +16,9 @@ from autodls.records.segmentation import DrawnRoi
 from autodls.records.splits import Splits
 from autodls.records.table import is_missing, read_number
 
+MEAN = "mean of sequences"  # no channel can be called so
 NO_COHORT = "no cohort named"
+_LEAST = float(np.finfo(np.float64).epsneg)  # a score of 0 or 1 has no log-odds
 _HELD_OUT = " (held out)"
 _EVENTS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
@@ -26,6 +29,13 @@ class ScoredCase:
 
     case: Case
     scores: Mapping[str, float]
+
+    def with_mean(self, sequences: Sequence[str]) -> Mapping[str, float]:
+        """The scores and the `MEAN` of those of `sequences`, as log-odds: what a fusion of them must be better than."""
+        own = [self.scores[name] for name in sequences if name in self.scores]
+        if not own:
+            return self.scores
+        return {**self.scores, MEAN: float(expit(logit(np.clip(own, _LEAST, 1 - _LEAST)).mean()))}
 
 
 @dataclass(frozen=True)
@@ -63,8 +73,13 @@ class ScoredStudy:
 
     @property
     def scores(self) -> tuple[str, ...]:
-        """Names of all scores, the reference first."""
+        """Names of all scores that are compared with each other and drawn, the reference first."""
         return (FUSED, *self.sequences)
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """The same and the `MEAN` of several sequences, which is shown beside them."""
+        return (*self.scores, MEAN) if len(self.sequences) > 1 else self.scores
 
     @property
     def survival(self) -> SurvivalColumns | None:
@@ -97,12 +112,13 @@ def labelled_table(study: ScoredStudy, cohort: ScoredCohort, names: Sequence[str
     A cohort without any label holds all its cases, without labels.
     """
     judged = [scored for scored in cohort.cases if scored.case.label is not None]
-    held = [scored for scored in judged or cohort.cases if set(names) <= set(scored.scores)]
+    known = [(scored.case, scored.with_mean(study.sequences)) for scored in judged or cohort.cases]
+    held = [(case, scores) for case, scores in known if set(names) <= set(scores)]
     excluded = {scored.case.id: "no label" for scored in cohort.cases if judged and scored.case.label is None}
     return CohortTable(
         n=len(held),
-        scores={name: np.array([one.scores[name] for one in held], dtype=np.float64) for name in names if held},
-        labels=np.array([one.case.label for one in held], dtype=bool) if judged else None,
+        scores={name: np.array([scores[name] for _, scores in held], dtype=np.float64) for name in names if held},
+        labels=np.array([case.label for case, _ in held], dtype=bool) if judged else None,
         excluded=_listed(study, {**cohort.unscored, **excluded}),
     )
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from autodls.evaluation.binary import confusion_at, proportions, youden_cutoff
 from autodls.records.scores import FUSED
+from autodls.records.training_log import told_of
 from autodls.report.page import (
     Attribute,
     Markup,
@@ -79,7 +80,7 @@ def scores(study: Study) -> Section:
             "Training cases by the fold that did not see them, cases of held-out cohorts by the locked ensemble. "
             "A heading sorts; type 'false' to see all wrong calls."
         ),
-        _flagged(cases),
+        _flagged(study, cases),
         filter_box("Show cases with", "scores"),
         data_table(
             "Scores",
@@ -93,9 +94,16 @@ def scores(study: Study) -> Section:
     return Section(key, title, joined(body))
 
 
-def _flagged(cases: Sequence[ScoredCase]) -> Markup:
-    """What a person should know of single scores, such as a doubtful automatic ROI."""
-    lines = [(case.case, case.group, flags) for case in cases if (flags := case.cells.get("flags"))]
+def _flagged(study: Study, cases: Sequence[ScoredCase]) -> Markup:
+    """What a person should know of single scores, such as a doubtful automatic ROI.
+
+    What holds of a whole fold or of the model is left out: it is told of them, and would hide what is said of a case.
+    """
+    judged = [(fold, one.judgement) for fold, stages in study.logs.items() for one in stages if one.judgement]
+    common = {told_of(judgement.stage, fold, judgement.why) for fold, judgement in judged}
+    common |= set(study.model.cautions if study.model is not None else ())
+    own = [[flag for flag in case.cells.get("flags", "").split("; ") if flag not in common] for case in cases]
+    lines = [(case.case, case.group, "; ".join(found)) for case, found in zip(cases, own, strict=True) if any(found)]
     if not lines:
         return Markup("")
     said = f"{len(lines)} of {len(cases)} scores carry a flag: look at these cases before you rely on their scores."

@@ -9,6 +9,7 @@ from autodls.evaluation.results import Metrics
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.records.table import read_number
 from autodls.report.page import Markup, Section, absent, bullets, data_table, el, joined, paragraph
+from autodls.report.sections_learning import learning_warnings
 from autodls.report.study import ARTEFACTS, Study
 from autodls.report.wording import counted, number
 
@@ -108,6 +109,7 @@ def _case_cards(study: Study) -> Iterator[Markup]:
 def _warnings(study: Study) -> Iterator[str]:
     yield from (f"A file cannot be read: {fault}" for fault in study.faults)
     yield from _stale(study)
+    yield from learning_warnings(study)
     if study.metrics is not None:
         yield from (_sentence(text) for text in study.metrics.warnings)
         yield from _of_metrics(study.metrics)

@@ -17,6 +17,7 @@ from autodls.records.plan import Plan
 from autodls.records.scores import FUSED, without_formula
 from autodls.records.splits import Splits
 from autodls.records.table import is_missing, read_number, read_table
+from autodls.records.training_log import LoggedStage, log_lines, logged_stages
 from autodls.records.workspace import Workspace, safe_name
 from autodls.report.rois_records import RoiBenchmark
 
@@ -89,6 +90,7 @@ class Study:
     heatmaps: Mapping[str, Picture] = field(default_factory=dict)
     heatmap_tables: Mapping[str, Sequence[Line]] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
+    logs: Mapping[int, tuple[LoggedStage, ...]] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
 
     def find(self, name: str) -> object:
@@ -149,6 +151,7 @@ def read_study(workspace: Workspace, description: DatasetDescription | None = No
         heatmaps=_pictures(workspace.home, "results/heatmaps"),
         heatmap_tables=reading.tables("results/heatmaps"),
         hashes=_hashes(workspace),
+        logs=_logs(workspace),
         faults=tuple(reading.faults),
     )
 
@@ -243,6 +246,14 @@ def _pictures(root: Path, folder: str, start: str = "") -> dict[str, Picture]:
         for ending in media
         for path in _sorted(root, f"{folder}/{start}*.{ending}")
     }
+
+
+def _logs(workspace: Workspace) -> dict[int, tuple[LoggedStage, ...]]:
+    """What the log of each fold says of its networks, as far as they have epochs."""
+    folders = workspace.fold(0).root.parent.glob("*")
+    indices = sorted(int(folder.name) for folder in folders if folder.name.isdecimal())
+    stages = {index: logged_stages(log_lines(workspace.fold(index).log)) for index in indices}
+    return {index: tuple(stage for stage in found if stage.epochs) for index, found in stages.items()}
 
 
 def _hashes(workspace: Workspace) -> dict[str, str]:

@@ -5,7 +5,7 @@ without follow-up counts for the AUC.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import combinations
 
 from autodls.evaluation.binary import youden_cutoff
@@ -24,9 +24,10 @@ Cutoffs = Mapping[str, Cutoff]
 
 def study_metrics(study: ScoredStudy) -> Metrics:
     """All metrics of all cohorts; the cut-off of every score was chosen on the out-of-fold scores."""
-    cutoffs = {name: _cutoff(study, name) for name in study.scores}
+    cutoffs = {name: _cutoff(study, name) for name in study.judged}
     cohorts = {name: _cohort(study, cohort, cutoffs) for name, cohort in study.cohorts.items()}
-    warnings = (*cautions(cohorts), *_cautions(study))
+    compared = {name: _only(cohort, study.scores) for name, cohort in cohorts.items()}
+    warnings = (*cautions(compared), *_cautions(study))
     return Metrics(reference=FUSED, cohorts=cohorts, warnings=warnings)
 
 
@@ -41,19 +42,13 @@ def figure_table(study: ScoredStudy) -> ScoreTable:
 
 def figure_metrics(metrics: Metrics, table: ScoreTable) -> Metrics:
     """`metrics` of the scores in `table`."""
-    cohorts = {
-        name: cohort.model_copy(
-            update={
-                "scores": {
-                    score: held
-                    for score, held in cohort.scores.items()
-                    if score == FUSED or score in table.cohorts[name].scores
-                }
-            }
-        )
-        for name, cohort in metrics.cohorts.items()
-    }
+    cohorts = {name: _only(cohort, (FUSED, *table.cohorts[name].scores)) for name, cohort in metrics.cohorts.items()}
     return metrics.model_copy(update={"cohorts": cohorts})
+
+
+def _only(cohort: CohortMetrics, names: Collection[str]) -> CohortMetrics:
+    """The cohort with the scores `names` alone."""
+    return cohort.model_copy(update={"scores": {name: held for name, held in cohort.scores.items() if name in names}})
 
 
 def cases_without(study: ScoredStudy, cohort: ScoredCohort, score: str) -> int:
@@ -79,7 +74,7 @@ def _cohort(study: ScoredStudy, cohort: ScoredCohort, cutoffs: Cutoffs) -> Cohor
     pairs = [of(*pair).comparisons[0] for pair in combinations(study.scores, 2)]
     return of(FUSED).model_copy(
         update={
-            "scores": {name: of(name).scores[name] for name in study.scores},
+            "scores": {name: of(name).scores[name] for name in study.judged},
             "comparisons": _adjusted(pairs),
             "global_test": of(*study.scores).global_test,
             "survival": followed.survival,

@@ -83,7 +83,7 @@ def auc_rows(study: ScoredStudy, metrics: Metrics) -> list[RowAuc]:
     """The AUC of every score of every cohort, with the number of cases that it was judged on."""
     rows = []
     for name, cohort in study.cohorts.items():
-        for score in study.scores:
+        for score in study.judged:
             table, found = labelled_table(study, cohort, [score]), metrics.cohorts[name].scores[score].auc
             positives = 0 if table.labels is None else int(table.labels.sum())
             limits = found.model_dump(include={"value", "low", "high", "reason"})

@@ -16,11 +16,12 @@ def model_card(record: ModelRecord, plan: Plan, rows: list[RowAuc]) -> str:
             "networks in `segmentation/`. It was trained on such\n  automatic ROIs; a score from one drawn by hand is "
             "flagged."
         )
+    cautions = "".join(f"\n**Caution**: {caution}.\n" for caution in record.cautions)
     table = "\n".join(f"| {row.row} | {row.n} | {row.positives} | {row.text} |" for row in rows)
     return f"""# Model card: {target.name}
 
 For research; not a medical device.
-
+{cautions}
 - **Question**: `{target.column} {target.positive}` ({target.name}), per case.
 - **Input**: {sequences}; files `CASE_0000{record.file_ending}` and so on, in that order; {rois}
 - **Output**: `dls`, the calibrated probability of the positive class; the call is high at or above

@@ -21,9 +21,9 @@ from autodls.records.cohort import Case
 from autodls.records.files import sha256_of_bytes
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits
+from autodls.records.training_log import Epoch
 from autodls.records.workspace import Workspace
 from autodls.training.data import FoldRun, TrainingData, load_training_data
-from autodls.training.fit_state import Epoch
 from autodls.training.fold import prepare_torch, train_fold, train_together
 from autodls.training.weights import start_sha256
 

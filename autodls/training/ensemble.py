@@ -11,6 +11,7 @@ import numpy as np
 from autodls import __version__
 from autodls.errors import ArgumentError, StaleRecordError, TrainingError
 from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
+from autodls.evaluation.cautions import model_cautions
 from autodls.evaluation.rows import out_of_fold_rows
 from autodls.models.fold_model import load_encoder
 from autodls.models.scale import fit_scale
@@ -21,14 +22,16 @@ from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.scale import LogisticScale, sigmoid
-from autodls.records.scores import FUSED, FoldScore, load_fold_scores, write_csv
+from autodls.records.scores import FUSED, FoldRecord, FoldScore, load_fold_scores, write_csv
 from autodls.records.segmentation import load_masks
 from autodls.records.splits import Splits
 from autodls.records.tensors import save_tensors
+from autodls.records.training_log import told_of
 from autodls.records.workspace import FoldFolder, RoiKind, Workspace
 from autodls.segmentation.segmenter import export_segmenter
 from autodls.training.card import model_card
 
+_TRAIN = "run 'autodls train fold all'"
 _WEAK_PRIOR_SD = 10.0  # the pooled scores are many: the prior only keeps a perfect separation finite
 _CUTOFF_SOURCES = {
     "youden": "Youden index of the out-of-fold scores of the training cohort",
@@ -58,13 +61,13 @@ def lock_model(
     pooled = pool_scores(workspace, plan, splits, cases)
     recalibration = recalibrate(pooled)
     scores = out_of_fold(pooled, recalibration)
-    flags = roi_flags(workspace, plan, splits)
-    write_out_of_fold(workspace.oof_scores, scores, plan, flags)
+    write_out_of_fold(workspace.oof_scores, scores, plan, workspace.rois, case_flags(workspace, plan, splits))
     files = _write_weights(workspace, plan, splits)
     plan.without_paths().save(workspace.model.plan)
     fingerprint = Fingerprint.load(workspace.fingerprint, "run 'autodls plan'", StaleRecordError).travelling()
     fingerprint.save(workspace.model.fingerprint)
     cutoffs = choose_cutoffs(pooled, recalibration)
+    rows = out_of_fold_rows(workspace.oof_scores, plan.sequences)
     record = ModelRecord(
         dataset=plan.dataset,
         target=description.autodls.target,
@@ -86,9 +89,10 @@ def lock_model(
         oof_scores_sha256=sha256_of_file(workspace.oof_scores),
         files=files,
         segmenter_sha256=_add_segmenter(workspace, plan, splits),
+        cautions=model_cautions(rows[0], [score.dls for score in scores]),
         versions={"autodls": __version__, **{name: version(name) for name in ("torch", "numpy", "scipy")}},
     )
-    card = model_card(record, plan.without_paths(), out_of_fold_rows(workspace.oof_scores, plan.sequences))
+    card = model_card(record, plan.without_paths(), rows)
     record = record.model_copy(update={"card_sha256": sha256_of_bytes(card.encode())}).sealed()
     record.save(workspace.model.record)
     write_text(workspace.model.card, card)
@@ -160,23 +164,29 @@ def out_of_fold(pooled: Sequence[tuple[int, FoldScore]], recalibration: Logistic
     ]
 
 
-def roi_flags(workspace: Workspace, plan: Plan, splits: Splits) -> dict[str, tuple[str, ...]] | None:
-    """The doubts about the automatic ROI of every training case; None where manual ones are trained on.
+def case_flags(workspace: Workspace, plan: Plan, splits: Splits) -> dict[str, tuple[str, ...]]:
+    """What a person should know of the out-of-fold score of a training case.
 
-    Raises StaleRecordError for masks that are no longer those of the workspace.
+    That is the doubts about its automatic ROI, where those are trained on, and the networks of the fold that scored it
+    which have not learnt. Raises StaleRecordError for masks that are no longer those of the workspace.
     """
-    if workspace.rois == "manual":
-        return None
-    return {row.case: row.flags for row in load_masks(workspace, plan, splits).cases}
+    drawn = load_masks(workspace, plan, splits).by_case if workspace.rois == "auto" else {}
+    flags: dict[str, tuple[str, ...]] = {}
+    for fold in splits.folds:
+        found = FoldRecord.load(workspace.fold(fold.index).record, _TRAIN, StaleRecordError).not_learnt
+        of_fold = tuple(told_of(stage, fold.index, why) for stage, why in found.items())
+        for case in fold.validation:
+            flags[case] = (*(drawn[case].flags if case in drawn else ()), *of_fold)
+    return flags
 
 
 def write_out_of_fold(
-    path: Path, scores: Sequence[OutOfFold], plan: Plan, flags: Mapping[str, Sequence[str]] | None
+    path: Path, scores: Sequence[OutOfFold], plan: Plan, rois: RoiKind, flags: Mapping[str, Sequence[str]]
 ) -> None:
-    """Write oof_scores.csv; with the `flags` of automatic ROIs, they are its last column."""
-    rois: RoiKind = "manual" if flags is None else "auto"
+    """Write oof_scores.csv; the `flags` are its last column, with automatic ROIs or where there are any."""
+    flagged = rois == "auto" or any(flags.values())
     header = ["case", "fold", "label", "dls", "dls_raw", *plan.sequences, "present", "rois"]
-    header += [] if flags is None else ["flags"]
+    header += ["flags"] if flagged else []
     lines = [
         [
             score.case,
@@ -187,7 +197,7 @@ def write_out_of_fold(
             *(score.sequences.get(name) for name in plan.sequences),
             " ".join(name for name in plan.sequences if name in score.sequences),
             rois,
-            *([] if flags is None else ["; ".join(flags[score.case])]),
+            *(["; ".join(flags[score.case])] if flagged else []),
         ]
         for score in scores
     ]

@@ -10,25 +10,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from autodls.errors import ModelFolderError
-from autodls.records.base import Record
 from autodls.records.tensors import load_tensors, save_tensors
+from autodls.records.training_log import Epoch
 
 Weights = dict[str, Tensor]
-
-
-class Epoch(Record):
-    """One line of the log: losses are means over cases, the inner ones over the inner hold-out."""
-
-    stage: str
-    epoch: int
-    learning_rate: float
-    train_loss: float
-    inner_loss: float
-    inner_auc: float | None
-    best: bool
-    seconds: float
-
-
 _HISTORY = TypeAdapter(list[Epoch])
 _FORMAT = "autodls-fit/2"
 

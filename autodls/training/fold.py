@@ -3,7 +3,7 @@
 import itertools
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,13 @@ from autodls.models.fold_model import FoldModel, load_fold
 from autodls.records.plan import Plan
 from autodls.records.scores import FUSED, FoldScore, Part
 from autodls.records.tensors import read_note
+from autodls.records.training_log import Epoch
 from autodls.records.workspace import FoldFolder
 from autodls.training.data import FoldRun, centre_crop
 from autodls.training.fine_tuning_stage import FINE_TUNING, fine_tune
-from autodls.training.fit_state import Epoch
 from autodls.training.fold_chain import is_scored, require_encoders, weight_hashes, write_scores
 from autodls.training.fusion_stage import FUSION, train_fusion
+from autodls.training.learnt import judge_fold
 from autodls.training.loop import Report
 from autodls.training.sequence_stage import train_sequences
 from autodls.training.stage_log import StageLog
@@ -102,7 +103,8 @@ def _finish(fold: _Begun) -> None:
         weights = weight_hashes(run.folder, run.plan)
     if not is_scored(run.folder, run.key, run.fold.index, weights):
         model = load_fold(run.folder.trained(run.plan.training.fine_tuning_epochs), run.plan, run.data.pixels.device)
-        write_scores(run.folder, score_fold(run, model), run.plan, run.key, weights)
+        not_learnt = judge_fold(run, StageLog(run.folder.log), _unused(run.folder, weights))
+        write_scores(run.folder, score_fold(run, model), run.plan, run.key, weights, not_learnt)
 
 
 def _done(run: FoldRun) -> dict[str, bool]:
@@ -114,9 +116,16 @@ def _done(run: FoldRun) -> dict[str, bool]:
     return done
 
 
+def _unused(folder: FoldFolder, weights: Mapping[str, str]) -> tuple[str, ...]:
+    """Stages whose weights give no score: a fine-tuning that was of no use left those before it in their place."""
+    fine_tuned = weights.get(folder.fine_tuned.fusion.relative_to(folder.root).as_posix())
+    return (FINE_TUNING,) if fine_tuned == weights.get(folder.fusion.name) else ()
+
+
 def _remove_what_follows(run: FoldRun, missing: Sequence[str]) -> None:
     """Remove what was made from weights that are about to be made again, the last first: a kill leaves no orphan."""
-    for path in (run.folder.record, run.folder.scores, *(made_by(run.folder, stage) for stage in reversed(missing))):
+    derived = (run.folder.record, run.folder.scores, run.folder.learning_curve)
+    for path in (*derived, *(made_by(run.folder, stage) for stage in reversed(missing))):
         path.unlink(missing_ok=True)
 
 

@@ -6,6 +6,7 @@ written before the scores: whatever a killed run leaves, scores are only believe
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 
 from autodls.errors import ModelFolderError, StaleRecordError
 from autodls.records.files import sha256_of_bytes, sha256_of_file, write_bytes
@@ -73,11 +74,17 @@ def is_scored(folder: FoldFolder, key: str, fold: int, weights: Mapping[str, str
 
 
 def write_scores(
-    folder: FoldFolder, scores: Sequence[FoldScore], plan: Plan, key: str, weights: Mapping[str, str]
+    folder: FoldFolder,
+    scores: Sequence[FoldScore],
+    plan: Plan,
+    key: str,
+    weights: Mapping[str, str],
+    not_learnt: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Write the scores of a fold, and before them what they were made from."""
+    """Write the scores of a fold, and before them what they were made from; `not_learnt` is that of `FoldRecord`."""
     content = fold_scores_csv(scores, plan.sequences).encode()
-    record = FoldRecord(key=key, weights=dict(weights), scores_sha256=sha256_of_bytes(content))
+    sha256 = sha256_of_bytes(content)
+    record = FoldRecord(key=key, weights=dict(weights), scores_sha256=sha256, not_learnt=dict(not_learnt))
     if not folder.record.is_file() or folder.record.read_bytes() != record.to_bytes():
         record.save(folder.record)
     write_bytes(folder.scores, content)

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from autodls.errors import TrainingError
+from autodls.records.training_log import Epoch
 from autodls.seeding import stream_seed
-from autodls.training.fit_state import Epoch, FitState
+from autodls.training.fit_state import FitState
 from autodls.training.interleave import Steps, interleave, on_host, own_chance
 from autodls.training.loss import CLASSES, FocalMeanLoss
 from autodls.training.optimizers import new_optimizer, recording_steps, set_learning_rate

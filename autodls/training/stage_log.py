@@ -1,20 +1,18 @@
-"""The log of a fold: one JSON object an epoch."""
+"""The log of a fold: one JSON object an epoch, and one after the epochs of a stage."""
 
 import json
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from autodls.records.base import parse_json
 from autodls.records.files import write_text
-from autodls.training.fit_state import Epoch
+from autodls.records.training_log import Epoch, Judgement, LogLine, log_lines, logged_stages
 
 
 class StageLog:
-    """Epochs in `path`, one JSON object a line.
+    """Epochs and judgements in `path`, one JSON object a line.
 
     A fit that continues repeats the epochs after its last saved state; their lines are replaced, so each epoch of a
-    stage stands in the log once. Lines of a damaged file that are no epochs are left out: nothing is derived from them.
+    stage stands in the log once, and a judgement only of all its epochs.
     """
 
     def __init__(self, path: Path) -> None:
@@ -22,13 +20,20 @@ class StageLog:
 
     def add(self, epoch: Epoch) -> None:
         """Append `epoch`, in the place of what an interrupted run wrote from there on."""
-        kept = [before for before in self._epochs() if before.stage != epoch.stage or before.epoch < epoch.epoch]
-        lines = [json.dumps(one.model_dump()) for one in (*kept, epoch)]
-        write_text(self.path, "\n".join(lines) + "\n")
+        kept = [
+            line
+            for line in log_lines(self.path)
+            if line.stage != epoch.stage or (isinstance(line, Epoch) and line.epoch < epoch.epoch)
+        ]
+        self._write([*kept, epoch])
 
-    def _epochs(self) -> Iterator[Epoch]:
-        if not self.path.exists():
-            return
-        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
-            with suppress(ValueError, RecursionError):
-                yield Epoch.model_validate(parse_json(line))
+    def judge(self, judgements: Mapping[str, Judgement]) -> None:
+        """Put the judgement of each stage after its epochs, in the place of an earlier one."""
+        parts = [
+            (*stage.epochs, judgements.get(stage.stage, stage.judgement))
+            for stage in logged_stages(log_lines(self.path))
+        ]
+        self._write([line for lines in parts for line in lines if line is not None])
+
+    def _write(self, lines: Sequence[LogLine]) -> None:
+        write_text(self.path, "".join(f"{json.dumps(line.model_dump())}\n" for line in lines))
