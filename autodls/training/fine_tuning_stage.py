@@ -89,7 +89,8 @@ class FineTuningTask:
         kept = leave_out(self.data.present, self.plan.training.sequence_dropout, chance)
         for number, rows in enumerate(random_batches(self.train, self.plan.training.batch_size, seed)):
             pixels, present, labels = self.data.pixels[rows], self.data.present[rows], self.data.labels[rows]
-            views = augment(pixels.flatten(1, 2), size_px, stream_seed(seed, number))
+            planes = pixels.flatten(1, 2)
+            views, _ = augment(planes, planes[:, :0], size_px, stream_seed(seed, number))
             fused, own = self.model(views.reshape(*pixels.shape[:3], size_px, size_px), kept[rows])
             yield torch.cat([fused, own[present]]), torch.cat([labels, labels[:, None].expand_as(present)[present]])
 

@@ -38,7 +38,8 @@ class SequenceTask:
         augment = POLICIES[self.plan.training.augmentation]
         size_px = self.plan.preprocessing.input_size_px
         for number, rows in enumerate(random_batches(self.train, self.plan.training.batch_size, seed)):
-            planes = augment(self.pixels[rows], size_px, stream_seed(seed, number))
+            pixels = self.pixels[rows]
+            planes, _ = augment(pixels, pixels[:, :0], size_px, stream_seed(seed, number))
             yield self.model(planes.contiguous(memory_format=torch.channels_last)), self.labels[rows]
 
     def inner_logits(self) -> Tensor:
