@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from autodls.training.augmentation import POLICIES, augment_nnunet, augment_paper
+from autodls.seeding import generator
+from autodls.training import on_device
+from autodls.training.augmentation import POLICIES, augment_paper
+from autodls.training.on_device import apply_where
 
 QUICK = hypothesis_settings(deadline=None, max_examples=50)
 
@@ -24,16 +27,30 @@ def ramp(cases, side):
     return (rows + columns).expand(cases, 3, side, side)
 
 
+def paper(pixels, size_px, seed):
+    """The pixels alone, where there is no ROI."""
+    return augment_paper(pixels, pixels[:, :0], size_px, seed)[0]
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("size_px", [32, 40])
-def test_same_seed_same_pixels_other_seed_other_pixels(policy, size_px):
-    augment, pixels = POLICIES[policy], noise(cases=16)
-    first, again, other = (augment(pixels, size_px, seed) for seed in (11, 11, 12))
-    assert first.shape == (16, 3, size_px, size_px)
-    assert first.dtype == torch.float32
-    assert torch.isfinite(first).all()
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
+@pytest.mark.parametrize("planes", [0, 1, 3])
+def test_same_seed_same_bytes_other_seed_other_pixels(policy, size_px, planes):
+    augment, pixels, roi = POLICIES[policy], noise(cases=16), noise(cases=16, channels=planes, seed=1)
+    first, again, other = (augment(pixels, roi, size_px, seed) for seed in (11, 11, 12))
+    assert first[0].shape == (16, 3, size_px, size_px)
+    assert first[1].shape == (16, planes, size_px, size_px)
+    assert torch.isfinite(first[0]).all()
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+    assert not torch.equal(first[0], other[0])
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_comes_out_has_the_precision_of_what_goes_in(policy, dtype):
+    pixels, roi = noise().to(dtype), noise(channels=1).to(dtype)
+    assert [found.dtype for found in POLICIES[policy](pixels, roi, 32, 0)] == [dtype, dtype]
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -45,7 +62,7 @@ def test_result_does_not_depend_on_global_streams_and_leaves_them_alone(policy):
         random.seed(seed)
         torch.manual_seed(seed)
         before = np.random.get_state()[1].copy(), random.getstate(), torch.random.get_rng_state()  # noqa: NPY002
-        results.append(augment(pixels, 32, 5))
+        results.append(augment(pixels, pixels[:, :1], 32, 5)[0])
         assert np.array_equal(np.random.get_state()[1], before[0])  # noqa: NPY002
         assert random.getstate() == before[1]
         assert torch.equal(torch.random.get_rng_state(), before[2])
@@ -53,24 +70,68 @@ def test_result_does_not_depend_on_global_streams_and_leaves_them_alone(policy):
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_input_is_left_as_it_was(policy):
-    pixels = noise(cases=24)
-    before = pixels.clone()
-    POLICIES[policy](pixels, 32, 3)
-    assert torch.equal(pixels, before)
+@pytest.mark.parametrize("size_px", [32, 40])
+def test_input_is_left_as_it_was(policy, size_px):
+    pixels, roi = noise(cases=24), noise(cases=24, channels=1)
+    before = pixels.clone(), roi.clone()
+    POLICIES[policy](pixels, roi, size_px, 3)
+    assert torch.equal(pixels, before[0])
+    assert torch.equal(roi, before[1])
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_case_does_not_depend_on_the_others(policy):
+    pixels, roi = noise(cases=12), noise(cases=12, channels=1)
+    others = noise(cases=12, seed=8)
+    others[5] = pixels[5]
+    first, second = (POLICIES[policy](images, roi, 32, 3)[0] for images in (pixels, others))
+    assert torch.equal(first[5], second[5])
+    assert not torch.equal(first[4], second[4])
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_nothing_asks_the_device_for_a_value(policy):
+    """A tensor of the device "meta" has a shape and no values: whoever asks for one is refused."""
+    pixels = torch.empty(6, 3, 40, 40, device="meta")
+    found, roi = POLICIES[policy](pixels, pixels[:, :1], 32, 0)
+    assert (found.shape, roi.shape) == ((6, 3, 32, 32), (6, 1, 32, 32))
+
+
+@pytest.mark.parametrize("drawn", [[False, True, False], [True] * 3, [False] * 3])
+def test_rows_that_are_not_drawn_stay_whether_all_are_computed_or_not(drawn, monkeypatch):
+    pixels, factor = noise(cases=3)[:, 0], torch.tensor([2.0, 3.0, 4.0])
+    expected = torch.stack([row * value if one else row for row, value, one in zip(pixels, factor, drawn, strict=True)])
+    for kinds in (("cpu",), ()):
+        monkeypatch.setattr(on_device, "_ROW_BY_ROW", kinds)
+        found = apply_where(torch.tensor(drawn), pixels.clone(), lambda row, by: row * by[:, None, None], factor)
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize(("side", "size_px", "seed"), [((40, 47), 32, 0), ((36, 36), 36, 1), ((33, 40), 32, 2)])
+def test_paper_policy_is_the_crop_and_flip_of_each_case_by_itself(side, size_px, seed):
+    """As it was written before it took the whole batch at once."""
+    pixels = torch.randn(9, 3, *side, generator=torch.Generator().manual_seed(seed))
+    chance = generator(seed, "paper")
+    tops, lefts = (chance.integers(0, length - size_px + 1, 9) for length in side)
+    flips = chance.random(9) < 0.5
+    found, roi = augment_paper(pixels, pixels[:, 1:2], size_px, seed)
+    for case, (top, left, flip) in enumerate(zip(tops, lefts, flips, strict=True)):
+        crop = pixels[case, :, top : top + size_px, left : left + size_px]
+        assert torch.equal(found[case], crop.flip(-1) if flip else crop)
+    assert torch.equal(roi, found[:, 1:2])
 
 
 @QUICK
 @given(st.integers(32, 48), st.integers(0, 2**62))
 def test_paper_policy_gives_a_crop_of_the_picture_flipped_along_its_rows_at_most(side, seed):
-    for picture in augment_paper(ramp(3, side), 32, seed)[:, 0]:
+    for picture in paper(ramp(3, side), 32, seed)[:, 0]:
         step = picture[:, 1:] - picture[:, :-1]
         assert torch.all(picture[1:] - picture[:-1] == 1000), "rows keep their order"
         assert torch.all(step == 1) or torch.all(step == -1)
 
 
 def test_paper_policy_flips_half_of_the_cases_and_reaches_every_place():
-    pictures = augment_paper(ramp(2000, 36), 32, 0)[:, 0]
+    pictures = paper(ramp(2000, 36), 32, 0)[:, 0]
     flipped = pictures[:, 0, 1] < pictures[:, 0, 0]
     assert 0.45 < flipped.float().mean() < 0.55
     tops = (pictures[:, 0].amin(dim=1) // 1000).unique()
@@ -79,27 +140,6 @@ def test_paper_policy_flips_half_of_the_cases_and_reaches_every_place():
 
 
 def test_paper_policy_moves_all_channels_of_a_case_together():
-    for case in augment_paper(ramp(20, 40), 32, 1):
+    for case in paper(ramp(20, 40), 32, 1):
         assert torch.equal(case[0], case[1])
         assert torch.equal(case[0], case[2])
-
-
-def test_nnunet_policy_changes_intensities_of_some_cases_and_none_vertically_flips():
-    side = 40
-    columns = torch.arange(side) / side
-    pixels = columns[:, None].expand(200, 3, side, side).contiguous()  # brighter downwards
-    found = augment_nnunet(pixels, side, 0)
-    falls = found[:, :, -8:].mean(dim=(1, 2, 3)) - found[:, :, :8].mean(dim=(1, 2, 3))
-    assert (falls > 0).all()
-    changed = (found - pixels).abs().amax(dim=(1, 2, 3)) > 1e-3
-    assert 0.4 < changed.float().mean() < 0.99
-
-
-def test_nnunet_noise_is_drawn_from_the_seed():
-    """Its variance comes from Python's own stream in batchgenerators, not from NumPy's."""
-    pixels = torch.zeros(200, 3, 32, 32)
-    random.seed(0)
-    first = augment_nnunet(pixels, 32, 1)
-    random.seed(1)
-    assert torch.equal(first, augment_nnunet(pixels, 32, 1))
-    assert (first != 0).any(), "the seed reaches the noise"

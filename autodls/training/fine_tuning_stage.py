@@ -100,7 +100,8 @@ class FineTuningTask:
         keeps = random_keep(shape, first.dropout, stream_seed(seed, "dropout"), batches.device)
         for number, (rows, keep) in enumerate(zip(batches, keeps, strict=True)):
             pixels = self.data.pixels[rows]
-            views = augment(pixels.flatten(1, 2), size_px, stream_seed(seed, number))
+            planes = pixels.flatten(1, 2)
+            views, _ = augment(planes, planes[:, :0], size_px, stream_seed(seed, number))
             yield (views.reshape(*pixels.shape[:3], size_px, size_px), kept[rows], keep), of_outputs[rows]
 
     def inner_logits(self) -> Tensor:

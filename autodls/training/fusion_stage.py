@@ -165,7 +165,7 @@ def _views(planes: Tensor, plan: Plan, seed: int) -> Iterator[Tensor]:
     size_px = plan.preprocessing.input_size_px
     yield centre_crop(planes, size_px)
     for view in range(1, _VIEWS):
-        yield augment_paper(planes, size_px, stream_seed(seed, "view", view))
+        yield augment_paper(planes, planes[:, :0], size_px, stream_seed(seed, "view", view))[0]
 
 
 def _features(encoder: FoldedEncoder, planes: Tensor) -> Tensor:

@@ -46,7 +46,8 @@ class SequenceTask:
         shape = (*batches.shape, self.model.channels)
         keeps = random_keep(shape, self.model.dropout, stream_seed(seed, "dropout"), batches.device)
         for number, (rows, keep) in enumerate(zip(batches, keeps, strict=True)):
-            planes = augment(self.pixels[rows], size_px, stream_seed(seed, number))
+            pixels = self.pixels[rows]
+            planes, _ = augment(pixels, pixels[:, :0], size_px, stream_seed(seed, number))
             yield (planes.contiguous(memory_format=torch.channels_last), keep), self.labels[rows]
 
     def inner_logits(self) -> Tensor:
