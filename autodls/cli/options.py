@@ -13,6 +13,10 @@ WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 MemoryOption = Annotated[float | None, typer.Option("--memory-gib", help="Memory that training may use, in GiB.")]
 DeviceOption = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="What to train on.")]
+ComputeOption = Annotated[
+    str,
+    typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where networks are computed; auto: a GPU if any."),
+]
 RoisOption = Annotated[
     Literal["manual", "auto"] | None,
     typer.Option("--rois", help="The model trained on these ROIs; the one there is, or manual where there are both."),
