@@ -58,9 +58,9 @@ class TestResolving:
 
 
 def test_too_little_memory_is_one_line():
-    with pytest.raises(AutoDLSError, match=r"^cuda:1: its free memory is not enough .* take --device cpu$"):
-        with memory_of(torch.device("cuda:1")):
-            raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
+    told = pytest.raises(AutoDLSError, match=r"^cuda:1: its free memory is not enough .* take --device cpu$")
+    with told, memory_of(torch.device("cuda:1")):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
 
 
 @pytest.fixture

@@ -5,6 +5,11 @@ from typing import Annotated, Literal
 
 import typer
 
+from autodls.machine import usable_cores
+
+CURRENT = Path()
+WORKERS = max(1, min(8, usable_cores()))
+
 DatasetOption = Annotated[Path, typer.Option("-d", "--dataset", help="Dataset folder, with dataset.json.")]
 WorkspaceOption = Annotated[
     Path | None, typer.Option("-w", "--workspace", help="Where results go; DATASET/autodls by default.")
@@ -34,3 +39,11 @@ AtOnceOption = Annotated[
         "memory holds.",
     ),
 ]
+
+ScoreTableOption = Annotated[
+    Path | None, typer.Option("--scores", help="Any table of scores (CSV); no workspace is needed.")
+]
+ScoreColumns = Annotated[list[str] | None, typer.Option("--score", help="Score column; the first is the reference.")]
+CutoffValues = Annotated[list[str] | None, typer.Option("--cutoff", help="COL=VALUE, the cut-off of a score.")]
+CutoffCohort = Annotated[str | None, typer.Option("--cutoff-from", help="Cohort whose Youden cut-off is used.")]
+MetricsFolder = Annotated[Path | None, typer.Option("-o", "--output", help="Folder for metrics.json, with --scores.")]

@@ -86,10 +86,11 @@ def batched_logits(
     same in any company. Nothing here waits for the device: all networks of all batches are handed to it in one go.
     """
     cases = len(pixels)
-    filled = [filled_up(values, batch_cases) for values in (pixels, present)]
-    found = [fold.logits(*filled, batch_cases) for fold in folds]
+    pixels, present = filled_up(pixels, batch_cases), filled_up(present, batch_cases)
+    found = [fold.logits(pixels, present, batch_cases) for fold in folds]
     return [
-        FoldLogits(one.fused[:cases], {name: values[:cases] for name, values in one.by_sequence.items()}) for one in found
+        FoldLogits(one.fused[:cases], {name: values[:cases] for name, values in one.by_sequence.items()})
+        for one in found
     ]
 
 
