@@ -10,7 +10,8 @@ from dataclasses import replace
 import killed_lives
 import pytest
 from command_line import autodls, snapshot
-from tiny_model_folder import small_volume_plan, write_model_folder
+from planning_records import blank_fingerprint
+from tiny_model_folder import SEQUENCES, small_volume_plan, write_model_folder
 from tiny_models import tiny_model
 
 from autodls.errors import AutoDLSError
@@ -32,7 +33,7 @@ CASES = 5
 
 @pytest.fixture(scope="module")
 def model():
-    return tiny_model(small_volume_plan())
+    return replace(tiny_model(small_volume_plan()), fingerprint=blank_fingerprint(*SEQUENCES))
 
 
 @pytest.fixture

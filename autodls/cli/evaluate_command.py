@@ -120,7 +120,8 @@ def _study(session: Session, scoring: Scoring) -> "ScoredStudy":
     _require_same_scores(session, model, splits)
     cohorts = {OUT_OF_FOLD: _out_of_fold(session, plan), **_held_out(session, model, plan, scoring)}
     with progress("tumour volumes", len(session.training)) as advance:
-        volumes = tumour_volumes(session.training, session.roi_labels, workspace.table("tumour_volume"), advance)
+        written = workspace.table("tumour_volume")
+        volumes = tumour_volumes(session.training, session.roi_labels, written, advance, scoring.workers)
     column = dataset.description.autodls.case
     return ScoredStudy(
         dataset=dataset,

@@ -1,6 +1,7 @@
 """Held-out cohorts of a dataset folder, scored by the locked model, once."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from autodls import __version__
@@ -34,7 +35,8 @@ def score_held_out(
     network; so are the rows beside it that a killed run had finished. `workers` processes read images. Labels are not
     looked at: they join the scores afterwards.
     """
-    inputs = {case.id: _hashes(case) for case in cases}
+    with ThreadPoolExecutor(workers) as pool:
+        inputs = dict(zip([case.id for case in cases], pool.map(_hashes, cases), strict=True))
     earlier = known_scores(model, record)
     results = {
         case: earlier[case][0] for case, found in inputs.items() if case in earlier and earlier[case][1] == found
