@@ -4,20 +4,22 @@ import contextlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.managers import SyncManager
 from threading import Thread
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from autodls.errors import AutoDLSError
 from autodls.machine import tune_process
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+P = ParamSpec("P")
 Advance = Callable[[str], None]
 
 
@@ -40,26 +42,78 @@ def map_parallel(
             results.append(work(item))
             advance(name)
         return results
-    # Spawned, not forked: a fork copies the locks of threads that torch and ITK have started.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(items)), mp_context=context, initializer=begin_worker)
-    try:
-        with interrupts_held():
-            named = {pool.submit(work, item): name for item, name in zip(items, names, strict=True)}
+    with worker_processes(min(workers, len(items))) as pool:
+        named = {pool.submit(work, item): name for item, name in zip(items, names, strict=True)}
         for future in as_completed(named):
             future.result()
             advance(named[future])
         return [future.result() for future in named]
+
+
+def map_ahead(
+    work: Callable[[Item], Result], items: Sequence[Item], workers: int, ahead: int
+) -> Generator[Result, None, None]:
+    """`work` of every item, in the order of `items`; up to `ahead` are begun before they are asked for.
+
+    As `map_parallel`, but what is done is not gathered. With one worker a thread does the work.
+    """
+    with worker_pool(workers) as pool:
+        begun: deque[Future[Result]] = deque()
+        for item in items:
+            begun.append(pool.submit(work, item))
+            if len(begun) > ahead:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+
+
+def worker_pool(workers: int) -> contextlib.AbstractContextManager[Executor]:
+    """So many processes, or a thread in the place of one."""
+    return worker_thread() if workers <= 1 else worker_processes(workers)
+
+
+@contextlib.contextmanager
+def worker_processes(workers: int) -> Iterator[Executor]:
+    """Processes, started as there is work for them; when the block is left by an exception, they end at once.
+
+    Raises AutoDLSError where the result of a process that was killed is asked for in the block.
+    """
+    # Spawned, not forked: a fork copies the locks of threads that torch and ITK have started.
+    context = multiprocessing.get_context("spawn")
+    pool = _Processes(workers, mp_context=context, initializer=begin_worker)
+    try:
+        yield pool
     except BrokenProcessPool:
         raise AutoDLSError(
             f"one of {workers} worker processes was killed, perhaps for want of memory; run with fewer workers"
         ) from None
     except BaseException:
-        for process in list(pool._processes.values()):  # a task may take hours, and nobody waits for it any more
+        for process in list(
+            (pool._processes or {}).values()
+        ):  # a task may take hours, and nobody waits for it any more
             process.terminate()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def worker_thread() -> Iterator[Executor]:
+    """One thread; what it has not begun when the block is left is not begun any more."""
+    pool = ThreadPoolExecutor(1)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class _Processes(ProcessPoolExecutor):
+    """Processes that never see Ctrl-C: they are started as work comes in."""
+
+    def submit(self, work: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Future[Result]:
+        """As that of its parent."""
+        with interrupts_held():
+            return super().submit(work, *args, **kwargs)
 
 
 @contextlib.contextmanager

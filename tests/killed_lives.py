@@ -256,3 +256,8 @@ def _watch(study: Study, ending: Ending) -> list[int]:
 
     sys.addaudithook(hook)
     return count
+
+
+def die(_task: object) -> None:
+    """Work that no process survives; imported here, it costs a worker no torch."""
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -10,7 +10,7 @@ from command_line import autodls
 from tiny_workspace import tiny_workspace
 
 from autodls.cli.explain_command import _cautions, _ends, choose_cases, mean_correlation
-from autodls.cli.heatmaps import ENSEMBLE, Explained, prepared
+from autodls.cli.heatmaps import ENSEMBLE, Explained, samples_of
 from autodls.cli.session import Session
 from autodls.errors import ArgumentError
 from autodls.evaluation.rows import OUT_OF_FOLD
@@ -56,7 +56,7 @@ def test_every_training_case_is_explained_by_the_fold_that_did_not_see_it(study,
     assert [case.files.id for case in held_out] == ["case_08", "case_09", "case_10"]
     assert {case.by for case in held_out} == {ENSEMBLE}
     assert len(held_out[0].judge(model).folds) == 2
-    sample = prepared(model, training[0].files)
+    (sample,) = samples_of(model, [training[0].files], 1)
     alone = explain_sample(training[0].judge(model), sample).fused["T2WI"]
     assert not np.allclose(alone, explain_sample(model, sample).fused["T2WI"])
 
@@ -135,7 +135,8 @@ def store_sample_of(study, case, other):
     dataset, workspace = study
     members = {one.id: one for one in Session.open(dataset, workspace.root).training}
     files = InputCase(other, members[other].images, members[other].roi)
-    save_sample(workspace.sample(case), prepared(load_model(workspace.model.root, "cpu"), files))
+    (sample,) = samples_of(load_model(workspace.model.root, "cpu"), [files], 1)
+    save_sample(workspace.sample(case), sample)
 
 
 def test_correlations_that_cancel_out_are_no_caution():

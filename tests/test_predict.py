@@ -16,7 +16,8 @@ from tiny_models import tiny_model
 from autodls.errors import DatasetError
 from autodls.inference.heldout import score_held_out, write_held_out
 from autodls.inference.inputs import files_of_nobody, list_inputs
-from autodls.inference.predict import Prediction, predict_cases, write_prediction
+from autodls.inference.predict import predict_cases
+from autodls.inference.prediction import Prediction, write_prediction
 from autodls.inference.rois import RoiSource
 from autodls.records.cohort import read_cohort
 

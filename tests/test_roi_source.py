@@ -15,7 +15,8 @@ from autodls.imaging.volumes import read_labels, read_volume
 from autodls.inference.heldout_rois import HeldoutDrawer, draw_heldout_rois
 from autodls.inference.inputs import list_inputs
 from autodls.inference.model_folder import load_model
-from autodls.inference.predict import predict_cases, write_prediction
+from autodls.inference.predict import predict_cases
+from autodls.inference.prediction import write_prediction
 from autodls.inference.rois import RoiSource, automatic, draw_roi, drawn_rois
 from autodls.records.cohort import read_cohort
 from autodls.records.files import sha256_of_file, write_text

@@ -148,10 +148,14 @@ def test_a_hash_is_reckoned_ahead_once_and_then_anew(tmp_path):
     [
         ("autodls.cli.predict_command", ("torch", "scipy", "SimpleITK")),
         ("autodls.inference.predict", ("scipy", "SimpleITK", "monai", "pandas", "sklearn")),
+        ("autodls.inference.prepare", ("torch", "scipy", "SimpleITK", "monai", "pandas", "sklearn")),
     ],
 )
 def test_scoring_waits_for_no_import_that_it_can_do_without(module, unwanted):
-    """A model folder is checked and hashed before torch is there; SciPy and SimpleITK take 0.2 s each."""
+    """A model folder is checked and hashed before torch is there; SciPy and SimpleITK take 0.2 s each.
+
+    A process that reads volumes needs no torch at all.
+    """
     program = f"import sys, {module}; sys.exit(' '.join(set(sys.modules) & {set(unwanted)!r}))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stderr.strip() == ""

@@ -25,7 +25,7 @@ from autodls.imaging.geometry import Volume
 from autodls.imaging.heatmaps import paint_pictures, sample_roi
 from autodls.imaging.volumes import read_geometry, read_volume, write_volume
 from autodls.inference.copies import with_copies_flagged
-from autodls.inference.predict import CaseScore, Prediction
+from autodls.inference.prediction import CaseScore, Prediction
 from autodls.planning.check import check_dataset
 from autodls.planning.fingerprint import extract_fingerprint
 from autodls.planning.measure import SequenceMeasure

@@ -9,19 +9,28 @@ from typing import Annotated, Literal
 import typer
 
 from autodls import __version__
+from autodls.cli.benchmark_app import benchmark_app
 from autodls.cli.fold_group import fold_group
 from autodls.cli.options import (
+    CURRENT,
+    WORKERS,
     AtOnceOption,
+    ComputeOption,
+    CutoffCohort,
+    CutoffValues,
     DatasetOption,
     DeviceOption,
     JsonOption,
     MemoryOption,
+    MetricsFolder,
     RoisOption,
+    ScoreColumns,
+    ScoreTableOption,
     WeightsOption,
     WorkersOption,
     WorkspaceOption,
 )
-from autodls.machine import tune_process, usable_cores
+from autodls.machine import tune_process
 
 app = typer.Typer(
     name="autodls",
@@ -39,11 +48,9 @@ train_app = fold_group("Train folds, then lock the ensemble.")
 app.add_typer(train_app, name="train")
 segment_app = fold_group("Draw ROIs automatically, by nnU-Net.")
 app.add_typer(segment_app, name="segment")
-benchmark_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure what a choice costs.")
 app.add_typer(benchmark_app, name="benchmark")
 
-_CURRENT = Path()
-_WORKERS = max(1, min(8, usable_cores()))
+_CURRENT, _WORKERS = CURRENT, WORKERS
 
 
 def _version(asked: bool) -> None:
@@ -164,12 +171,18 @@ def predict(
     heatmaps: Annotated[
         bool, typer.Option("--heatmaps", help="Write heat maps too (OUT/heatmaps); takes several times as long.")
     ] = False,
+    device: ComputeOption = "auto",
+    workers: WorkersOption = _WORKERS,
     as_json: JsonOption = False,
 ) -> None:
-    """Score new cases with a locked model: calibrated DLS, spread over folds, high or low, a score per sequence."""
+    """Score new cases with a locked model: calibrated DLS, spread over folds, high or low, a score per sequence.
+
+    Run again, it continues: finished scores of a killed run are kept in OUT/predict.partial.jsonl.
+    """
     from autodls.cli.predict_command import run_predict
 
-    raise typer.Exit(run_predict(images, rois, output, model, dataset, workspace, heatmaps=heatmaps, as_json=as_json))
+    given = (images, rois, output, model, dataset, workspace)
+    raise typer.Exit(run_predict(*given, heatmaps=heatmaps, device=device, workers=workers, as_json=as_json))
 
 
 @app.command()
@@ -177,53 +190,30 @@ def evaluate(
     dataset: DatasetOption = _CURRENT,
     workspace: WorkspaceOption = None,
     rois: RoisOption = None,
+    device: ComputeOption = "auto",
+    workers: WorkersOption = _WORKERS,
     as_json: JsonOption = False,
-    scores: Annotated[
-        Path | None, typer.Option("--scores", help="Any table of scores (CSV); no workspace is needed.")
-    ] = None,
-    score: Annotated[
-        list[str] | None, typer.Option("--score", help="Score column; the first is the reference.")
-    ] = None,
+    scores: ScoreTableOption = None,
+    score: ScoreColumns = None,
     label: Annotated[str | None, typer.Option("--label", help="Label column, 0 or 1.")] = None,
     cohort: Annotated[str | None, typer.Option("--cohort", help="Cohort column.")] = None,
-    cutoff: Annotated[list[str] | None, typer.Option("--cutoff", help="COL=VALUE, the cut-off of a score.")] = None,
-    cutoff_from: Annotated[
-        str | None, typer.Option("--cutoff-from", help="Cohort whose Youden cut-off is used.")
-    ] = None,
+    cutoff: CutoffValues = None,
+    cutoff_from: CutoffCohort = None,
     time: Annotated[str | None, typer.Option("--time", help="Column of follow-up times.")] = None,
     event: Annotated[str | None, typer.Option("--event", help="Column of events, 0 or 1.")] = None,
     landmark: Annotated[float | None, typer.Option("--landmark", help="Time after which benefit is durable.")] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder for metrics.json, with --scores.")
-    ] = None,
+    output: MetricsFolder = None,
 ) -> None:
     """Judge the locked model on every cohort, or any table of scores with --scores."""
-    from autodls.cli.evaluate_command import TableRequest, refuse_table_options, run_evaluate, run_evaluate_table
+    from autodls.cli.evaluate_command import run_evaluate
+    from autodls.cli.evaluate_table import TableRequest, refuse_table_options, run_evaluate_table
 
     options = (tuple(score or ()), label, cohort, tuple(cutoff or ()), cutoff_from, time, event, landmark, output)
     if scores is None:
         refuse_table_options(*options)
-        raise typer.Exit(run_evaluate(dataset, workspace, rois, as_json=as_json).exit_status)
+        judged = run_evaluate(dataset, workspace, rois, device=device, workers=workers, as_json=as_json)
+        raise typer.Exit(judged.exit_status)
     run_evaluate_table(TableRequest(scores, *options), as_json=as_json)
-
-
-@benchmark_app.command("rois")
-def benchmark_rois(
-    dataset: DatasetOption = _CURRENT,
-    workspace: WorkspaceOption = None,
-    robustness_cases: Annotated[
-        int, typer.Option("--robustness-cases", help="Cases of each cohort whose manual ROI is changed; 0: none.")
-    ] = 8,
-    workers: WorkersOption = _WORKERS,
-    as_json: JsonOption = False,
-) -> None:
-    """Compare automatic with manual ROIs: their agreement, and what they cost the score.
-
-    Needs the masks of 'autodls segment fold all', and for the cost 'autodls train fold all' with both kinds of --rois.
-    """
-    from autodls.cli.benchmark_command import run_benchmark_rois
-
-    run_benchmark_rois(dataset, workspace, robustness_cases, workers=workers, as_json=as_json)
 
 
 @app.command()
@@ -235,12 +225,14 @@ def explain(
         str | None,
         typer.Option("--cases", help="Case ids with commas between, or how many of each end of the scores (4)."),
     ] = None,
+    device: ComputeOption = "auto",
+    workers: WorkersOption = _WORKERS,
     as_json: JsonOption = False,
 ) -> None:
     """Draw heat maps (Grad-CAM) of cases, each by folds that were not trained on it, and check what they depend on."""
     from autodls.cli.explain_command import run_explain
 
-    run_explain(dataset, workspace, cases, rois, as_json=as_json)
+    run_explain(dataset, workspace, cases, rois, device=device, workers=workers, as_json=as_json)
 
 
 @app.command()

@@ -158,6 +158,7 @@ def _word(kind: RoiKind) -> str:
 def _draw_heldout(session: Session, plan: Plan, splits: Splits) -> "HeldoutRois | None":
     """ROIs of all held-out cases, by the networks of all folds; None where there is no such case."""
     from autodls.inference.heldout_rois import HeldoutDrawer, draw_heldout_rois
+    from autodls.models.device import resolve_device
     from autodls.segmentation.segmenter import Segmenter, export_segmenter
 
     cases = [case for cohort in session.cohort.held_out.values() for case in cohort]
@@ -167,9 +168,7 @@ def _draw_heldout(session: Session, plan: Plan, splits: Splits) -> "HeldoutRois 
     record = export_segmenter(session.workspace, plan, splits, target)
 
     def load() -> Segmenter:
-        import torch
-
-        return Segmenter.load(target, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        return Segmenter.load(target, resolve_device("auto"))
 
     with progress("ROIs of held-out cases", len(cases)) as advance:
         drawer = HeldoutDrawer(record.sha256(), load, auto.heldout_roi, auto.heldout_rois)

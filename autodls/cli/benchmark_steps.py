@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import torch
-
 from autodls.cli.benchmark_cohorts import BenchmarkCohort, BenchmarkStudy
 from autodls.cli.console import Advance, progress
 from autodls.errors import ArgumentError, DatasetError
@@ -17,6 +15,7 @@ from autodls.imaging.volumes import read_roi
 from autodls.inference.model_folder import LockedModel, load_model
 from autodls.inference.rescoring import PairedCase, ScoreBook, crossed_scores, roi_of
 from autodls.inference.robustness import PerturbedScore, direction, perturbed_scores
+from autodls.models.device import resolve_device
 from autodls.records.scores import FUSED
 from autodls.records.segmentation import AUTOMATIC_LABELS
 from autodls.records.table import read_table
@@ -40,7 +39,7 @@ class Networks:
     @classmethod
     def load(cls, study: BenchmarkStudy, kinds: Sequence[RoiKind]) -> "Networks":
         """Read the models of `kinds`; raises ModelFolderError for one that was altered."""
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = resolve_device("auto")
         models = {kind: load_model(study.workspaces[kind].model.root, device) for kind in kinds}
         return cls(models, ScoreBook(study.manual.workspace.roi_benchmark_scores))
 

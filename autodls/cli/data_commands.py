@@ -111,11 +111,10 @@ def resources_of(request: PlanRequest) -> Resources:
     """What this machine, or the person, lets training use."""
     import torch
 
+    from autodls.models.device import resolve_device
     from autodls.models.fold_model import has_bf16
 
-    if request.device == "cuda" and not torch.cuda.is_available():
-        raise ArgumentError("--device cuda: PyTorch sees no CUDA device here; take --device cpu, or repair the driver")
-    device: Literal["cpu", "cuda"] = "cuda" if request.device != "cpu" and torch.cuda.is_available() else "cpu"
+    device: Literal["cpu", "cuda"] = "cuda" if resolve_device(request.device).type == "cuda" else "cpu"
     on_gpu = device == "cuda"
     total_gib = torch.cuda.get_device_properties(0).total_memory / 2**30 if on_gpu else usable_memory_gib()
     memory_gib = request.memory_gib if request.memory_gib is not None else round(_SHARE_OF_MEMORY * total_gib, 1)

@@ -43,7 +43,7 @@ def run_demo(
     if not workspace.plan.exists():
         run_plan(dataset, workspace.root, PlanRequest(preset="demo", device="cpu"), workers, "summary")
     run_train(dataset, workspace.root, "all", "manual", restart=False, workers=workers, as_json=False)
-    rows = list(run_evaluate(dataset, workspace.root, as_json=False).rows)
+    rows = list(run_evaluate(dataset, workspace.root, workers=workers, as_json=False).rows)
     run_report(dataset, workspace.root, None)
     _conclude(rows, truth, output, workspace, permuted=permute_labels)
     return rows

@@ -1,4 +1,4 @@
-"""`evaluate`: the locked model on every cohort, or any table of scores."""
+"""`evaluate`: the locked model on every cohort."""
 
 import functools
 import json
@@ -8,18 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls.cli.console import note, progress, say
-from autodls.cli.places import require_output
-from autodls.cli.provenance import note_output, note_run
+from autodls.cli.provenance import note_run
 from autodls.cli.session import Session, planned_workspace, trained_rois
 from autodls.cli.train_command import show_rows
-from autodls.errors import ArgumentError, ModelFolderError, StaleRecordError
-from autodls.evaluation.metrics import Choices, evaluate_table
-from autodls.evaluation.results import Metrics
+from autodls.errors import ModelFolderError, StaleRecordError
 from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc
-from autodls.evaluation.scores_table import Columns, parse_cutoffs, read_scores
 from autodls.records.cohort import TABLE, Case
 from autodls.records.files import sha256_of_file
-from autodls.records.lock import locked, locked_output
+from autodls.records.lock import locked
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.scores import FUSED, load_fold_scores
@@ -32,7 +28,7 @@ if TYPE_CHECKING:
 
     from autodls.inference.heldout_rois import HeldoutDrawer
     from autodls.inference.model_folder import LockedModel
-    from autodls.inference.predict import Prediction
+    from autodls.inference.prediction import Prediction
     from autodls.inference.rois import RoiSource
     from autodls.report.scored_study import ScoredCohort, ScoredStudy
     from autodls.report.study_results import StudyResults
@@ -54,90 +50,34 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class TableRequest:
-    """The options of `evaluate --scores`."""
+class Scoring:
+    """Where networks are computed, and by how many processes images are read."""
 
-    table: Path
-    scores: tuple[str, ...]
-    label: str | None
-    cohort: str | None
-    cutoffs: tuple[str, ...]
-    cutoff_from: str | None
-    time: str | None
-    event: str | None
-    landmark: float | None
-    output: Path | None
+    device: "torch.device"
+    workers: int
 
 
-def refuse_table_options(*given: object) -> None:
-    """Raise ArgumentError for an option of `TableRequest`, in its order, that is given although there is no table."""
-    names = ("--score", "--label", "--cohort", "--cutoff", "--cutoff-from", "--time", "--event", "--landmark", "-o")
-    if found := [name for name, value in zip(names, given, strict=True) if value not in (None, ())]:
-        raise ArgumentError(
-            f"{', '.join(found)}: said of a table of scores, and no table is named; name it with --scores FILE, or "
-            "leave these options out to have the workspace's own model judged"
-        )
+def run_evaluate(
+    dataset: Path,
+    workspace: Path | None,
+    rois: RoiKind | None = None,
+    *,
+    device: str = "auto",
+    workers: int = 1,
+    as_json: bool,
+) -> Judged:
+    """Score the held-out cohorts by the locked model and judge it on all cohorts.
 
-
-def run_evaluate_table(request: TableRequest, *, as_json: bool) -> None:
-    """All metrics of any table of scores, written to OUT/metrics.json."""
-    if not request.scores:
-        raise ArgumentError("--score is missing: name the score column of the table, e.g. --score dls")
-    if request.output is None and not as_json:
-        raise ArgumentError("-o is missing: name the folder for metrics.json, or ask for --json on stdout")
-    if not (request.label or (request.time and request.event)):
-        raise ArgumentError("--label is missing: name the label column, or --time and --event, or all three")
-    if request.output is not None:
-        require_output(request.output)
-    columns = Columns(
-        scores=request.scores,
-        label=request.label,
-        time=request.time,
-        event=request.event,
-        cohort=request.cohort,
-    )
-    table = read_scores(request.table, columns)
-    choices = Choices(parse_cutoffs(request.cutoffs, request.scores), request.cutoff_from, request.landmark)
-    metrics = evaluate_table(table, choices)
-    if request.output is not None:
-        with locked_output(request.output):
-            metrics.save(request.output / "metrics.json")
-            note_output(request.output, "evaluate", None, [request.table], [request.output / "metrics.json"])
-    if as_json:
-        say(metrics.to_bytes().decode().rstrip())
-    else:
-        show_rows(f"AUC of {request.table.name}", metric_rows(metrics))
-        say(f"all metrics: {request.output}/metrics.json")
-    for warning in metrics.warnings:
-        note(f"warning: {warning}")
-
-
-def metric_rows(metrics: Metrics) -> list[RowAuc]:
-    """The AUC of every score of every cohort."""
-    return [
-        RowAuc(
-            cohort=name,
-            row=score,
-            n=cohort.n,
-            positives=cohort.positives or 0,
-            value=found.auc.value,
-            low=found.auc.low,
-            high=found.auc.high,
-            reason=found.auc.reason,
-        )
-        for name, cohort in metrics.cohorts.items()
-        for score, found in cohort.scores.items()
-    ]
-
-
-def run_evaluate(dataset: Path, workspace: Path | None, rois: RoiKind | None = None, *, as_json: bool) -> Judged:
-    """Score the held-out cohorts by the locked model and judge it on all cohorts."""
+    Scores are kept as they come, so a killed run continues.
+    """
+    from autodls.models.device import resolve_device
     from autodls.report.study_results import study_results, write_results
 
+    scoring = Scoring(resolve_device(device), workers)
     place = planned_workspace(dataset, workspace)
     with locked(place):
         session = Session.open(dataset, place.root, trained_rois(place, rois))
-        study = _study(session)
+        study = _study(session, scoring)
         note("statistics, tables and figures ...")
         results = study_results(study)
         write_results(session.workspace, results)
@@ -168,7 +108,7 @@ def _held_out_files(workspace: Workspace, cohort: str) -> tuple[Path, Path]:
     return workspace.heldout_scores(cohort), workspace.heldout_record(cohort)
 
 
-def _study(session: Session) -> "ScoredStudy":
+def _study(session: Session, scoring: Scoring) -> "ScoredStudy":
     """The scores of all cohorts, those of held-out cohorts made where they are not there yet."""
     from autodls.report.scored_study import ScoredStudy
     from autodls.report.tumour_volumes import tumour_volumes
@@ -178,9 +118,10 @@ def _study(session: Session) -> "ScoredStudy":
     plan = Plan.load(workspace.model.plan, _TRAIN_FIRST, ModelFolderError)
     splits = session.splits(plan)
     _require_same_scores(session, model, splits)
-    cohorts = {OUT_OF_FOLD: _out_of_fold(session, plan), **_held_out(session, model, plan)}
+    cohorts = {OUT_OF_FOLD: _out_of_fold(session, plan), **_held_out(session, model, plan, scoring)}
     with progress("tumour volumes", len(session.training)) as advance:
-        volumes = tumour_volumes(session.training, session.roi_labels, workspace.table("tumour_volume"), advance)
+        written = workspace.table("tumour_volume")
+        volumes = tumour_volumes(session.training, session.roi_labels, written, advance, scoring.workers)
     column = dataset.description.autodls.case
     return ScoredStudy(
         dataset=dataset,
@@ -225,17 +166,18 @@ def _out_of_fold(session: Session, plan: Plan) -> "ScoredCohort":
     )
 
 
-def _held_out(session: Session, model: ModelRecord, plan: Plan) -> dict[str, "ScoredCohort"]:
+def _held_out(session: Session, model: ModelRecord, plan: Plan, scoring: Scoring) -> dict[str, "ScoredCohort"]:
     """Every held-out cohort, scored; the networks are read only where a case has no score yet."""
     from autodls.inference.heldout import score_held_out, write_held_out
     from autodls.report.scored_study import cohort_name
 
-    load = functools.cache(lambda: _load(session))
+    load = functools.cache(lambda: _load(session, scoring.device))
     scored: dict[str, ScoredCohort] = {}
     with progress("held-out cases", sum(len(cases) for cases in session.cohort.held_out.values())) as advance:
         for name, cases in session.cohort.held_out.items():
             record = session.workspace.heldout_record(name)
-            prediction = score_held_out(model, load, _as_scored(session, cases), record, advance)
+            given = _as_scored(session, cases)
+            prediction = score_held_out(model, load, given, record, advance, scoring.workers)
             write_held_out(session.workspace.heldout_scores(name), record, prediction, plan.sequences)
             scored[cohort_name(name)] = _scored_cohort(cases, prediction)
     return scored
@@ -246,13 +188,11 @@ def _as_scored(session: Session, cases: Sequence[Case]) -> list[Case]:
     return [replace(case, roi=None) if session.workspace.rois == "auto" else case for case in cases]
 
 
-def _load(session: Session) -> "tuple[LockedModel, RoiSource]":
-    import torch
-
+def _load(session: Session, device: "torch.device") -> "tuple[LockedModel, RoiSource]":
     from autodls.inference.model_folder import load_model
     from autodls.inference.rois import RoiSource
 
-    workspace, device = session.workspace, torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    workspace = session.workspace
     model = load_model(workspace.model.root, device, streamed=True)
     if workspace.rois == "manual":
         return model, RoiSource(model.record)

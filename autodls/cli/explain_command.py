@@ -3,23 +3,23 @@
 import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from statistics import fmean
 
-import torch
-
 from autodls.cli.console import note, progress, say, show_table
-from autodls.cli.heatmaps import Explained, check_weights, prepared, write_maps
+from autodls.cli.heatmaps import Explained, check_weights, samples_of, write_maps
 from autodls.cli.provenance import files_below, note_run
 from autodls.cli.session import Session, planned_workspace, trained_rois
-from autodls.errors import ArgumentError, DatasetError, StaleRecordError
+from autodls.errors import ArgumentError, StaleRecordError
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.inference.explain import ALL, MapShare, RandomisedMap, write_randomisation, write_shares
 from autodls.inference.heldout import known_scores
 from autodls.inference.heldout_rois import drawn_before
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel, load_model
-from autodls.inference.predict import CaseScore
+from autodls.inference.prediction import CaseScore
+from autodls.models.device import memory_of, resolve_device
 from autodls.models.fold_model import map_size_px
 from autodls.preprocessing.store import Sample, load_summary
 from autodls.records.cohort import Case
@@ -39,16 +39,24 @@ _Samples = list[tuple[Explained, Sample]]
 
 
 def run_explain(
-    dataset: Path, workspace: Path | None, cases: str | None, rois: RoiKind | None = None, *, as_json: bool
+    dataset: Path,
+    workspace: Path | None,
+    cases: str | None,
+    rois: RoiKind | None = None,
+    *,
+    device: str = "auto",
+    workers: int = 1,
+    as_json: bool,
 ) -> None:
     """Explain cases into results/heatmaps: each by folds that were not trained on it."""
+    where = resolve_device(device)
     place = planned_workspace(dataset, workspace)
     with locked(place):
         session = Session.open(dataset, place.root, trained_rois(place, rois))
         folder = session.workspace.heatmaps
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        model = load_model(session.workspace.model.root, device)
-        samples, rows, checked = _explain(session, model, choose_cases(session, model, cases))
+        model = load_model(session.workspace.model.root, where)
+        with memory_of(where):
+            samples, rows, checked = _explain(session, model, choose_cases(session, model, cases), workers)
         _write(folder, samples, rows, checked)
         seed, record = model.plan.training.seed, session.workspace.model.record
         note_run(session.workspace, "explain", seed, [record], files_below(folder.root))
@@ -64,14 +72,18 @@ def run_explain(
 
 
 def _explain(
-    session: Session, model: LockedModel, chosen: Sequence[Explained]
+    session: Session, model: LockedModel, chosen: Sequence[Explained], workers: int
 ) -> tuple[_Samples, list[MapShare], list[RandomisedMap]]:
     """Write the maps of all cases that can be read, then ask whether they depend on the weights."""
     samples: _Samples = []
     rows: list[MapShare] = []
-    with progress("heat maps", len(chosen)) as advance:
-        for case in chosen:
-            if sample := _sample(session, model, case):
+    files = [case.files for case in chosen]
+    with progress("heat maps", len(chosen)) as advance, closing(samples_of(model, files, workers)) as found:
+        for case, sample in zip(chosen, found, strict=True):
+            if isinstance(sample, str):
+                note(f"not explained: {sample}")
+            else:
+                _require_trained_on(session, case, sample)
                 samples.append((case, sample))
                 rows += write_maps(session.workspace.heatmaps, model, case, sample)
             advance(case.files.id)
@@ -159,20 +171,14 @@ def _ends(cases: Sequence[Explained], count: int) -> list[Explained]:
     return [*ranked[: count - low], *ranked[len(ranked) - low :]]
 
 
-def _sample(session: Session, model: LockedModel, case: Explained) -> Sample | None:
-    """The sample of a case, None where it cannot be had; raises StaleRecordError where it is not what was trained."""
-    try:
-        sample = prepared(model, case.files)
-    except DatasetError as failure:
-        note(f"not explained: {failure}")
-        return None
+def _require_trained_on(session: Session, case: Explained, sample: Sample) -> None:
+    """Raise StaleRecordError where the sample of a training case is not the one that was trained on."""
     stored = load_summary(session.workspace.sample(case.files.id))
     if case.fold is not None and stored is not None and stored[0] != sample.key:
         raise StaleRecordError(
             f"case {case.files.id}: its images, its ROI or the plan have changed since it was trained on; "
             "run 'autodls plan', then 'autodls train fold all --restart'"
         )
-    return sample
 
 
 def _write(folder: HeatmapFolder, samples: _Samples, rows: list[MapShare], checked: list[RandomisedMap]) -> None:

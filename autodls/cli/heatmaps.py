@@ -1,11 +1,10 @@
 """Heat maps of cases into a folder: pictures, images in the patient's own space, and how much lies in the tumour."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from autodls.errors import DatasetError
 from autodls.imaging.volumes import read_roi
 from autodls.inference.explain import (
     MapShare,
@@ -18,7 +17,7 @@ from autodls.inference.explain import (
 )
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel
-from autodls.preprocessing.case import prepare_case
+from autodls.inference.prepare import explained_samples
 from autodls.preprocessing.store import Sample
 from autodls.records.scores import FUSED
 from autodls.records.segmentation import DrawnRoi
@@ -53,11 +52,9 @@ class Explained:
         return model if self.fold is None else replace(model, folds=[model.folds[self.fold]])
 
 
-def prepared(model: LockedModel, case: InputCase) -> Sample:
-    """The sample of a case, as when it is scored; raises DatasetError where it has no ROI or cannot be read."""
-    if case.roi is None:
-        raise DatasetError(f"case {case.id}: no ROI, so there are no planes to explain; draw it")
-    return prepare_case(case.id, case.images, case.roi, case.roi_labels(model.record), model.plan.preprocessing)
+def samples_of(model: LockedModel, cases: Sequence[InputCase], workers: int) -> Generator[Sample | str, None, None]:
+    """The sample of every case, as when it is scored, or why it cannot be had."""
+    return explained_samples(cases, frozenset(model.record.roi_labels), model.plan.preprocessing, workers)
 
 
 def write_maps(folder: HeatmapFolder, model: LockedModel, case: Explained, sample: Sample) -> list[MapShare]:

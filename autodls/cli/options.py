@@ -5,6 +5,11 @@ from typing import Annotated, Literal
 
 import typer
 
+from autodls.machine import usable_cores
+
+CURRENT = Path()
+WORKERS = max(1, min(8, usable_cores()))
+
 DatasetOption = Annotated[Path, typer.Option("-d", "--dataset", help="Dataset folder, with dataset.json.")]
 WorkspaceOption = Annotated[
     Path | None, typer.Option("-w", "--workspace", help="Where results go; DATASET/autodls by default.")
@@ -13,6 +18,10 @@ WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 MemoryOption = Annotated[float | None, typer.Option("--memory-gib", help="Memory that training may use, in GiB.")]
 DeviceOption = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="What to train on.")]
+ComputeOption = Annotated[
+    str,
+    typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where networks are computed; auto: a GPU if any."),
+]
 RoisOption = Annotated[
     Literal["manual", "auto"] | None,
     typer.Option("--rois", help="The model trained on these ROIs; the one there is, or manual where there are both."),
@@ -30,3 +39,11 @@ AtOnceOption = Annotated[
         "on a CPU, by default one; with the same result.",
     ),
 ]
+
+ScoreTableOption = Annotated[
+    Path | None, typer.Option("--scores", help="Any table of scores (CSV); no workspace is needed.")
+]
+ScoreColumns = Annotated[list[str] | None, typer.Option("--score", help="Score column; the first is the reference.")]
+CutoffValues = Annotated[list[str] | None, typer.Option("--cutoff", help="COL=VALUE, the cut-off of a score.")]
+CutoffCohort = Annotated[str | None, typer.Option("--cutoff-from", help="Cohort whose Youden cut-off is used.")]
+MetricsFolder = Annotated[Path | None, typer.Option("-o", "--output", help="Folder for metrics.json, with --scores.")]

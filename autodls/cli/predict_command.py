@@ -1,5 +1,6 @@
 """`predict`."""
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,16 +9,17 @@ from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.places import require_output
 from autodls.cli.provenance import files_below, note_output
 from autodls.cli.session import workspace_of
+from autodls.errors import DatasetError
 from autodls.inference.model_files import check_model_folder
 from autodls.records.lock import locked_output
-from autodls.records.workspace import RoiKind, Workspace
+from autodls.records.workspace import RoiKind, Workspace, finished_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from autodls.inference.inputs import InputCase
     from autodls.inference.model_folder import LockedModel
-    from autodls.inference.predict import Prediction
+    from autodls.inference.prediction import Prediction
 
 _EXIT_SOME_FAILED = 1
 
@@ -31,40 +33,48 @@ def run_predict(
     workspace: Path | None,
     *,
     heatmaps: bool = False,
+    device: str = "auto",
+    workers: int = 1,
     as_json: bool,
 ) -> int:
-    """Score the cases of a folder, with heat maps if asked for; the exit status, 1 when some could not be scored."""
+    """Score the cases of a folder, with heat maps if asked for; the exit status, 1 when some could not be scored.
+
+    Finished scores lie in the output folder as they come, so a killed run continues.
+    """
     require_output(output, read=[images, *([rois] if rois else [])])
     root = model if model is not None else _model_of(workspace_of(dataset, workspace), drawn=rois is None)
     checked = check_model_folder(root)  # its weights are hashed while torch is imported
-    import torch
-
     from autodls.inference.copies import with_copies_flagged
     from autodls.inference.inputs import list_inputs
     from autodls.inference.model_folder import load_model
-    from autodls.inference.predict import predict_cases, write_prediction
+    from autodls.inference.predict import predict_cases
+    from autodls.inference.prediction import prediction_of, write_prediction
     from autodls.inference.rois import RoiSource, drawn_rois
+    from autodls.inference.score_log import ScoreLog
+    from autodls.models.device import resolve_device
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    locked = load_model(root, device, streamed=True, checked=checked)
+    place = resolve_device(device)
+    locked = load_model(root, place, streamed=True, checked=checked)
     for caution in locked.record.cautions:
         note(f"warning: {caution}")
     cases = list_inputs(images, rois, locked.record)
     _tell_unused(images, cases)
     ending = locked.record.file_ending
-    place = {case.id: output / "rois" / f"{case.id}{ending}" for case in cases}
-    source = drawn_rois(locked, root, device, place.__getitem__) if rois is None else RoiSource(locked.record)
+    drawn = {case.id: output / "rois" / f"{case.id}{ending}" for case in cases}
+    source = drawn_rois(locked, root, place, drawn.__getitem__) if rois is None else RoiSource(locked.record)
     with locked_output(output):
+        log = ScoreLog(finished_rows(prediction_of(output)), locked)
         with progress("scoring", len(cases)) as advance:
-            prediction = with_copies_flagged(predict_cases(locked, cases, source, advance))
+            prediction = with_copies_flagged(predict_cases(locked, cases, source, advance, workers, log))
         write_prediction(output, prediction, locked.plan.sequences)
         if heatmaps:
-            seen = cases if rois is not None else [replace(case, roi=place[case.id], kind="auto") for case in cases]
-            _explain(locked, seen, prediction, output)
-        drawn = [place[score.case] for score in prediction.cases if score.drawn is not None]
+            seen = cases if rois is not None else [replace(case, roi=drawn[case.id], kind="auto") for case in cases]
+            _explain(locked, seen, prediction, output, workers)
+        masks = [drawn[score.case] for score in prediction.cases if score.drawn is not None]
         maps = files_below(output / "heatmaps") if heatmaps else []
-        made = [output / "scores.csv", output / "predict.json", *drawn, *maps]
+        made = [output / "scores.csv", prediction_of(output), *masks, *maps]
         note_output(output, "predict", locked.plan.training.seed, [root / "model.json"], made)
+        log.remove()
     if as_json:
         say(prediction.to_bytes().decode().rstrip())
     else:
@@ -92,20 +102,24 @@ def _model_of(workspace: Workspace, *, drawn: bool) -> Path:
     return (found[0] if found else workspace.model).root
 
 
-def _explain(model: "LockedModel", cases: "Sequence[InputCase]", prediction: "Prediction", output: Path) -> None:
-    """Heat maps of every case that was scored, into OUT/heatmaps/."""
-    from autodls.cli.heatmaps import Explained, prepared, write_maps
+def _explain(
+    model: "LockedModel", cases: "Sequence[InputCase]", prediction: "Prediction", output: Path, workers: int
+) -> None:
+    """Heat maps of every case that was scored, into OUT/heatmaps/; raises DatasetError where one cannot be read now."""
+    from autodls.cli.heatmaps import Explained, samples_of, write_maps
     from autodls.inference.explain import MapShare, write_shares
     from autodls.records.workspace import HeatmapFolder
 
     folder = HeatmapFolder(output / "heatmaps")
     scores = {score.case: score.dls for score in prediction.cases}
     rows: list[MapShare] = []
-    with progress("heat maps", len(scores)) as advance:
-        for case in cases:
-            if case.id in scores:
-                rows += write_maps(folder, model, Explained(case, "", dls=scores[case.id]), prepared(model, case))
-                advance(case.id)
+    scored = [case for case in cases if case.id in scores]
+    with progress("heat maps", len(scored)) as advance, closing(samples_of(model, scored, workers)) as samples:
+        for case, sample in zip(scored, samples, strict=True):
+            if isinstance(sample, str):
+                raise DatasetError(sample)
+            rows += write_maps(folder, model, Explained(case, "", dls=scores[case.id]), sample)
+            advance(case.id)
     write_shares(folder.shares, rows)
 
 

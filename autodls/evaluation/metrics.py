@@ -1,6 +1,6 @@
 """Everything a paper reports about scores: the computation behind `metrics.json`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -71,8 +71,8 @@ def cohort_metrics(cohort: CohortTable, cutoffs: Mapping[str, Cutoff], landmark:
         prevalence=None if positives is None or not cohort.n else positives / cohort.n,
         excluded=cohort.excluded,
         scores={name: _of_score(cohort, name, cutoff) for name, cutoff in cutoffs.items()},
-        comparisons=_comparisons(cohort, list(cutoffs)),
-        global_test=_global_test(cohort, list(cutoffs)),
+        comparisons=comparisons(cohort, list(cutoffs)),
+        global_test=overall_test(cohort, list(cutoffs)),
         survival=_survival(cohort, reference, cutoffs[reference].value),
         landmark=_landmark(cohort, reference, landmark),
     )
@@ -140,7 +140,8 @@ def _cutoff(source: CohortTable, score: str, name: str, choices: Choices) -> Cut
     return Cutoff(value=value, source=f"youden:{name}", reason=reason)
 
 
-def _comparisons(cohort: CohortTable, names: list[str]) -> tuple[Comparison, ...]:
+def comparisons(cohort: CohortTable, names: Sequence[str]) -> tuple[Comparison, ...]:
+    """Paired comparisons of all scores in `names`, of which P is adjusted by Holm's method."""
     tests = [_compare(cohort, first, second) for first, second in combinations(names, 2)]
     adjusted = holm([test.p for test in tests])
     return tuple(test.model_copy(update={"p_holm": p}) for test, p in zip(tests, adjusted, strict=True))
@@ -157,7 +158,8 @@ def _compare(cohort: CohortTable, first: str, second: str) -> Comparison:
     )
 
 
-def _global_test(cohort: CohortTable, names: list[str]) -> ChiSquare:
+def overall_test(cohort: CohortTable, names: Sequence[str]) -> ChiSquare:
+    """Whether the AUCs of the scores in `names` differ at all."""
     present = [cohort.scores[name] for name in names if name in cohort.scores]
     if cohort.labels is None or len(present) < 2:
         return ChiSquare(reason=_NO_LABEL if cohort.labels is None else "fewer than two scores")

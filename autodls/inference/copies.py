@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping
 
-from autodls.inference.predict import Prediction
+from autodls.inference.prediction import Prediction
 
 
 def with_copies_flagged(prediction: Prediction) -> Prediction:

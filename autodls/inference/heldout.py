@@ -1,18 +1,22 @@
 """Held-out cohorts of a dataset folder, scored by the locked model, once."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from autodls import __version__
 from autodls.errors import InputError
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel
-from autodls.inference.predict import CaseFailure, CaseScore, Prediction, predict_cases
+from autodls.inference.predict import predict_cases
+from autodls.inference.prediction import CaseFailure, CaseScore, Prediction
 from autodls.inference.rois import RoiSource
+from autodls.inference.score_log import ScoreLog
 from autodls.records.cohort import Case
 from autodls.records.files import sha256_where_readable
 from autodls.records.model import ModelRecord
 from autodls.records.scores import write_csv
+from autodls.records.workspace import finished_rows
 
 Result = CaseScore | CaseFailure
 
@@ -23,13 +27,16 @@ def score_held_out(
     cases: Sequence[Case],
     record: Path,
     advance: Callable[[str], None],
+    workers: int = 1,
 ) -> Prediction:
     """Scores of `cases` by `model`, whose networks `load` reads, with the source of ROIs, where they are needed.
 
     What stands in `record`, made by this model and version from the same bytes, is kept, so that a second run reads no
-    network. Labels are not looked at: they join the scores afterwards.
+    network; so are the rows beside it that a killed run had finished. `workers` processes read images. Labels are not
+    looked at: they join the scores afterwards.
     """
-    inputs = {case.id: _hashes(case) for case in cases}
+    with ThreadPoolExecutor(workers) as pool:
+        inputs = dict(zip([case.id for case in cases], pool.map(_hashes, cases), strict=True))
     earlier = known_scores(model, record)
     results = {
         case: earlier[case][0] for case, found in inputs.items() if case in earlier and earlier[case][1] == found
@@ -39,7 +46,8 @@ def score_held_out(
     fresh = [InputCase(case.id, case.images, case.roi) for case in cases if case.id not in results]
     if fresh:
         networks, rois = load()
-        made = predict_cases(networks, fresh, rois, advance)
+        log = ScoreLog(finished_rows(record), networks)
+        made = predict_cases(networks, fresh, rois, advance, workers, log)
         results |= {result.case: result for result in _results(made)}
     in_order = [results[case.id] for case in cases]
     return Prediction(
@@ -53,7 +61,7 @@ def score_held_out(
 
 
 def write_held_out(table: Path, record: Path, prediction: Prediction, sequences: Sequence[str]) -> None:
-    """Write the scores as a table, and with the hashes that they were made from as `record`."""
+    """Write the scores as a table, and with the hashes that they were made from as `record`: its rows are finished."""
     header = ["case", "dls", "dls_raw", "spread", *sequences, "rois", "flags"]
     lines = [
         [
@@ -69,6 +77,7 @@ def write_held_out(table: Path, record: Path, prediction: Prediction, sequences:
     ]
     write_csv(table, header, lines)
     prediction.save(record)
+    finished_rows(record).unlink(missing_ok=True)
 
 
 def known_scores(model: ModelRecord, record: Path) -> dict[str, tuple[Result, dict[str, str]]]:

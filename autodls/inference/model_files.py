@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from autodls.errors import ModelFolderError
+from autodls.machine import usable_cores
 from autodls.records.files import sha256_of_file
 from autodls.records.model import ModelRecord, require_unaltered
 from autodls.records.model_contents import strangers
@@ -13,13 +14,17 @@ from autodls.records.plan import Plan
 from autodls.records.workspace import ModelFolder
 
 REPAIR = "copy the model folder anew from where it was trained"
+_MOST_HASHED_AT_ONCE = 4
 
 
 class HashAhead:
-    """SHA-256 of `paths`, each reckoned once, one after the other in a thread; again for whoever asks again."""
+    """SHA-256 of `paths`, each reckoned once, ahead, in threads; again for whoever asks again.
+
+    One core is left to the one who will ask: meanwhile it imports torch, or reads the networks.
+    """
 
     def __init__(self, paths: Iterable[Path]) -> None:
-        pool = ThreadPoolExecutor(1)
+        pool = ThreadPoolExecutor(max(1, min(_MOST_HASHED_AT_ONCE, usable_cores() - 1)))
         self._pending: dict[Path, Future[str]] = {path: pool.submit(sha256_of_file, path) for path in paths}
         pool.shutdown(wait=False)
 

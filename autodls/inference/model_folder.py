@@ -1,6 +1,7 @@
 """Read a model folder: nothing is used before its hash has been checked."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from autodls.errors import ModelFolderError
 from autodls.inference.model_files import REPAIR, CheckedFolder, check_model_folder
+from autodls.machine import usable_cores
+from autodls.models.device import memory_of
 from autodls.models.ensemble import EnsembleScores, score_ensemble
 from autodls.models.fold_model import FoldModel, load_folded, load_fusion, require_channels, scoring_dtype
 from autodls.models.folded import FoldedEncoder
@@ -17,6 +20,8 @@ from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
+
+_MOST_READ_AT_ONCE = 4  # each is in memory twice for a moment
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,12 @@ class LockedModel:
     folds: Sequence[FoldModel]
     sha256: str
     fingerprint: Fingerprint | None = None
+
+    @property
+    def computed_in(self) -> str:
+        """Device and type of number that scores are computed in: their last digits depend on both."""
+        device = self.folds[0].fusion.position.device
+        return f"{device.type} {scoring_dtype(self.plan, device)}".replace("torch.", "")
 
     def score(self, pixels: Tensor, present: Tensor) -> EnsembleScores:
         """Score network input; see `FoldModel.logits`."""
@@ -57,16 +68,31 @@ def load_model(
     """Verify and load the model folder `root`, which may be `checked` already.
 
     If `streamed`, encoders are read and verified each time that they are used, and then dropped: memory holds a few of
-    them instead of all. Raises ModelFolderError for a missing or altered file, and for a file list that leaves the
-    folder; for an encoder that is streamed, when it is used.
+    them instead of all. On a GPU they are read once, and stay there. Raises ModelFolderError for a missing or altered
+    file, and for a file list that leaves the folder; for an encoder that is streamed, when it is used. Raises
+    AutoDLSError where the memory of the GPU is not enough.
     """
     checked = checked or check_model_folder(root)
-    folds = _streamed_folds(checked, device)
-    if not streamed:
-        folds = [replace(fold, encoders=dict(fold.encoders)) for fold in folds]
+    with memory_of(device):
+        folds = _streamed_folds(checked, device)
+        if not streamed or device.type != "cpu":
+            folds = _kept(folds)
     folder = checked.folder
     fingerprint = Fingerprint.load(folder.fingerprint, REPAIR, ModelFolderError)
     return LockedModel(checked.record, checked.plan, folds, sha256_of_file(folder.record), fingerprint)
+
+
+def _kept(folds: Sequence[FoldModel]) -> list[FoldModel]:
+    """The folds with all their encoders in memory; several are read at a time."""
+    pool = ThreadPoolExecutor(min(usable_cores(), _MOST_READ_AT_ONCE))
+    try:
+        read = [{name: pool.submit(fold.encoders.__getitem__, name) for name in fold.encoders} for fold in folds]
+        return [
+            replace(fold, encoders={name: one.result() for name, one in encoders.items()})
+            for fold, encoders in zip(folds, read, strict=True)
+        ]
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _streamed_folds(checked: CheckedFolder, device: torch.device) -> list[FoldModel]:

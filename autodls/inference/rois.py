@@ -6,19 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from autodls.errors import ArgumentError, DatasetError, ModelFolderError
 from autodls.imaging.geometry import Volume
 from autodls.imaging.volumes import write_volume
 from autodls.inference.inputs import InputCase
-from autodls.inference.model_folder import LockedModel
 from autodls.records.files import sha256_of_file
 from autodls.records.model import ModelRecord
 from autodls.records.segmentation import AUTOMATIC_LABELS, DrawnRoi, SegmenterRecord
 from autodls.records.workspace import ModelFolder, RoiKind
 
 if TYPE_CHECKING:
+    import torch
+
+    from autodls.inference.model_folder import LockedModel
     from autodls.segmentation.segmenter import Segmenter
 
 _WORDS = {"manual": "a manual", "auto": "an automatic"}
@@ -67,7 +68,7 @@ class RoiSource:
         return UsedRoi(case.roi, frozenset(self.model.roi_labels), "manual", ())
 
 
-def drawn_rois(model: LockedModel, root: Path, device: torch.device, place: Callable[[str], Path]) -> RoiSource:
+def drawn_rois(model: "LockedModel", root: Path, device: "torch.device", place: Callable[[str], Path]) -> RoiSource:
     """ROIs that the networks in model folder `root` draw, each written to `place(case id)`.
 
     Raises ArgumentError where the model has no such networks.

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autodls.machine import usable_cores
+from autodls.models.device import memory_of
 from autodls.models.fold_model import FoldLogits, FoldModel
 from autodls.records.scale import LogisticScale, Vector, sigmoid
 from autodls.records.scores import FUSED
 
 Matrix = NDArray[np.float64]
 _MOST_AT_ONCE = 8  # networks in memory, 250 MB each
+_BATCH_CASES = 32  # on a GPU
 
 
 @dataclass(frozen=True)
@@ -51,25 +53,62 @@ def score_ensemble(
 ) -> EnsembleScores:
     """Score network input (see `FoldModel.logits`) by every fold and bring the folds together.
 
-    Every case is computed on its own, every network on one core and several networks at once: a score depends neither
-    on the other cases nor on the number of cores.
+    On a CPU every case is computed on its own, every network on one core and several networks at once: a score depends
+    neither on the other cases nor on the number of cores. On a GPU cases go in batches of one size (`batched_logits`),
+    so that there too a score does not depend on the other cases; its last digits are not those of a CPU. Raises
+    AutoDLSError where the memory of the GPU is not enough.
     """
     device = folds[0].fusion.position.device
-    pixels, present = pixels.to(device), present.to(device)
-    raw: dict[str, list[Vector]] = {}
-    scaled: dict[str, list[Vector]] = {}
-    for fold, logits in zip(folds, _logits(folds, pixels, present), strict=True):
-        for row, values in {FUSED: logits.fused, **logits.by_sequence}.items():
-            numbers = values.double().cpu().numpy()
-            raw.setdefault(row, []).append(numbers)
-            scaled.setdefault(row, []).append(fold.scales[row].log_odds(numbers))
-    fused = np.stack(scaled[FUSED])
+    compute = _logits if device.type == "cpu" else batched_logits
+    with memory_of(device):
+        logits = _read(compute(folds, pixels.to(device), present.to(device)))
+    scaled = [
+        {score: fold.scales[score].log_odds(values) for score, values in rows.items()}
+        for fold, rows in zip(folds, logits, strict=True)
+    ]
+    fused = np.stack([rows[FUSED] for rows in scaled])
     return EnsembleScores(
         dls=recalibration.probability(fused.mean(axis=0)),
-        dls_raw=sigmoid(np.stack(raw[FUSED])).mean(axis=0),
+        dls_raw=sigmoid(np.stack([rows[FUSED] for rows in logits])).mean(axis=0),
         spread=recalibration.probability(fused).std(axis=0),
-        by_sequence={row: sigmoid(np.stack(folds_).mean(axis=0)) for row, folds_ in scaled.items() if row != FUSED},
+        by_sequence={
+            name: sigmoid(np.stack([rows[name] for rows in scaled]).mean(axis=0)) for name in scaled[0] if name != FUSED
+        },
     )
+
+
+def batched_logits(
+    folds: Sequence[FoldModel], pixels: Tensor, present: Tensor, batch_cases: int = _BATCH_CASES
+) -> list[FoldLogits]:
+    """Logits of every fold, of batches of `batch_cases`, the last of which is filled up with blank cases.
+
+    A GPU chooses its kernels, and so the order of its sums, by the size of a batch: with one size, a case scores the
+    same in any company. Nothing here waits for the device: all networks of all batches are handed to it in one go.
+    """
+    cases = len(pixels)
+    pixels, present = filled_up(pixels, batch_cases), filled_up(present, batch_cases)
+    found = [fold.logits(pixels, present, batch_cases) for fold in folds]
+    return [
+        FoldLogits(one.fused[:cases], {name: values[:cases] for name, values in one.by_sequence.items()})
+        for one in found
+    ]
+
+
+def filled_up(values: Tensor, multiple: int) -> Tensor:
+    """`values` [case, ...] with as many cases of zeros behind them as make up a multiple.
+
+    >>> filled_up(torch.ones(5, 2), 4).shape
+    torch.Size([8, 2])
+    """
+    lacking = -len(values) % multiple
+    return torch.cat([values, values.new_zeros(lacking, *values.shape[1:])])
+
+
+def _read(found: Sequence[FoldLogits]) -> list[dict[str, Vector]]:
+    """The logits of every fold by score, in one transfer: it waits until the device has computed all of them."""
+    by_score = [{FUSED: one.fused, **one.by_sequence} for one in found]
+    numbers = iter(torch.stack([values for rows in by_score for values in rows.values()]).double().cpu().numpy())
+    return [{score: next(numbers) for score in rows} for rows in by_score]
 
 
 def _logits(folds: Sequence[FoldModel], pixels: Tensor, present: Tensor) -> list[FoldLogits]:

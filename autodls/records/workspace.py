@@ -286,6 +286,11 @@ class Workspace:
         return self.heldout_scores(cohort).with_suffix(".json")
 
 
+def finished_rows(record: Path) -> Path:
+    """The finished rows of a JSON `record` that is being made, beside it; with the last one they are removed."""
+    return record.with_suffix(".partial.jsonl")
+
+
 def safe_name(name: str) -> str:
     """A file name for a user's `name`: itself where it is safe, else its letters and a hash.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autodls.errors import StaleRecordError
-from autodls.inference.predict import Prediction
+from autodls.inference.prediction import Prediction
 from autodls.models.fold_model import load_encoder, save_folded
 from autodls.planning.fingerprint import inputs_sha256
 from autodls.planning.splits import require_same_draw

@@ -176,11 +176,9 @@ def _is_numeric(values: Collection[float | str]) -> bool:
 
 def _frame(covariates: Covariates, cases: Sequence[str]) -> pd.DataFrame:
     """A row a case; missing is NaN in numeric columns and a level of its own in the others."""
+    missing = {name: np.nan if _is_numeric(values.values()) else _MISSING for name, values in covariates.items()}
     return pd.DataFrame(
-        {
-            name: [values.get(case, np.nan if _is_numeric(values.values()) else _MISSING) for case in cases]
-            for name, values in covariates.items()
-        }
+        {name: [values.get(case, missing[name]) for case in cases] for name, values in covariates.items()}
     )
 
 

@@ -11,10 +11,10 @@ from itertools import combinations
 from autodls.evaluation.binary import youden_cutoff
 from autodls.evaluation.cautions import cautions
 from autodls.evaluation.delong import holm
-from autodls.evaluation.metrics import cohort_metrics
+from autodls.evaluation.metrics import cohort_metrics, comparisons, overall_test
 from autodls.evaluation.results import CohortMetrics, Comparison, Cutoff, Metrics
 from autodls.evaluation.rows import OUT_OF_FOLD
-from autodls.evaluation.scores_table import ScoreTable
+from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.records.scores import FUSED
 from autodls.records.segmentation import doubts
 from autodls.report.scored_study import ScoredCohort, ScoredStudy, follow_up, followed_table, labelled_table
@@ -66,17 +66,17 @@ def _cutoff(study: ScoredStudy, name: str) -> Cutoff:
 
 
 def _cohort(study: ScoredStudy, cohort: ScoredCohort, cutoffs: Cutoffs) -> CohortMetrics:
-    def of(*names: str) -> CohortMetrics:
-        return cohort_metrics(labelled_table(study, cohort, names), {name: cutoffs[name] for name in names})
+    def table(*names: str) -> CohortTable:
+        return labelled_table(study, cohort, names)
 
     landmark = study.survival.landmark if study.survival else None
     followed = cohort_metrics(followed_table(study, cohort), {FUSED: cutoffs[FUSED]}, landmark)
-    pairs = [of(*pair).comparisons[0] for pair in combinations(study.scores, 2)]
-    return of(FUSED).model_copy(
+    alone = {name: cohort_metrics(table(name), {name: cutoffs[name]}) for name in study.judged}
+    return alone[FUSED].model_copy(
         update={
-            "scores": {name: of(name).scores[name] for name in study.judged},
-            "comparisons": _adjusted(pairs),
-            "global_test": of(*study.scores).global_test,
+            "scores": {name: alone[name].scores[name] for name in study.judged},
+            "comparisons": _adjusted([comparisons(table(*pair), pair)[0] for pair in combinations(study.scores, 2)]),
+            "global_test": overall_test(table(*study.scores), study.scores),
             "survival": followed.survival,
             "landmark": followed.landmark,
         }
