@@ -7,12 +7,12 @@ context and the workspaces of its libraries.
 
 from dataclasses import dataclass
 
-from autodls.planning.encoder_cost import PLANES, encoder_cost
+from autodls.planning.encoder_cost import PLANES, encoder_cost, feature_channels
 
 GIB = 2**30
 # Process with its libraries loaded, after a training step, less what the arithmetic below counts (torch 2.13, CPU).
 FRAMEWORK_GIB = {"cpu": 0.75, "cuda": 1.5}
-FEATURES, STRIDE_PX = 2048, 32  # channels of the last feature map, and input pixels per cell
+STRIDE_PX = 32  # input pixels per cell of the last feature map
 _BYTES = {"fp32": 4, "bf16": 2}
 _WEIGHT_COPIES = 4  # weights, gradients, momentum, and the weights of the best epoch so far
 _LOADING = {"cpu": 2, "cuda": 0}  # copies of the weights of the encoder that is being read: as trained, and folded
@@ -77,7 +77,7 @@ def fusion_parts_gib(load: TrainingLoad) -> dict[str, float]:
         * encoder_cost(load.encoder, load.input_px).parameters
         * 4
         / GIB,
-        "features": load.cases * FEATURES * cells**2 * _FEATURE_BYTES[load.device] / GIB,
+        "features": load.cases * feature_channels(load.encoder) * cells**2 * _FEATURE_BYTES[load.device] / GIB,
         "views": _VIEW_COPIES * cohort_gib(load.cases, 1, load.input_px),
         "cohort": load.cohort_gib,
         "framework": FRAMEWORK_GIB[load.device],
