@@ -8,12 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from monai.networks import nets
+from torch import Tensor
 
 from autodls.machine import usable_cores, usable_memory_gib
 from autodls.planning.duration import Schedule, passes_per_case, predicted_training_minutes, throughput_gflops
-from autodls.planning.encoder_cost import encoder_cost
+from autodls.planning.encoder_cost import BLOCKS, encoder_cost, feature_channels
 from autodls.planning.memory import (
     TrainingLoad,
     cohort_gib,
@@ -85,16 +88,42 @@ def test_prediction_holds_against_a_real_process() -> None:
 
 
 @pytest.mark.parametrize(
-    ("encoder", "parameters", "gmacs"), [("resnet101", 44_549_160, 7.80), ("resnet50", 25_557_032, 4.09)]
+    ("encoder", "parameters", "gmacs"),
+    [
+        ("resnet101", 44_549_160, 7.80),
+        ("resnet50", 25_557_032, 4.09),
+        ("resnet34", 21_797_672, 3.66),
+        ("resnet18", 11_689_512, 1.81),
+    ],
 )
 def test_cost_is_that_of_torchvision(encoder: str, parameters: int, gmacs: float) -> None:
     """Torchvision's table of models, with 1000 classes instead of 2 and 224 px."""
     cost = encoder_cost(encoder, 224)
-    assert cost.parameters == parameters - 998 * 2049
+    assert cost.parameters == parameters - 998 * (feature_channels(encoder) + 1)
     assert cost.macs / 1e9 == pytest.approx(gmacs, abs=0.01)
 
 
-@pytest.mark.parametrize("encoder", ["resnet101", "resnet50"])
+@pytest.mark.parametrize("encoder", ["resnet50", "resnet18"])
+def test_cost_is_that_of_the_network_that_is_built(encoder: str) -> None:
+    """Its parameters, and the maps that its forward pass keeps for the backward pass, its input aside."""
+    shape = {"spatial_dims": 2, "n_input_channels": 3, "conv1_t_size": 7, "conv1_t_stride": 2}
+    network = getattr(nets, encoder)(shortcut_type="B", bias_downsample=False, num_classes=2, **shape)
+    own = {tensor.untyped_storage().data_ptr() for tensor in network.state_dict().values()}
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        network(planes := torch.randn(2, 3, 64, 64))
+    maps = [tensor for address, tensor in kept.items() if address not in own and tensor.is_floating_point()]
+    cost = encoder_cost(encoder, 64)
+    assert cost.parameters == sum(parameter.numel() for parameter in network.parameters())
+    assert 2 * cost.activations + planes.numel() == pytest.approx(sum(one.numel() for one in maps), rel=0.02)
+
+
+@pytest.mark.parametrize("encoder", BLOCKS)
 def test_a_case_twice_as_wide_costs_four_times_as_much(encoder: str) -> None:
     small, large = encoder_cost(encoder, 64), encoder_cost(encoder, 128)
     assert large.macs == 4 * small.macs
@@ -104,7 +133,7 @@ def test_a_case_twice_as_wide_costs_four_times_as_much(encoder: str) -> None:
 
 loads = st.builds(
     TrainingLoad,
-    encoder=st.sampled_from(["resnet101", "resnet50"]),
+    encoder=st.sampled_from(list(BLOCKS)),
     input_px=st.integers(32, 256),
     batch_size=st.integers(2, 64),
     precision=st.sampled_from(["fp32", "bf16"]),

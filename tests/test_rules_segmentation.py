@@ -4,6 +4,7 @@ import pytest
 from planning_records import CPU, GPU, decide, fingerprint, plan, spread
 
 from autodls.planning.decision import Resources
+from autodls.planning.segmentation_time import expected_time
 from autodls.records.plan import SegmentationPlan
 
 
@@ -14,15 +15,44 @@ def seen_with(**tumour):
 
 
 @pytest.mark.parametrize(
-    ("memory_gib", "expected"),
-    [(8.0, "default"), (8.4, "resenc_m"), (16.0, "resenc_m"), (22.3, "resenc_m"),
-     (22.4, "resenc_l"), (37.2, "resenc_l"), (37.3, "resenc_xl"), (80.0, "resenc_xl")],
-)  # fmt: skip
-def test_the_largest_encoder_that_the_gpu_holds(memory_gib, expected):
-    """nnU-Net's documentation/resenc_presets.md: 9, 24 and 40 GB."""
-    decision = decide("segmentation.planner", fingerprint(), Resources(memory_gib, "cuda", bf16=True, cores=8))
+    ("memory_gib", "cases", "folds", "expected", "says"),
+    [
+        (8.0, 60, 5, "default", "8.59 GB are less than the 9 GB that nnU-Net documents for resenc_m"),
+        (8.4, 60, 5, "resenc_m", "All 5 folds of resenc_m: about 15 hours on an A100"),
+        (80.0, 60, 5, "resenc_m", "60 cases hardly repay resenc_l"),
+        (80.0, 299, 3, "resenc_m", "299 cases hardly repay resenc_l"),
+        (80.0, 300, 5, "resenc_m", "resenc_l would take 7 days, more than the week"),
+        (80.0, 300, 3, "resenc_l", "resenc_xl takes twice as long"),
+        (22.3, 300, 3, "resenc_m", "23.9 GB are less than the 24 GB that nnU-Net documents for resenc_l"),
+    ],
+)
+def test_a_network_fits_the_gpu_and_is_repaid_by_the_cohort(memory_gib, cases, folds, expected, says):
+    """nnU-Net's documentation/resenc_presets.md: 9 and 24 GB, 12 and 35 hours."""
+    resources = Resources(memory_gib, "cuda", bf16=True, cores=8)
+    decision = decide("segmentation.planner", fingerprint(cases, cases // 2), resources, training__folds=folds)
     assert decision.value == expected
-    assert "GB" in decision.reason
+    assert says in decision.reason and "not measured on this GPU" in decision.reason
+
+
+def test_a_longer_schedule_is_a_longer_time():
+    seen, large = fingerprint(300, 150), Resources(80.0, "cuda", bf16=True, cores=8)
+    decision = decide("segmentation.planner", seen, large, training__folds=3, segmentation__epochs=2000)
+    assert decision.value == "resenc_m" and "resenc_l would take 9 days" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        (("resenc_xl", "3d_fullres", "cuda", 5 * 1000 * 250), "about 14 days on an A100"),
+        (("default", "3d_fullres", "cuda", 1000 * 250), "about 9 hours on an A100"),
+        (("small", "2d", "cpu", 3 * 20 * 10), "about 8 minutes, roughly"),
+        (("small", "2d", "cuda", 600), "not known before it has begun"),
+        (("resenc_m", "2d", "cuda", 600), "not known before it has begun"),
+        (("resenc_m", "3d_fullres", "cpu", 600), "not known before it has begun"),
+    ],
+)
+def test_the_time_is_said_with_its_source_or_not_at_all(named, said):
+    assert said in expected_time(*named)
 
 
 @pytest.mark.parametrize("name", ["planner", "epochs", "iterations_per_epoch"])
@@ -34,9 +64,12 @@ def test_a_cpu_gets_less_and_says_that_it_is_a_compromise(name):
 
 
 def test_a_gpu_gets_nnunet_s_own_schedule():
-    schedule = plan(fingerprint(), GPU).segmentation
+    schedule = plan(fingerprint(cases=100), GPU).segmentation
     assert (schedule.epochs, schedule.iterations_per_epoch) == (1000, 250)
     assert schedule.configuration == "3d_fullres"
+    few = plan(fingerprint(cases=99), GPU)
+    assert (few.segmentation.epochs, few.segmentation.iterations_per_epoch) == (250, 250)
+    assert "250 epochs (nnUNetTrainer_250epochs) instead of its 1000" in few.reasons["segmentation.epochs"]
     small = plan(fingerprint(), CPU).segmentation
     assert (small.planner, small.configuration) == ("small", "2d")
 

@@ -27,6 +27,8 @@ def test_time_is_estimated_before_training(segmented_study):
     said = segmented_study.answer.err
     assert "3 epochs of 2 batches a fold on cpu: about" in said
     assert said.index("measured on two batches") < said.index("drawing")
+    assert "2 folds of nnU-Net: how long planner small takes in" in said or "2 folds of nnU-Net: about" in said
+    assert said.index("2 folds of nnU-Net") < said.index("preparing")
 
 
 def test_second_run_trains_nothing_and_shows_the_same(study):

@@ -12,10 +12,11 @@ from autodls.cli.session import Session, planned_workspace
 from autodls.errors import ArgumentError, PlanError, StaleRecordError, WeightsError
 from autodls.machine import usable_cores, usable_memory_gib
 from autodls.planning.check import CheckReport, check_dataset
-from autodls.planning.decision import Resources
+from autodls.planning.decision import Card, Resources, Step, StepCost
 from autodls.planning.fingerprint import extract_fingerprint
 from autodls.planning.planner import derive_plan
 from autodls.planning.presets import load_preset
+from autodls.planning.segmentation_time import segmentation_time
 from autodls.planning.splits import make_splits, require_both_classes, require_same_draw
 from autodls.records.cohort import join_cohort
 from autodls.records.lock import locked
@@ -82,6 +83,7 @@ def run_plan(dataset: Path, workspace: Path | None, request: PlanRequest, worker
             note(f"warning: {line}")
         plan = derive_plan(fingerprint, preset, resources, request.encoder_weights)
         _require_weights(plan)
+        plan = _as_measured_before(session.workspace, plan)
         splits = _splits(session, plan).model_copy(update={"inputs_sha256": fingerprint.inputs_sha256})
         fingerprint.save(session.workspace.fingerprint)
         _keep_previous(session.workspace, plan)
@@ -120,7 +122,22 @@ def resources_of(request: PlanRequest) -> Resources:
     memory_gib = request.memory_gib if request.memory_gib is not None else round(_SHARE_OF_MEMORY * total_gib, 1)
     if not 0 < memory_gib < math.inf:
         raise ArgumentError(f"--memory-gib {memory_gib:g}: expected a positive number of GiB")
-    return Resources(memory_gib, device, has_bf16(torch.device(device)), usable_cores())
+    return Resources(memory_gib, device, has_bf16(torch.device(device)), usable_cores(), _card() if on_gpu else None)
+
+
+def _card() -> Card:
+    """The GPU that is here; steps are tried on it while its name stands on stderr."""
+    import torch
+
+    from autodls.training.probe import probe_step
+
+    device, name = torch.device("cuda"), torch.cuda.get_device_name()
+
+    def cost_of(step: Step) -> StepCost | None:
+        note(f"{name}: trying steps of {step.encoder} on {step.batch_size} cases of {step.input_px} px")
+        return probe_step(step, device)
+
+    return Card(name, cost_of)
 
 
 def _splits(session: Session, plan: Plan) -> Splits:
@@ -137,6 +154,23 @@ def _splits(session: Session, plan: Plan) -> Splits:
     splits = make_splits(session.training, training.folds, training.inner_holdout, training.seed)
     require_both_classes(splits, session.training, plan.sequences)
     return splits
+
+
+def _as_measured_before(workspace: Workspace, plan: Plan) -> Plan:
+    """The plan on disk where a new one differs by nothing but what was measured: no two measurements are the same.
+
+    What was trained by the plan would else have to be trained anew.
+    """
+    if plan.budget.measured_on is None or not workspace.plan.exists():
+        return plan
+    try:
+        before = Plan.load(workspace.plan, "")
+    except PlanError:
+        return plan
+    measured = {"predicted_memory_gib", "predicted_training_minutes"}
+    reasons = plan.reasons | {f"budget.{name}": before.reasons.get(f"budget.{name}", "") for name in measured}
+    budget = plan.budget.model_copy(update={name: getattr(before.budget, name) for name in measured})
+    return before if before == plan.model_copy(update={"budget": budget, "reasons": reasons}) else plan
 
 
 def _keep_previous(workspace: Workspace, plan: Plan) -> None:
@@ -161,7 +195,9 @@ def _show_plan(plan: Plan, view: View) -> None:
         say("autodls plan --explain gives the reason for every value.")
     say(f"What this cohort can show: {plan.expectation.statement}")
     minutes = plan.budget.predicted_training_minutes
-    say(f"Training on {plan.budget.device}: about {minutes:.0f} minutes, by estimate. Next: autodls train fold all")
+    how = f"by steps measured on {plan.budget.measured_on}" if plan.budget.measured_on else "by estimate"
+    say(f"Automatic ROIs, optional (autodls segment fold all): {segmentation_time(plan, plan.training.folds)}.")
+    say(f"Training on {plan.budget.device}: about {minutes:.0f} minutes, {how}. Next: autodls train fold all")
 
 
 def _flat(content: dict[str, object], prefix: str = "") -> dict[str, str]:

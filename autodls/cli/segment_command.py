@@ -8,12 +8,13 @@ from pathlib import Path
 from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.provenance import note_run
 from autodls.cli.session import Session, chosen_folds, planned_workspace
+from autodls.planning.segmentation_time import in_words, segmentation_time
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.lock import locked
 from autodls.records.segmentation import MaskSource, SegmentationEpoch, SegmentedCohort
 from autodls.segmentation.environment import require_nnunet
 from autodls.segmentation.out_of_fold import draw_masks
-from autodls.segmentation.run import SegmentationRun, throw_away
+from autodls.segmentation.run import SegmentationRun, is_trained, throw_away
 from autodls.segmentation.stage import predicted_minutes, prepare_cohort, train_networks
 
 _SOURCES: dict[MaskSource, str] = {
@@ -41,6 +42,8 @@ def run_segment(
         run = SegmentationRun(session.workspace, session.training, labels, plan, splits, device, workers)
         if restart:
             throw_away(run, folds)
+        if waiting := sum(not is_trained(run, index) for index in folds):
+            note(f"{waiting} folds of nnU-Net: {segmentation_time(plan, waiting)}")
         with progress("preparing", 2 * len(run.cases)) as advance:
             prepare_cohort(run, advance)
         _train(run, folds)
@@ -61,11 +64,16 @@ def _train(run: SegmentationRun, folds: Sequence[int]) -> None:
         f"{schedule.iterations_per_epoch} batches a fold on {run.device.type}: about {max(1, round(minutes))} minutes, "
         f"measured on two batches"
     )
-    with progress("segmentation", len(folds) * schedule.epochs) as bar:
+    total = len(folds) * schedule.epochs
+    with progress("segmentation", total) as bar:
 
         def report(epoch: SegmentationEpoch) -> None:
             done = folds.index(epoch.fold) * schedule.epochs + epoch.epoch + 1
-            bar.move(done, f"fold {epoch.fold} epoch {epoch.epoch + 1}, loss {epoch.train_loss:.3f}")
+            left = in_words((total - done) * epoch.seconds / 3600)
+            bar.move(
+                done,
+                f"fold {epoch.fold} epoch {epoch.epoch + 1}, loss {epoch.train_loss:.3f}; {left} left at its pace",
+            )
 
         train_networks(run, folds, report)
 

@@ -8,13 +8,44 @@ from autodls.records.fingerprint import Fingerprint
 
 
 @dataclass(frozen=True)
+class Step:
+    """A training step of one encoder on `batch_size` cases of `input_px` x `input_px`, in "fp32" or "bf16"."""
+
+    encoder: str
+    input_px: int
+    batch_size: int
+    precision: str
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """What a step took: seconds, and the most memory in GiB that tensors held, and that was reserved for them."""
+
+    seconds: float
+    allocated_gib: float
+    reserved_gib: float
+
+
+@dataclass(frozen=True)
+class Card:
+    """A GPU on which steps can be tried: `cost_of` is None for a step that its memory does not hold."""
+
+    name: str
+    cost_of: Callable[[Step], StepCost | None]
+
+
+@dataclass(frozen=True)
 class Resources:
-    """What training may use: memory of the device in GiB, bfloat16 in hardware or not, CPU cores."""
+    """What training may use: memory of the device in GiB, bfloat16 in hardware or not, CPU cores.
+
+    With a `card` the plan is tried on it, else its time and memory are arithmetic.
+    """
 
     memory_gib: float
     device: Literal["cpu", "cuda"]
     bf16: bool
     cores: int
+    card: Card | None = None
 
 
 @dataclass(frozen=True)

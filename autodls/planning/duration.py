@@ -1,21 +1,39 @@
-"""How long training takes: floating-point operations over a throughput.
+"""How long training takes: steps that were measured on the GPU, else floating-point operations over a throughput.
 
 Throughputs of a CPU were measured with ResNet-101 in float32 on two cores with AVX2: 118 GFLOP/s at 96 to 128 px, 78 at
-64 px, where layers become too small to keep the cores busy. The others are assumptions, and the plan says so.
+64 px, where layers become too small to keep the cores busy. The others are assumptions, and the plan says so. All that
+is known of throughputs stands in the table below.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autodls.planning.encoder_cost import encoder_cost
 
-CPU_GFLOPS_PER_CORE = 55.0
-CPU_GFLOPS_PER_CORE_SMALL = 39.0
 SMALL_INPUT_PX = 80
-CPU_BF16_GAIN = 2.0
-CUDA_GFLOPS = {"bf16": 10_000.0, "fp32": 5_000.0}
+_ASSUMED = "assumed, not measured"
 _PASSES_OF_A_STEP = 3  # forward, gradient of the inputs, gradient of the weights
 _FEATURE_VIEWS = 4  # views of a training case from which the fusion learns
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """GFLOP/s of a CPU core or of a GPU, less with inputs under `SMALL_INPUT_PX`; `trust` says how that is known."""
+
+    gflops: float
+    small_gflops: float
+    trust: str
+
+
+THROUGHPUTS = {
+    ("cpu", "fp32"): Throughput(
+        55.0, 39.0, "as measured on two cores of an AMD EPYC with Zen 3; older ones take up to twice as long"
+    ),
+    ("cpu", "bf16"): Throughput(110.0, 78.0, _ASSUMED),
+    ("cuda", "fp32"): Throughput(5_000.0, 5_000.0, _ASSUMED),
+    ("cuda", "bf16"): Throughput(10_000.0, 10_000.0, _ASSUMED),
+}
 
 
 @dataclass(frozen=True)
@@ -42,10 +60,9 @@ def passes_per_case(schedule: Schedule) -> float:
 
 def throughput_gflops(device: str, cores: int, precision: str, input_px: int) -> float:
     """Floating-point operations per second, in GFLOP/s; a multiply-accumulate counts as two."""
-    if device == "cuda":
-        return CUDA_GFLOPS[precision]
-    per_core = CPU_GFLOPS_PER_CORE_SMALL if input_px < SMALL_INPUT_PX else CPU_GFLOPS_PER_CORE
-    return cores * per_core * (CPU_BF16_GAIN if precision == "bf16" else 1.0)
+    known = THROUGHPUTS[device, precision]
+    each = known.small_gflops if input_px < SMALL_INPUT_PX else known.gflops
+    return cores * each if device == "cpu" else each
 
 
 def predicted_training_minutes(
@@ -61,3 +78,26 @@ def predicted_training_minutes(
     """
     gflop = 2 * encoder_cost(encoder, input_px).macs / 1e9
     return sum(sequence_cases) * passes_per_case(schedule) * gflop / gflops / 60
+
+
+def measured_training_minutes(
+    seconds_per_step: float, batch_size: int, schedule: Schedule, sequence_cases: Sequence[int]
+) -> float:
+    """As `predicted_training_minutes`, where a step on `batch_size` cases was measured; smaller ones count as much.
+
+    >>> schedule = Schedule(epochs=60, folds=5, inner_holdout=0.2)
+    >>> round(measured_training_minutes(0.015, 32, schedule, [267, 267, 267]), 1)
+    1.5
+    """
+    outer = 1 - 1 / schedule.folds
+    steps = 0.0
+    for cases in sequence_cases:
+        train = _batches(cases * outer * (1 - schedule.inner_holdout), batch_size)
+        inner = _batches(cases * outer * schedule.inner_holdout, batch_size) / _PASSES_OF_A_STEP
+        steps += schedule.epochs * (train + inner) + _FEATURE_VIEWS * train / _PASSES_OF_A_STEP + 2 * inner
+        steps += _batches(cases / schedule.folds, batch_size) / _PASSES_OF_A_STEP
+    return schedule.folds * steps * seconds_per_step / 60
+
+
+def _batches(cases: float, batch_size: int) -> int:
+    return max(1, math.ceil(cases / batch_size))

@@ -1,11 +1,17 @@
 """What a ResNet costs, by arithmetic over the shapes of its layers; nothing is imported to run it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PLANES = 3
 CLASSES = 2
-BLOCKS = {"resnet101": (3, 4, 23, 3), "resnet50": (3, 4, 6, 3)}
-_EXPANSION = 4
+BLOCKS = {
+    "resnet101": (3, 4, 23, 3),
+    "resnet50": (3, 4, 6, 3),
+    "resnet34": (3, 4, 6, 3),
+    "resnet18": (2, 2, 2, 2),
+}
+_BASIC = frozenset({"resnet34", "resnet18"})  # two 3x3 convolutions a block; the others have bottlenecks
+_LAST_WIDTH = 512
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,33 @@ class EncoderCost:
     macs: int
 
 
+@dataclass(frozen=True)
+class _Convolution:
+    """A square convolution without bias, and the side of its output."""
+
+    inputs: int
+    outputs: int
+    kernel_px: int
+    out_px: int
+
+    @property
+    def weights(self) -> int:
+        return self.inputs * self.outputs * self.kernel_px**2
+
+    @property
+    def map(self) -> int:
+        return self.outputs * self.out_px**2
+
+
+def feature_channels(encoder: str) -> int:
+    """Channels of the last feature map of `encoder`.
+
+    >>> feature_channels("resnet101"), feature_channels("resnet18")
+    (2048, 512)
+    """
+    return _LAST_WIDTH * _expansion(encoder)
+
+
 def encoder_cost(encoder: str, input_px: int) -> EncoderCost:
     """Cost of `encoder`, one of `BLOCKS`, for a case of 3 planes of `input_px` x `input_px`.
 
@@ -33,38 +66,50 @@ def encoder_cost(encoder: str, input_px: int) -> EncoderCost:
     42504258
     >>> round(cost.macs / 1e9, 1)
     7.8
+    >>> encoder_cost("resnet18", 224).parameters, round(encoder_cost("resnet18", 224).macs / 1e9, 1)
+    (11177538, 1.8)
     """
-    stem_px = _halved(input_px)
-    map_px = _halved(stem_px)
+    stem = _Convolution(PLANES, 64, 7, _halved(input_px))
+    map_px = _halved(stem.out_px)
     pooled = 64 * map_px**2
-    cost = EncoderCost(64 * (PLANES * 49 + 2), 2 * 64 * stem_px**2 + pooled, pooled, 64 * PLANES * 49 * stem_px**2)
+    cost = _with(EncoderCost(0, pooled, pooled, 0), [stem])
     channels = 64
     for stage, blocks in enumerate(BLOCKS[encoder]):
         width = 64 * 2**stage
+        wide = _expansion(encoder) * width
         for block in range(blocks):
             out_px = _halved(map_px) if stage and not block else map_px
-            cost = _with_block(cost, channels, width, map_px, out_px, projected=block == 0)
-            channels, map_px = _EXPANSION * width, out_px
-    return EncoderCost(cost.parameters + CLASSES * (channels + 1), cost.activations, cost.pool_indices, cost.macs)
+            cost = _with(cost, _block(encoder, channels, width, map_px, out_px))
+            if channels != wide:  # the shortcut is projected: its output is added in place, so one map less is kept
+                cost = _with(cost, [_Convolution(channels, wide, 1, out_px)])
+                cost = replace(cost, activations=cost.activations - wide * out_px**2)
+            channels, map_px = wide, out_px
+    return replace(cost, parameters=cost.parameters + CLASSES * (channels + 1))
 
 
-def _with_block(
-    cost: EncoderCost, channels: int, width: int, in_px: int, out_px: int, *, projected: bool
-) -> EncoderCost:
-    """Add a bottleneck block: 1x1, 3x3 with the stride, 1x1, and a 1x1 projection of the shortcut where needed."""
-    wide = _EXPANSION * width
-    weights = (channels * width, 9 * width**2, width * wide)
-    areas = (in_px**2, out_px**2, out_px**2)
-    shortcut = channels * wide if projected else 0
-    batch_norms = 2 * (2 * width + wide) + (2 * wide if projected else 0)
-    kept = 2 * (width * in_px**2 + (width + wide) * out_px**2) + (wide * out_px**2 if projected else 0)
-    macs = sum(count * area for count, area in zip(weights, areas, strict=True)) + shortcut * out_px**2
+def _block(encoder: str, channels: int, width: int, in_px: int, out_px: int) -> list[_Convolution]:
+    """A basic block: two of 3x3, the first with the stride. A bottleneck: 1x1, 3x3 with the stride, 1x1."""
+    if encoder in _BASIC:
+        return [_Convolution(channels, width, 3, out_px), _Convolution(width, width, 3, out_px)]
+    return [
+        _Convolution(channels, width, 1, in_px),
+        _Convolution(width, width, 3, out_px),
+        _Convolution(width, _expansion(encoder) * width, 1, out_px),
+    ]
+
+
+def _with(cost: EncoderCost, convolutions: list[_Convolution]) -> EncoderCost:
+    """Add convolutions, each with its batch norm."""
     return EncoderCost(
-        cost.parameters + sum(weights) + shortcut + batch_norms,
-        cost.activations + kept,
+        cost.parameters + sum(one.weights + 2 * one.outputs for one in convolutions),
+        cost.activations + sum(2 * one.map for one in convolutions),
         cost.pool_indices,
-        cost.macs + macs,
+        cost.macs + sum(one.weights * one.out_px**2 for one in convolutions),
     )
+
+
+def _expansion(encoder: str) -> int:
+    return 1 if encoder in _BASIC else 4
 
 
 def _halved(side_px: int) -> int:

@@ -123,10 +123,10 @@ RULES: dict[str, Rule] = {
         "calls on new cases varied half as much as at Youden's cut-off and were better on average.",
     ),
     "training.seed": fixed(0, "Any number will do; it makes a run repeatable."),
-    "segmentation.planner": segmentation.planner,
     "segmentation.configuration": segmentation.configuration,
     "segmentation.epochs": segmentation.epochs,
     "segmentation.iterations_per_epoch": segmentation.iterations_per_epoch,
+    "segmentation.planner": segmentation.planner,
     "segmentation.mask.components": segmentation.components,
     "segmentation.mask.lower_threshold": fixed(
         0.1, "Chosen so that a faint suspicion in the right place is preferred to no place at all; not measured."

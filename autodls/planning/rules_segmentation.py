@@ -1,30 +1,61 @@
 """Rules for the optional nnU-Net stage: its network and schedule, and how its output becomes an ROI."""
 
 from autodls.planning.decision import Decision, Situation
+from autodls.planning.segmentation_time import expected_hours, expected_time, in_words
 
-RESENC_GB = (("resenc_xl", 40.0), ("resenc_l", 24.0), ("resenc_m", 9.0))  # nnU-Net's resenc_presets.md
+# From nnU-Net's documentation/resenc_presets.md (Isensee et al. 2024, arXiv:2404.09556), as are the Dice scores (%).
+NEEDED_GB = {"resenc_l": 24.0, "resenc_m": 9.0, "default": 8.0}
+CHOICES = tuple(NEEDED_GB)
+CASES_FOR_L = 300
+L_GAIN = (
+    "in nnU-Net's resenc_presets.md it adds 0.6 and 1.4 of Dice to resenc_m with 360 and 489 cases, but 0.0, 0.9 and "
+    "-0.3 with 30, 131 and 200, and takes three times as long"
+)
+XL_GAIN = "resenc_xl takes twice as long for 0.3 to 0.5 of Dice more, by nnU-Net's resenc_presets.md. "
+MOST_HOURS = 7 * 24.0
 BYTES_PER_GIB, BYTES_PER_GB = 2**30, 10**9
 GPU_SCHEDULE = (1000, 250)  # epochs and iterations of nnUNetTrainer
+FEW_CASES, FEW_CASES_EPOCHS = 100, 250
+LEAST_BATCH = 2  # of nnU-Net's
 CPU_SCHEDULE = (20, 10)
 LEAST_SHARE_OF_VOLUME = 0.25
 _COMPROMISE = "a compromise: masks will be worse than those of nnU-Net's own schedule on a GPU"
 
 
 def planner(situation: Situation) -> Decision:
-    """The largest of nnU-Net's residual encoders that the GPU holds; eight base features on a CPU."""
+    """On a GPU the largest network that its memory holds and the cohort repays within a week; a small one on a CPU."""
     if not situation.on_gpu:
         return Decision(
             "small", f"8 base features instead of nnU-Net's 32, as its networks take days on a CPU; {_COMPROMISE}."
         )
-    memory_gb = situation.resources.memory_gib * BYTES_PER_GIB / BYTES_PER_GB
-    for name, needed_gb in RESENC_GB:
-        if memory_gb >= needed_gb:
-            return Decision(
-                name, f"The largest residual encoder for {memory_gb:.3g} GB: nnU-Net documents {needed_gb:g} GB for it."
-            )
-    return Decision(
-        "default", f"{memory_gb:.3g} GB are less than the {RESENC_GB[-1][1]:g} GB of the smallest residual encoder."
-    )
+    configuration, folds = situation["segmentation.configuration"], situation["training.folds"]
+    batches = folds * situation["segmentation.epochs"] * situation["segmentation.iterations_per_epoch"]
+    objections = []
+    for name in CHOICES:
+        objection = _objection(situation, name, expected_hours(name, configuration, "cuda", batches) or 0.0)
+        if objection is None:
+            break
+        objections.append(f"{objection}. ")
+    gain = XL_GAIN if name == "resenc_l" else ""
+    time = expected_time(name, configuration, "cuda", batches)
+    return Decision(name, f"{''.join(objections)}{gain}All {folds} folds of {name}: {time}.")
+
+
+def _objection(situation: Situation, name: str, hours: float) -> str | None:
+    """Why not this one; None for the last, against which there is nothing to be said."""
+    memory_gb, needed_gb = situation.resources.memory_gib * BYTES_PER_GIB / BYTES_PER_GB, NEEDED_GB[name]
+    if name == CHOICES[-1]:
+        return None
+    if name == "resenc_l" and situation.fingerprint.cases < CASES_FOR_L:
+        return f"{situation.fingerprint.cases} cases hardly repay resenc_l: {L_GAIN}"
+    if memory_gb < needed_gb:
+        return f"{memory_gb:.3g} GB are less than the {needed_gb:g} GB that nnU-Net documents for {name}"
+    if hours > MOST_HOURS:
+        return (
+            f"{name} would take {in_words(hours)}, more than the week that a plan takes without being asked: "
+            f"segmentation.planner in a preset asks"
+        )
+    return None
 
 
 def configuration(situation: Situation) -> Decision:
@@ -37,7 +68,16 @@ def configuration(situation: Situation) -> Decision:
 
 
 def epochs(situation: Situation) -> Decision:
-    """nnU-Net's own number on a GPU, few on a CPU."""
+    """nnU-Net's own number on a GPU, or its shorter one for a small cohort; few on a CPU."""
+    cases = situation.fingerprint.cases
+    if situation.on_gpu and cases < FEW_CASES:
+        return Decision(
+            FEW_CASES_EPOCHS,
+            f"Fewer than {FEW_CASES} cases: nnU-Net's schedule of {FEW_CASES_EPOCHS} epochs (nnUNetTrainer_250epochs) "
+            f"instead of its {GPU_SCHEDULE[0]}: they show each of {cases} cases "
+            f"{FEW_CASES_EPOCHS * GPU_SCHEDULE[1] * LEAST_BATCH // cases:,} times and more; what a longer one "
+            f"would add was not measured.",
+        )
     if situation.on_gpu:
         return Decision(GPU_SCHEDULE[0], f"The {GPU_SCHEDULE[0]} epochs of nnU-Net's own schedule.")
     return Decision(

@@ -156,6 +156,9 @@ class Budget(Record):
     predicted_memory_gib: Positive
     device: Literal["cpu", "cuda"]
     predicted_training_minutes: Positive
+    measured_on: str | None = Field(
+        default=None, description="the GPU on which steps of this plan were timed and weighed; null: by arithmetic"
+    )
 
 
 class Expectation(Record):
