@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from small_volumes import ORIENTATIONS, ball, grid_around, lumps, points_of, random_grid
 
-from autodls.imaging.geometry import Volume
-from autodls.imaging.heatmaps import paint_pictures, sample_roi
+from autodls.imaging.geometry import Volume, sample_roi
+from autodls.imaging.heatmaps import paint_pictures
 from autodls.inference.explain import roi_on_planes
 from autodls.preprocessing.planes import find_planes
 

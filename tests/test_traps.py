@@ -21,8 +21,8 @@ from tiny_model_folder import write_model_folder
 from autodls.cli.train_command import show_rows
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
-from autodls.imaging.geometry import Volume
-from autodls.imaging.heatmaps import paint_pictures, sample_roi
+from autodls.imaging.geometry import Volume, sample_roi
+from autodls.imaging.heatmaps import paint_pictures
 from autodls.imaging.volumes import read_geometry, read_volume, write_volume
 from autodls.inference.copies import with_copies_flagged
 from autodls.inference.prediction import CaseScore, Prediction

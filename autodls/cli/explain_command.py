@@ -20,7 +20,6 @@ from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel, load_model
 from autodls.inference.prediction import CaseScore
 from autodls.models.device import memory_of, resolve_device
-from autodls.models.fold_model import map_size_px
 from autodls.preprocessing.store import Sample, load_summary
 from autodls.records.cohort import Case
 from autodls.records.lock import locked
@@ -67,7 +66,7 @@ def run_explain(
     else:
         _show(folder, samples, rows)
     found = doubts(case.drawn for case, _ in samples if case.drawn is not None)
-    for sentence in _cautions(mean, map_size_px(model.plan), found):
+    for sentence in _cautions(mean, model.plan.map_px, found):
         note(f"warning: {sentence}")
 
 

@@ -18,6 +18,7 @@ Points = NDArray[np.float64]
 Triple = tuple[float, float, float]
 
 SAME_GRID_VOXELS = 0.05
+_ROI_TIE = 1e-6  # rounding must not decide what is half way between two voxels
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -186,3 +187,19 @@ def as_triple_of_int(values: Any) -> tuple[int, int, int]:
     """Three counts as a tuple of Python integers."""
     first, second, third = (int(value) for value in values)
     return first, second, third
+
+
+def sample_roi(roi: Volume, points_mm: Points) -> NDArray[np.bool_]:
+    """Whether LPS points [..., 3] lie in `roi`: the voxel nearest to each decides; False outside the volume.
+
+    Half way between two voxels the one farther to L, P or S decides, as where planes are chosen.
+    """
+    orientation = lps_orientation(roi.geometry)
+    upwards = np.empty(3)
+    upwards[list(orientation.axes)] = np.where(orientation.flipped, -_ROI_TIE, _ROI_TIE)
+    nearest = np.floor(roi.geometry.physical_to_index(points_mm) + 0.5 + upwards).astype(np.int64)
+    inside = np.all((nearest >= 0) & (nearest < roi.geometry.size_xyz), axis=-1)
+    found = np.zeros(inside.shape, dtype=np.bool_)
+    x, y, z = nearest[inside].T
+    found[inside] = roi.array[z, y, x] != 0
+    return found

@@ -1,4 +1,4 @@
-"""Pictures in the three planes of a case, brought into the patient's own space, and ROIs brought into the planes."""
+"""Pictures in the three planes of a case, brought into the patient's own space."""
 
 from collections.abc import Iterable
 from typing import Protocol
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from autodls.imaging.geometry import Geometry, Points, Triple, Volume, lps_orientation
+from autodls.imaging.geometry import Geometry, Points, Triple, Volume
 
 _TIE = 1e-6  # rounding must not decide what is half way between two voxels
 
@@ -26,22 +26,6 @@ class PictureFrame(Protocol):
     @property
     def column_step_mm(self) -> Triple:
         """From a column to the next."""
-
-
-def sample_roi(roi: Volume, points_mm: Points) -> NDArray[np.bool_]:
-    """Whether LPS points [..., 3] lie in `roi`: the voxel nearest to each decides; False outside the volume.
-
-    Half way between two voxels the one farther to L, P or S decides, as where planes are chosen.
-    """
-    orientation = lps_orientation(roi.geometry)
-    upwards = np.empty(3)
-    upwards[list(orientation.axes)] = np.where(orientation.flipped, -_TIE, _TIE)
-    nearest = np.floor(roi.geometry.physical_to_index(points_mm) + 0.5 + upwards).astype(np.int64)
-    inside = np.all((nearest >= 0) & (nearest < roi.geometry.size_xyz), axis=-1)
-    found = np.zeros(inside.shape, dtype=np.bool_)
-    x, y, z = nearest[inside].T
-    found[inside] = roi.array[z, y, x] != 0
-    return found
 
 
 def paint_pictures(grid: Geometry, pictures: Iterable[tuple[PictureFrame, NDArray[np.float64]]]) -> Volume:

@@ -11,14 +11,15 @@ from scipy import ndimage
 from scipy.stats import spearmanr
 
 from autodls.errors import ArgumentError
-from autodls.imaging.geometry import Geometry, Volume
-from autodls.imaging.heatmaps import paint_pictures, sample_roi
+from autodls.imaging.geometry import Geometry, Volume, sample_roi
+from autodls.imaging.heatmaps import paint_pictures
 from autodls.imaging.volumes import write_volume
 from autodls.inference.model_folder import LockedModel
 from autodls.models.fold_model import FoldModel
 from autodls.models.gradcam import ScoreMaps, heat_maps, mean_maps, shuffled, to_input_size
 from autodls.preprocessing.planes import Plane, PlaneName
 from autodls.preprocessing.store import Sample
+from autodls.records.plan import encoder_stride_px
 from autodls.records.scores import FUSED, write_csv
 
 RIM_MM = 5.0
@@ -31,7 +32,7 @@ Picture = NDArray[np.float64]
 class Explanation:
     """Heat maps of one case, each float64 [row, column] on the grid of its stored planes.
 
-    A map holds log-odds for the positive class per cell of the feature map (32 px of the input); evidence against it
+    A map holds log-odds for the positive class per cell of the feature map (32 px of the input; 8 with resnet8); evidence against it
     is cut off at zero. It is one for all three `planes`, which are the channels of one network, and 0 outside `crop`,
     the rows and columns that the network saw. `by_sequence` explains each sequence's own score; `fused` the fused
     score, by the sequence whose feature map it is. Sequences that the case lacks are left out.
@@ -96,7 +97,7 @@ def explain_sample(model: LockedModel, sample: Sample) -> Explanation:
 
     def paste(cells: Picture) -> Picture:
         picture = np.zeros(sample.pixels.shape[-2:])
-        picture[crop] = to_input_size(cells, size_px)
+        picture[crop] = to_input_size(cells, size_px, encoder_stride_px(model.plan.network.encoder))
         return picture
 
     return Explanation(
@@ -195,7 +196,8 @@ def _write_rows(path: Path, kind: type[MapShare | RandomisedMap], rows: Sequence
 
 def _heat_maps(model: LockedModel, folds: Sequence[FoldModel], sample: Sample, rectified: bool) -> ScoreMaps:
     rows, columns = _crop(model, sample)
-    pixels = torch.from_numpy(np.ascontiguousarray(sample.pixels[None, :, :, rows, columns]))
+    seen = sample.network_input(roi_guided=model.plan.network.roi_guided)[None, :, :, rows, columns]
+    pixels = torch.from_numpy(np.ascontiguousarray(seen))
     return heat_maps(folds, pixels, torch.from_numpy(sample.present[None]), rectified)
 
 

@@ -108,7 +108,7 @@ def _streamed_folds(checked: CheckedFolder, device: torch.device) -> list[FoldMo
     def read(index: int, sequence: str) -> FoldedEncoder:
         path = folder.fold(index).sequence(sequence)
         encoder = load_folded(path, checked.recorded(path), checked.digest)
-        require_channels(folds[index], sequence, encoder, path)
+        require_channels(folds[index], sequence, encoder, plan, path)
         return encoder if (torch.device(device).type, dtype) == ("cpu", torch.float32) else encoder.to(device, dtype)
 
     return [replace(fold, encoders=_Read(partial(read, i), plan.sequences)) for i, fold in enumerate(folds)]

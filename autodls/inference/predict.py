@@ -112,7 +112,9 @@ def score_samples(model: LockedModel, samples: Sequence[Sample]) -> list[Ensembl
     """The score of every stored sample, cropped to the network's input at its centre."""
     size_px = model.plan.preprocessing.input_size_px
     top, left = ((side - size_px) // 2 for side in samples[0].pixels.shape[-2:])
-    crops = np.stack([sample.pixels[:, :, top : top + size_px, left : left + size_px] for sample in samples])
+    guided = model.plan.network.roi_guided
+    inputs = (sample.network_input(roi_guided=guided) for sample in samples)
+    crops = np.stack([seen[:, :, top : top + size_px, left : left + size_px] for seen in inputs])
     present = np.stack([sample.present for sample in samples])
     return model.score(torch.from_numpy(crops), torch.from_numpy(present)).by_case()
 

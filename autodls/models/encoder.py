@@ -1,17 +1,37 @@
-"""The encoder that is trained: MONAI's ResNet in the shape that torchvision's weights fit.
+"""The encoder that is trained: MONAI's ResNet, where torchvision has weights in the shape that these fit.
 
 Importing this module imports MONAI (seconds); scoring needs only `autodls.models.folded`.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
-from monai.networks.nets import ResNet, resnet50, resnet101
+from monai.networks.nets import ResNet, ResNetBlock, ResNetBottleneck, resnet18, resnet50, resnet101
 from torch import Tensor, nn
 
-PLANES = 3
+from autodls.models.pooling import input_channels, pool, pooled_features
+from autodls.records.plan import encoder_stride_px
+
 CLASSES = 2
-ENCODERS: dict[str, Callable[..., ResNet]] = {"resnet101": resnet101, "resnet50": resnet50}
+
+
+def resnet8(**settings: Any) -> ResNet:
+    """He et al. 2016 (arXiv:1512.03385), section 4.2, with n = 1: a 3 x 3 convolution and three stages of one block.
+
+    75 thousand weights instead of 42 million, and a map of an eighth of the input instead of a thirty-second.
+    """
+    net = ResNet("basic", [1, 1, 1, 1], [16, 32, 64, 64], **{**settings, "conv1_t_size": 3}, no_max_pool=True)
+    net.layer4 = nn.Identity()  # MONAI builds four stages
+    return net
+
+
+ENCODERS: dict[str, Callable[..., ResNet]] = {
+    "resnet101": resnet101,
+    "resnet50": resnet50,
+    "resnet18": resnet18,
+    "resnet8": resnet8,
+}
 
 
 class SequenceEncoder(nn.Module):
@@ -23,46 +43,51 @@ class SequenceEncoder(nn.Module):
     dropout : chance of dropping a pooled feature before the last linear layer. Whoever trains draws what is kept.
     batch_norm_momentum : weight of the newest batch in the running statistics; small cohorts take few steps, so
         PyTorch's 0.1 leaves the statistics of the first epochs in them.
+    roi_guided : the ROI in each plane is an input behind the planes, and features are pooled inside it as well.
 
-    `forward` takes float [case, plane, H, W] and returns logits [case, class]. It draws nothing: `keep` is what pooled
+    `forward` takes float [case, channel, H, W] and returns logits [case, class]. It draws nothing: `keep` is what pooled
     features are multiplied by, [case, feature], zero where one is dropped; without it none is.
     """
 
-    def __init__(self, name: str, dropout: float, batch_norm_momentum: float) -> None:
+    def __init__(self, name: str, dropout: float, batch_norm_momentum: float, *, roi_guided: bool = False) -> None:
         super().__init__()
+        inputs = input_channels(roi_guided=roi_guided)
         self.net = ENCODERS[name](
             spatial_dims=2,
-            n_input_channels=PLANES,
+            n_input_channels=inputs,
             shortcut_type="B",
             bias_downsample=False,
             conv1_t_size=7,
             conv1_t_stride=2,
             num_classes=CLASSES,
         )
+        self.net.fc = nn.Linear(pooled_features(self.net.fc.in_features, inputs), CLASSES)
+        self.stride_px = encoder_stride_px(name)
         self.dropout = dropout
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = batch_norm_momentum
 
-    def forward(self, planes: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Logits [case, class] of planes [case, plane, H, W]."""
-        return self.decode(self.features(planes), keep)
+    def forward(self, inputs: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Logits [case, class] of network input [case, channel, H, W]."""
+        return self.decode(self.features(inputs), inputs, keep)
 
-    def decode(self, features: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Logits [case, class] of a feature map."""
-        pooled = features.mean(dim=(2, 3))
+    def decode(self, features: Tensor, inputs: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Logits [case, class] of the feature map of `inputs`."""
+        pooled = pool(features, inputs, self.stride_px)
         logits: Tensor = self.net.fc(pooled if keep is None else pooled * keep)
         return logits
 
     @property
-    def channels(self) -> int:
-        """Channels of the last feature map."""
+    def pooled(self) -> int:
+        """Features before the last linear layer."""
         return int(self.net.fc.in_features)
 
-    def features(self, planes: Tensor) -> Tensor:
-        """The last feature map [case, 2048, H/32, W/32]."""
+    def features(self, inputs: Tensor) -> Tensor:
+        """The last feature map [case, channel, h, w], of which a ResNet-101 has 2048 of H/32 x W/32."""
         net = self.net
-        stem = net.maxpool(net.act(net.bn1(net.conv1(planes))))
+        stem = net.act(net.bn1(net.conv1(inputs)))
+        stem = stem if net.no_max_pool else net.maxpool(stem)
         features: Tensor = net.layer4(net.layer3(net.layer2(net.layer1(stem))))
         return features
 
@@ -81,9 +106,9 @@ class SequenceEncoder(nn.Module):
                 elif isinstance(module, nn.Linear):
                     nn.init.normal_(module.weight, std=0.01, generator=generator)
                     nn.init.zeros_(module.bias)
-            for name, parameter in self.named_parameters():
-                if name.endswith("bn3.weight"):
-                    parameter.zero_()
+            for module in self.modules():
+                if isinstance(module, (ResNetBlock, ResNetBottleneck)):
+                    (module.bn3 if isinstance(module, ResNetBottleneck) else module.bn2).weight.zero_()
 
     def start_from_weights(self, weights: Mapping[str, Tensor], generator: torch.Generator) -> None:
         """Load ImageNet weights with torchvision's names; the last layer, which has other classes, is drawn anew."""

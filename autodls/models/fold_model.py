@@ -5,22 +5,26 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from autodls.errors import ModelFolderError
 from autodls.models.folded import FoldedEncoder
 from autodls.models.fusion import FusionTransformer
 from autodls.models.pca import ChannelPCA
+from autodls.models.pooling import input_channels
 from autodls.records.files import sha256_of_file
-from autodls.records.plan import Plan
+from autodls.records.plan import Plan, encoder_stride_px
 from autodls.records.scale import LogisticScale
 from autodls.records.scores import FUSED
 from autodls.records.tensors import Digest, load_tensors, save_tensors
 from autodls.records.workspace import FoldFolder
 
+FusedBy = Literal["transformer", "mean"]
+_FUSED_BY: TypeAdapter[FusedBy] = TypeAdapter(FusedBy)
 _REPAIR = "copy the model folder anew, or run 'autodls train fold all'"
 _FUSION = "fusion."
 _MANY_BATCHES = 4  # for so many it is quicker to unpack the weights once
@@ -44,24 +48,29 @@ class Seen:
 
 @dataclass(frozen=True)
 class FoldModel:
-    """Encoders and projections by sequence, the fusion, and the scale of every row (`FUSED` and each sequence)."""
+    """Encoders and projections by sequence, the fusion, and the scale of every row (`FUSED` and each sequence).
+
+    `fused_by` says what the fused score is: the transformer's, or the mean of the log-odds of the sequences that a case
+    has, each on its scale.
+    """
 
     encoders: Mapping[str, FoldedEncoder]
     projections: Mapping[str, ChannelPCA]
     fusion: FusionTransformer
     scales: Mapping[str, LogisticScale]
+    fused_by: FusedBy = "transformer"
 
     def logits(self, pixels: Tensor, present: Tensor, batch_cases: int = 16) -> FoldLogits:
         """Score network input, `batch_cases` at once: the last digits may depend on how many, so give 1 where a case
         must score the same in any company.
 
-        `pixels` is float [case, sequence, plane, H, W] at the plan's input size, `present` bool [case, sequence].
+        `pixels` is float [case, sequence, channel, H, W] at the plan's input size, `present` bool [case, sequence].
         """
         seen = [self.see(name, pixels[:, index], batch_cases) for index, name in enumerate(self.encoders)]
         return self.fuse(seen, present, batch_cases)
 
     def see(self, sequence: str, planes: Tensor, batch_cases: int, given_up: Event | None = None) -> Seen:
-        """What the encoder of `sequence` makes of its planes, float [case, plane, H, W].
+        """What the encoder of `sequence` makes of its input, float [case, channel, H, W].
 
         Raises CancelledError as soon as it is `given_up`, of which another thread tells.
         """
@@ -74,7 +83,7 @@ class FoldModel:
                 if given_up is not None and given_up.is_set():
                     raise CancelledError(f"{sequence}: another network failed, or the run was stopped")
                 features = encoder.features(batch)
-                margins.append(class_margin(encoder.logits(features)))
+                margins.append(class_margin(encoder.logits(features, batch)))
                 maps.append(self.projections[sequence].project(features))
         return Seen(torch.cat(margins), torch.cat(maps))
 
@@ -82,10 +91,26 @@ class FoldModel:
         """The logits of cases of which the sequences, in their order, have been `seen`."""
         columns = zip(self.encoders, seen, present.unbind(dim=1), strict=True)
         by_sequence = {name: one.margin.where(there, torch.nan) for name, one, there in columns}
-        parts = (torch.split(whole, batch_cases) for whole in (torch.stack([one.maps for one in seen], dim=1), present))
+        together = (
+            torch.stack([one.maps for one in seen], dim=1),
+            torch.stack([one.margin for one in seen], dim=1),
+            present,
+        )
+        parts = (torch.split(whole, batch_cases) for whole in together)
         with torch.inference_mode():
-            fused = torch.cat([class_margin(self.fusion(*batch)) for batch in zip(*parts, strict=True)])
+            fused = torch.cat([self.fused_margin(*batch) for batch in zip(*parts, strict=True)])
         return FoldLogits(fused, by_sequence)
+
+    def fused_margin(self, maps: Tensor, margins: Tensor, present: Tensor) -> Tensor:
+        """The fused logit [case], of projected maps [case, sequence, dim, h, w], the sequences' own logits
+        [case, sequence], and `present` [case, sequence].
+        """
+        if self.fused_by == "transformer":
+            return class_margin(self.fusion(maps, present))
+        scales = [self.scales[name] for name in self.encoders]
+        slopes = margins.new_tensor([scale.slope for scale in scales])
+        log_odds = slopes * margins + margins.new_tensor([scale.intercept for scale in scales])
+        return (log_odds * present).sum(dim=1) / present.sum(dim=1)
 
 
 def class_margin(logits: Tensor) -> Tensor:
@@ -131,7 +156,7 @@ def save_fusion(folder: FoldFolder, model: FoldModel, note: Mapping[str, object]
         parts = {"mean": pca.mean, "components": pca.components, "scale": pca.scale}
         tensors.update({f"pca.{sequence}/{part}": value for part, value in parts.items()})
     scales = {row: scale.model_dump() for row, scale in model.scales.items()}
-    save_tensors(folder.fusion, tensors, {**note, "scales": scales})
+    save_tensors(folder.fusion, tensors, {**note, "scales": scales, "fused_by": model.fused_by})
 
 
 def load_fold(folder: FoldFolder, plan: Plan, device: torch.device) -> FoldModel:
@@ -139,7 +164,7 @@ def load_fold(folder: FoldFolder, plan: Plan, device: torch.device) -> FoldModel
     fold = load_fusion(folder, plan, device)
     encoders = {name: load_encoder(folder, name) for name in plan.sequences}
     for name, encoder in encoders.items():
-        require_channels(fold, name, encoder, folder.sequence(name))
+        require_channels(fold, name, encoder, plan, folder.sequence(name))
     dtype = scoring_dtype(plan, device)
     return replace(fold, encoders={name: encoder.to(device, dtype) for name, encoder in encoders.items()})
 
@@ -155,15 +180,20 @@ def load_fusion(
         raise _misfit(folder.fusion, failure) from None
 
 
-def require_channels(fold: FoldModel, sequence: str, encoder: FoldedEncoder, path: Path) -> None:
-    """Raise ModelFolderError unless the encoder of `sequence`, read from `path`, gives what its PCA takes."""
+def require_channels(fold: FoldModel, sequence: str, encoder: FoldedEncoder, plan: Plan, path: Path) -> None:
+    """Raise ModelFolderError unless the encoder of `sequence`, read from `path`, takes what the plan gives it, and gives
+    what its PCA and the fusion take.
+    """
+    expected = (input_channels(roi_guided=plan.network.roi_guided), encoder_stride_px(plan.network.encoder))
+    if (found := (encoder.inputs, encoder.stride_px)) != expected:
+        raise _misfit(path, ValueError(f"inputs and stride of its map are {found}, expected {expected}"))
     if encoder.channels != len(fold.projections[sequence].mean):
         raise _misfit(path, ValueError(f"{encoder.channels} channels are not those of its PCA"))
 
 
 def _fusion_parts(
     tensors: Mapping[str, Tensor], note: Mapping[str, Any], plan: Plan, device: torch.device
-) -> tuple[dict[str, ChannelPCA], FusionTransformer, dict[str, LogisticScale]]:
+) -> tuple[dict[str, ChannelPCA], FusionTransformer, dict[str, LogisticScale], FusedBy]:
     _require_numbers(tensors)
     fusion = _empty_fusion(tensors, plan)
     _require_shapes(tensors, fusion, plan)
@@ -176,7 +206,8 @@ def _fusion_parts(
     state = {name.removeprefix(_FUSION): t for name, t in tensors.items() if name.startswith(_FUSION)}
     fusion.load_state_dict(state, assign=True)
     scales = {row: LogisticScale.model_validate(note["scales"][row]) for row in (FUSED, *plan.sequences)}
-    return projections, fusion.to(device).eval(), scales
+    fused_by: FusedBy = _FUSED_BY.validate_python(note.get("fused_by", "transformer"))
+    return projections, fusion.to(device).eval(), scales, fused_by
 
 
 def _require_numbers(tensors: Mapping[str, Tensor], kinds: tuple[torch.dtype, ...] = (torch.float32,)) -> None:
@@ -215,15 +246,7 @@ def _misfit(path: Path, failure: Exception) -> ModelFolderError:
 
 def new_fusion(plan: Plan, channels: int) -> FusionTransformer:
     """An untrained fusion for `channels` projected channels per sequence."""
-    return FusionTransformer(plan.network.fusion, len(plan.sequences), channels, map_size_px(plan))
-
-
-def map_size_px(plan: Plan) -> int:
-    """Side of the encoder's last feature map: the input halved five times, rounded up.
-
-    The paper's 224 px give 7.
-    """
-    return -(-plan.preprocessing.input_size_px // 32)
+    return FusionTransformer(plan.network.fusion, len(plan.sequences), channels, plan.map_px)
 
 
 def scoring_dtype(plan: Plan, device: torch.device) -> torch.dtype:

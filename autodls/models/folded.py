@@ -1,7 +1,7 @@
 """The encoder that scores: batch norm folded into the convolutions, no MONAI import.
 
 A batch norm in evaluation is an affine map per channel, so it is merged once into the weight and bias of the
-convolution before it; what is left is convolutions, additions and ReLU, in the layout of ResNet-50/101/152. Folded
+convolution before it; what is left is convolutions, additions and ReLU, in the layout of a ResNet. Folded
 weights are rounded to half precision: a model folder then has half the size, and out-of-fold scores come from the very
 numbers that it holds.
 """
@@ -14,17 +14,20 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from autodls.models.pooling import PLANES, pool, pooled_features
+
 _EPSILON = 1e-5  # of nn.BatchNorm2d
 _STAGES = (1, 2, 3, 4)
-_PLANES = 3
 _CLASSES = 2
+_STEMS_PX = {7: 3, 3: 1}  # side of the first convolution and its padding; only the large one is followed by pooling
 
 
 @dataclass(frozen=True)
 class FoldedEncoder:
     """A trained `SequenceEncoder` for evaluation.
 
-    `convolutions` holds (weight, bias) by torchvision's name of the convolution, `fc` those of the last layer. It
+    `convolutions` holds (weight, bias) by torchvision's name of the convolution, `fc` those of the last layer; their
+    shapes say which ResNet it is, with bottlenecks or basic blocks, and whether it is guided by the ROI. It
     computes in the type of its biases; weights in half precision are unpacked layer by layer as they are used, which
     for a single case is quicker than finding memory for all.
     """
@@ -68,26 +71,54 @@ class FoldedEncoder:
     @property
     def channels(self) -> int:
         """Channels of the last feature map."""
-        return self.fc[0].shape[-1]
+        *_, last = self._blocks()
+        return len(self.convolutions[self._last_of(last)][1])
+
+    @property
+    def inputs(self) -> int:
+        """Channels of the network input."""
+        return self.convolutions["conv1"][0].shape[1]
+
+    @property
+    def stride_px(self) -> int:
+        """Input pixels per cell of the last feature map, along a side."""
+        stages = len({block.partition(".")[0] for block in self._blocks()})
+        return int(2 ** (stages + (self._stem_px == 7)))
 
     def require_chain(self) -> None:
         """Raise ValueError unless each convolution takes what the one before it gives, and all are used."""
         expected: dict[str, tuple[int, ...]] = {}
-        channels = len(self.convolutions["conv1"][1])
-        expected["conv1"] = (channels, _PLANES, 7, 7)
+        channels, inputs = len(self.convolutions["conv1"][1]), 2 * PLANES if self.inputs == 2 * PLANES else PLANES
+        expected["conv1"] = (channels, inputs, *[self._stem_px if self._stem_px in _STEMS_PX else 7] * 2)
         for block in self._blocks():
-            width, out = (len(self.convolutions[f"{block}.{name}"][1]) for name in ("conv2", "conv3"))
-            expected[f"{block}.conv1"] = (width, channels, 1, 1)
-            expected[f"{block}.conv2"] = (width, width, 3, 3)
-            expected[f"{block}.conv3"] = (out, width, 1, 1)
+            out = len(self.convolutions[self._last_of(block)][1])
+            if self._is_basic(block):
+                expected[f"{block}.conv1"] = (out, channels, 3, 3)
+                expected[f"{block}.conv2"] = (out, out, 3, 3)
+            else:
+                width = len(self.convolutions[f"{block}.conv2"][1])
+                expected[f"{block}.conv1"] = (width, channels, 1, 1)
+                expected[f"{block}.conv2"] = (width, width, 3, 3)
+                expected[f"{block}.conv3"] = (out, width, 1, 1)
             if f"{block}.downsample.0" in self.convolutions or out != channels:
                 expected[f"{block}.downsample.0"] = (out, channels, 1, 1)
             channels = out
         found = {name: tuple(weight.shape) for name, (weight, _) in self.convolutions.items()}
-        expected["fc"], found["fc"] = (_CLASSES, channels), tuple(self.fc[0].shape)
+        expected["fc"], found["fc"] = (_CLASSES, pooled_features(channels, inputs)), tuple(self.fc[0].shape)
         for name in sorted(expected.keys() | found.keys()):
             if found.get(name) != expected.get(name):
                 raise ValueError(f"{name} is {found.get(name)}, expected {expected.get(name)}")
+
+    @property
+    def _stem_px(self) -> int:
+        return self.convolutions["conv1"][0].shape[-1]
+
+    def _is_basic(self, block: str) -> bool:
+        """Two convolutions of 3 x 3; a bottleneck has a third."""
+        return f"{block}.conv3" not in self.convolutions
+
+    def _last_of(self, block: str) -> str:
+        return f"{block}.conv2" if self._is_basic(block) else f"{block}.conv3"
 
     def _blocks(self) -> Iterator[str]:
         for stage in _STAGES:
@@ -111,23 +142,27 @@ class FoldedEncoder:
         bias = self.convolutions["conv1"][1]
         return self.to(bias.device, bias.dtype)
 
-    def features(self, planes: Tensor) -> Tensor:
-        """The last feature map, float32 [case, 2048, H/32, W/32], of planes [case, plane, H, W]."""
+    def features(self, inputs: Tensor) -> Tensor:
+        """The last feature map, float32 [case, channel, h, w], of network input [case, channel, H, W]."""
         dtype = self.convolutions["conv1"][1].dtype
-        planes = planes.to(dtype).contiguous(memory_format=torch.channels_last)
-        x = functional.relu(self._convolve("conv1", planes, stride=2, padding=3))
-        x = functional.max_pool2d(x, 3, stride=2, padding=1)
+        inputs = inputs.to(dtype).contiguous(memory_format=torch.channels_last)
+        x = functional.relu(self._convolve("conv1", inputs, stride=2, padding=_STEMS_PX[self._stem_px]))
+        if self._stem_px == 7:
+            x = functional.max_pool2d(x, 3, stride=2, padding=1)
         for block in self._blocks():
-            x = self._bottleneck(block, x, stride=2 if block.endswith(".0") and block != "layer1.0" else 1)
+            x = self._block(block, x, stride=2 if block.endswith(".0") and block != "layer1.0" else 1)
         return x.float()
 
-    def logits(self, features: Tensor) -> Tensor:
-        """Logits [case, class] of a feature map."""
-        return functional.linear(features.mean(dim=(2, 3)), *self.fc)
+    def logits(self, features: Tensor, inputs: Tensor) -> Tensor:
+        """Logits [case, class] of the feature map of `inputs`."""
+        return functional.linear(pool(features, inputs, self.stride_px), *self.fc)
 
-    def _bottleneck(self, block: str, x: Tensor, stride: int) -> Tensor:
+    def _block(self, block: str, x: Tensor, stride: int) -> Tensor:
         projection = f"{block}.downsample.0"
         shortcut = self._convolve(projection, x, stride) if projection in self.convolutions else x
+        if self._is_basic(block):
+            x = functional.relu(self._convolve(f"{block}.conv1", x, stride, padding=1))
+            return functional.relu(self._convolve(f"{block}.conv2", x, padding=1) + shortcut)
         x = functional.relu(self._convolve(f"{block}.conv1", x))
         x = functional.relu(self._convolve(f"{block}.conv2", x, stride, padding=1))
         return functional.relu(self._convolve(f"{block}.conv3", x) + shortcut)

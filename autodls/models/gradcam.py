@@ -5,13 +5,17 @@ the score over the map; the weighted sum, rectified, shows where the evidence fo
 class margin, the logit of positive against negative, of which the softmax output is a function; its gradient reaches
 the feature maps through the last linear layer (a sequence's own score) or through transformer and PCA (the fused one).
 
+Where an encoder is guided by the ROI, its features are averaged with weights, so that the gradient differs from cell to
+cell: there each cell keeps its own (HiResCAM, Draelos and Carin 2020, arXiv:2011.08891), which is the same map where they
+are equal.
+
 A map is in log-odds per cell, on the common scale of the folds: for a sequence's own score the cells of the map before
 rectification add up to the margin less its bias. The three planes are the input channels of one network, so they share
 one feature map and one heat map: it does not tell in which of the planes the evidence lies.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,9 +25,8 @@ from torch import Tensor
 
 from autodls.models.fold_model import FoldModel, class_margin
 from autodls.models.folded import FoldedEncoder
+from autodls.models.pooling import PLANES
 from autodls.records.scores import FUSED
-
-STRIDE_PX = 32  # input pixels per cell of the last feature map
 
 Maps = NDArray[np.float64]
 
@@ -51,10 +54,20 @@ def activation_map(features: Tensor, gradients: Tensor) -> Tensor:
     return (gradients.mean(dim=(2, 3), keepdim=True) * features).sum(dim=1)
 
 
+def own_activation_map(features: Tensor, gradients: Tensor) -> Tensor:
+    """Features [case, channel, h, w], each weighted by its own gradient, summed over channels: [case, h, w], signed.
+
+    >>> features = torch.tensor([[[[1.0, 2.0]], [[0.0, 3.0]]]])
+    >>> own_activation_map(features, torch.tensor([[[[0.0, 2.0]], [[-1.0, -1.0]]]])).tolist()
+    [[[0.0, 1.0]]]
+    """
+    return (gradients * features).sum(dim=1)
+
+
 def heat_maps(folds: Sequence[FoldModel], pixels: Tensor, present: Tensor, rectified: bool = True) -> ScoreMaps:
     """Grad-CAM of every score, averaged over the folds.
 
-    `pixels` is float [case, sequence, plane, H, W] at the plan's input size, `present` bool [case, sequence]. The map
+    `pixels` is float [case, sequence, channel, H, W] at the plan's input size, `present` bool [case, sequence]. The map
     of a fold is weighted by the slope of its scale, as its margin is where `score_ensemble` averages log-odds. Unless
     `rectified`, evidence against the positive class stays in the maps as negative values.
     """
@@ -74,22 +87,24 @@ def fold_maps(fold: FoldModel, pixels: Tensor, present: Tensor, rectified: bool 
     """Grad-CAM of every score of one fold, on the common scale; see `heat_maps`."""
     encoders = list(fold.encoders.items())
     features = [_features(encoder, pixels[:, index]) for index, (_, encoder) in enumerate(encoders)]
-    here = present.to(features[0].device)
+    here, pixels = present.to(features[0].device), pixels.to(features[0].device)
     projected = [fold.projections[name].project(one) for (name, _), one in zip(encoders, features, strict=True)]
-    fused = class_margin(fold.fusion(torch.stack(projected, dim=1), here))
+    margins = [
+        class_margin(encoder.logits(features[index], pixels[:, index])) for index, (_, encoder) in enumerate(encoders)
+    ]
+    fused = fold.fused_margin(torch.stack(projected, dim=1), torch.stack(margins, dim=1), here)
+
+    cam = activation_map if pixels.shape[2] == PLANES else own_activation_map
 
     def explain(margin: Tensor, row: str, index: int) -> Maps:
         (gradients,) = torch.autograd.grad(margin.sum(), features[index], retain_graph=True)
-        signed = fold.scales[row].slope * activation_map(features[index].detach(), gradients)
+        signed = fold.scales[row].slope * cam(features[index].detach(), gradients)
         shown = signed.relu() if rectified else signed
         values: Maps = (shown * here[:, index, None, None]).double().cpu().numpy()
         return values
 
     return ScoreMaps(
-        {
-            name: explain(class_margin(encoder.logits(features[index])), name, index)
-            for index, (name, encoder) in enumerate(encoders)
-        },
+        {name: explain(margins[index], name, index) for index, (name, _) in enumerate(encoders)},
         {name: explain(fused, FUSED, index) for index, (name, _) in enumerate(encoders)},
     )
 
@@ -115,22 +130,20 @@ def shuffled(fold: FoldModel, chance: np.random.Generator) -> FoldModel:
         convolutions = {name: (mix(weight), mix(bias)) for name, (weight, bias) in encoder.convolutions.items()}
         return FoldedEncoder(convolutions, (mix(encoder.fc[0]), mix(encoder.fc[1])))
 
-    return FoldModel(
-        {name: mix_all(encoder) for name, encoder in fold.encoders.items()}, fold.projections, fold.fusion, fold.scales
-    )
+    return replace(fold, encoders={name: mix_all(encoder) for name, encoder in fold.encoders.items()})
 
 
-def to_input_size(cells: Maps, size_px: int) -> Maps:
+def to_input_size(cells: Maps, size_px: int, stride_px: int = 32) -> Maps:
     """Maps [..., h, w] at the size of the network's input, [..., size_px, size_px], by linear interpolation.
 
-    Cell (i, j) goes to input pixel (32 i, 32 j), the centre of its receptive field: each of the five convolutions or
+    Cell (i, j) goes to input pixel (stride i, stride j), the centre of its receptive field: each of the convolutions or
     poolings of stride 2 is centred on every second of its inputs, from the first on. Stretching the map over the
-    picture, as is common, would put it 15.5 px too far down and right. Beyond the last centre its value goes on.
+    picture, as is common, would put it half a cell too far down and right. Beyond the last centre its value goes on.
 
     >>> to_input_size(np.array([[0.0, 1.0], [0.0, 1.0]]), 64)[0, [0, 16, 32, 63]].tolist()
     [0.0, 0.5, 1.0, 1.0]
     """
-    places = np.arange(size_px) / STRIDE_PX
+    places = np.arange(size_px) / stride_px
     rows, columns = np.meshgrid(places, places, indexing="ij")
     flat = cells.reshape(-1, *cells.shape[-2:])
     enlarged = [ndimage.map_coordinates(one, (rows, columns), order=1, mode="nearest") for one in flat]

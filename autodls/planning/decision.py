@@ -15,6 +15,8 @@ class Step:
     input_px: int
     batch_size: int
     precision: str
+    optimizer: str = "sgd"
+    roi_guided: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ BLOCKS = {
     "resnet50": (3, 4, 6, 3),
     "resnet34": (3, 4, 6, 3),
     "resnet18": (2, 2, 2, 2),
+    "resnet8": (1, 1, 1),
 }
-_BASIC = frozenset({"resnet34", "resnet18"})  # two 3x3 convolutions a block; the others have bottlenecks
-_LAST_WIDTH = 512
+_BASIC = frozenset({"resnet34", "resnet18", "resnet8"})  # two 3x3 convolutions a block; the others have bottlenecks
+_SMALL = frozenset({"resnet8"})  # begin with 16 channels by 3x3, without pooling, instead of 64 by 7x7 with it
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,10 @@ class _Convolution:
 def feature_channels(encoder: str) -> int:
     """Channels of the last feature map of `encoder`.
 
-    >>> feature_channels("resnet101"), feature_channels("resnet18")
-    (2048, 512)
+    >>> feature_channels("resnet101"), feature_channels("resnet18"), feature_channels("resnet8")
+    (2048, 512, 64)
     """
-    return _LAST_WIDTH * _expansion(encoder)
+    return _width(encoder, len(BLOCKS[encoder]) - 1) * _expansion(encoder)
 
 
 def encoder_cost(encoder: str, input_px: int) -> EncoderCost:
@@ -69,13 +70,13 @@ def encoder_cost(encoder: str, input_px: int) -> EncoderCost:
     >>> encoder_cost("resnet18", 224).parameters, round(encoder_cost("resnet18", 224).macs / 1e9, 1)
     (11177538, 1.8)
     """
-    stem = _Convolution(PLANES, 64, 7, _halved(input_px))
-    map_px = _halved(stem.out_px)
-    pooled = 64 * map_px**2
+    small, channels = encoder in _SMALL, _width(encoder, 0)
+    stem = _Convolution(PLANES, channels, 3 if small else 7, _halved(input_px))
+    map_px = stem.out_px if small else _halved(stem.out_px)
+    pooled = 0 if small else channels * map_px**2
     cost = _with(EncoderCost(0, pooled, pooled, 0), [stem])
-    channels = 64
     for stage, blocks in enumerate(BLOCKS[encoder]):
-        width = 64 * 2**stage
+        width = _width(encoder, stage)
         wide = _expansion(encoder) * width
         for block in range(blocks):
             out_px = _halved(map_px) if stage and not block else map_px
@@ -106,6 +107,10 @@ def _with(cost: EncoderCost, convolutions: list[_Convolution]) -> EncoderCost:
         cost.pool_indices,
         cost.macs + sum(one.weights * one.out_px**2 for one in convolutions),
     )
+
+
+def _width(encoder: str, stage: int) -> int:
+    return (16 if encoder in _SMALL else 64) * 2**stage
 
 
 def _expansion(encoder: str) -> int:

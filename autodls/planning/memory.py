@@ -8,12 +8,12 @@ bfloat16 allocated 2.59 GiB on an H200, of which the arithmetic makes 2.62. A pl
 from dataclasses import dataclass
 
 from autodls.planning.encoder_cost import PLANES, encoder_cost, feature_channels
+from autodls.records.plan import encoder_stride_px
 
 GIB = 2**30
 # What a process takes beside what is counted below. On a CPU: with its libraries loaded, after a training step (torch
 # 2.13). On a GPU: the CUDA context, which is assumed, and lies outside of what PyTorch allocates.
 PROCESS_GIB = {"cpu": {"framework": 0.75}, "cuda": {"context": 0.5}}
-STRIDE_PX = 32  # input pixels per cell of the last feature map
 _BYTES = {"fp32": 4, "bf16": 2}
 _WEIGHT_COPIES = 4  # weights, gradients, momentum, and the weights of the best epoch so far
 _LOADING = {"cpu": 2, "cuda": 0}  # copies of the weights of the encoder that is being read: as trained, and folded
@@ -79,7 +79,7 @@ def step_parts_gib(load: TrainingLoad) -> dict[str, float]:
 
 def fusion_parts_gib(load: TrainingLoad) -> dict[str, float]:
     """Peak memory in GiB of the fusion, by what it is for: it comes when the feature maps of a sequence are reduced."""
-    cells = -(-load.input_px // STRIDE_PX)
+    cells = -(-load.input_px // encoder_stride_px(load.encoder))
     return {
         "weights": (load.sequences + _LOADING[load.device])
         * encoder_cost(load.encoder, load.input_px).parameters
@@ -111,10 +111,11 @@ def predicted_memory_gib(load: TrainingLoad) -> float:
     return sum(memory_parts_gib(load).values())
 
 
-def cohort_gib(cases: int, sequences: int, slice_size_px: int) -> float:
-    """Memory in GiB of the samples of a cohort, float32 [case, sequence, plane, H, W].
+def cohort_gib(cases: int, sequences: int, slice_size_px: int, *, roi_guided: bool = False) -> float:
+    """Memory in GiB of the samples of a cohort, float32 [case, sequence, channel, H, W]: the planes, and with each the
+    ROI where encoders are guided by it.
 
     >>> round(cohort_gib(267, 3, 256), 2)
     0.59
     """
-    return cases * sequences * PLANES * slice_size_px**2 * 4 / GIB
+    return (1 + roi_guided) * cases * sequences * PLANES * slice_size_px**2 * 4 / GIB

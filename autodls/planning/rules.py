@@ -5,12 +5,11 @@ A rule is a pure function of the situation: it may use what rules before it, or 
 """
 
 from autodls.errors import PlanError
+from autodls.planning import rules_network as network
 from autodls.planning import rules_preprocessing as preprocessing
 from autodls.planning import rules_segmentation as segmentation
 from autodls.planning import rules_training as training
 from autodls.planning.decision import Decision, Rule, Situation, fixed
-
-PAPER_DIMS = 128
 
 
 def batch_size(situation: Situation) -> Decision:
@@ -48,38 +47,22 @@ def _bound_of_cases(cases: int, batch: int) -> str:
     return f"At most {share}, in steps of {training.BATCH_STEP}"
 
 
-def pca_dims(situation: Situation) -> Decision:
-    """Fewer than the cases it is fitted on, a multiple of the attention heads."""
-    heads, cases = situation["network.fusion.heads"], situation.inner_training_cases
-    dims = max(heads, min(PAPER_DIMS, cases - 1) // heads * heads)
-    if dims >= cases:
-        return Decision(dims, f"The fewest that {heads} attention heads can share. {too_many_dims(cases)}")
-    return Decision(
-        dims,
-        f"At most the paper's {PAPER_DIMS}, fewer than the {cases} cases that the PCA is fitted on, and a multiple of "
-        f"{heads} attention heads.",
-    )
-
-
-def too_many_dims(cases: int) -> str:
-    """What is to be said of principal components that are no fewer than the cases they are fitted on."""
-    return (
-        f"That is no fewer than the {cases} cases that the PCA is fitted on: the last components tell places within "
-        f"cases apart, hardly cases."
-    )
-
-
 _PAPER = "As in the paper."
 
 RULES: dict[str, Rule] = {
-    "network.encoder": fixed("resnet101", _PAPER),
     "network.encoder_weights": fixed(
         "imagenet", "As in the paper: with few cases, weights that have seen natural images are the better start."
     ),
-    "network.fusion.patch_px": fixed(1, "Every place of the last feature map is a token; the paper gives no size."),
+    "network.encoder": network.encoder,
+    "network.roi_guided": network.roi_guided,
     "network.fusion.heads": fixed(8, _PAPER),
     "network.fusion.layers": fixed(3, _PAPER),
     "network.fusion.dropout": fixed(0.1, "The usual value of a transformer; the paper gives none."),
+    "network.fusion.fallback": fixed(
+        "mean",
+        "A transformer that is not shown on a fold's inner hold-out to be better than the plain mean of the sequences' "
+        "log-odds is not used: on small cohorts it has lost what single sequences had.",
+    ),
     "training.folds": training.folds,
     "training.inner_holdout": training.inner_holdout,
     "training.precision": training.precision,
@@ -90,12 +73,13 @@ RULES: dict[str, Rule] = {
     "preprocessing.spacing_mm": preprocessing.spacing_mm,
     "preprocessing.registration": preprocessing.registration,
     "preprocessing.intensity": preprocessing.intensity,
-    "network.pca_dims": pca_dims,
+    "network.fusion.patch_px": network.patch_px,
+    "network.pca_dims": network.pca_dims,
     "training.batch_size": batch_size,
+    "training.optimizer": training.optimizer,
     "training.learning_rate": training.learning_rate,
-    "training.optimizer": fixed("sgd", _PAPER),
     "training.momentum": fixed(0.9, "The usual value with SGD; the paper gives none."),
-    "training.weight_decay": fixed(1e-4, "The usual value for a ResNet; the paper gives none."),
+    "training.weight_decay": training.weight_decay,
     "training.epochs": training.epochs,
     "training.patience": training.patience,
     "training.warmup_epochs": training.warmup_epochs,

@@ -74,7 +74,9 @@ def training_gib(situation: Situation, size_px: int, batch_size: int) -> float:
     """Predicted memory in GiB of training with inputs of `size_px`, fine-tuning included where there is any."""
     fingerprint = situation.fingerprint
     cases, sequences = situation.inner_training_cases, len(fingerprint.sequences)
-    samples = cohort_gib(fingerprint.cases, sequences, stored_side_px(size_px))
+    samples = cohort_gib(
+        fingerprint.cases, sequences, stored_side_px(size_px), roi_guided=situation["network.roi_guided"]
+    )
     encoder, precision = situation["network.encoder"], situation["training.precision"]
     device, fine_tuned = situation.resources.device, situation["training.fine_tuning_epochs"] > 0
     return predicted_memory_gib(

@@ -31,7 +31,9 @@ def training_load(situation: Situation, step_gib: float | None = None) -> Traini
         batch_size=situation["training.batch_size"],
         precision=situation["training.precision"],
         device=situation.resources.device,
-        cohort_gib=cohort_gib(fingerprint.cases, sequences, situation["preprocessing.slice_size_px"]),
+        cohort_gib=cohort_gib(
+            fingerprint.cases, sequences, situation["preprocessing.slice_size_px"], roi_guided=situation["network.roi_guided"]
+        ),
         cases=situation.inner_training_cases,
         sequences=sequences,
         fine_tuned=situation["training.fine_tuning_epochs"] > 0,
@@ -81,6 +83,8 @@ def _step(situation: Situation) -> Step:
         situation["preprocessing.input_size_px"],
         min(situation["training.batch_size"], situation.inner_training_cases),
         situation["training.precision"],
+        situation["training.optimizer"],
+        situation["network.roi_guided"],
     )
 
 

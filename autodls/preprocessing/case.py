@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from autodls.errors import DatasetError
-from autodls.imaging.geometry import Geometry, Volume
+from autodls.imaging.geometry import Geometry, Volume, sample_roi
 from autodls.imaging.volumes import place_doubt, read_geometry, read_roi, read_volume
 from autodls.preprocessing.intensity import normalise
 from autodls.preprocessing.planes import Plane, find_planes
@@ -73,7 +73,8 @@ def _prepare(
     observe: Observe,
 ) -> Sample:
     volumes = _read_ahead([images[sequence] for sequence in plan.intensity if sequence in images])
-    planes = _planes(roi, roi_labels, images.get(plan.roi_channel), plan)
+    drawn = _roi(roi, roi_labels, images.get(plan.roi_channel), plan)
+    planes = _planes(drawn, roi, plan)
     fixed, flags = _fixed(images, plan)
     if planes[0].area_mm2 == 0:
         flags.append(f"the tumour is smaller than the grid of {plan.spacing_mm:g} mm: planes through its centre")
@@ -92,7 +93,8 @@ def _prepare(
     if not present.any():
         raise DatasetError("no sequence shows the tumour; check that images and ROI belong together")
     stored = tuple(plane.resized(plan.slice_size_px) for plane in planes)
-    return Sample(case_id, pixels, present, stored, tuple(flags), key)
+    tumour = np.stack([sample_roi(drawn, plane.points_mm()) for plane in stored])
+    return Sample(case_id, pixels, present, tumour, stored, tuple(flags), key)
 
 
 def _require_sequences(images: Mapping[str, Path], plan: PreprocessingPlan) -> None:
@@ -103,8 +105,8 @@ def _require_sequences(images: Mapping[str, Path], plan: PreprocessingPlan) -> N
         raise DatasetError(f"no image of any of the sequences {known}; give one at least, or take the case out")
 
 
-def _planes(roi: Path, labels: frozenset[int], image: Path | None, plan: PreprocessingPlan) -> tuple[Plane, ...]:
-    """The three planes; the ROI must lie on the grid of the ROI channel's `image`, where there is one."""
+def _roi(roi: Path, labels: frozenset[int], image: Path | None, plan: PreprocessingPlan) -> Volume:
+    """The ROI; it must lie on the grid of the ROI channel's `image`, where there is one."""
     drawn = read_roi(roi, labels)
     grid = read_geometry(image) if image is not None else drawn.geometry
     if not grid.same_grid(drawn.geometry):
@@ -112,6 +114,10 @@ def _planes(roi: Path, labels: frozenset[int], image: Path | None, plan: Preproc
             f"{roi}: its grid ({_describe(drawn.geometry)}) is not that of {plan.roi_channel} "
             f"({_describe(grid)}); resample the ROI onto that image with nearest neighbour"
         )
+    return drawn
+
+
+def _planes(drawn: Volume, roi: Path, plan: PreprocessingPlan) -> tuple[Plane, ...]:
     try:
         return find_planes(drawn.array, drawn.geometry, plan.spacing_mm, plan.crop_mm)
     except DatasetError as failure:

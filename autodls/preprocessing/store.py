@@ -16,7 +16,7 @@ from autodls.preprocessing.planes import PLANES, Plane
 from autodls.records.base import parse_json
 from autodls.records.files import sha256_of_bytes, write_bytes
 
-FORMAT = "autodls-sample/2"
+FORMAT = "autodls-sample/3"
 _METADATA = "autodls"  # one key: safetensors writes several in no fixed order
 
 
@@ -25,13 +25,14 @@ class Sample:
     """One case as the networks see it.
 
     `pixels` float32 [sequence, plane, row, column], planes axial, sagittal, coronal, zeros where a sequence is missing;
-    `present` bool [sequence]; `planes` says where the pictures lie in the patient; `flags` what a person should know;
+    `present` bool [sequence]; `roi` bool [plane, row, column], the tumour in each plane; `planes` says where the pictures lie in the patient; `flags` what a person should know;
     `key` is the SHA-256 of everything that the sample was derived from.
     """
 
     case: str
     pixels: NDArray[np.float32]
     present: NDArray[np.bool_]
+    roi: NDArray[np.bool_]
     planes: tuple[Plane, ...]
     flags: tuple[str, ...]
     key: str
@@ -43,13 +44,25 @@ class Sample:
             raise ArgumentError(
                 f"sample of case {self.case}: pixels {self.pixels.shape} for sequences, planes and size {expected}"
             )
+        if self.roi.shape != expected[1:]:
+            raise ArgumentError(f"sample of case {self.case}: ROI {self.roi.shape} for planes and size {expected[1:]}")
         if self.pixels.dtype != np.float32 or not np.isfinite(self.pixels).all():
             raise ArgumentError(f"sample of case {self.case}: pixels must be finite float32, are {self.pixels.dtype}")
+
+    def network_input(self, *, roi_guided: bool) -> NDArray[np.float32]:
+        """What an encoder takes of each sequence, [sequence, channel, row, column]: the planes, then, if `roi_guided`,
+        the ROI in each of them, 1 inside.
+        """
+        if not roi_guided:
+            return self.pixels
+        roi = np.broadcast_to(self.roi.astype(np.float32), self.pixels.shape)
+        return np.concatenate([self.pixels, roi], axis=1)
 
 
 def save_sample(path: Path, sample: Sample) -> None:
     """Write `sample` to `path` atomically; the same sample gives the same bytes."""
-    tensors = {"pixels": np.ascontiguousarray(sample.pixels), "present": np.ascontiguousarray(sample.present)}
+    arrays = {"pixels": sample.pixels, "present": sample.present, "roi": sample.roi}
+    tensors = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     record = {
         "format": FORMAT,
         "case": sample.case,
@@ -63,7 +76,7 @@ def save_sample(path: Path, sample: Sample) -> None:
 
 def load_sample(path: Path) -> Sample:
     """Read the sample `path`; raises StaleRecordError for a missing, damaged or foreign file."""
-    record, tensors = _read(path, ("pixels", "present"))
+    record, tensors = _read(path, ("pixels", "present", "roi"))
     if record.get("sha256") != _content_sha256(tensors):
         raise _damaged(path, "its pixels are not those that were written")
     try:
@@ -71,6 +84,7 @@ def load_sample(path: Path) -> Sample:
             record["case"],
             tensors["pixels"],
             tensors["present"],
+            tensors["roi"],
             tuple(_plane(fields) for fields in record["planes"]),
             tuple(record["flags"]),
             record["key"],
@@ -80,7 +94,7 @@ def load_sample(path: Path) -> Sample:
 
 
 def _content_sha256(tensors: dict[str, NDArray[Any]]) -> str:
-    return sha256_of_bytes(tensors["pixels"].tobytes() + tensors["present"].tobytes())
+    return sha256_of_bytes(b"".join(tensors[name].tobytes() for name in ("pixels", "present", "roi")))
 
 
 def load_summary(path: Path) -> tuple[str, tuple[str, ...]] | None:

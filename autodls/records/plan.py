@@ -71,12 +71,34 @@ class FusionPlan(Record):
     heads: Count
     layers: Count
     dropout: Share
+    fallback: Literal["none", "mean"] = Field(
+        default="none",
+        description="mean: where the transformer is not shown on the inner hold-out to be better than the mean of the "
+        "sequences' log-odds, that mean is the fold's score",
+    )
+
+
+Encoder = Literal["resnet101", "resnet50", "resnet18", "resnet8"]
+
+
+def encoder_stride_px(encoder: str) -> int:
+    """Input pixels per cell of the last feature map, along a side.
+
+    >>> encoder_stride_px("resnet101"), encoder_stride_px("resnet8")
+    (32, 8)
+    """
+    return 8 if encoder == "resnet8" else 32
 
 
 class NetworkPlan(Record):
     """Encoder per sequence, PCA, fusion."""
 
-    encoder: Literal["resnet101", "resnet50"]
+    encoder: Encoder
+    roi_guided: bool = Field(
+        default=False,
+        description="the ROI in each plane is an input beside the plane, and features are averaged inside it as well "
+        "as over the whole crop; only for random weights, as others know no such input",
+    )
     encoder_weights: str = Field(description="imagenet, random, or a file (.pth, .safetensors)")
     pca_dims: Annotated[int, Field(ge=1, le=2048)] = Field(description="channels kept per sequence")
     fusion: FusionPlan
@@ -194,6 +216,11 @@ class Plan(Record):
                 f"pca_dims {self.network.pca_dims} x {len(self.sequences)} sequences is no multiple of "
                 f"fusion.heads {self.network.fusion.heads}"
             )
+        if self.network.roi_guided and self.network.encoder_weights != "random":
+            raise ValueError(
+                f"roi_guided with encoder_weights {self.network.encoder_weights}: weights that were trained elsewhere "
+                "have no input for an ROI; set one to false, or the other to random"
+            )
         return self
 
     def without_paths(self) -> "Plan":
@@ -205,3 +232,8 @@ class Plan(Record):
     def sequences(self) -> tuple[str, ...]:
         """Names of the sequences, in the order of the channels."""
         return tuple(self.preprocessing.intensity)
+
+    @property
+    def map_px(self) -> int:
+        """Side of the encoder's last feature map, rounded up; the paper's 224 px give 7."""
+        return -(-self.preprocessing.input_size_px // encoder_stride_px(self.network.encoder))

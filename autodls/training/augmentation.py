@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
+from autodls.models.pooling import PLANES
 from autodls.seeding import generator
 from autodls.training.nnunet_augmentation import augment_nnunet
 from autodls.training.on_device import apply_where, to_device
@@ -47,6 +48,17 @@ def _crop(planes: Tensor, top: Tensor, left: Tensor, size_px: int) -> Tensor:
     pixels = planes.flatten()
     stretches = pixels.as_strided((max(len(pixels) - size_px + 1, 0), size_px), (1, 1))
     return embedding(rows * width + left[:, None, None], stretches)
+
+
+def augment_inputs(policy: Policy, inputs: Tensor, size_px: int, seed: int) -> Tensor:
+    """Network input [case, (sequence,) channel, H, W] by `policy`, at side `size_px`; all of a case moves together.
+
+    Channels are the planes, and behind them, where encoders are guided by it, the ROI.
+    """
+    planes, roi = inputs[..., :PLANES, :, :], inputs[..., PLANES:, :, :]
+    moved = policy(planes.flatten(1, -3), roi.flatten(1, -3), size_px, seed)
+    parts = [part.reshape(*like.shape[:-2], size_px, size_px) for part, like in zip(moved, (planes, roi), strict=True)]
+    return torch.cat(parts, dim=-3)
 
 
 POLICIES: dict[str, Policy] = {"paper": augment_paper, "nnunet": augment_nnunet}

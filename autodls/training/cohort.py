@@ -15,7 +15,7 @@ import torch
 
 from autodls.errors import ArgumentError
 from autodls.parallel import map_parallel, no_advance, start_manager
-from autodls.planning.memory import GIB, TrainingLoad, encoder_parts_gib
+from autodls.planning.memory import GIB, PROCESS_GIB, TrainingLoad, step_parts_gib
 from autodls.preprocessing.store import load_summary
 from autodls.records.cohort import Case
 from autodls.records.files import sha256_of_bytes
@@ -58,7 +58,8 @@ class _Cohort:
         prepare_torch(device)
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        data = load_training_data(self.cases, self.workspace.sample, device, self.sample_keys)
+        guided = self.plan.network.roi_guided
+        data = load_training_data(self.cases, self.workspace.sample, device, self.sample_keys, roi_guided=guided)
         folds = [(self._run(index, data), partial(report, index)) for index in share.folds]
         if device.type == "cuda":
             train_together(folds, share.at_once or networks_at_once(self.plan, data.pixels.nbytes / GIB))
@@ -118,11 +119,9 @@ def networks_at_once(plan: Plan, cohort_gib: float) -> int:
         return 1
     training = plan.training
     size_px = plan.preprocessing.input_size_px
-    parts = encoder_parts_gib(
-        TrainingLoad(plan.network.encoder, size_px, training.batch_size, training.precision, "cuda")
-    )
-    free_gib = MEMORY_SHARE * plan.budget.memory_gib - parts["framework"] - cohort_gib
-    return max(1, min(MOST_AT_ONCE, int(free_gib / (parts["weights"] + parts["activations"]))))
+    load = TrainingLoad(plan.network.encoder, size_px, training.batch_size, training.precision, "cuda")
+    free_gib = MEMORY_SHARE * plan.budget.memory_gib - sum(PROCESS_GIB["cuda"].values()) - cohort_gib
+    return max(1, min(MOST_AT_ONCE, int(free_gib / sum(step_parts_gib(load).values()))))
 
 
 def _train_in_processes(cohort: _Cohort, shares: Sequence[_Share], report: Report) -> None:

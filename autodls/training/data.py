@@ -20,7 +20,7 @@ from autodls.records.workspace import FoldFolder
 class TrainingData:
     """Samples of labelled cases.
 
-    `pixels` float32 [case, sequence, plane, H, W]; `present` bool [case, sequence]; `labels` int64 [case], 1 positive.
+    `pixels` float32 [case, sequence, channel, H, W], what `Sample.network_input` gives; `present` bool [case, sequence]; `labels` int64 [case], 1 positive.
     """
 
     cases: tuple[str, ...]
@@ -50,6 +50,8 @@ def load_training_data(
     path_of: Callable[[str], Path],
     device: torch.device,
     keys: Mapping[str, str] | None = None,
+    *,
+    roi_guided: bool = False,
 ) -> TrainingData:
     """Read the stored samples of `cases` and put them on `device`.
 
@@ -66,7 +68,7 @@ def load_training_data(
             )
     return TrainingData(
         tuple(case.id for case in ordered),
-        torch.from_numpy(np.stack([sample.pixels for sample in samples])).to(device),
+        torch.from_numpy(np.stack([sample.network_input(roi_guided=roi_guided) for sample in samples])).to(device),
         torch.from_numpy(np.stack([sample.present for sample in samples])).to(device),
         torch.tensor([int(bool(case.label)) for case in ordered], device=device),
     )

@@ -18,13 +18,13 @@ from autodls.records.splits import Fold
 from autodls.records.tensors import load_tensors
 from autodls.records.workspace import FoldFolder
 from autodls.seeding import stream_seed
-from autodls.training.augmentation import POLICIES
+from autodls.training.augmentation import POLICIES, augment_inputs
 from autodls.training.batches import random_batches, random_keep
 from autodls.training.data import FoldRun, TrainingData, centre_crop
-from autodls.training.fusion_stage import encoders_note, fit_scales, leave_out
+from autodls.training.fusion_stage import encoders_note, leave_out, settled
 from autodls.training.loop import FitSettings, Inputs, Report, fit
 from autodls.training.loss import UNKNOWN, FocalMeanLoss
-from autodls.training.sequence_stage import fit_settings
+from autodls.training.sequence_stage import fit_settings, planned_encoder
 
 FINE_TUNING = "fine-tuning"
 _REPAIR = "run 'autodls train fold all --restart'"
@@ -46,12 +46,13 @@ class EndToEnd(nn.Module):
     def forward(self, pixels: Tensor, present: Tensor, keep: Tensor | None = None) -> Tensor:
         """Logits [case, 1 + sequence, class]: the fused ones, and each sequence's own.
 
-        `pixels` is [case, sequence, plane, H, W], `present` bool [case, sequence], `keep` [case, sequence, feature].
+        `pixels` is [case, sequence, channel, H, W], `present` bool [case, sequence], `keep` [case, sequence, feature].
         """
         own, maps = [], []
         for index, (encoder, projection) in enumerate(zip(self.encoders, self.projections, strict=True)):
-            features = encoder.features(pixels[:, index].contiguous(memory_format=torch.channels_last))
-            own.append(encoder.decode(features, None if keep is None else keep[:, index]))
+            inputs = pixels[:, index].contiguous(memory_format=torch.channels_last)
+            features = encoder.features(inputs)
+            own.append(encoder.decode(features, inputs, None if keep is None else keep[:, index]))
             with torch.autocast(pixels.device.type, enabled=False):
                 maps.append(projection.project(features.float()))
         with torch.autocast(pixels.device.type, enabled=False):
@@ -96,13 +97,11 @@ class FineTuningTask:
         of_outputs = self.data.labels[:, None].where(_every_output(self.data.present), UNKNOWN)
         batches = random_batches(self.train, self.plan.training.batch_size, seed)
         first, encoders = self.model.encoders[0], len(self.model.encoders)
-        shape = (*batches.shape, encoders, first.channels)
+        shape = (*batches.shape, encoders, first.pooled)
         keeps = random_keep(shape, first.dropout, stream_seed(seed, "dropout"), batches.device)
         for number, (rows, keep) in enumerate(zip(batches, keeps, strict=True)):
-            pixels = self.data.pixels[rows]
-            planes = pixels.flatten(1, 2)
-            views, _ = augment(planes, planes[:, :0], size_px, stream_seed(seed, number))
-            yield (views.reshape(*pixels.shape[:3], size_px, size_px), kept[rows], keep), of_outputs[rows]
+            views = augment_inputs(augment, self.data.pixels[rows], size_px, stream_seed(seed, number))
+            yield (views, kept[rows], keep), of_outputs[rows]
 
     def inner_logits(self) -> Tensor:
         """Fused logits of the inner hold-out, cropped at the centre."""
@@ -158,8 +157,7 @@ def _every_output(present: Tensor) -> Tensor:
 
 
 def _trained(plan: Plan, folder: FoldFolder, sequence: str) -> SequenceEncoder:
-    training = plan.training
-    encoder = SequenceEncoder(plan.network.encoder, training.encoder_dropout, training.batch_norm_momentum)
+    encoder = planned_encoder(plan)
     encoder.net.load_state_dict(load_tensors(folder.sequence(sequence), _REPAIR)[0])
     return encoder
 
@@ -180,5 +178,4 @@ def _rescaled(task: FineTuningTask, before: FoldModel) -> FoldModel:
     }
     unscaled = FoldModel(encoders, before.projections, task.model.fusion.eval(), {})
     pixels = centre_crop(task.data.pixels[task.inner], plan.preprocessing.input_size_px)
-    scales = fit_scales(unscaled.logits(pixels, task.data.present[task.inner]), task.inner_labels)
-    return replace(unscaled, scales=scales)
+    return settled(unscaled, pixels, task.data.present[task.inner], task.inner_labels, plan)

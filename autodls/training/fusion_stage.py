@@ -1,11 +1,13 @@
 """Stage two of a fold: PCA of the encoders' features and the transformer that fuses them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from autodls.models.fold_model import (
@@ -21,12 +23,12 @@ from autodls.models.fusion import FusionTransformer
 from autodls.models.scale import fit_scale
 from autodls.records.files import sha256_of_file
 from autodls.records.plan import Plan
-from autodls.records.scale import LogisticScale
+from autodls.records.scale import LogisticScale, Vector
 from autodls.records.scores import FUSED
 from autodls.records.splits import Fold
 from autodls.records.workspace import FoldFolder
 from autodls.seeding import stream_seed
-from autodls.training.augmentation import augment_paper
+from autodls.training.augmentation import augment_inputs, augment_paper
 from autodls.training.background import made_ahead
 from autodls.training.batches import random_batches, send
 from autodls.training.data import FoldRun, centre_crop
@@ -37,6 +39,7 @@ from autodls.training.sequence_stage import fit_settings
 FUSION = "fusion"
 _VIEWS = 4  # augmented views of a training case whose features the fusion learns from; the first is the centre
 _BATCH_CASES = 16
+_WEIGHT_DECAY = 1e-4  # of SGD; that of the encoders may be of another optimizer
 
 
 @dataclass
@@ -116,8 +119,7 @@ def train_fusion(run: FoldRun, report: Report) -> None:
     )
     state = fit(task, settings, run.key, run.folder.resume(FUSION), report)
     unscaled = FoldModel(encoders, projections, fusion.eval(), {})
-    scales = fit_scales(unscaled.logits(inner_view, data.present[inner]), data.labels[inner])
-    model = FoldModel(encoders, projections, fusion.eval(), scales)
+    model = settled(unscaled, inner_view, data.present[inner], data.labels[inner], plan)
     note = {"key": run.key, "fold": fold.index, "best_epoch": state.best_epoch}
     save_fusion(run.folder, model, {**note, **encoders_note(run.folder, plan.sequences)})
     run.folder.resume(FUSION).unlink(missing_ok=True)
@@ -139,36 +141,87 @@ def encoders_note(folder: FoldFolder, sequences: Sequence[str]) -> dict[str, obj
         return {"encoders": dict(zip(sequences, hashes, strict=True))}
 
 
-def fit_scales(logits: FoldLogits, labels: Tensor) -> dict[str, LogisticScale]:
-    """The scale of every row, from the logits of the inner hold-out."""
-    rows = {FUSED: logits.fused, **logits.by_sequence}
-    scales = {}
-    for row, values in rows.items():
-        known = ~torch.isnan(values)
-        scales[row] = fit_scale(values[known].double().cpu().numpy(), (labels[known] == 1).cpu().numpy())
-    return scales
+def settled(unscaled: FoldModel, pixels: Tensor, present: Tensor, labels: Tensor, plan: Plan) -> FoldModel:
+    """The fold with the scale of every score, and the fused score that stands, from its inner hold-out.
+
+    Where the plan has the mean of the sequences to fall back on, the transformer stands only if it is better than that
+    mean by more than the standard error of the difference. A few cases cannot tell two scores apart, and a transformer
+    that was fitted to features of cases that the encoders knew is the one to be proven.
+    """
+    logits, known = unscaled.logits(pixels, present), (labels == 1).cpu().numpy()
+    model = replace(unscaled, scales=fit_scales(logits, known))
+    if plan.network.fusion.fallback == "none":
+        return model
+    log_odds = _mean_log_odds(logits, model.scales)
+    scale = fit_scale(log_odds, known)
+    losses = log_losses(model.scales[FUSED].log_odds(_numbers(logits.fused)), known)
+    if is_shown_better(losses, log_losses(scale.log_odds(log_odds), known)):
+        return model
+    return replace(model, scales={**model.scales, FUSED: scale}, fused_by="mean")
+
+
+def fit_scales(logits: FoldLogits, labels: NDArray[np.bool_]) -> dict[str, LogisticScale]:
+    """The scale of every score, from the logits and labels [case] of the inner hold-out."""
+    scores = {name: _numbers(values) for name, values in {FUSED: logits.fused, **logits.by_sequence}.items()}
+    return {name: fit_scale(values[~np.isnan(values)], labels[~np.isnan(values)]) for name, values in scores.items()}
+
+
+def _mean_log_odds(logits: FoldLogits, scales: Mapping[str, LogisticScale]) -> Vector:
+    """The mean over the sequences that a case has, [case]."""
+    by_sequence = [scales[name].log_odds(_numbers(values)) for name, values in logits.by_sequence.items()]
+    mean: Vector = np.nanmean(by_sequence, axis=0)
+    return mean
+
+
+def _numbers(values: Tensor) -> Vector:
+    return values.double().cpu().numpy()
+
+
+def log_losses(log_odds: Vector, labels: NDArray[np.bool_]) -> Vector:
+    """Minus the log of the probability of each case's class, [case]."""
+    return np.logaddexp(0.0, np.where(labels, -log_odds, log_odds))
+
+
+def is_shown_better(losses: Vector, others: Vector) -> bool:
+    """Whether `losses` [case] are lower than those of `others` by more than the standard error of the difference.
+
+    The rule of one standard error (Breiman et al. 1984, Classification and Regression Trees, section 3.4.3).
+
+    >>> is_shown_better(np.array([0.1, 0.2, 0.1]), np.array([0.5, 0.5, 0.6]))
+    True
+    >>> is_shown_better(np.array([0.1, 0.9, 0.1]), np.array([0.5, 0.5, 0.5]))
+    False
+    """
+    gain = others - losses
+    return len(gain) > 1 and float(gain.mean()) > float(gain.std(ddof=1)) / len(gain) ** 0.5
 
 
 def _fusion_settings(plan: Plan, fold: Fold) -> FitSettings:
     settings = fit_settings(plan, FUSION, fold.index)
     epochs = plan.training.fusion_epochs
     return replace(
-        settings, epochs=epochs, patience=epochs, learning_rate=plan.training.fusion_learning_rate, bf16=False
+        settings,
+        epochs=epochs,
+        patience=epochs,
+        optimizer="sgd",
+        learning_rate=plan.training.fusion_learning_rate,
+        weight_decay=_WEIGHT_DECAY,
+        bf16=False,
     )
 
 
 def _views(planes: Tensor, plan: Plan, seed: int) -> Iterator[Tensor]:
-    """Views [case, plane, h, w] of planes [case, plane, H, W], the first at the centre.
+    """Views [case, channel, h, w] of network input [case, channel, H, W], the first at the centre.
 
     The seed decides on crops and flips, so the sequences of a case move together.
     """
     size_px = plan.preprocessing.input_size_px
     yield centre_crop(planes, size_px)
     for view in range(1, _VIEWS):
-        yield augment_paper(planes, planes[:, :0], size_px, stream_seed(seed, "view", view))[0]
+        yield augment_inputs(augment_paper, planes, size_px, stream_seed(seed, "view", view))
 
 
 def _features(encoder: FoldedEncoder, planes: Tensor) -> Tensor:
-    """Feature maps [case, channel, h, w] of planes [case, plane, H, W]."""
+    """Feature maps [case, channel, h, w] of network input [case, channel, H, W]."""
     with torch.inference_mode():
         return torch.cat([encoder.features(batch) for batch in torch.split(planes, _BATCH_CASES)]).clone()

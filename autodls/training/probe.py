@@ -5,11 +5,14 @@ import time
 import torch
 from torch import Tensor
 
-from autodls.models.encoder import CLASSES, PLANES, SequenceEncoder
+from autodls.models.encoder import CLASSES, SequenceEncoder
+from autodls.models.pooling import input_channels
 from autodls.planning.decision import Step, StepCost
 from autodls.planning.memory import GIB
 from autodls.training.fold import prepare_torch
-from autodls.training.loop import FocalMeanLoss, new_optimizer, take_step
+from autodls.training.loop import take_step
+from autodls.training.loss import FocalMeanLoss
+from autodls.training.optimizers import new_optimizer
 
 WARM_UP_STEPS, TIMED_STEPS = 3, 5
 
@@ -43,21 +46,20 @@ def _seconds(step: Step, device: torch.device) -> float:
     """Mean time of a step, after some that are not counted."""
     torch.manual_seed(0)
     with device:
-        encoder = SequenceEncoder(step.encoder, dropout=0.2, batch_norm_momentum=0.1)
-        planes = torch.randn(step.batch_size, PLANES, step.input_px, step.input_px)
+        encoder = SequenceEncoder(step.encoder, dropout=0.2, batch_norm_momentum=0.1, roi_guided=step.roi_guided)
+        planes = torch.randn(step.batch_size, input_channels(roi_guided=step.roi_guided), step.input_px, step.input_px)
         labels = torch.arange(step.batch_size) % CLASSES
     encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     planes = planes.contiguous(memory_format=torch.channels_last)
-    optimizer, loss = new_optimizer(encoder, 0.001, 0.9, 1e-4), FocalMeanLoss(gamma=2.0, alpha=0.5)
+    optimizer = new_optimizer(step.optimizer, encoder, 0.001, 0.9, 1e-4)
+    loss = FocalMeanLoss(gamma=2.0, alpha=0.5)
     best: dict[str, Tensor] = {}
     encoder.train()
     for number in range(WARM_UP_STEPS + TIMED_STEPS):
         if number == WARM_UP_STEPS:
             _wait_for(device)
             started = time.perf_counter()
-        with torch.autocast(device.type, torch.bfloat16, enabled=step.precision == "bf16"):
-            logits = encoder(planes)
-        take_step(optimizer, loss, logits, labels)
+        take_step(encoder, optimizer, loss, (planes,), labels, bf16=step.precision == "bf16")
         if not best:
             best = {name: value.clone() for name, value in encoder.state_dict().items()}
     _wait_for(device)

@@ -12,7 +12,7 @@ from autodls.models.fold_model import has_bf16, save_encoder
 from autodls.records.plan import Plan
 from autodls.records.workspace import FoldFolder
 from autodls.seeding import stream_seed
-from autodls.training.augmentation import POLICIES
+from autodls.training.augmentation import POLICIES, augment_inputs
 from autodls.training.background import Background, background, made_ahead
 from autodls.training.batches import random_batches, random_keep
 from autodls.training.data import FoldRun, centre_crop
@@ -24,7 +24,7 @@ from autodls.training.weights import encoder_weights
 
 @dataclass
 class SequenceTask:
-    """Fit an encoder to the planes of one sequence; `pixels` is [case, plane, H, W] of the whole training cohort."""
+    """Fit an encoder to the input of one sequence; `pixels` is [case, channel, H, W] of the whole training cohort."""
 
     model: SequenceEncoder
     pixels: Tensor
@@ -43,11 +43,10 @@ class SequenceTask:
         augment = POLICIES[self.plan.training.augmentation]
         size_px = self.plan.preprocessing.input_size_px
         batches = random_batches(self.train, self.plan.training.batch_size, seed)
-        shape = (*batches.shape, self.model.channels)
+        shape = (*batches.shape, self.model.pooled)
         keeps = random_keep(shape, self.model.dropout, stream_seed(seed, "dropout"), batches.device)
         for number, (rows, keep) in enumerate(zip(batches, keeps, strict=True)):
-            pixels = self.pixels[rows]
-            planes, _ = augment(pixels, pixels[:, :0], size_px, stream_seed(seed, number))
+            planes = augment_inputs(augment, self.pixels[rows], size_px, stream_seed(seed, number))
             yield (planes.contiguous(memory_format=torch.channels_last), keep), self.labels[rows]
 
     def inner_logits(self) -> Tensor:
@@ -131,14 +130,20 @@ def fit_settings(plan: Plan, stage: str, fold: int) -> FitSettings:
     )
 
 
+def planned_encoder(plan: Plan) -> SequenceEncoder:
+    """An encoder as the plan has it, whose weights are still to come."""
+    training, network = plan.training, plan.network
+    return SequenceEncoder(
+        network.encoder, training.encoder_dropout, training.batch_norm_momentum, roi_guided=network.roi_guided
+    )
+
+
 def _new_encoder(stage: tuple[FoldRun, str]) -> SequenceEncoder:
     """The encoder that a stage starts from, on the CPU, where the same numbers are drawn for every device."""
     run, sequence = stage
     plan = run.plan
     with torch.device("meta"):  # MONAI would draw weights that are drawn anew below
-        encoder = SequenceEncoder(
-            plan.network.encoder, plan.training.encoder_dropout, plan.training.batch_norm_momentum
-        )
+        encoder = planned_encoder(plan)
     encoder.to_empty(device="cpu")
     seed = fit_settings(plan, sequence, run.fold.index).seed
     chance = torch.Generator().manual_seed(stream_seed(seed, "weights"))

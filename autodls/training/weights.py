@@ -16,8 +16,12 @@ from autodls.records.files import sha256_of_file
 
 IMAGENET = "imagenet"
 RANDOM = "random"
-# torchvision's ResNet*_Weights.IMAGENET1K_V2; the eight digits in the name start the file's SHA-256.
-_IMAGENET_FILES = {"resnet101": "resnet101-cd907fc2.pth", "resnet50": "resnet50-11ad3fa6.pth"}
+# torchvision's ResNet*_Weights.IMAGENET1K_V2 (of ResNet-18 V1, the only one); the eight digits in the name start the file's SHA-256.
+_IMAGENET_FILES = {
+    "resnet101": "resnet101-cd907fc2.pth",
+    "resnet50": "resnet50-11ad3fa6.pth",
+    "resnet18": "resnet18-f37072fd.pth",
+}
 _IMAGENET_FOLDER = "https://download.pytorch.org/models/"
 _WAYS = (
     "give --encoder-weights FILE (.pth or .safetensors with torchvision's names), connect to the internet once so that "
