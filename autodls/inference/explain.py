@@ -32,10 +32,10 @@ Picture = NDArray[np.float64]
 class Explanation:
     """Heat maps of one case, each float64 [row, column] on the grid of its stored planes.
 
-    A map holds log-odds for the positive class per cell of the feature map (32 px of the input; 8 with resnet8); evidence against it
-    is cut off at zero. It is one for all three `planes`, which are the channels of one network, and 0 outside `crop`,
-    the rows and columns that the network saw. `by_sequence` explains each sequence's own score; `fused` the fused
-    score, by the sequence whose feature map it is. Sequences that the case lacks are left out.
+    A map holds log-odds for the positive class per cell of the feature map (32 px of the input, 8 with resnet8);
+    evidence against it is cut off at zero. It is one for all three `planes`, which are the channels of one network, and
+    0 outside `crop`, the rows and columns that the network saw. `by_sequence` explains each sequence's own score;
+    `fused` the fused score, by the sequence whose feature map it is. Sequences that the case lacks are left out.
     """
 
     case: str

@@ -45,8 +45,8 @@ class SequenceEncoder(nn.Module):
         PyTorch's 0.1 leaves the statistics of the first epochs in them.
     roi_guided : the ROI in each plane is an input behind the planes, and features are pooled inside it as well.
 
-    `forward` takes float [case, channel, H, W] and returns logits [case, class]. It draws nothing: `keep` is what pooled
-    features are multiplied by, [case, feature], zero where one is dropped; without it none is.
+    `forward` takes float [case, channel, H, W] and returns logits [case, class]. It draws nothing: `keep` is what
+    pooled features are multiplied by, [case, feature], zero where one is dropped; without it none is.
     """
 
     def __init__(self, name: str, dropout: float, batch_norm_momentum: float, *, roi_guided: bool = False) -> None:

@@ -181,8 +181,8 @@ def load_fusion(
 
 
 def require_channels(fold: FoldModel, sequence: str, encoder: FoldedEncoder, plan: Plan, path: Path) -> None:
-    """Raise ModelFolderError unless the encoder of `sequence`, read from `path`, takes what the plan gives it, and gives
-    what its PCA and the fusion take.
+    """Raise ModelFolderError unless the encoder of `sequence`, read from `path`, takes what the plan gives it, and
+    gives what its PCA and the fusion take.
     """
     expected = (input_channels(roi_guided=plan.network.roi_guided), encoder_stride_px(plan.network.encoder))
     if (found := (encoder.inputs, encoder.stride_px)) != expected:

@@ -5,9 +5,9 @@ the score over the map; the weighted sum, rectified, shows where the evidence fo
 class margin, the logit of positive against negative, of which the softmax output is a function; its gradient reaches
 the feature maps through the last linear layer (a sequence's own score) or through transformer and PCA (the fused one).
 
-Where an encoder is guided by the ROI, its features are averaged with weights, so that the gradient differs from cell to
-cell: there each cell keeps its own (HiResCAM, Draelos and Carin 2020, arXiv:2011.08891), which is the same map where they
-are equal.
+Where an encoder is guided by the ROI, its features are averaged with weights, so that the gradient differs from cell
+to cell: there each cell keeps its own (HiResCAM, Draelos and Carin 2020, arXiv:2011.08891), which is the same map where
+they are equal.
 
 A map is in log-odds per cell, on the common scale of the folds: for a sequence's own score the cells of the map before
 rectification add up to the margin less its bias. The three planes are the input channels of one network, so they share

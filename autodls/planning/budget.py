@@ -16,9 +16,7 @@ def planned_memory_gib(plan: Plan, cases: int) -> float:
             batch_size=min(training.batch_size, cases),
             precision=training.precision,
             device=plan.budget.device,
-            cohort_gib=cohort_gib(
-                cases, sequences, preprocessing.slice_size_px, roi_guided=plan.network.roi_guided
-            ),
+            cohort_gib=cohort_gib(cases, sequences, preprocessing.slice_size_px, roi_guided=plan.network.roi_guided),
             cases=inner_training_cases(cases, training.folds, training.inner_holdout),
             sequences=sequences,
             fine_tuned=training.fine_tuning_epochs > 0,

@@ -110,7 +110,7 @@ def _with(cost: EncoderCost, convolutions: list[_Convolution]) -> EncoderCost:
 
 
 def _width(encoder: str, stage: int) -> int:
-    return (16 if encoder in _SMALL else 64) * 2**stage
+    return int((16 if encoder in _SMALL else 64) * 2**stage)
 
 
 def _expansion(encoder: str) -> int:

@@ -8,8 +8,8 @@ from autodls.planning.decision import Decision, Resources, Situation
 from autodls.planning.expectation import expect
 from autodls.planning.presets import Preset
 from autodls.planning.rules import RULES
-from autodls.planning.rules_network import too_many_dims
 from autodls.planning.rules_budget import budget, require_memory
+from autodls.planning.rules_network import too_many_dims
 from autodls.planning.rules_training import FEWEST_OF_A_CLASS
 from autodls.planning.trial import fit_to_card
 from autodls.records.fingerprint import Fingerprint

@@ -45,7 +45,7 @@ def patch_px(situation: Situation) -> Decision:
 
 
 def pca_dims(situation: Situation) -> Decision:
-    """Fewer than the cases it is fitted on, a multiple of the attention heads; a token has the paper's width at most."""
+    """Fewer than the cases it is fitted on, a multiple of the heads; a token has the paper's width at most."""
     heads, cases = situation["network.fusion.heads"], situation.inner_training_cases
     channels, patch = feature_channels(situation["network.encoder"]), situation["network.fusion.patch_px"]
     most = min(PAPER_DIMS // patch**2, channels)

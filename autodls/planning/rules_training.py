@@ -82,7 +82,9 @@ def optimizer(situation: Situation) -> Decision:
 def weight_decay(situation: Situation) -> Decision:
     """By the optimizer: AdamW's is decoupled, and larger."""
     if situation["training.optimizer"] == "adamw":
-        return Decision(ADAMW_WEIGHT_DECAY, "AdamW's decay is taken off the weights, not added to gradients; 0.05 is usual.")
+        return Decision(
+            ADAMW_WEIGHT_DECAY, "AdamW's decay is taken off the weights, not added to gradients; 0.05 is usual."
+        )
     return Decision(1e-4, "The usual value for a ResNet; the paper gives none.")
 
 

@@ -32,7 +32,10 @@ def training_load(situation: Situation, step_gib: float | None = None) -> Traini
         precision=situation["training.precision"],
         device=situation.resources.device,
         cohort_gib=cohort_gib(
-            fingerprint.cases, sequences, situation["preprocessing.slice_size_px"], roi_guided=situation["network.roi_guided"]
+            fingerprint.cases,
+            sequences,
+            situation["preprocessing.slice_size_px"],
+            roi_guided=situation["network.roi_guided"],
         ),
         cases=situation.inner_training_cases,
         sequences=sequences,

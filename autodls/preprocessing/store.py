@@ -25,8 +25,9 @@ class Sample:
     """One case as the networks see it.
 
     `pixels` float32 [sequence, plane, row, column], planes axial, sagittal, coronal, zeros where a sequence is missing;
-    `present` bool [sequence]; `roi` bool [plane, row, column], the tumour in each plane; `planes` says where the pictures lie in the patient; `flags` what a person should know;
-    `key` is the SHA-256 of everything that the sample was derived from.
+    `present` bool [sequence]; `roi` bool [plane, row, column], the tumour in each plane; `planes` says where the
+    pictures lie in the patient; `flags` what a person should know; `key` is the SHA-256 of everything that the sample
+    was derived from.
     """
 
     case: str

@@ -216,6 +216,8 @@ class Plan(Record):
                 f"pca_dims {self.network.pca_dims} x {len(self.sequences)} sequences is no multiple of "
                 f"fusion.heads {self.network.fusion.heads}"
             )
+        if (self.network.encoder, self.network.encoder_weights) == ("resnet8", "imagenet"):
+            raise ValueError("resnet8 has no ImageNet weights; give encoder_weights random, or a larger encoder")
         if self.network.roi_guided and self.network.encoder_weights != "random":
             raise ValueError(
                 f"roi_guided with encoder_weights {self.network.encoder_weights}: weights that were trained elsewhere "

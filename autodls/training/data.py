@@ -20,7 +20,8 @@ from autodls.records.workspace import FoldFolder
 class TrainingData:
     """Samples of labelled cases.
 
-    `pixels` float32 [case, sequence, channel, H, W], what `Sample.network_input` gives; `present` bool [case, sequence]; `labels` int64 [case], 1 positive.
+    `pixels` float32 [case, sequence, channel, H, W], what `Sample.network_input` gives; `present` bool [case, sequence];
+    `labels` int64 [case], 1 positive.
     """
 
     cases: tuple[str, ...]

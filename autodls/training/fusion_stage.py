@@ -145,7 +145,7 @@ def settled(unscaled: FoldModel, pixels: Tensor, present: Tensor, labels: Tensor
     """The fold with the scale of every score, and the fused score that stands, from its inner hold-out.
 
     Where the plan has the mean of the sequences to fall back on, the transformer stands only if it is better than that
-    mean by more than the standard error of the difference. A few cases cannot tell two scores apart, and a transformer
+    mean by more than two standard errors of the difference. A few cases cannot tell two scores apart, and a transformer
     that was fitted to features of cases that the encoders knew is the one to be proven.
     """
     logits, known = unscaled.logits(pixels, present), (labels == 1).cpu().numpy()
@@ -183,9 +183,7 @@ def log_losses(log_odds: Vector, labels: NDArray[np.bool_]) -> Vector:
 
 
 def is_shown_better(losses: Vector, others: Vector) -> bool:
-    """Whether `losses` [case] are lower than those of `others` by more than the standard error of the difference.
-
-    The rule of one standard error (Breiman et al. 1984, Classification and Regression Trees, section 3.4.3).
+    """Whether `losses` [case] are lower than those of `others` by more than two standard errors of the difference.
 
     >>> is_shown_better(np.array([0.1, 0.2, 0.1]), np.array([0.5, 0.5, 0.6]))
     True
@@ -193,7 +191,7 @@ def is_shown_better(losses: Vector, others: Vector) -> bool:
     False
     """
     gain = others - losses
-    return len(gain) > 1 and float(gain.mean()) > float(gain.std(ddof=1)) / len(gain) ** 0.5
+    return len(gain) > 1 and float(gain.mean()) > 2 * float(gain.std(ddof=1)) / len(gain) ** 0.5
 
 
 def _fusion_settings(plan: Plan, fold: Fold) -> FitSettings:

@@ -16,7 +16,8 @@ from autodls.records.files import sha256_of_file
 
 IMAGENET = "imagenet"
 RANDOM = "random"
-# torchvision's ResNet*_Weights.IMAGENET1K_V2 (of ResNet-18 V1, the only one); the eight digits in the name start the file's SHA-256.
+# torchvision's ResNet*_Weights.IMAGENET1K_V2, of ResNet-18 V1, as there is no other; the eight digits in the name start
+# the file's SHA-256.
 _IMAGENET_FILES = {
     "resnet101": "resnet101-cd907fc2.pth",
     "resnet50": "resnet50-11ad3fa6.pth",
