@@ -229,7 +229,8 @@ class TestWorkspace:
 class TestEvaluate:
     def test_json_alone_on_stdout(self, story):
         rows = json.loads(story.answers["evaluate"].out)
-        assert {row["row"] for row in rows} == {"dls", *SEQUENCES} and len({row["cohort"] for row in rows}) >= 2
+        assert {row["row"] for row in rows} == {"dls", *SEQUENCES, "mean of sequences"}
+        assert len({row["cohort"] for row in rows}) >= 2
         assert {row["n"] for row in rows} == {CASES, EXTERNAL}
 
     def test_metrics_of_all_cohorts(self, story):
@@ -276,6 +277,14 @@ class TestPredictElsewhere:
         assert answer.status == 1 and "3 cases scored, 1 not scored" in answer.out
         assert "not scored: case EX0009: no ROI file EX0009.nii.gz" in answer.err
 
+    def test_a_model_that_has_learnt_nothing_says_so_whoever_asks_it(self, story, predicted):
+        """One epoch on a handful of phantoms."""
+        cautions = json.loads(story.locked["model/model.json"])["cautions"]
+        assert cautions[0].endswith("not shown to be better than a guess")
+        for caution in cautions:
+            for name, answer in {"train": story.answers["fold all"], **predicted}.items():
+                assert f"warning: {caution}" in answer.err, name
+
     def test_scores_csv(self, story, predicted):
         rows = rows_of(story.clinic / "out" / "scores.csv")
         columns = ["case", "dls", "call", "cutoff", "spread", *SEQUENCES, "present", "rois", "flags"]
@@ -284,7 +293,8 @@ class TestPredictElsewhere:
         for row in rows:
             assert float(row["cutoff"]) == record["cutoff"] and row["rois"] == "manual"
             assert row["call"] == ("high" if float(row["dls"]) >= record["cutoff"] else "low")
-        assert [row["flags"] for row in rows] == ["", "scored without T2WI", ""]
+        own, of_model = ((), ("scored without T2WI",), ()), record["cautions"]
+        assert [row["flags"] for row in rows] == ["; ".join((*flags, *of_model)) for flags in own]
         assert rows[1]["present"] == "CE-T1WI" and rows[1]["T2WI"] == ""
 
     def test_predict_json(self, story, predicted):
@@ -302,7 +312,7 @@ class TestPredictElsewhere:
         tables = list((story.workspace / "results" / "scores").glob("*.csv"))
         held_out = {row["case"]: row["dls"] for path in tables for row in rows_of(path)}
         for row in rows_of(story.clinic / "out" / "scores.csv"):
-            assert (held_out[row["case"]] == row["dls"]) == (row["flags"] == "")
+            assert (held_out[row["case"]] == row["dls"]) == ("scored without" not in row["flags"])
 
 
 @pytest.mark.slow

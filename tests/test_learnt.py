@@ -71,17 +71,21 @@ def test_losses_are_held_against_those_of_a_guess(losses, auc, fault):
 
 
 def test_what_is_wrong_is_said_in_numbers():
-    assert judged([0.16, 0.14, 9.123], FALLING).why == "diverged (training loss 9.12 in epoch 3, a guess has 0.166)"
+    assert judged([0.16, 0.14, 9.123], FALLING).why == "diverged (training loss 9.12 in epoch 3, a guess has 0.163)"
     assert judged(FALLING, [0.1, 0.3, 0.2], auc=0.25).why == (
-        "is no better than a guess (loss of its 10 early-stopping cases 0.2, a guess has 0.169, AUC 0.25)"
+        "is no better than a guess (loss of its 10 early-stopping cases 0.2, a guess has 0.17, AUC 0.25)"
     )
 
 
-@pytest.mark.parametrize(
-    "changes", [{"train": Labels(0, 20)}, {"inner": Labels(3, 0)}, {"inner": Labels(0, 0)}], ids=str
-)
-def test_without_both_classes_nothing_is_judged(changes):
+@pytest.mark.parametrize("changes", [{"train": Labels(0, 20)}, {"inner": Labels(0, 0)}], ids=str)
+def test_where_there_is_no_guess_nothing_is_judged(changes):
     assert judged([9.0] * 3, [9.0] * 3, **changes) is None
+
+
+def test_an_early_stopping_set_of_one_class_tells_of_divergence_only():
+    losses = ([0.17, 0.18, 0.19], [9.0, 9.0, 8.0])
+    assert judged(*losses, auc=None, inner=Labels(3, 0)).fault is None
+    assert judged([9.0] * 3, losses[1], auc=None, inner=Labels(3, 0)).fault == "diverged"
 
 
 def test_before_an_epoch_is_kept_nothing_is_judged():

@@ -53,7 +53,7 @@ class ModelRecord(Record):
     def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A model without cautions is written as older versions did, so that the hash of theirs still fits."""
         content: dict[str, Any] = write(self)
-        return content if self.cautions else {name: value for name, value in content.items() if name != "cautions"}
+        return {name: value for name, value in content.items() if name != "cautions" or self.cautions != ()}
 
     @classmethod
     def load(cls, path: Path, repair: str, error: type[InputError] = ModelFolderError) -> Self:

@@ -7,6 +7,7 @@ from io import BytesIO
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from autodls.records.training_log import LoggedStage, log_lines, logged_stages
 from autodls.records.workspace import FoldFolder
@@ -16,11 +17,11 @@ from autodls.report.style import BLUE, GREY, PALE, TWO_COLUMNS_MM, VERMILLION, i
 from autodls.report.text_width import fitted
 
 _PLOT_MM, _LEFT_MM, _BETWEEN_MM, _RIGHT_MM = 24.0, 13.0, 4.0, 3.0
-_HEAD_MM, _FOOT_MM, _LEGEND_MM = 6.0, 9.0, 6.0
+_HEAD_MM, _FOOT_MM, _LEGEND_MM = 9.0, 9.0, 6.0
 _NARROWEST_MM, _WIDEST_MM = 24.0, 52.0
 _LEAST_LOSS = 1e-4  # smaller ones are drawn here: there is nothing more to see
 _DASHES, _DOTS = (0, (4, 1.2)), (0, (1.2, 1.2))
-_FAR_APART = 50.0  # highest over lowest loss
+_CLOSE, _FAR_APART = 5.0, 50.0  # highest over lowest loss
 
 Folds = Mapping[int, Sequence[LoggedStage]]
 
@@ -77,13 +78,14 @@ def _panel(axes: Axes, stage: LoggedStage, fold: int, plot_mm: float) -> None:
     judged = stage.judgement
     if (kept := stage.kept) is not None:
         axes.scatter(kept.epoch + 1, _shown(kept.inner_loss), s=12, color=VERMILLION, linewidth=0, zorder=20)
-    axes.set_title(fitted(f"Fold {fold}  {stage.stage}", plot_mm / 1.1, bold=True), fontweight="bold", pad=3.0)
-    if judged is None:
-        return
-    axes.axhline(_shown(judged.guess_inner_loss), color=GREY, linewidth=0.8, linestyle=_DOTS, zorder=1)
-    if judged.fault is not None:
-        text, look = judged.fault.replace(" than", "\nthan"), {"color": VERMILLION, "fontweight": "bold"}
-        axes.text(0.97, 0.95, text, transform=axes.transAxes, ha="right", va="top", zorder=30, **look)  # type: ignore[arg-type]
+    fault = judged.fault if judged is not None else None
+    pad_pt = 12.0 if fault else 3.0
+    axes.set_title(fitted(f"Fold {fold}  {stage.stage}", plot_mm / 1.1, bold=True), fontweight="bold", pad=pad_pt)
+    if fault:
+        axes.annotate(fault, (0, 1), (0, 4.0), "axes fraction", "offset points", color=VERMILLION, fontweight="bold")
+    if judged is not None:
+        axes.axhline(_shown(judged.guess_inner_loss), color=GREY, linewidth=0.8, linestyle=_DOTS, zorder=1)
+    axes.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
 
 
 def _frame(axes: Axes, limits: tuple[float, float], *, first: bool, last: bool) -> None:
@@ -92,7 +94,7 @@ def _frame(axes: Axes, limits: tuple[float, float], *, first: bool, last: bool) 
     ticks = _ticks(*limits)
     axes.set_yticks(ticks, [f"{tick:g}" if first else "" for tick in ticks])
     axes.minorticks_off()
-    axes.xaxis.get_major_locator().set_params(integer=True, nbins=5)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     axes.tick_params(color=GREY)
     axes.grid(axis="y", color=PALE, linewidth=0.4)
     axes.set_axisbelow(True)
@@ -107,7 +109,9 @@ def _limits(stages: Sequence[LoggedStage]) -> tuple[float, float]:
     epochs = [epoch for stage in stages for epoch in stage.epochs]
     shown = [_shown(loss) for epoch in epochs for loss in (epoch.train_loss, epoch.inner_loss)]
     shown += [_shown(stage.judgement.guess_inner_loss) for stage in stages if stage.judgement is not None]
-    return min(shown) / 1.25, max(shown) * 1.25
+    low, high = min(shown) / 1.25, max(shown) * 1.25
+    spare = max(1.0, math.sqrt(_CLOSE / (high / low)))
+    return low / spare, high * spare
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -41,10 +41,11 @@ def judge(
     "diverged": in an epoch after the first, the mean loss of a training case is more than `DIVERGED` times a guess's.
     "no better than a guess": in the epoch that was kept, the loss of the inner hold-out is not below a guess's, and its
     AUC is at most 0.5 and so low that a network whose AUC is two thirds shows it in one of twenty such hold-outs
-    (normal approximation of Mann and Whitney's statistic). None where a class is absent, or no epoch was kept.
+    (normal approximation of Mann and Whitney's statistic); a hold-out of one class has no AUC. None where a class is
+    not trained on, or no epoch was kept.
     """
     kept = LoggedStage("", tuple(epochs), None).kept
-    if kept is None or not (train.positives and train.negatives and inner.positives and inner.negatives):
+    if kept is None or not (train.positives and train.negatives and inner.count):
         return None
     probability = best_guess(train, focal_gamma, focal_alpha)
     guess_train = guess_loss(train, probability, focal_gamma, focal_alpha)
@@ -71,7 +72,7 @@ def guess_loss(labels: Labels, probability: float, focal_gamma: float, focal_alp
     """
     positive = focal_alpha * (1 - probability) ** focal_gamma * -math.log(probability)
     negative = (1 - focal_alpha) * probability**focal_gamma * -math.log1p(-probability)
-    return 2 * (labels.positives * positive + labels.negatives * negative) / labels.count
+    return 2 * float(labels.positives * positive + labels.negatives * negative) / labels.count
 
 
 def best_guess(labels: Labels, focal_gamma: float, focal_alpha: float) -> float:
