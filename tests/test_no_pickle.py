@@ -84,12 +84,15 @@ def test_no_command_opens_a_pickle(looked_up, study, tmp_path, monkeypatch):
     run(study, "preprocess", "--workers", 1)
     run(study, "train", "fold", "all", "--workers", 1)
     run(study, "train", "fold", "all", "--workers", 1)
-    run(study, "evaluate")
-    run(study, "explain", "--cases", "1")
+    run(study, "evaluate", "--workers", 1)
+    run(study, "explain", "--cases", "1", "--workers", 1)
     run(study, "report")
     inputs = ("-i", study / "imagesTr", "--rois", study / "labelsTr", "-m", study / "autodls" / "model")
-    run(study, "predict", *inputs, "-o", tmp_path / "out")
+    run(study, "predict", *inputs, "-o", tmp_path / "out", "--workers", 1)
     assert looked_up == []
+    run(study, "predict", *inputs, "-o", tmp_path / "out", "--workers", 2)
+    assert looked_up
+    require_between_processes(looked_up)
 
 
 def test_no_command_that_draws_opens_a_pickle(looked_up, tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ from autodls.inference import prepare
 from autodls.inference.heldout import score_held_out, write_held_out
 from autodls.inference.inputs import list_inputs
 from autodls.inference.predict import predict_cases
+from autodls.inference.prepare import explained_samples
 from autodls.inference.rois import RoiSource, UsedRoi
 from autodls.inference.score_log import ScoreLog
 from autodls.parallel import no_advance
@@ -27,6 +28,7 @@ from autodls.records.cohort import read_cohort
 from autodls.records.files import sha256_of_file
 from autodls.records.segmentation import AUTOMATIC_LABELS
 from autodls.records.workspace import finished_rows
+from autodls.report import tumour_volumes
 
 CASES = 5
 
@@ -87,6 +89,29 @@ class TestWorkers:
         assert drawn == [f"case_{number:02d}" for number in range(CASES)]
         assert all("drawn here" in score.flags for score in found.cases)
         assert [score.dls for score in found.cases] == [score.dls for score in run(model, study).cases]
+
+    def test_give_the_samples_to_explain_in_the_order_of_cases(self, model, study):
+        cases = inputs_of(model, study)
+        one, two = (
+            list(explained_samples(cases, frozenset((1,)), model.plan.preprocessing, workers)) for workers in (1, 2)
+        )
+        assert [getattr(sample, "case", None) for sample in two] == ["case_00", "case_01", "case_02", None, "case_04"]
+        assert two[3] == one[3] == "case case_03: no ROI, so there are no planes to explain; draw it"
+        assert [sample.key for sample in two if not isinstance(sample, str)] == [
+            sample.key for sample in one if not isinstance(sample, str)
+        ]
+
+    def test_measure_the_same_tumour_volumes_once(self, study, tmp_path, monkeypatch):
+        monkeypatch.setattr(tumour_volumes, "_FEW_CASES", 1)
+        cases = [case for case in read_cohort(study).cases if case.roi is not None]
+        found = [
+            tumour_volumes.tumour_volumes(cases, frozenset((1,)), tmp_path / f"{workers}.csv", workers=workers)
+            for workers in (1, 2)
+        ]
+        assert found[0] == found[1] and len(found[0]) == CASES - 1
+        assert (tmp_path / "1.csv").read_bytes() == (tmp_path / "2.csv").read_bytes()
+        monkeypatch.setattr(tumour_volumes, "read_roi", lambda *_: pytest.fail("an ROI was measured again"))
+        assert tumour_volumes.tumour_volumes(cases, frozenset((1,)), tmp_path / "1.csv") == found[0]
 
     def test_one_that_is_killed_is_one_line(self, model, study, monkeypatch):
         monkeypatch.setattr(prepare, "_prepare", killed_lives.die)
