@@ -10,7 +10,7 @@ import torch
 from monai.networks.nets import ResNet, ResNetBlock, ResNetBottleneck, resnet18, resnet50, resnet101
 from torch import Tensor, nn
 
-from autodls.models.pooling import input_channels, pool, pooled_features
+from autodls.models.pooling import STEM_CHANNELS, map_of_case, pictures_of, pool
 from autodls.records.plan import encoder_stride_px
 
 CLASSES = 2
@@ -43,7 +43,7 @@ class SequenceEncoder(nn.Module):
     dropout : chance of dropping a pooled feature before the last linear layer. Whoever trains draws what is kept.
     batch_norm_momentum : weight of the newest batch in the running statistics; small cohorts take few steps, so
         PyTorch's 0.1 leaves the statistics of the first epochs in them.
-    roi_guided : the ROI in each plane is an input behind the planes, and features are pooled inside it as well.
+    roi_guided : each plane is a picture of its own, with the ROI in it, and features are pooled inside it as well.
 
     `forward` takes float [case, channel, H, W] and returns logits [case, class]. It draws nothing: `keep` is what
     pooled features are multiplied by, [case, feature], zero where one is dropped; without it none is.
@@ -51,17 +51,16 @@ class SequenceEncoder(nn.Module):
 
     def __init__(self, name: str, dropout: float, batch_norm_momentum: float, *, roi_guided: bool = False) -> None:
         super().__init__()
-        inputs = input_channels(roi_guided=roi_guided)
         self.net = ENCODERS[name](
             spatial_dims=2,
-            n_input_channels=inputs,
+            n_input_channels=STEM_CHANNELS[roi_guided],
             shortcut_type="B",
             bias_downsample=False,
             conv1_t_size=7,
             conv1_t_stride=2,
             num_classes=CLASSES,
         )
-        self.net.fc = nn.Linear(pooled_features(self.net.fc.in_features, inputs), CLASSES)
+        self.net.fc = nn.Linear((1 + roi_guided) * self.net.fc.in_features, CLASSES)
         self.stride_px = encoder_stride_px(name)
         self.dropout = dropout
         for module in self.modules():
@@ -86,10 +85,9 @@ class SequenceEncoder(nn.Module):
     def features(self, inputs: Tensor) -> Tensor:
         """The last feature map [case, channel, h, w], of which a ResNet-101 has 2048 of H/32 x W/32."""
         net = self.net
-        stem = net.act(net.bn1(net.conv1(inputs)))
+        stem = net.act(net.bn1(net.conv1(pictures_of(inputs))))
         stem = stem if net.no_max_pool else net.maxpool(stem)
-        features: Tensor = net.layer4(net.layer3(net.layer2(net.layer1(stem))))
-        return features
+        return map_of_case(net.layer4(net.layer3(net.layer2(net.layer1(stem)))), inputs)
 
     def start_from_random(self, generator: torch.Generator) -> None:
         """Draw all weights from `generator`.

@@ -15,7 +15,6 @@ from autodls.errors import ModelFolderError
 from autodls.models.folded import FoldedEncoder
 from autodls.models.fusion import FusionTransformer
 from autodls.models.pca import ChannelPCA
-from autodls.models.pooling import input_channels
 from autodls.records.files import sha256_of_file
 from autodls.records.plan import Plan, encoder_stride_px
 from autodls.records.scale import LogisticScale
@@ -184,9 +183,9 @@ def require_channels(fold: FoldModel, sequence: str, encoder: FoldedEncoder, pla
     """Raise ModelFolderError unless the encoder of `sequence`, read from `path`, takes what the plan gives it, and
     gives what its PCA and the fusion take.
     """
-    expected = (input_channels(roi_guided=plan.network.roi_guided), encoder_stride_px(plan.network.encoder))
-    if (found := (encoder.inputs, encoder.stride_px)) != expected:
-        raise _misfit(path, ValueError(f"inputs and stride of its map are {found}, expected {expected}"))
+    expected = (plan.network.roi_guided, encoder_stride_px(plan.network.encoder))
+    if (found := (encoder.roi_guided, encoder.stride_px)) != expected:
+        raise _misfit(path, ValueError(f"guided by the ROI and stride of its map are {found}, expected {expected}"))
     if encoder.channels != len(fold.projections[sequence].mean):
         raise _misfit(path, ValueError(f"{encoder.channels} channels are not those of its PCA"))
 

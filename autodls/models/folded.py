@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from autodls.models.pooling import PLANES, pool, pooled_features
+from autodls.models.pooling import PLANES, STEM_CHANNELS, map_of_case, pictures_of, pool
 
 _EPSILON = 1e-5  # of nn.BatchNorm2d
 _STAGES = (1, 2, 3, 4)
@@ -70,14 +70,14 @@ class FoldedEncoder:
 
     @property
     def channels(self) -> int:
-        """Channels of the last feature map."""
+        """Channels of the last feature map of a case."""
         *_, last = self._blocks()
-        return len(self.convolutions[self._last_of(last)][1])
+        return len(self.convolutions[self._last_of(last)][1]) * (PLANES if self.roi_guided else 1)
 
     @property
-    def inputs(self) -> int:
-        """Channels of the network input."""
-        return self.convolutions["conv1"][0].shape[1]
+    def roi_guided(self) -> bool:
+        """Whether it takes the ROI beside each plane."""
+        return self.convolutions["conv1"][0].shape[1] == STEM_CHANNELS[True]
 
     @property
     def stride_px(self) -> int:
@@ -88,8 +88,12 @@ class FoldedEncoder:
     def require_chain(self) -> None:
         """Raise ValueError unless each convolution takes what the one before it gives, and all are used."""
         expected: dict[str, tuple[int, ...]] = {}
-        channels, inputs = len(self.convolutions["conv1"][1]), 2 * PLANES if self.inputs == 2 * PLANES else PLANES
-        expected["conv1"] = (channels, inputs, *[self._stem_px if self._stem_px in _STEMS_PX else 7] * 2)
+        channels = len(self.convolutions["conv1"][1])
+        expected["conv1"] = (
+            channels,
+            STEM_CHANNELS[self.roi_guided],
+            *[self._stem_px if self._stem_px in _STEMS_PX else 7] * 2,
+        )
         for block in self._blocks():
             out = len(self.convolutions[self._last_of(block)][1])
             if self._is_basic(block):
@@ -104,7 +108,7 @@ class FoldedEncoder:
                 expected[f"{block}.downsample.0"] = (out, channels, 1, 1)
             channels = out
         found = {name: tuple(weight.shape) for name, (weight, _) in self.convolutions.items()}
-        expected["fc"], found["fc"] = (_CLASSES, pooled_features(channels, inputs)), tuple(self.fc[0].shape)
+        expected["fc"], found["fc"] = (_CLASSES, (1 + self.roi_guided) * channels), tuple(self.fc[0].shape)
         for name in sorted(expected.keys() | found.keys()):
             if found.get(name) != expected.get(name):
                 raise ValueError(f"{name} is {found.get(name)}, expected {expected.get(name)}")
@@ -145,13 +149,13 @@ class FoldedEncoder:
     def features(self, inputs: Tensor) -> Tensor:
         """The last feature map, float32 [case, channel, h, w], of network input [case, channel, H, W]."""
         dtype = self.convolutions["conv1"][1].dtype
-        inputs = inputs.to(dtype).contiguous(memory_format=torch.channels_last)
-        x = functional.relu(self._convolve("conv1", inputs, stride=2, padding=_STEMS_PX[self._stem_px]))
+        pictures = pictures_of(inputs).to(dtype).contiguous(memory_format=torch.channels_last)
+        x = functional.relu(self._convolve("conv1", pictures, stride=2, padding=_STEMS_PX[self._stem_px]))
         if self._stem_px == 7:
             x = functional.max_pool2d(x, 3, stride=2, padding=1)
         for block in self._blocks():
             x = self._block(block, x, stride=2 if block.endswith(".0") and block != "layer1.0" else 1)
-        return x.float()
+        return map_of_case(x.float(), inputs)
 
     def logits(self, features: Tensor, inputs: Tensor) -> Tensor:
         """Logits [case, class] of the feature map of `inputs`."""

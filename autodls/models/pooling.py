@@ -1,15 +1,21 @@
-"""From a feature map to one vector a case: what the last linear layer is given."""
+"""How an encoder takes the planes of a case, and what its last linear layer is given.
+
+Two ways. As the paper reads, the three planes are the channels of one picture. An encoder that is guided by the ROI
+takes each plane on its own, with the ROI in it as a second channel, by the same weights: planes that lie across each
+other have no pixel in common, and three pictures a case teach more than one.
+"""
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 PLANES = 3
-_EMPTY = 1e-3  # weight of every cell: where no cell holds tumour, the average is that of the whole map
+STEM_CHANNELS = {False: PLANES, True: 2}  # of the first convolution, by whether the ROI guides
+_EMPTY = 1e-3  # weight of every cell: in a plane where no cell holds tumour, the average is that of the whole map
 
 
 def input_channels(*, roi_guided: bool) -> int:
-    """Channels that an encoder takes: the planes, and the ROI in each of them where it is guided by it.
+    """Channels of the network input: the planes, then the ROI in each of them where it guides.
 
     >>> input_channels(roi_guided=False), input_channels(roi_guided=True)
     (3, 6)
@@ -17,24 +23,34 @@ def input_channels(*, roi_guided: bool) -> int:
     return 2 * PLANES if roi_guided else PLANES
 
 
-def pooled_features(channels: int, inputs: int) -> int:
-    """Numbers that `pool` makes of a map of `channels`, for an encoder of `inputs` channels."""
-    return channels if inputs == PLANES else 2 * channels
+def pictures_of(inputs: Tensor) -> Tensor:
+    """What the first convolution takes, [picture, channel, H, W], of network input [case, channel, H, W]: a picture a
+    case, or one a plane where the ROI guides.
+    """
+    if inputs.shape[1] == PLANES:
+        return inputs
+    return torch.stack([inputs[:, :PLANES], inputs[:, PLANES:]], dim=2).flatten(0, 1)
+
+
+def map_of_case(maps: Tensor, inputs: Tensor) -> Tensor:
+    """Feature maps of pictures [picture, channel, h, w] as one of each case, [case, channel, h, w]: those of its planes
+    behind each other.
+    """
+    return maps.reshape(len(inputs), -1, *maps.shape[2:])
 
 
 def pool(features: Tensor, inputs: Tensor, stride_px: int) -> Tensor:
-    """Features averaged over the map, [case, pooled], of features [case, channel, h, w] and network input
-    [case, channel, H, W].
+    """Features averaged over places, [case, pooled], of a map of features [case, channel, h, w] and its network input.
 
-    Where the input holds the ROI behind the planes, the averages inside it come first: background then has no say in
-    them. Cell (i, j) is centred on input pixel (stride i, stride j), and weighs as much as there is tumour around it,
-    on average over the planes.
+    Where the ROI guides, averages inside it come first: background has no say in them. Cell (i, j) is centred on input
+    pixel (stride i, stride j), and weighs as much as there is tumour around it. Then, as without ROI, averages over the
+    whole crop. Planes count alike.
     """
     features = features.float()
-    whole = features.mean(dim=(2, 3))
     if inputs.shape[1] == PLANES:
-        return whole
-    roi = inputs[:, PLANES:].float().mean(dim=1, keepdim=True)
+        return features.mean(dim=(2, 3))
+    maps = features.unflatten(1, (PLANES, -1))
+    roi = inputs[:, PLANES:].float()
     share = functional.avg_pool2d(roi, stride_px + 1, stride_px, stride_px // 2, count_include_pad=False) + _EMPTY
-    inside = (features * share).sum(dim=(2, 3)) / share.sum(dim=(2, 3))
-    return torch.cat([inside, whole], dim=1)
+    inside = torch.einsum("npchw,nphw->npc", maps, share) / share.sum(dim=(2, 3))[:, :, None]
+    return torch.cat([inside.mean(dim=1), maps.mean(dim=(1, 3, 4))], dim=1)

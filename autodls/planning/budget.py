@@ -20,6 +20,7 @@ def planned_memory_gib(plan: Plan, cases: int) -> float:
             cases=inner_training_cases(cases, training.folds, training.inner_holdout),
             sequences=sequences,
             fine_tuned=training.fine_tuning_epochs > 0,
+            roi_guided=plan.network.roi_guided,
         )
     )
 

@@ -47,17 +47,19 @@ class _Convolution:
         return self.outputs * self.out_px**2
 
 
-def feature_channels(encoder: str) -> int:
-    """Channels of the last feature map of `encoder`.
+def feature_channels(encoder: str, *, roi_guided: bool = False) -> int:
+    """Channels of the last feature map of a case; guided by the ROI, each plane has its own.
 
     >>> feature_channels("resnet101"), feature_channels("resnet18"), feature_channels("resnet8")
     (2048, 512, 64)
     """
-    return _width(encoder, len(BLOCKS[encoder]) - 1) * _expansion(encoder)
+    pictures = PLANES if roi_guided else 1
+    return pictures * _width(encoder, len(BLOCKS[encoder]) - 1) * _expansion(encoder)
 
 
-def encoder_cost(encoder: str, input_px: int) -> EncoderCost:
-    """Cost of `encoder`, one of `BLOCKS`, for a case of 3 planes of `input_px` x `input_px`.
+def encoder_cost(encoder: str, input_px: int, *, roi_guided: bool = False) -> EncoderCost:
+    """Cost of `encoder`, one of `BLOCKS`, for a case of 3 planes of `input_px` x `input_px`: the channels of one picture,
+    or, if it is `roi_guided`, three pictures of two channels, the plane and the ROI in it.
 
     Every convolution is followed by batch norm and an in-place ReLU, so two maps of its output's size are kept: the
     input of the batch norm and the input of the next convolution (He et al. 2016, arXiv:1512.03385, table 1).
@@ -71,7 +73,7 @@ def encoder_cost(encoder: str, input_px: int) -> EncoderCost:
     (11177538, 1.8)
     """
     small, channels = encoder in _SMALL, _width(encoder, 0)
-    stem = _Convolution(PLANES, channels, 3 if small else 7, _halved(input_px))
+    stem = _Convolution(2 if roi_guided else PLANES, channels, 3 if small else 7, _halved(input_px))
     map_px = stem.out_px if small else _halved(stem.out_px)
     pooled = 0 if small else channels * map_px**2
     cost = _with(EncoderCost(0, pooled, pooled, 0), [stem])
@@ -85,7 +87,13 @@ def encoder_cost(encoder: str, input_px: int) -> EncoderCost:
                 cost = _with(cost, [_Convolution(channels, wide, 1, out_px)])
                 cost = replace(cost, activations=cost.activations - wide * out_px**2)
             channels, map_px = wide, out_px
-    return replace(cost, parameters=cost.parameters + CLASSES * (channels + 1))
+    pictures, pools = (PLANES, 2) if roi_guided else (1, 1)
+    return EncoderCost(
+        cost.parameters + CLASSES * (pools * channels + 1),
+        pictures * cost.activations,
+        pictures * cost.pool_indices,
+        pictures * cost.macs,
+    )
 
 
 def _block(encoder: str, channels: int, width: int, in_px: int, out_px: int) -> list[_Convolution]:

@@ -31,7 +31,7 @@ class TrainingLoad:
 
     `cohort_gib` is the memory of the samples of all cases, which stay on the device; `cases` of them are trained on,
     with `sequences` each. Without `cases` the fusion is left out. `fine_tuned`: all encoders are then fitted at once.
-    `step_gib` is what fitting one encoder was measured to allocate, in the place of arithmetic.
+    `roi_guided`: see `encoder_cost`. `step_gib` is what fitting one encoder was measured to allocate, in the place of arithmetic.
     """
 
     encoder: str
@@ -44,6 +44,7 @@ class TrainingLoad:
     sequences: int = 0
     fine_tuned: bool = False
     step_gib: float | None = None
+    roi_guided: bool = False
 
 
 def encoder_parts_gib(load: TrainingLoad) -> dict[str, float]:
@@ -68,7 +69,7 @@ def _fitting_parts_gib(load: TrainingLoad, encoders: int) -> dict[str, float]:
 
 def step_parts_gib(load: TrainingLoad) -> dict[str, float]:
     """Memory in GiB that fitting one encoder allocates, by arithmetic."""
-    cost = encoder_cost(load.encoder, load.input_px)
+    cost = encoder_cost(load.encoder, load.input_px, roi_guided=load.roi_guided)
     size = _BYTES[load.precision]
     copies = 4 * _WEIGHT_COPIES + (size if load.precision == "bf16" else 0)
     return {
@@ -85,7 +86,11 @@ def fusion_parts_gib(load: TrainingLoad) -> dict[str, float]:
         * encoder_cost(load.encoder, load.input_px).parameters
         * 4
         / GIB,
-        "features": load.cases * feature_channels(load.encoder) * cells**2 * _FEATURE_BYTES[load.device] / GIB,
+        "features": load.cases
+        * feature_channels(load.encoder, roi_guided=load.roi_guided)
+        * cells**2
+        * _FEATURE_BYTES[load.device]
+        / GIB,
         "views": _VIEW_COPIES * cohort_gib(load.cases, 1, load.input_px),
         "cohort": load.cohort_gib,
         **PROCESS_GIB[load.device],

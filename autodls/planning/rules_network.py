@@ -24,8 +24,9 @@ def roi_guided(situation: Situation) -> Decision:
     if situation["network.encoder_weights"] == "random":
         return Decision(
             True,
-            "The ROI is an input beside each plane, and features are averaged inside it as well: a network without "
-            "weights to start from need not learn first where the tumour is.",
+            "Each plane is a picture of its own with the ROI in it, and features are averaged inside the ROI as well: a "
+            "network without weights to start from sees three times the pictures, and need not learn first where the "
+            "tumour is.",
         )
     return Decision(False, "Weights that were trained on images alone have no input for an ROI.")
 
@@ -47,7 +48,8 @@ def patch_px(situation: Situation) -> Decision:
 def pca_dims(situation: Situation) -> Decision:
     """Fewer than the cases it is fitted on, a multiple of the heads; a token has the paper's width at most."""
     heads, cases = situation["network.fusion.heads"], situation.inner_training_cases
-    channels, patch = feature_channels(situation["network.encoder"]), situation["network.fusion.patch_px"]
+    patch = situation["network.fusion.patch_px"]
+    channels = feature_channels(situation["network.encoder"], roi_guided=situation["network.roi_guided"])
     most = min(PAPER_DIMS // patch**2, channels)
     dims = max(heads, min(most, cases - 1) // heads * heads)
     if dims >= cases:

@@ -79,8 +79,11 @@ def training_gib(situation: Situation, size_px: int, batch_size: int) -> float:
     )
     encoder, precision = situation["network.encoder"], situation["training.precision"]
     device, fine_tuned = situation.resources.device, situation["training.fine_tuning_epochs"] > 0
+    guided = situation["network.roi_guided"]
     return predicted_memory_gib(
-        TrainingLoad(encoder, size_px, batch_size, precision, device, samples, cases, sequences, fine_tuned)
+        TrainingLoad(
+            encoder, size_px, batch_size, precision, device, samples, cases, sequences, fine_tuned, None, guided
+        )
     )
 
 

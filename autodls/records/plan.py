@@ -96,8 +96,9 @@ class NetworkPlan(Record):
     encoder: Encoder
     roi_guided: bool = Field(
         default=False,
-        description="the ROI in each plane is an input beside the plane, and features are averaged inside it as well "
-        "as over the whole crop; only for random weights, as others know no such input",
+        description="each plane goes through the encoder on its own, with the ROI in it as a second channel, and "
+        "features are averaged inside the ROI as well as over the crop; only with random weights. false: the three "
+        "planes are the channels of one picture, as in the paper",
     )
     encoder_weights: str = Field(description="imagenet, random, or a file (.pth, .safetensors)")
     pca_dims: Annotated[int, Field(ge=1, le=2048)] = Field(description="channels kept per sequence")

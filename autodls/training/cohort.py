@@ -119,7 +119,14 @@ def networks_at_once(plan: Plan, cohort_gib: float) -> int:
         return 1
     training = plan.training
     size_px = plan.preprocessing.input_size_px
-    load = TrainingLoad(plan.network.encoder, size_px, training.batch_size, training.precision, "cuda")
+    load = TrainingLoad(
+        plan.network.encoder,
+        size_px,
+        training.batch_size,
+        training.precision,
+        "cuda",
+        roi_guided=plan.network.roi_guided,
+    )
     free_gib = MEMORY_SHARE * plan.budget.memory_gib - sum(PROCESS_GIB["cuda"].values()) - cohort_gib
     return max(1, min(MOST_AT_ONCE, int(free_gib / sum(step_parts_gib(load).values()))))
 

@@ -20,7 +20,7 @@ from autodls.records.workspace import FoldFolder
 class TrainingData:
     """Samples of labelled cases.
 
-    `pixels` float32 [case, sequence, channel, H, W], what `Sample.network_input` gives; `present` bool [case, sequence];
+    `pixels` float32 [case, sequence, channel, H, W], as of `Sample.network_input`; `present` bool [case, sequence];
     `labels` int64 [case], 1 positive.
     """
 
