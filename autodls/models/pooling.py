@@ -49,7 +49,7 @@ def pool(features: Tensor, inputs: Tensor, stride_px: int) -> Tensor:
     features = features.float()
     if inputs.shape[1] == PLANES:
         return features.mean(dim=(2, 3))
-    maps = features.unflatten(1, (PLANES, -1))
+    maps = features.reshape(len(features), PLANES, -1, *features.shape[2:])
     roi = inputs[:, PLANES:].float()
     share = functional.avg_pool2d(roi, stride_px + 1, stride_px, stride_px // 2, count_include_pad=False) + _EMPTY
     inside = torch.einsum("npchw,nphw->npc", maps, share) / share.sum(dim=(2, 3))[:, :, None]

@@ -58,8 +58,8 @@ def feature_channels(encoder: str, *, roi_guided: bool = False) -> int:
 
 
 def encoder_cost(encoder: str, input_px: int, *, roi_guided: bool = False) -> EncoderCost:
-    """Cost of `encoder`, one of `BLOCKS`, for a case of 3 planes of `input_px` x `input_px`: the channels of one picture,
-    or, if it is `roi_guided`, three pictures of two channels, the plane and the ROI in it.
+    """Cost of `encoder`, one of `BLOCKS`, for a case of 3 planes of `input_px` x `input_px`: the channels of one
+    picture, or, if it is `roi_guided`, three pictures of two channels, the plane and the ROI in it.
 
     Every convolution is followed by batch norm and an in-place ReLU, so two maps of its output's size are kept: the
     input of the batch norm and the input of the next convolution (He et al. 2016, arXiv:1512.03385, table 1).

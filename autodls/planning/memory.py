@@ -31,7 +31,8 @@ class TrainingLoad:
 
     `cohort_gib` is the memory of the samples of all cases, which stay on the device; `cases` of them are trained on,
     with `sequences` each. Without `cases` the fusion is left out. `fine_tuned`: all encoders are then fitted at once.
-    `roi_guided`: see `encoder_cost`. `step_gib` is what fitting one encoder was measured to allocate, in the place of arithmetic.
+    `roi_guided`: see `encoder_cost`. `step_gib` is what fitting one encoder was measured to allocate, in the place of
+    arithmetic.
     """
 
     encoder: str

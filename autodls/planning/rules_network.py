@@ -24,9 +24,9 @@ def roi_guided(situation: Situation) -> Decision:
     if situation["network.encoder_weights"] == "random":
         return Decision(
             True,
-            "Each plane is a picture of its own with the ROI in it, and features are averaged inside the ROI as well: a "
-            "network without weights to start from sees three times the pictures, and need not learn first where the "
-            "tumour is.",
+            "Each plane is a picture of its own with the ROI in it, and features are averaged inside the ROI as well: "
+            "a network without weights to start from sees three times the pictures, and need not learn first where "
+            "the tumour is.",
         )
     return Decision(False, "Weights that were trained on images alone have no input for an ROI.")
 
