@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from autodls.seeding import generator
 from autodls.training import on_device
-from autodls.training.augmentation import POLICIES, augment_paper
+from autodls.training.augmentation import POLICIES, augment_inputs, augment_paper
 from autodls.training.on_device import apply_where
 
 QUICK = hypothesis_settings(deadline=None, max_examples=50)
@@ -143,3 +143,27 @@ def test_paper_policy_moves_all_channels_of_a_case_together():
     for case in paper(ramp(20, 40), 32, 1):
         assert torch.equal(case[0], case[1])
         assert torch.equal(case[0], case[2])
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("sequences", [(), (2,)])
+def test_planes_and_roi_of_network_input_move_together_and_the_roi_keeps_its_values(policy, sequences):
+    """A bright square in every plane of every sequence, which is the ROI as well."""
+    inputs = torch.zeros(24, *sequences, 6, 48, 48)
+    inputs[..., 18:26, 14:26] = 1
+    found = augment_inputs(POLICIES[policy], inputs, 40, 3)
+    assert found.shape == (24, *sequences, 6, 40, 40)
+    planes, roi = found[..., :3, :, :].flatten(1, -3), found[..., 3:, :, :].flatten(1, -3)
+    assert roi.amin() >= 0 and roi.amax() <= 1.0001
+    assert all(torch.equal(roi[:, 0], one) for one in roi.unbind(1)), "all of a case move together"
+    assert len({tuple(one.nonzero()[0].tolist()) for one in roi[:, 0] > 0.5}) > 3, "cases do not"
+    for case, tumour in zip(planes, roi[:, 0] > 0.5, strict=True):
+        assert (case[:, tumour].mean(dim=1) > case[:, ~tumour].mean(dim=1)).all()
+        assert float(np.corrcoef(case[0].flatten(), tumour.flatten())[0, 1]) > 0.5
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_without_roi_network_input_is_augmented_as_planes(policy):
+    pixels = noise()
+    expected, _ = POLICIES[policy](pixels, pixels[:, :0], 32, 4)
+    assert torch.equal(augment_inputs(POLICIES[policy], pixels, 32, 4), expected)

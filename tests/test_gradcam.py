@@ -1,8 +1,11 @@
 """Grad-CAM against MONAI's, against finite differences, and against what a receptive field really sees."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from guided_networks import eventful_encoder, guided_input, guided_plan
 from monai.visualize import GradCAM
 from tiny_models import brightness_encoder, random_input, tiny_fold, tiny_plan
 from torch import nn
@@ -93,6 +96,25 @@ def test_cells_of_a_sequence_map_add_up_to_its_margin():
     for name, values in maps.by_sequence.items():
         bias = 0.3  # of the brightness encoder's positive class
         np.testing.assert_allclose(values.sum(axis=(1, 2)), 2.5 * (logits.by_sequence[name].numpy() - bias), rtol=1e-5)
+
+
+@pytest.mark.parametrize("fused_by", ["transformer", "mean"])
+def test_cells_add_up_to_the_margin_of_an_encoder_that_the_roi_guides(fused_by):
+    """Its gradient differs from cell to cell, so each keeps its own."""
+    encoder = FoldedEncoder.from_state(eventful_encoder("resnet8", roi_guided=True).net.state_dict())
+    plan = guided_plan()
+    pixels = torch.stack([guided_input(seed=seed) for seed in (1, 2)], dim=1)
+    present = torch.ones(2, 2, dtype=torch.bool)
+    fold = tiny_fold(plan, encoder=lambda: encoder, feature_channels=encoder.channels, slope=2.5)
+    fold = replace(fold, fused_by=fused_by)
+    maps, logits = fold_maps(fold, pixels, present, rectified=False), fold.logits(pixels, present)
+    bias = float(encoder.fc[1][1] - encoder.fc[1][0])
+    for name, values in maps.by_sequence.items():
+        assert values.shape == (2, 8, 8)
+        expected = 2.5 * (logits.by_sequence[name].numpy() - bias)
+        np.testing.assert_allclose(values.sum(axis=(1, 2)), expected, rtol=1e-4, atol=1e-4)
+        if fused_by == "mean":  # half of a sequence's log-odds, on the scale of the fused score
+            np.testing.assert_allclose(maps.fused[name], 2.5 / 2 * values, rtol=1e-4, atol=1e-6)
 
 
 def test_fused_map_equals_finite_differences_through_transformer_and_pca():

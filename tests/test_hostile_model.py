@@ -19,6 +19,7 @@ from autodls.records.files import sha256_of_bytes, sha256_of_file
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 
+PARTS = ("weight", "bias")
 FUSION, ENCODER = "fold_0/fusion.safetensors", "fold_1/T2WI.safetensors"
 
 
@@ -227,6 +228,16 @@ def claims(shape, offsets=None):
     return change
 
 
+def noted(**changes):
+    """A note with `changes`."""
+
+    def change(names):
+        note = json.loads(names["__metadata__"]["autodls"]) | changes
+        names["__metadata__"]["autodls"] = json.dumps(note)
+
+    return change
+
+
 HEADERS = {
     "terabytes": claims([10**6, 10**6], [0, 4 * 10**12]),
     "terabytes without voxels": claims([10**12, 10**12]),
@@ -237,6 +248,9 @@ HEADERS = {
     "note no object": lambda names: names["__metadata__"].update(autodls="[1]"),
     "note deep": lambda names: names["__metadata__"].update(autodls="[" * 100_000),
     "note without scales": lambda names: names["__metadata__"].update(autodls="{}"),
+    "fused by the median": noted(fused_by="median"),
+    "fused by nothing": noted(fused_by=None),
+    "fused by two": noted(fused_by=["mean"]),
     "scale NaN": lambda names: names["__metadata__"].update(autodls='{"scales": {"dls": {"slope": NaN}}}'),
 }  # fmt: skip
 
@@ -273,6 +287,11 @@ def put(name, make):
 
 
 COMPONENTS = "pca.T2WI/components"
+GUIDED = {"conv1.weight": torch.ones(4, 7, 7, 2), "fc.weight": torch.ones(2, 8)}
+SECOND_STAGE, LAST_STAGE = (
+    [f"layer{stage}.0.{name}.{part}" for name in ("conv1", "conv2", "conv3", "downsample.0") for part in PARTS]
+    for stage in (2, 4)
+)
 TENSORS = {
     "a tensor more": tensors(FUSION, put("more", lambda _: torch.zeros(3))),
     "a tensor more in the fusion": tensors(FUSION, put("fusion.more", lambda _: torch.zeros(3))),
@@ -294,6 +313,10 @@ TENSORS = {
     "encoder wrong norm": tensors(ENCODER, put("bn1.bias", lambda _: torch.zeros(1))),
     "encoder without end": tensors(ENCODER, lambda content: content.pop("fc.weight")),
     "encoder of three classes": tensors(ENCODER, put("fc.weight", lambda old: torch.ones(3, 4))),
+    "encoder guided by the ROI": tensors(ENCODER, lambda content: content.update(GUIDED)),
+    "encoder of another stride": tensors(ENCODER, lambda content: [content.pop(name) for name in LAST_STAGE]),
+    "encoder without its second stage": tensors(ENCODER, lambda content: [content.pop(name) for name in SECOND_STAGE]),
+    "encoder of one axis": tensors(ENCODER, put("conv1.weight", lambda _: torch.ones(4))),
     "convolution of no layer": tensors(ENCODER, put("extra.conv1.weight", lambda _: torch.zeros(1, 1, 1, 1))),
     "block out of order": tensors(ENCODER, put("layer9.0.conv1.weight", lambda _: torch.zeros(4, 4, 1, 1))),
 }

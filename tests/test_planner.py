@@ -20,7 +20,15 @@ from autodls.planning.presets import Preset, load_preset, preset_names, presets_
 from autodls.planning.rules import RULES
 from autodls.records.cohort import read_cohort
 from autodls.records.fingerprint import Fingerprint
-from autodls.records.plan import MaskPolicy, NetworkPlan, Plan, PreprocessingPlan, SegmentationPlan, TrainingPlan
+from autodls.records.plan import (
+    FusionPlan,
+    MaskPolicy,
+    NetworkPlan,
+    Plan,
+    PreprocessingPlan,
+    SegmentationPlan,
+    TrainingPlan,
+)
 
 GOLDEN = presets_folder() / "golden"
 CONTRACT = """
@@ -78,7 +86,7 @@ def test_every_value_has_a_reason(preset: str, resources: Resources) -> None:
 def test_rules_and_records_name_the_same_fields() -> None:
     fields = {f"preprocessing.{name}" for name in PreprocessingPlan.model_fields} - {"preprocessing.roi_channel"}
     fields |= {f"network.{name}" for name in NetworkPlan.model_fields} - {"network.fusion"}
-    fields |= {f"network.fusion.{name}" for name in ("patch_px", "heads", "layers", "dropout")}
+    fields |= {f"network.fusion.{name}" for name in FusionPlan.model_fields}
     fields |= {f"training.{name}" for name in TrainingPlan.model_fields}
     fields |= {f"segmentation.{name}" for name in SegmentationPlan.model_fields} - {"segmentation.mask"}
     fields |= {f"segmentation.mask.{name}" for name in MaskPolicy.model_fields}
@@ -94,6 +102,7 @@ def test_the_paper_s_settings() -> None:
     assert (made.network.encoder, made.network.encoder_weights) == ("resnet101", "imagenet")
     assert made.network.pca_dims == 128
     assert (made.network.fusion.heads, made.network.fusion.layers) == (8, 3)
+    assert (made.network.roi_guided, made.network.fusion.fallback) == (False, "none")
     training = made.training
     assert (training.batch_size, training.learning_rate, training.optimizer) == (32, 0.01, "sgd")
     assert (training.warmup_epochs, training.fusion_learning_rate) == (0, 0.01), "0.01 is the initial learning rate"
@@ -216,7 +225,7 @@ def test_weights_of_the_command_line_stand_over_the_preset() -> None:
         ({"training.epochs": 0}, "'training.epochs'"),
         ({"training.learning_rate": -1}, "'training.learning_rate'"),
         ({"preprocessing.spacing_mm": float("nan")}, "NaN is not a number in JSON"),
-        ({"network.encoder": "resnet18"}, "'network.encoder'"),
+        ({"network.encoder": "resnet34"}, "'network.encoder'"),
         ({"segmentation.mask.components": "biggest"}, "'segmentation.mask.components'"),
         ({"segmentation.mask": {}}, "no field 'segmentation.mask' can be given"),
         ({"segmentation.planner": "resenc"}, "'segmentation.planner'"),
@@ -238,6 +247,12 @@ def test_a_wrong_preset_is_named_in_one_line(tmp_path: Path, given: dict[str, ob
     ("given", "message"),
     [
         ({"preprocessing__slice_size_px": 100, "preprocessing__input_size_px": 128}, "exceeds slice_size_px 100"),
+        ({"network__encoder": "resnet8"}, "resnet8 has no ImageNet weights; give encoder_weights random, or a larger"),
+        ({"network__roi_guided": True}, "roi_guided with encoder_weights imagenet: .*; set one to false, or the other"),
+        (
+            {"network__roi_guided": True, "network__encoder_weights": "own.pth"},
+            "roi_guided with encoder_weights own.pth: weights that were trained elsewhere have no input for an ROI",
+        ),
         ({"network__pca_dims": 7}, "pca_dims 7 x 2 sequences is no multiple of fusion.heads 8"),
         ({"preprocessing__crop_mm": 1, "preprocessing__spacing_mm": 2}, "crop_mm 1 is less than one sample"),
         ({"preprocessing__spacing_mm": 0.001}, "at spacing_mm 0.001 is a plane of .* samples a side, expected at most"),

@@ -191,6 +191,49 @@ def test_too_few_of_a_class(rarer: int) -> None:
         decide("training.folds", fingerprint(cases=50, positives=rarer))
 
 
+@pytest.mark.parametrize("resources", [CPU, GPU])
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ("imagenet", ("resnet101", False, "sgd", 1e-4)),
+        ("mine.pth", ("resnet101", False, "sgd", 1e-4)),
+        ("random", ("resnet8", True, "adamw", 0.05)),
+    ],
+)
+def test_random_weights_lead_to_a_small_network_guided_by_the_roi(
+    weights: str, expected: tuple[object, ...], resources: Resources
+) -> None:
+    names = ("network.encoder", "network.roi_guided", "training.optimizer", "training.weight_decay")
+    decided = [decide(name, fingerprint(), resources, network__encoder_weights=weights) for name in names]
+    assert tuple(decision.value for decision in decided) == expected
+    assert weights != "random" or all("andom weights" in one.reason for one in decided[::2])
+
+
+def test_with_adamw_the_rate_does_not_follow_the_batch() -> None:
+    given = {"training__optimizer": "adamw"}
+    rates = [decide("training.learning_rate", fingerprint(), training__batch_size=n, **given).value for n in (4, 32)]
+    assert rates == [0.002, 0.002]
+
+
+@pytest.mark.parametrize(
+    ("encoder", "input_px", "patch", "tokens"),
+    [("resnet101", 224, 1, 7), ("resnet8", 64, 1, 8), ("resnet8", 128, 2, 8), ("resnet8", 224, 4, 7)],
+)
+def test_a_patch_keeps_the_tokens_few(encoder: str, input_px: int, patch: int, tokens: int) -> None:
+    given = {"network__encoder": encoder, "preprocessing__input_size_px": input_px}
+    decision = decide("network.fusion.patch_px", fingerprint(), **given)
+    assert decision.value == patch
+    assert patch == 1 or f"make {tokens} x {tokens} tokens" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("guided", "patch", "expected"), [(False, 1, 64), (True, 1, 128), (True, 2, 32), (True, 4, 8), (True, 7, 8)]
+)
+def test_pca_dims_of_a_small_encoder_are_bound_by_channels_and_patch(guided: bool, patch: int, expected: int) -> None:
+    given = {"network__encoder": "resnet8", "network__roi_guided": guided, "network__fusion__patch_px": patch}
+    assert decide("network.pca_dims", fingerprint(400, 200), **given).value == expected
+
+
 @pytest.mark.parametrize(("positives", "expected"), [(322, 0.678), (485, 0.515), (50, 0.75), (900, 0.25)])
 def test_focal_alpha_is_the_share_of_the_other_class(positives: int, expected: float) -> None:
     decision = decide("training.focal_alpha", fingerprint(cases=1000, positives=positives))

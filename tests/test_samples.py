@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from small_volumes import anatomy, ball, grid_around, oblique
 
 from autodls.errors import ArgumentError, DatasetError, StaleRecordError
-from autodls.imaging.geometry import Volume
+from autodls.imaging.geometry import Volume, sample_roi
 from autodls.imaging.volumes import read_volume, write_volume
 from autodls.preprocessing.case import case_key, prepare_case
 from autodls.preprocessing.intensity import normalise
@@ -91,6 +91,34 @@ def test_without_resizing_a_sample_holds_the_normalised_samples(files):
     values = np.stack([sample_points(volume, plane.points_mm()) for plane in sample.planes])
     expected = normalise(values, volume.array, plan_of().intensity["T2WI"], "T2WI")
     np.testing.assert_allclose(sample.pixels[1], expected, atol=1e-6)
+
+
+def test_the_roi_of_a_sample_is_the_drawn_one_on_its_planes(files):
+    sample = prepare(files)
+    expected = np.stack([sample_roi(read_volume(files[1]), plane.points_mm()) for plane in sample.planes])
+    np.testing.assert_array_equal(sample.roi, expected)
+    assert (sample.roi.mean(axis=(1, 2)) > 0.1).all()
+
+
+def test_the_roi_of_a_sample_follows_a_mask_that_is_moved(tmp_path):
+    """By 4 mm to the left; the planes follow its centre, so the pictures move and the ROI in them does not."""
+    for name in ("still", "moved"):
+        (tmp_path / name).mkdir()
+    still = prepare(write_case(tmp_path / "still"))
+    moved = prepare(write_case(tmp_path / "moved", centre_mm=(7.0, -2.0, 1.0)))
+    places = [one.planes[0].points_mm()[one.roi[0]].mean(axis=0) for one in (still, moved)]
+    np.testing.assert_allclose(places[1] - places[0], (4, 0, 0), atol=1.0)
+    assert not np.allclose(still.pixels, moved.pixels, atol=0.1)
+
+
+def test_network_input_is_the_planes_and_behind_them_the_roi(files):
+    sample = prepare(files)
+    assert sample.network_input(roi_guided=False) is sample.pixels
+    guided = sample.network_input(roi_guided=True)
+    assert (guided.shape, guided.dtype) == ((3, 6, 32, 32), np.float32)
+    np.testing.assert_array_equal(guided[:, :3], sample.pixels)
+    for of_sequence in guided[:, 3:]:
+        np.testing.assert_array_equal(of_sequence, sample.roi)
 
 
 @pytest.mark.parametrize("missing", SEQUENCES)

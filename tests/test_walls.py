@@ -20,6 +20,7 @@ from autodls.preprocessing.store import save_sample
 from autodls.records.files import sha256_of_file
 from autodls.records.scores import FoldRecord
 from autodls.records.splits import Splits
+from autodls.training.data import centre_crop
 from autodls.training.ensemble import lock_model, pool_scores
 from autodls.training.fold import train_fold
 
@@ -91,6 +92,41 @@ def test_pca_is_fitted_on_the_training_part_alone(study, monkeypatch):
     monkeypatch.setattr(fusion_stage, "fit_pca", lambda maps, *rest: seen.append(len(maps)) or fit_pca(maps, *rest))
     train(study, "a", study.data())
     assert seen == [len(study.splits.folds[0].train)] * 2
+
+
+@pytest.fixture
+def falling_back(study):
+    """The study with the mean of the sequences to fall back on."""
+    fusion = study.plan.network.fusion.model_copy(update={"fallback": "mean"})
+    network = study.plan.network.model_copy(update={"fusion": fusion})
+    return replace(study, plan=study.plan.model_copy(update={"network": network}))
+
+
+@pytest.mark.parametrize("what", ["labels", "pixels", "destroyed"])
+def test_validation_cases_do_not_choose_between_transformer_and_mean(falling_back, what):
+    """What was chosen stands in the note of the fusion."""
+    study = falling_back
+    assert train(study, "b", changed(study, "validation", what)) == train(study, "a", study.data())
+
+
+def test_the_inner_hold_out_alone_chooses_between_transformer_and_mean(falling_back, monkeypatch):
+    from autodls.training import fusion_stage
+
+    study, seen = falling_back, []
+    judged, settled = [], fusion_stage.settled
+
+    def watched(unscaled, pixels, present, labels, plan):
+        seen.append((pixels, labels))
+        return settled(unscaled, pixels, present, labels, plan)
+
+    monkeypatch.setattr(fusion_stage, "settled", watched)
+    monkeypatch.setattr(fusion_stage, "is_shown_better", lambda losses, _: judged.append(len(losses)) or True)
+    data, inner = study.data(), study.splits.folds[0].inner
+    train(study, "a", data)
+    assert judged == [len(inner)]
+    ((pixels, labels),) = seen
+    assert torch.equal(pixels, centre_crop(data.pixels[data.rows(inner)], 32))
+    assert torch.equal(labels, data.labels[data.rows(inner)])
 
 
 # -- held-out cases ----------------------------------------------------------------------------------------------------

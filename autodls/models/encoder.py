@@ -19,7 +19,7 @@ CLASSES = 2
 def resnet8(**settings: Any) -> ResNet:
     """He et al. 2016 (arXiv:1512.03385), section 4.2, with n = 1: a 3 x 3 convolution and three stages of one block.
 
-    75 thousand weights instead of 42 million, and a map of an eighth of the input instead of a thirty-second.
+    78 thousand weights instead of 42 million, and a map of an eighth of the input instead of a thirty-second.
     """
     net = ResNet("basic", [1, 1, 1, 1], [16, 32, 64, 64], **{**settings, "conv1_t_size": 3}, no_max_pool=True)
     net.layer4 = nn.Identity()  # MONAI builds four stages

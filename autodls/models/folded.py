@@ -88,6 +88,8 @@ class FoldedEncoder:
     def require_chain(self) -> None:
         """Raise ValueError unless each convolution takes what the one before it gives, and all are used."""
         expected: dict[str, tuple[int, ...]] = {}
+        if (axes := self.convolutions["conv1"][0].ndim) != 4:
+            raise ValueError(f"conv1 has {axes} axes, expected 4")
         channels = len(self.convolutions["conv1"][1])
         expected["conv1"] = (
             channels,
@@ -130,6 +132,8 @@ class FoldedEncoder:
             while f"layer{stage}.{block}.conv1" in self.convolutions:
                 yield f"layer{stage}.{block}"
                 block += 1
+            if not block:  # a stage after a gap is of no network: whoever looks for leftovers finds it
+                return
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "FoldedEncoder":
         """The same on `device`, computing its convolutions in `dtype`."""

@@ -11,7 +11,6 @@ from torch.nn import functional
 
 PLANES = 3
 STEM_CHANNELS = {False: PLANES, True: 2}  # of the first convolution, by whether the ROI guides
-_EMPTY = 1e-3  # weight of every cell: in a plane where no cell holds tumour, the average is that of the whole map
 
 
 def input_channels(*, roi_guided: bool) -> int:
@@ -43,14 +42,15 @@ def pool(features: Tensor, inputs: Tensor, stride_px: int) -> Tensor:
     """Features averaged over places, [case, pooled], of a map of features [case, channel, h, w] and its network input.
 
     Where the ROI guides, averages inside it come first: background has no say in them. Cell (i, j) is centred on input
-    pixel (stride i, stride j), and weighs as much as there is tumour around it. Then, as without ROI, averages over the
-    whole crop. Planes count alike.
+    pixel (stride i, stride j), and weighs as much as there is tumour around it; in a plane without tumour all weigh
+    alike. Then, as without ROI, averages over the whole crop. Planes count alike.
     """
     features = features.float()
     if inputs.shape[1] == PLANES:
         return features.mean(dim=(2, 3))
     maps = features.reshape(len(features), PLANES, -1, *features.shape[2:])
     roi = inputs[:, PLANES:].float()
-    share = functional.avg_pool2d(roi, stride_px + 1, stride_px, stride_px // 2, count_include_pad=False) + _EMPTY
+    share = functional.avg_pool2d(roi, stride_px + 1, stride_px, stride_px // 2, count_include_pad=False)
+    share = share.where(share.sum(dim=(2, 3), keepdim=True) > 0, 1.0)
     inside = torch.einsum("npchw,nphw->npc", maps, share) / share.sum(dim=(2, 3))[:, :, None]
     return torch.cat([inside.mean(dim=1), maps.mean(dim=(1, 3, 4))], dim=1)
