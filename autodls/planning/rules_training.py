@@ -97,6 +97,17 @@ def epochs(situation: Situation) -> Decision:
     return Decision(40, "40 at most on a CPU instead of the 60 on a GPU, to keep the time bearable.")
 
 
+def kept_epoch(situation: Situation) -> Decision:
+    """The paper's early stopping where weights are to stay near their start, else the end of the schedule."""
+    if situation["network.encoder_weights"] == "random":
+        return Decision(
+            "last",
+            "The rate has fallen to nothing by then. Early stopping on ten cases mostly kept an epoch of the first "
+            "half, by chance (phantoms, benchmarks/RESULTS.md).",
+        )
+    return Decision("best", "Early stopping, as in the paper.")
+
+
 def patience(situation: Situation) -> Decision:
     """A quarter of the epochs, within what the schedule can use."""
     limit = situation["training.epochs"]
