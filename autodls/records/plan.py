@@ -113,7 +113,7 @@ class TrainingPlan(Record):
     epochs: Count
     kept_epoch: Literal["best", "last"] = Field(
         default="best",
-        description="best: the epoch of an encoder with the lowest loss of the inner hold-out, and early stopping; last: "
+        description="best: the epoch of an encoder with the lowest inner hold-out loss, and early stopping; last: "
         "the end of the schedule, so that the hold-out has no part in the encoder",
     )
     patience: Count = Field(description="epochs without a better inner hold-out loss before training stops")
