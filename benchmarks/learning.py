@@ -1,4 +1,4 @@
-"""Does it learn what is there? The product on phantom cohorts, beside a forest of 25 numbers of the ROI and the ceiling.
+"""Does it learn what is there? The product on phantoms, beside a forest of 25 numbers of the ROI and the ceiling.
 
     python benchmarks/learning.py OUT --seeds 1 2 3 [--cases 72] [--given training.epochs=40 network.encoder=resnet101]
 
