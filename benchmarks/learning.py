@@ -71,7 +71,7 @@ def _study(options: argparse.Namespace, preset: Path, seed: int) -> dict[str, fl
     truth = write_cohort(dataset, settings, workers=2)
     if options.permute_labels:
         _permute(dataset, seed)
-    for words in (["plan", "--preset", str(preset)], ["train", "fold", "all"], ["evaluate"]):
+    for words in (["plan", "--preset", str(preset)], ["train", "fold", "all", "--at-once", "2"], ["evaluate"]):
         command = [sys.executable, "-m", "autodls", *words, "-d", str(dataset), "-w", str(place)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     metrics = json.loads((place / "results" / "metrics.json").read_text())

@@ -154,7 +154,7 @@ def augmentation(situation: Situation) -> Decision:
     if situation["network.encoder_weights"] == "random":
         return Decision(
             "nnunet",
-            "Random weights gain from nnU-Net's full policy: on phantoms the network of a single fold was better by it.",
+            "Random weights gain from nnU-Net's full policy: on phantoms single folds were better by it.",
         )
     if situation.on_gpu:
         return Decision("nnunet", "Small cohorts gain from nnU-Net's full policy; on a GPU its cost is bearable.")
