@@ -75,14 +75,15 @@ def make_samples(workspace: Workspace, plan: Plan, count: int) -> tuple[Case, ..
     side = plan.preprocessing.slice_size_px
     planes = tuple(Plane(name, 0, (0, 0, 0), (0, 1, 0), (1, 0, 0), (side, side), 1.0) for name in PLANES)
     rows, columns = np.indices((side, side)) - (side - 1) / 2
-    disk = (np.hypot(rows, columns) < side / 6).astype(np.float32)
+    disk = np.hypot(rows, columns) < side / 6
+    roi = np.broadcast_to(disk, (len(PLANES), side, side))
     cases = []
     for number in range(count):
         name, label = f"case_{number:04d}", number % 3 == 0
         chance = np.random.default_rng(number)
         pixels = chance.standard_normal((len(SEQUENCES), len(PLANES), side, side), dtype=np.float32)
-        pixels += (2.0 if label else 0.5) * disk
-        save_sample(workspace.sample(name), Sample(name, pixels, np.ones(3, dtype=np.bool_), planes, (), name))
+        pixels += np.float32(2.0 if label else 0.5) * disk
+        save_sample(workspace.sample(name), Sample(name, pixels, np.ones(3, dtype=np.bool_), roi, planes, (), name))
         cases.append(Case(name, name, None, "", label, {}, None))
     return tuple(cases)
 

@@ -120,12 +120,14 @@ def main() -> None:
     plain_net.load_state_dict(state)
     with torch.inference_mode():
         runs = {
-            OURS: in_process(lambda: folded.logits(folded.features(planes))),
+            OURS: in_process(lambda: folded.logits(folded.features(planes), planes)),
             "plain float32": in_process(lambda: plain_net(planes)),
             "matrix product": in_process(peak(dtype)),
         }
         usages = interleaved(runs, asked.rounds)
-        scores = [net.softmax(dim=1)[:, 1] for net in (folded.logits(folded.features(planes)), plain_net(planes))]
+        scores = [
+            net.softmax(dim=1)[:, 1] for net in (folded.logits(folded.features(planes), planes), plain_net(planes))
+        ]
     notes = {
         OURS: share(usages[OURS], flop, usages["matrix product"]),
         "plain float32": require_close("scores", *scores, SCORE_TOLERANCE[dtype]),

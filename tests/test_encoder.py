@@ -136,7 +136,7 @@ def test_folded_encoder_equals_the_network_in_evaluation(trained, size_px, round
     torch.testing.assert_close(
         features, expected_features, rtol=tolerance, atol=tolerance * float(expected_features.max())
     )
-    torch.testing.assert_close(folded.logits(features), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(folded.logits(features, planes), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_folded_encoder_is_stored_without_loss_in_about_half_the_bytes(tmp_path, trained):
@@ -171,11 +171,12 @@ def test_forward_is_the_whole_monai_network_without_dropout(trained):
 
 def test_a_feature_that_is_not_kept_has_no_say(trained):
     """Dropout is drawn outside and given: the network draws nothing."""
-    features = trained.features(torch.randn(2, 3, 64, 64)).detach()
-    keep = 2.0 * (torch.rand(2, trained.channels, generator=torch.Generator().manual_seed(0)) < 0.5)
+    planes = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    features = trained.features(planes).detach()
+    keep = 2.0 * (torch.rand(2, trained.pooled, generator=torch.Generator().manual_seed(0)) < 0.5)
     pooled = features.mean(dim=(2, 3))
-    torch.testing.assert_close(trained.decode(features, keep), trained.net.fc(pooled * keep))
-    assert torch.equal(trained.decode(features, torch.ones_like(keep)), trained.decode(features))
+    torch.testing.assert_close(trained.decode(features, planes, keep), trained.net.fc(pooled * keep))
+    assert torch.equal(trained.decode(features, planes, torch.ones_like(keep)), trained.decode(features, planes))
 
 
 def test_folded_encoder_in_bfloat16_gives_float32_near_the_exact_one(trained):

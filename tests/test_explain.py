@@ -24,13 +24,13 @@ from autodls.inference.explain import (
     write_shares,
 )
 from autodls.models.folded import FoldedEncoder
-from autodls.models.gradcam import STRIDE_PX
 from autodls.preprocessing.case import prepare_case
 from autodls.preprocessing.planes import find_planes
 from autodls.preprocessing.store import Sample
 from autodls.records.scores import FUSED
 from autodls.report.overlays import Overlay, side_labels, write_overlay
 
+STRIDE_PX = 32  # of a ResNet-50
 TUMOUR_MM = np.array([12.0, -30.0, 8.0])
 STRAIGHT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
@@ -214,7 +214,8 @@ def structured_encoder():
 def test_a_constant_map_has_no_rank_correlation(tmp_path, model):
     planes = flat_explanation(np.ones((40, 40))).planes
     stored = tuple(plane.resized(144) for plane in planes)
-    flat = Sample("flat", np.zeros((2, 3, 144, 144), np.float32), np.ones(2, bool), stored, (), "")
+    pixels, roi = np.zeros((2, 3, 144, 144), np.float32), np.zeros((3, 144, 144), bool)
+    flat = Sample("flat", pixels, np.ones(2, bool), roi, stored, (), "")
     rows = randomisation_check(model, [flat], np.random.default_rng(0))
     assert [row.spearman for row in rows if row.score != FUSED] == [None, None]
     write_randomisation(tmp_path / "randomisation.csv", rows)

@@ -70,9 +70,11 @@ def test_score_of_stored_weights_is_that_of_the_plain_network(encoder, cases):
     stored = FoldedEncoder.from_tensors(FoldedEncoder.from_state(encoder.net.state_dict()).tensors())
     with torch.inference_mode():
         expected = class_margin(encoder(planes[:cases])).sigmoid()
-        found = class_margin(stored.logits(stored.features(planes[:cases]))).sigmoid()
+        found = class_margin(stored.logits(stored.features(planes[:cases]), planes[:cases])).sigmoid()
         unpacked = stored.unpacked()
-        assert torch.equal(class_margin(unpacked.logits(unpacked.features(planes[:cases]))).sigmoid(), found)
+        assert torch.equal(
+            class_margin(unpacked.logits(unpacked.features(planes[:cases]), planes[:cases])).sigmoid(), found
+        )
     assert found.tolist() == pytest.approx(expected.tolist(), abs=1e-3)
 
 

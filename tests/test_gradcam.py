@@ -10,9 +10,9 @@ from torch import nn
 from autodls.models.encoder import SequenceEncoder
 from autodls.models.fold_model import class_margin
 from autodls.models.folded import FoldedEncoder
-from autodls.models.gradcam import STRIDE_PX, activation_map, fold_maps, heat_maps, shuffled, to_input_size
+from autodls.models.gradcam import activation_map, fold_maps, heat_maps, shuffled, to_input_size
 
-FEATURES = 2048
+FEATURES, STRIDE_PX = 2048, 32  # of a ResNet-50
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -79,7 +79,7 @@ def test_activation_map_equals_monai_for_one_class(trained_encoder):
     expected = GradCAM(nn_module=trained_encoder, target_layers="net.layer4").compute_map(pixels, class_idx=1)
     folded = FoldedEncoder.from_state(trained_encoder.net.state_dict())
     features = folded.features(pixels).requires_grad_()
-    (gradients,) = torch.autograd.grad(folded.logits(features)[:, 1].sum(), features)
+    (gradients,) = torch.autograd.grad(folded.logits(features, pixels)[:, 1].sum(), features)
     found = activation_map(features, gradients).relu()[:, None]
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * expected.max().item())
 

@@ -56,7 +56,7 @@ def study_plan(**training):
 
 
 def make_sample(case, label, chance, missing=()):
-    """Noise, brighter in positive cases; `missing` names sequences."""
+    """Noise, brighter in positive cases, with the tumour in the middle; `missing` names sequences."""
     present = np.array([name not in missing for name in SEQUENCES])
     pixels = chance.normal(0.8 * label, 1, (len(SEQUENCES), len(PLANES), SLICE_PX, SLICE_PX))
     pixels = (pixels * present[:, None, None, None]).astype(np.float32)
@@ -64,7 +64,9 @@ def make_sample(case, label, chance, missing=()):
         Plane(name, 0, (0.0, 0.0, 0.0), (0.0, 1.8, 0.0), (1.8, 0.0, 0.0), (SLICE_PX, SLICE_PX), 100.0)
         for name in PLANES
     )
-    return Sample(case, pixels, present, planes, (), f"key of {case}")
+    roi = np.zeros(pixels.shape[1:], dtype=np.bool_)
+    roi[:, 14:26, 12:24] = True
+    return Sample(case, pixels, present, roi, planes, (), f"key of {case}")
 
 
 @dataclass(frozen=True)
