@@ -82,7 +82,9 @@ def make_samples(workspace: Workspace, plan: Plan, count: int) -> tuple[Case, ..
         chance = np.random.default_rng(number)
         pixels = chance.standard_normal((len(SEQUENCES), len(PLANES), side, side), dtype=np.float32)
         pixels += (2.0 if label else 0.5) * disk
-        save_sample(workspace.sample(name), Sample(name, pixels, np.ones(3, dtype=np.bool_), planes, (), name))
+        roi = np.stack([disk > 0] * len(PLANES))
+        sample = Sample(name, pixels, np.ones(len(SEQUENCES), dtype=np.bool_), roi, planes, (), name)
+        save_sample(workspace.sample(name), sample)
         cases.append(Case(name, name, None, "", label, {}, None))
     return tuple(cases)
 
@@ -148,15 +150,17 @@ class UsualLoop:
 
 def fresh(plan: Plan) -> SequenceEncoder:
     """A network with the weights that all start from."""
-    model = SequenceEncoder("resnet101", plan.training.encoder_dropout, plan.training.batch_norm_momentum)
+    model = SequenceEncoder(plan.network.encoder, plan.training.encoder_dropout, plan.training.batch_norm_momentum)
     model.start_from_random(torch.Generator().manual_seed(0))
     return model
 
 
-def mean_loss(states: dict[tuple[int, str], dict[str, torch.Tensor]], data: TrainingData, splits: Splits) -> float:
+def mean_loss(
+    states: dict[tuple[int, str], dict[str, torch.Tensor]], data: TrainingData, plan: Plan, splits: Splits
+) -> float:
     """The mean focal loss of all networks, each over the cases that it was fitted to."""
     loss, found = FocalMeanLoss(2.0, 0.5), []
-    model = SequenceEncoder("resnet101", 0.0, 0.1).eval().to(data.pixels.device)
+    model = SequenceEncoder(plan.network.encoder, 0.0, 0.1).eval().to(data.pixels.device)
     for (fold, sequence), state in states.items():
         model.net.load_state_dict(state)
         rows = data.rows(splits.folds[fold].train)
@@ -202,7 +206,7 @@ def main() -> None:
             for fold in splits.folds
             for name in plan.sequences
         }
-        losses = {OURS: mean_loss(mine, host, splits), LOOP: mean_loss(usual.trained, host, splits)}
+        losses = {OURS: mean_loss(mine, host, plan, splits), LOOP: mean_loss(usual.trained, host, plan, splits)}
         notes = {name: f"mean loss {loss:.3f}" for name, loss in losses.items()}
         show(f"{asked.cases} cases, {asked.folds} folds, {asked.epochs} epochs, {asked.px} px", usages, notes)
     for name, loss in losses.items():
