@@ -149,15 +149,17 @@ class UsualLoop:
 
 def fresh(plan: Plan) -> SequenceEncoder:
     """A network with the weights that all start from."""
-    model = SequenceEncoder("resnet101", plan.training.encoder_dropout, plan.training.batch_norm_momentum)
+    model = SequenceEncoder(plan.network.encoder, plan.training.encoder_dropout, plan.training.batch_norm_momentum)
     model.start_from_random(torch.Generator().manual_seed(0))
     return model
 
 
-def mean_loss(states: dict[tuple[int, str], dict[str, torch.Tensor]], data: TrainingData, splits: Splits) -> float:
+def mean_loss(
+    states: dict[tuple[int, str], dict[str, torch.Tensor]], data: TrainingData, plan: Plan, splits: Splits
+) -> float:
     """The mean focal loss of all networks, each over the cases that it was fitted to."""
     loss, found = FocalMeanLoss(2.0, 0.5), []
-    model = SequenceEncoder("resnet101", 0.0, 0.1).eval().to(data.pixels.device)
+    model = SequenceEncoder(plan.network.encoder, 0.0, 0.1).eval().to(data.pixels.device)
     for (fold, sequence), state in states.items():
         model.net.load_state_dict(state)
         rows = data.rows(splits.folds[fold].train)
@@ -203,7 +205,7 @@ def main() -> None:
             for fold in splits.folds
             for name in plan.sequences
         }
-        losses = {OURS: mean_loss(mine, host, splits), LOOP: mean_loss(usual.trained, host, splits)}
+        losses = {OURS: mean_loss(mine, host, plan, splits), LOOP: mean_loss(usual.trained, host, plan, splits)}
         notes = {name: f"mean loss {loss:.3f}" for name, loss in losses.items()}
         show(f"{asked.cases} cases, {asked.folds} folds, {asked.epochs} epochs, {asked.px} px", usages, notes)
     for name, loss in losses.items():

@@ -81,6 +81,7 @@ RULES: dict[str, Rule] = {
     "training.momentum": fixed(0.9, "The usual value with SGD; the paper gives none."),
     "training.weight_decay": training.weight_decay,
     "training.epochs": training.epochs,
+    "training.kept_epoch": training.kept_epoch,
     "training.patience": training.patience,
     "training.warmup_epochs": training.warmup_epochs,
     "training.batch_norm_momentum": training.batch_norm_momentum,

@@ -111,6 +111,11 @@ class TrainingPlan(Record):
     folds: Annotated[int, Field(ge=2)]
     batch_size: Annotated[int, Field(ge=2)]
     epochs: Count
+    kept_epoch: Literal["best", "last"] = Field(
+        default="best",
+        description="best: the epoch of an encoder with the lowest inner hold-out loss, and early stopping; last: "
+        "the end of the schedule, so that the hold-out has no part in the encoder",
+    )
     patience: Count = Field(description="epochs without a better inner hold-out loss before training stops")
     optimizer: Literal["sgd", "adamw"] = Field(
         description="sgd: with Nesterov's momentum; adamw: momentum is its first beta"

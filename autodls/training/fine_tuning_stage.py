@@ -148,7 +148,7 @@ def fine_tuning_settings(plan: Plan, fold: Fold) -> FitSettings:
     """The plan's settings for stage three: all its epochs, without a warm-up, as nothing starts anew."""
     epochs, rate = plan.training.fine_tuning_epochs, plan.training.fine_tuning_learning_rate
     settings = fit_settings(plan, FINE_TUNING, fold.index)
-    return replace(settings, epochs=epochs, patience=epochs, learning_rate=rate, warmup_epochs=0)
+    return replace(settings, epochs=epochs, patience=epochs, learning_rate=rate, warmup_epochs=0, kept_epoch="best")
 
 
 def _every_output(present: Tensor) -> Tensor:

@@ -205,6 +205,7 @@ def _fusion_settings(plan: Plan, fold: Fold) -> FitSettings:
         learning_rate=plan.training.fusion_learning_rate,
         weight_decay=_WEIGHT_DECAY,
         bf16=False,
+        kept_epoch="best",
     )
 
 

@@ -47,6 +47,7 @@ class FitSettings:
     focal_alpha: float
     bf16: bool
     seed: int
+    kept_epoch: str = "best"
 
 
 class Task(Protocol):
@@ -71,7 +72,7 @@ class Task(Protocol):
 
 
 def fit(task: Task, settings: FitSettings, key: str, saved: Path, report: Report) -> FitState:
-    """Fit `task.model` and leave the weights of its best epoch in it.
+    """Fit `task.model` and leave the weights of the epoch in it that is kept: the best, or the last.
 
     Continues from `saved` when that file belongs to `key`; the file is removed by the caller once the result is kept.
     Raises TrainingError when the loss is no longer finite.
@@ -147,8 +148,7 @@ class _Run:
             train_loss=train_loss,
             inner_loss=inner_loss,
             inner_auc=area_under_curve(numbers["inner"][1:].reshape(-1, CLASSES), self.inner_labels),
-            # While the rate warms up the network has hardly learnt, and chance is what a small hold-out likes best.
-            best=inner_loss < best_loss and (epoch >= settings.warmup_epochs or epoch == settings.epochs - 1),
+            best=_is_kept(settings, epoch, inner_loss < best_loss),
             seconds=round(time.monotonic() - started, 3),
         )
 
@@ -161,6 +161,15 @@ class _Run:
                 losses.append(self.step(labels, *inputs))
             yield True
         return losses
+
+
+def _is_kept(settings: FitSettings, epoch: int, improved: bool) -> bool:
+    """Whether the weights of an epoch are kept, until those of a later one are."""
+    last = epoch == settings.epochs - 1
+    if settings.kept_epoch == "last":
+        return last
+    # While the rate warms up the network has hardly learnt, and chance is what a small hold-out likes best.
+    return improved and (epoch >= settings.warmup_epochs or last)
 
 
 def take_step(

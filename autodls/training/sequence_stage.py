@@ -127,6 +127,7 @@ def fit_settings(plan: Plan, stage: str, fold: int) -> FitSettings:
         focal_alpha=training.focal_alpha,
         bf16=training.precision == "bf16" and has_bf16(device),
         seed=stream_seed(training.seed, "fold", fold, stage),
+        kept_epoch=training.kept_epoch,
     )
 
 
