@@ -71,7 +71,7 @@ def _conclude(rows: list[RowAuc], truth: PhantomTruth, output: Path, workspace: 
         "What was reached, beside the best that any score could reach on this phantom",
         ["cohort", "row", "n", "AUC (95 % CI)", "best possible"],
         [
-            [row.cohort, row.row, str(row.n), row.text, "0.500" if permuted else f"{ceilings[row.row]:.3f}"]
+            [row.cohort, row.row, str(row.n), row.text, "0.500" if permuted else f"{ceilings.get(row.row, truth.images_ceiling_auc):.3f}"]
             for row in rows
         ],
         numbers_from=2,

@@ -138,7 +138,7 @@ def _tell_not_learnt(session: Session, folds: Sequence[int]) -> None:
 
 
 def _lock(session: Session, plan: Plan, splits: Splits, as_json: bool) -> None:
-    from autodls.training.ensemble import lock_model
+    from autodls.training.ensemble import folds_by_mean, lock_model
 
     record = lock_model(session.workspace, session.cohort.description, plan, splits, session.training)
     rows = out_of_fold_rows(session.workspace.oof_scores, plan.sequences)
@@ -150,6 +150,11 @@ def _lock(session: Session, plan: Plan, splits: Splits, as_json: bool) -> None:
         say(json.dumps({**content, "auc": [row.model_dump() for row in rows]}, indent=1))
         return
     show_rows("Out-of-fold AUC (each case scored by the fold that did not see it)", rows)
+    if mean := folds_by_mean(session.workspace, plan, splits):
+        say(
+            f"In {mean} of {record.folds} folds dls is the mean of the sequences' log-odds: the transformer was not "
+            "shown to be better"
+        )
     say(f"Locked model: {session.workspace.model.root} (cut-off {record.cutoff:.3f}, {record.cutoff_source})")
     given, chosen = ("--rois ROIS ", "") if record.rois == "manual" else ("", " --rois auto")
     note(f"next: autodls predict -i IMAGES {given}-o OUT, or autodls evaluate{chosen} for the held-out cohorts")

@@ -66,7 +66,13 @@ def throughput_gflops(device: str, cores: int, precision: str, input_px: int) ->
 
 
 def predicted_training_minutes(
-    encoder: str, input_px: int, schedule: Schedule, sequence_cases: Sequence[int], gflops: float
+    encoder: str,
+    input_px: int,
+    schedule: Schedule,
+    sequence_cases: Sequence[int],
+    gflops: float,
+    *,
+    roi_guided: bool = False,
 ) -> float:
     """Minutes for the encoders of all folds and sequences, were none to stop early.
 
@@ -76,7 +82,7 @@ def predicted_training_minutes(
     >>> round(predicted_training_minutes("resnet101", 128, schedule, [30, 34, 30], 110.0))
     15
     """
-    gflop = 2 * encoder_cost(encoder, input_px).macs / 1e9
+    gflop = 2 * encoder_cost(encoder, input_px, roi_guided=roi_guided).macs / 1e9
     return sum(sequence_cases) * passes_per_case(schedule) * gflop / gflops / 60
 
 

@@ -84,7 +84,7 @@ def fusion_parts_gib(load: TrainingLoad) -> dict[str, float]:
     cells = -(-load.input_px // encoder_stride_px(load.encoder))
     return {
         "weights": (load.sequences + _LOADING[load.device])
-        * encoder_cost(load.encoder, load.input_px).parameters
+        * encoder_cost(load.encoder, load.input_px, roi_guided=load.roi_guided).parameters
         * 4
         / GIB,
         "features": load.cases

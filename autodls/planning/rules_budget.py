@@ -79,7 +79,9 @@ def _minutes(situation: Situation, trial: Trial | None) -> dict[str, Decision]:
         )
         encoder, size_px = situation["network.encoder"], situation["preprocessing.input_size_px"]
         gflops = throughput_gflops(device, cores, precision, size_px)
-        minutes = predicted_training_minutes(encoder, size_px, schedule, cases, gflops)
+        minutes = predicted_training_minutes(
+            encoder, size_px, schedule, cases, gflops, roi_guided=situation["network.roi_guided"]
+        )
         speed = f"{gflops:,.0f} GFLOP/s on {where} ({THROUGHPUTS[device, precision].trust})"
     else:
         seconds, batch = trial.cost.seconds, trial.step.batch_size

@@ -5,7 +5,7 @@ from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 
 
-def model_card(record: ModelRecord, plan: Plan, rows: list[RowAuc]) -> str:
+def model_card(record: ModelRecord, plan: Plan, rows: list[RowAuc], folds_by_mean: int = 0) -> str:
     """The model in Markdown: what it answers, what it was trained on, how well it did, what it must not be used for."""
     target = record.target
     sequences = ", ".join(record.channel_names.values())
@@ -17,6 +17,8 @@ def model_card(record: ModelRecord, plan: Plan, rows: list[RowAuc]) -> str:
             "flagged."
         )
     cautions = "".join(f"\n**Caution**: {caution}.\n" for caution in record.cautions)
+    mean = _by_mean(record, folds_by_mean)
+    guided = ", each plane on its own with the ROI in it" if plan.network.roi_guided else ""
     table = "\n".join(f"| {row.row} | {row.n} | {row.positives} | {row.text} |" for row in rows)
     return f"""# Model card: {target.name}
 
@@ -29,7 +31,7 @@ For research; not a medical device.
 - **Trained on**: {record.training_cases} cases of `{record.dataset}`, {record.training_positives} positive.
   The probability holds for a population with that share of positives.
 - **Network**: {record.folds} folds, each a {plan.network.encoder} per sequence (it started from
-  {plan.network.encoder_weights} weights), PCA to {plan.network.pca_dims} channels, a fusion transformer.
+  {plan.network.encoder_weights} weights{guided}), PCA to {plan.network.pca_dims} channels, a fusion transformer.{mean}
 
 | row, out of fold | cases | positive | AUC (95 % CI) |
 |---|---|---|---|
@@ -40,3 +42,12 @@ sensitivity and specificity at it are slightly optimistic here; judge them on a 
 
 **Not known**: how it does on other scanners, sequences or populations than those of `fingerprint.json`.
 """
+
+
+def _by_mean(record: ModelRecord, folds: int) -> str:
+    if not folds:
+        return ""
+    return (
+        f"\n  In {folds} of the {record.folds} folds the transformer was not shown to be better than the mean of the "
+        "sequences' log-odds,\n  which is the score there."
+    )

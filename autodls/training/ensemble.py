@@ -25,7 +25,7 @@ from autodls.records.scale import LogisticScale, sigmoid
 from autodls.records.scores import FUSED, FoldRecord, FoldScore, load_fold_scores, write_csv
 from autodls.records.segmentation import load_masks
 from autodls.records.splits import Splits
-from autodls.records.tensors import save_tensors
+from autodls.records.tensors import read_note, save_tensors
 from autodls.records.training_log import told_of
 from autodls.records.workspace import FoldFolder, RoiKind, Workspace
 from autodls.segmentation.segmenter import export_segmenter
@@ -92,11 +92,17 @@ def lock_model(
         cautions=model_cautions(rows[0], [score.dls for score in scores]),
         versions={"autodls": __version__, **{name: version(name) for name in ("torch", "numpy", "scipy")}},
     )
-    card = model_card(record, plan.without_paths(), rows)
+    card = model_card(record, plan.without_paths(), rows, folds_by_mean(workspace, plan, splits))
     record = record.model_copy(update={"card_sha256": sha256_of_bytes(card.encode())}).sealed()
     record.save(workspace.model.record)
     write_text(workspace.model.card, card)
     return record
+
+
+def folds_by_mean(workspace: Workspace, plan: Plan, splits: Splits) -> int:
+    """In how many folds the fused score is the mean of the sequences, as the transformer was not shown to be better."""
+    folders = [workspace.fold(fold.index).trained(plan.training.fine_tuning_epochs) for fold in splits.folds]
+    return sum(read_note(folder.fusion).get("fused_by") == "mean" for folder in folders)
 
 
 def pool_scores(workspace: Workspace, plan: Plan, splits: Splits, cases: Sequence[Case]) -> list[tuple[int, FoldScore]]:
