@@ -43,7 +43,7 @@ def test_of_two_scores_one_at_most_is_shown_better_and_it_has_the_lower_mean(pai
 def test_better_by_more_than_two_standard_errors(gains, expected):
     """Of four and six gains of 1 and 0 by turns, the standard errors are 0.29 and 0.22."""
     other = np.full(len(gains), 2.0)
-    assert is_shown_better(other - np.array(gains), other) == expected
+    assert is_shown_better(other - np.array(gains), other) is expected
 
 
 def test_log_losses_are_those_of_scikit_learn_and_do_not_overflow():
