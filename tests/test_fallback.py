@@ -120,11 +120,13 @@ def test_it_is_saved_with_the_fold(tmp_path, fused_by):
     assert loaded.scales == mean_fold(plan).scales
 
 
-def test_a_transformer_that_learns_nothing_is_not_locked(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("encoder", "roi_guided"), [("resnet50", False), ("resnet8", True)])
+def test_a_transformer_that_learns_nothing_is_not_locked(tmp_path, monkeypatch, encoder, roi_guided):
     use_tiny_resnet(monkeypatch)
     plan = study_plan(fusion_learning_rate=1e-12)
     fusion = plan.network.fusion.model_copy(update={"fallback": "mean"})
-    plan = plan.model_copy(update={"network": plan.network.model_copy(update={"fusion": fusion})})
+    network = {"encoder": encoder, "roi_guided": roi_guided, "fusion": fusion}
+    plan = plan.model_copy(update={"network": plan.network.model_copy(update=network)})
     study = tiny_study(tmp_path / "study", plan)
     study.train()
     lock_model(study.workspace, DESCRIPTION, study.plan, study.splits, study.cases)
