@@ -209,6 +209,14 @@ PLAN_MISTAKES = {
         bad_preset(given(network__pca_dims=3, network__encoder_weights="random", preprocessing__input_size_px=32)),
         "pca_dims",
     ),
+    "preset of a small network with ImageNet's weights": (
+        bad_preset(given(network__encoder="resnet8", preprocessing__input_size_px=32)),
+        "resnet8 has no ImageNet weights",
+    ),
+    "preset of an ROI for ImageNet's weights": (
+        bad_preset(given(network__roi_guided=True, network__encoder="resnet50", preprocessing__input_size_px=32)),
+        "roi_guided with encoder_weights imagenet",
+    ),
     "more folds than cases": (bad_preset(given(training__folds=9)), "9 folds"),
     "memory negative": (lambda f: ("--memory-gib", "-2"), "--memory-gib -2"),
     "memory zero": (lambda f: ("--memory-gib", "0"), "--memory-gib 0"),

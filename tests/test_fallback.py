@@ -43,7 +43,7 @@ def test_of_two_scores_one_at_most_is_shown_better_and_it_has_the_lower_mean(pai
 def test_better_by_more_than_two_standard_errors(gains, expected):
     """Of four and six gains of 1 and 0 by turns, the standard errors are 0.29 and 0.22."""
     other = np.full(len(gains), 2.0)
-    assert is_shown_better(other - np.array(gains), other) == expected
+    assert is_shown_better(other - np.array(gains), other) is expected
 
 
 def test_log_losses_are_those_of_scikit_learn_and_do_not_overflow():
@@ -120,11 +120,13 @@ def test_it_is_saved_with_the_fold(tmp_path, fused_by):
     assert loaded.scales == mean_fold(plan).scales
 
 
-def test_a_transformer_that_learns_nothing_is_not_locked(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("encoder", "roi_guided"), [("resnet50", False), ("resnet8", True)])
+def test_a_transformer_that_learns_nothing_is_not_locked(tmp_path, monkeypatch, encoder, roi_guided):
     use_tiny_resnet(monkeypatch)
     plan = study_plan(fusion_learning_rate=1e-12)
     fusion = plan.network.fusion.model_copy(update={"fallback": "mean"})
-    plan = plan.model_copy(update={"network": plan.network.model_copy(update={"fusion": fusion})})
+    network = {"encoder": encoder, "roi_guided": roi_guided, "fusion": fusion}
+    plan = plan.model_copy(update={"network": plan.network.model_copy(update=network)})
     study = tiny_study(tmp_path / "study", plan)
     study.train()
     lock_model(study.workspace, DESCRIPTION, study.plan, study.splits, study.cases)

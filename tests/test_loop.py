@@ -199,6 +199,19 @@ def test_weights_of_the_best_epoch_are_left_in_the_model(tmp_path):
     assert not torch.equal(left["0.weight"], seen[-1]["0.weight"])
 
 
+def test_weights_of_the_last_epoch_are_left_where_the_plan_keeps_those(tmp_path):
+    """Whatever the inner hold-out says: no epoch is the best but the last, so nothing stops early."""
+    task, seen = ScriptedTask(script=(1, 2, 9, 3, 3, 3, 3, 3)), []
+
+    def report(epoch):
+        seen.append((epoch.best, task.model.state_dict()["0.weight"].clone()))
+
+    state = run(task, tmp_path, report, kept_epoch="last", patience=1)
+    assert [best for best, _ in seen] == [False] * 7 + [True]
+    assert state.best_epoch == 7
+    assert torch.equal(task.model.state_dict()["0.weight"], seen[-1][1])
+
+
 @pytest.mark.parametrize(("warmup", "best"), [(0, 0), (1, 1), (3, 4), (8, 7), (20, 7)])
 def test_warm_up_epochs_are_never_the_best_unless_there_is_no_other(tmp_path, warmup, best):
     state = run(ScriptedTask(script=(9, 8, 7, 2, 3, 3, 2, 1)), tmp_path, warmup_epochs=warmup, patience=1)

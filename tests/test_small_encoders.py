@@ -124,11 +124,9 @@ def test_the_roi_has_a_say():
     assert inputs.shape[1] == input_channels(roi_guided=True)
 
 
-@pytest.mark.parametrize("gap", ["layer1", "layer2"])
-def test_a_stage_after_a_gap_is_refused(gap):
-    """Its map would have another stride than the stages that are counted."""
+def test_stages_after_a_gap_are_refused():
+    """Each halves the map but the first, so that its map would have another stride than the number of stages says."""
     scoring = folded(eventful_encoder("resnet8", roi_guided=False))
-    rest = {name: pair for name, pair in scoring.convolutions.items() if not name.startswith(gap)}
-    rest["conv1"] = tuple(torch.cat([one, one]) for one in rest["conv1"]) if gap == "layer2" else rest["conv1"]
-    with pytest.raises(ValueError, match="expected None"):
+    rest = {name: pair for name, pair in scoring.convolutions.items() if not name.startswith("layer1.")}
+    with pytest.raises(ValueError, match="expected"):
         FoldedEncoder(rest, scoring.fc).require_chain()

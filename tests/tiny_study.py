@@ -80,7 +80,8 @@ class Study:
 
     def data(self) -> TrainingData:
         """The samples as tensors."""
-        return load_training_data(self.cases, self.workspace.sample, device="cpu")
+        guided = self.plan.network.roi_guided
+        return load_training_data(self.cases, self.workspace.sample, device="cpu", roi_guided=guided)
 
     def run(self, fold: int, folder: str = "folds", data: TrainingData | None = None, key: str = "key") -> FoldRun:
         """What training fold `fold` into `folder` needs, under a fixed key."""
