@@ -13,7 +13,6 @@ from autodls.errors import ArgumentError
 from autodls.evaluation.rows import RowAuc
 from autodls.phantom.cohort import PhantomSettings, PhantomTruth, write_cohort
 from autodls.records.files import write_text
-from autodls.records.scores import FUSED
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
 from autodls.seeding import generator
@@ -66,14 +65,13 @@ def _permute(dataset: Path, seed: int) -> None:
 
 
 def _conclude(rows: list[RowAuc], truth: PhantomTruth, output: Path, workspace: Workspace, *, permuted: bool) -> None:
-    ceilings = {FUSED: truth.images_ceiling_auc, **truth.sequence_ceiling_auc}
+    def best(score: str) -> float:
+        return truth.sequence_ceiling_auc.get(score, truth.images_ceiling_auc)
+
     show_table(
         "What was reached, beside the best that any score could reach on this phantom",
         ["cohort", "row", "n", "AUC (95 % CI)", "best possible"],
-        [
-            [row.cohort, row.row, str(row.n), row.text, "0.500" if permuted else f"{ceilings.get(row.row, truth.images_ceiling_auc):.3f}"]
-            for row in rows
-        ],
+        [[row.cohort, row.row, str(row.n), row.text, "0.500" if permuted else f"{best(row.row):.3f}"] for row in rows],
         numbers_from=2,
     )
     say(f"Look at {workspace.report} (open it in a browser), {workspace.oof_scores} (a score for every case),")
