@@ -293,7 +293,7 @@ TRAINING_MISTAKES = {
     "repair of splits": (one_case_in_two_parts, "move it away, then run 'autodls plan'"),
     "plan lacks a key": (plan(training__epochs=None), "training.epochs"),
     "plan of wrong type": (plan(training__epochs="many"), "training.epochs"),
-    "plan of unknown encoder": (plan(network__encoder="resnet18"), "network.encoder"),
+    "plan of unknown encoder": (plan(network__encoder="resnet34"), "network.encoder"),
     "plan without epochs": (plan(training__epochs=0), "training.epochs"),
     "plan with batches of one": (plan(training__batch_size=1), "training.batch_size"),
     "plan with negative rate": (plan(training__learning_rate=-0.1), "training.learning_rate"),
@@ -308,7 +308,10 @@ TRAINING_MISTAKES = {
     "plan with too fine a grid": (plan(preprocessing__spacing_mm=0.001), "samples a side, expected at most 2048"),
     "plan without a scheme": (plan(preprocessing__intensity={}), "roi_channel"),
     "plan for a GPU": (plan(budget__device="cuda"), "autodls plan --device cpu"),
-    "plan with lost weights": (plan(network__encoder_weights="lost.pth"), "encoder weights lost.pth: no such file"),
+    "plan with lost weights": (
+        plan(network__encoder="resnet50", network__encoder_weights="lost.pth", network__roi_guided=False),
+        "encoder weights lost.pth: no such file",
+    ),
     "fingerprint edited": (lambda f: edit_text(f / "autodls/fingerprint.json", "phantom", "phantam"), PLAN_FIRST),
     "plan with another seed": (plan(training__seed=7), "training.seed 0, the plan has 7; put 0 back, or delete splits"),
     "plan with another inner share": (
@@ -375,7 +378,8 @@ def test_imagenet_without_network_names_the_ways(planned, monkeypatch):
         raise URLError("no route to host")
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
-    edit_json(planned / "autodls" / "plan.json", network__encoder_weights="imagenet")
+    imagenet = {"network__encoder": "resnet50", "network__encoder_weights": "imagenet", "network__roi_guided": False}
+    edit_json(planned / "autodls" / "plan.json", **imagenet)
     complaint = trained_by(planned).complaint
     assert all(way in complaint for way in ("--encoder-weights FILE", "connect to the internet", "random"))
 

@@ -57,12 +57,12 @@ def test_a_step_is_timed_on_the_device_that_is_there_and_leaves_chance_alone(pre
 def test_the_steps_are_those_of_training(monkeypatch):
     taken = []
 
-    def take_step(optimizer, _loss, logits, labels):
-        taken.append((optimizer.defaults["nesterov"], logits.shape, len(labels)))
+    def take_step(_encoder, optimizer, _loss, inputs, labels, *, bf16):
+        taken.append((optimizer.defaults["nesterov"], inputs[0].shape, len(labels), bf16))
 
     monkeypatch.setattr(probe, "take_step", take_step)
     probe_step(TINY, CPU)
-    assert taken == [(True, (2, 2), 2)] * 3
+    assert taken == [(True, (2, 3, 32, 32), 2, False)] * 3
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_another_failure_of_a_step_is_none(monkeypatch):
         probe_step(TINY, CPU)
 
 
-def raising(failure, *_arguments):
+def raising(failure, *_arguments, **_options):
     raise failure
 
 
@@ -154,6 +154,7 @@ def test_a_real_step_of_the_cpu_can_stand_for_a_card():
 
 def test_the_card_that_is_here_is_tried_and_named(monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Card 2")
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _index: SimpleNamespace(total_memory=2**34))
