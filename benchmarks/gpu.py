@@ -60,7 +60,7 @@ PARTS = {
         {"trained_logits_apart": "<= 0.02", "heat_maps_apart": "<= 0.0001"},
     ),
     "step": Part(
-        "a training step of one network", "gpu_parts.steps:one_network", 25, 10, {"resnet101_captured_ms": "<= 15"}
+        "a training step of one network", "gpu_parts.steps:one_network", 25, 10, {"paper_captured_ms": "<= 15"}
     ),
     "several": Part(
         "several networks in one process", "gpu_parts.steps:several", 30, 10,
@@ -168,7 +168,7 @@ def show(record: Record, parts: Mapping[str, Part]) -> None:
             print(f"\n{name}: {parts[name].title}")
         for figure, value in figures.items():
             shown = f"{value:.4g}" if isinstance(value, float) else str(value)
-            aim = parts[name].aims.get(figure)
+            aim = None if record.content["small"] else parts[name].aims.get(figure)
             print(f"  {figure:<44}{shown:>14}{f'   (aim {aim})' if aim else ''}")
     print()
     for name, found in record.parts.items():
@@ -229,8 +229,9 @@ def describe(worker: Worker, setting: Setting, record: Record) -> Setting:
     if end.kind != "done":
         raise SystemExit(f"error: {end.why}")
     record.content["machine"] = machine
-    record.save()
     setting = replace(setting, device=machine["device"], small=setting.small or machine["device"] == "cpu")
+    record.content["small"] = setting.small
+    record.save()
     size = "a small size, which measures nothing" if setting.small else "full size"
     print(f"{', '.join(f'{name} {value}' for name, value in machine.items())}; {size}", flush=True)
     return setting
