@@ -1,7 +1,6 @@
 """Made-up studies: plans as the planner derives them, and samples without images, whose positive cases are brighter."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from cross_validation import SEQUENCES, make_samples
@@ -41,11 +40,22 @@ class Study:
         return [FoldRun(data, fold, plan or self.plan, target.fold(fold.index), "key") for fold in self.splits.folds]
 
 
+_SMALL = {"network.encoder": "resnet8", "network.pca_dims": 8}
+
+
 def new_study(setting: Setting, name: str, preset: str, cases: int, px: int, **given: object) -> Study:
-    """A study of three sequences at `px`; `given` goes before the preset, with "__" for the dot of a field's name."""
+    """A study of three sequences at `px`; `given` goes before the preset, with "__" for the dot of a field's
+    name. In small, the network is small too.
+    """
     sizes = {"preprocessing.input_size_px": px, "preprocessing.slice_size_px": round(px * 8 / 7)}
     values = {key.replace("__", "."): value for key, value in given.items()}
-    values = {**load_preset(preset).values, **sizes, "network.encoder_weights": "random", **values}
+    values = {
+        **load_preset(preset).values,
+        **sizes,
+        "network.encoder_weights": "random",
+        **setting.pick({}, _SMALL),
+        **values,
+    }
     device = torch.device(setting.device)
     total_gib = torch.cuda.mem_get_info()[1] / 2**30 if setting.on_gpu else usable_memory_gib()
     resources = Resources(total_gib, setting.device, has_bf16(device), cores=1)
@@ -59,11 +69,6 @@ def new_study(setting: Setting, name: str, preset: str, cases: int, px: int, **g
 def on_device(plan: Plan, device: str) -> Plan:
     """The same plan for `device`."""
     return plan.model_copy(update={"budget": plan.budget.model_copy(update={"device": device})})
-
-
-def trained_folder(study: Study, name: str) -> Path:
-    """Where `Study.runs` of that name leave what they have trained."""
-    return study.workspace.root / name
 
 
 def _fingerprint(cases: int) -> Fingerprint:

@@ -27,7 +27,7 @@ def by_auto(setting: Setting) -> Part:
 
 def by_paper(setting: Setting) -> Part:
     """The paper's settings; in small, its network too is small."""
-    return _quality(setting, "paper", setting.pick({}, {"network.encoder": "resnet18"}))
+    return _quality(setting, "paper", setting.pick({}, {"network.encoder": "resnet8"}))
 
 
 def _quality(setting: Setting, preset: str, given: Figures) -> Part:

@@ -19,18 +19,15 @@ from autodls.training.sequence_stage import SequenceTask, fit_settings, planned_
 from gpu_parts import Figures, Part, Setting
 from gpu_parts.made_up import Study, new_study, on_device
 
-CPU = torch.device("cpu")
-
 
 def bf16_training(setting: Setting) -> Part:
     """One network of the paper's, fitted in float32 and in bfloat16 from the same start: its losses and a guess's."""
     cases, px, epochs = setting.pick((200, 224, 12), (24, 32, 3))
-    encoder = setting.pick("resnet101", "resnet18")
+    batch = setting.pick(32, 4)
     prepare_torch(torch.device(setting.device))
     study = new_study(
-        setting, "bf16", "paper", cases, px, network__encoder=encoder, training__folds=2, training__epochs=epochs,
-        training__patience=epochs, training__batch_size=setting.pick(32, 4),
-        training__learning_rate=0.01 * setting.pick(32, 4) / 32,
+        setting, "bf16", "paper", cases, px, training__folds=2, training__epochs=epochs, training__patience=epochs,
+        training__batch_size=batch, training__learning_rate=0.01 * batch / 32,
     )  # fmt: skip
     run = study.runs(study.data(setting.device), "folds")[0]
     for name, bf16 in (("fp32", False), ("bf16", True)):
@@ -91,22 +88,22 @@ def same_bytes(setting: Setting) -> Part:
     "paper": its network, size, batch and precision; "small": the network that starts from random weights, by its rules.
     """
     prepare_torch(torch.device(setting.device))
-    cases, px, encoder, batch = setting.pick((64, 224, "resnet101", 16), (12, 32, "resnet18", 4))
+    cases, px, batch = setting.pick((64, 224, 16), (12, 32, 4))
     short = {"training__folds": 2, "training__epochs": 2, "training__fusion_epochs": 2, "training__batch_size": batch}
     for name, preset, given in (
-        ("paper", "paper", {"network__encoder": encoder}),
+        ("paper", "paper", {"network__pca_dims": 8}),  # fewer than the cases
         ("small", "auto", {"training__augmentation": "nnunet"}),
     ):
-        study = new_study(setting, f"bytes-{name}", preset, cases, px, network__pca_dims=8, **short, **given)
+        study = new_study(setting, f"bytes-{name}", preset, cases, px, **short, **given)
         found = [_hashes(_trained(study, setting.device, *how)) for how in (("a", 1), ("b", 1), ("c", 3))]
         yield {f"{name}_twice": found[0] == found[1], f"{name}_3_at_once": found[0] == found[2]}
 
 
 def _small_study(setting: Setting, name: str, **given: object) -> Study:
     """Two folds of a network that a CPU trains in seconds too; fewer components than cases, so that all are defined."""
-    cases, px = setting.pick((36, 64), (16, 32))
+    cases, px, encoder = setting.pick((36, 64, "resnet18"), (16, 32, "resnet8"))
     return new_study(
-        setting, name, "paper", cases, px, network__encoder="resnet18", network__pca_dims=8, training__folds=2,
+        setting, name, "paper", cases, px, network__encoder=encoder, network__pca_dims=8, training__folds=2,
         training__epochs=2, training__fusion_epochs=2, training__batch_size=4, training__learning_rate=0.001, **given,
     )  # fmt: skip
 

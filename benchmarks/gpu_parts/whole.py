@@ -25,8 +25,6 @@ from gpu_parts import Part, Setting
 from gpu_parts.made_up import Study, new_study
 from gpu_parts.steps import wait_for
 
-_FUSION_EPOCHS = 60
-
 
 def fixed_costs(setting: Setting) -> Part:
     """Networks of few epochs and of more: what is left of the time when all epochs are taken from it.
@@ -53,11 +51,9 @@ def fixed_costs(setting: Setting) -> Part:
 
 def step_study(setting: Setting, name: str) -> Study:
     """Two folds of the paper's network, size and batch."""
-    cases, px, encoder, batch = setting.pick((160, 224, "resnet101", 32), (12, 32, "resnet18", 4))
-    return new_study(
-        setting, name, "paper", cases, px, network__encoder=encoder, training__folds=2, training__batch_size=batch,
-        training__learning_rate=0.001,
-    )  # fmt: skip
+    cases, px, batch = setting.pick((160, 224, 32), (12, 32, 4))
+    training = {"training__folds": 2, "training__batch_size": batch, "training__learning_rate": 0.001}
+    return new_study(setting, name, "paper", cases, px, **training)
 
 
 def fit_networks(study: Study, data: TrainingData, networks: int, at_once: int, epochs: int) -> float:
@@ -76,12 +72,12 @@ def whole_cross_validation(setting: Setting) -> Part:
     The loop fits the three networks of one fold for few and for more epochs; the whole is three networks a fold, each
     with what is left beside its epochs, and as many epochs as ours. It leaves out fusion, scores and files.
     """
-    cases, px, encoder, batch = setting.pick((382, 224, "resnet101", 32), (12, 32, "resnet18", 4))
+    cases, px, batch = setting.pick((382, 224, 32), (12, 32, 4))
     folds, epochs = setting.pick((5, 50), (2, 2))
     study = new_study(
-        setting, "whole", "paper", cases, px, network__encoder=encoder, training__folds=folds,
-        training__epochs=epochs, training__patience=epochs, training__batch_size=batch,
-        training__learning_rate=0.01 * batch / 32, training__fusion_epochs=setting.pick(_FUSION_EPOCHS, 2),
+        setting, "whole", "paper", cases, px, training__folds=folds, training__epochs=epochs,
+        training__patience=epochs, training__batch_size=batch, training__learning_rate=0.01 * batch / 32,
+        training__fusion_epochs=setting.pick(60, 2),
     )  # fmt: skip
     data, one_fold = study.data("cpu"), study.splits.model_copy(update={"folds": study.splits.folds[:1]})
     device = torch.device(setting.device)
@@ -117,8 +113,8 @@ def scoring(setting: Setting) -> Part:
     """
     device = torch.device(setting.device)
     prepare_torch(device)
-    cases, px, encoder, folds = setting.pick((249, 224, "resnet101", 5), (5, 32, "resnet18", 2))
-    plan = new_study(setting, "scoring", "paper", 12, px, network__encoder=encoder, training__folds=2).plan
+    cases, px, folds = setting.pick((249, 224, 5), (5, 32, 2))
+    plan = new_study(setting, "scoring", "paper", 12, px, training__folds=2).plan
     ensemble = [random_fold(plan, device, seed) for seed in range(folds)]
     pixels = torch.randn(cases, 3, 3, px, px, generator=torch.Generator().manual_seed(0))
     present, scale = torch.ones(cases, 3, dtype=torch.bool), LogisticScale(slope=1.0, intercept=0.0)

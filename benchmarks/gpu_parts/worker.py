@@ -62,7 +62,7 @@ class Worker:
             self.close()
             return End("failed", f"its process ended with status {status}")
         self.close()
-        return End("failed", f"stopped after {limit_s:.0f} s, for want of time")
+        return End("failed", f"stopped after {limit_s:.0f} s, the most that it may take")
 
     def close(self) -> None:
         """End the process and all that it has started."""
