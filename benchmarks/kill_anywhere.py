@@ -64,6 +64,7 @@ IMPORTED_LATE = (
     "torch._dynamo",
 )
 GROWING, GROWING_BY_ROWS = "provenance.json", "workspace/segmentation/masks.json"
+KEPT_ROWS = ".partial.jsonl"  # scores that are finished, until all are
 WITH_WORKERS = 0.2  # share of the killed lives that have two workers, where a command can
 SECONDS_TO_START = 12.0  # workers import what the harness itself has, and then work
 FINISHED = ("preprocessed/", "folds/", "auto/preprocessed/", "auto/folds/")
@@ -128,7 +129,9 @@ class Harness:
         if path.name.startswith(".tmp-"):
             self.tally["stale files met"] += 1
             return
-        if path.name.startswith((*TIMED, GROWING)):
+        if path.name.endswith(KEPT_ROWS):
+            _require_rows(path)
+        elif path.name.startswith((*TIMED, GROWING)):
             _require_whole(path)
         elif name == GROWING_BY_ROWS:
             odd = [row for row in _rows(path) if row not in self.rows]
@@ -160,6 +163,13 @@ def _rows(masks: Path) -> list[dict[str, object]]:
 def _died_starting_a_worker(life: Life) -> bool:
     """Whether the command was killed as it started a worker, of which Python then complains on its own account."""
     return life.killed and life.said.count("Traceback") == life.said.count("EOFError: Ran out of input")
+
+
+def _require_rows(path: Path) -> None:
+    """Rows that are appended as they come: only the last may be torn, in the life that wrote it."""
+    *whole, _ = path.read_bytes().split(b"\n")
+    for row in whole:
+        json.loads(row)
 
 
 def _require_whole(path: Path) -> None:
