@@ -76,7 +76,7 @@ def predicted_training_minutes(
 ) -> float:
     """Minutes for the encoders of all folds and sequences, were none to stop early.
 
-    `sequence_cases` holds the training cases that have each sequence. The transformer adds a few per cent.
+    `sequence_cases` holds the training cases that have each sequence. The transformer comes on top.
 
     >>> schedule = Schedule(epochs=40, folds=3, inner_holdout=0.25)
     >>> round(predicted_training_minutes("resnet101", 128, schedule, [30, 34, 30], 110.0))
@@ -84,6 +84,22 @@ def predicted_training_minutes(
     """
     gflop = 2 * encoder_cost(encoder, input_px, roi_guided=roi_guided).macs / 1e9
     return sum(sequence_cases) * passes_per_case(schedule) * gflop / gflops / 60
+
+
+def predicted_fusion_minutes(
+    tokens: int, width: int, layers: int, epochs: int, schedule: Schedule, cases: int, gflops: float
+) -> float:
+    """Minutes for the transformers of all folds, of `layers` with `width` channels over `tokens` places.
+
+    A layer multiplies each token by eight matrices of width x width (three of attention, one behind it, two of twice
+    the width), and compares all tokens, twice. `epochs` are those of the fusion, `cases` those of the training cohort.
+
+    >>> round(predicted_fusion_minutes(49, 384, 3, 60, Schedule(40, 5, 0.2), 267, 110.0), 1)
+    8.3
+    """
+    gflop = 2 * layers * tokens * (8 * width**2 + 2 * tokens * width) / 1e9
+    train = (1 - 1 / schedule.folds) * (1 - schedule.inner_holdout)
+    return _PASSES_OF_A_STEP * epochs * schedule.folds * train * cases * gflop / gflops / 60
 
 
 def measured_training_minutes(

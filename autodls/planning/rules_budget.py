@@ -8,11 +8,13 @@ from autodls.planning.duration import (
     THROUGHPUTS,
     Schedule,
     measured_training_minutes,
+    predicted_fusion_minutes,
     predicted_training_minutes,
     throughput_gflops,
 )
 from autodls.planning.memory import memory_parts_gib, step_parts_gib
 from autodls.planning.trial import Trial, training_load
+from autodls.records.plan import encoder_stride_px
 
 
 def require_memory(situation: Situation, preset: str) -> None:
@@ -82,13 +84,14 @@ def _minutes(situation: Situation, trial: Trial | None) -> dict[str, Decision]:
         minutes = predicted_training_minutes(
             encoder, size_px, schedule, cases, gflops, roi_guided=situation["network.roi_guided"]
         )
-        speed = f"{gflops:,.0f} GFLOP/s on {where} ({THROUGHPUTS[device, precision].trust})"
+        minutes += _fusion_minutes(situation, schedule, gflops)
+        speed = f"{gflops:,.0f} GFLOP/s on {where} ({THROUGHPUTS[device, precision].trust}), the fusion included"
     else:
         seconds, batch = trial.cost.seconds, trial.step.batch_size
         minutes = measured_training_minutes(seconds, batch, schedule, cases)
         speed = (
-            f"{1000 * seconds:.3g} ms a step of {batch} cases, measured on {trial.card}; augmentation, reading and "
-            f"writing come on top"
+            f"{1000 * seconds:.3g} ms a step of {batch} cases, measured on {trial.card}; augmentation, fusion, "
+            f"reading and writing come on top"
         )
     return {
         "budget.device": Decision(situation.resources.device, f"Training is planned for {where}."),
@@ -97,3 +100,12 @@ def _minutes(situation: Situation, trial: Trial | None) -> dict[str, Decision]:
             f"{len(cases)} encoders in each of {folds} folds, {epochs} epochs were none to stop early, at {speed}.",
         ),
     }
+
+
+def _fusion_minutes(situation: Situation, schedule: Schedule, gflops: float) -> float:
+    fingerprint, patch = situation.fingerprint, situation["network.fusion.patch_px"]
+    cells = -(-situation["preprocessing.input_size_px"] // encoder_stride_px(situation["network.encoder"]))
+    width = len(fingerprint.sequences) * situation["network.pca_dims"] * patch**2
+    layers, epochs = situation["network.fusion.layers"], situation["training.fusion_epochs"]
+    tokens = max(1, cells // patch) ** 2
+    return predicted_fusion_minutes(tokens, width, layers, epochs, schedule, fingerprint.cases, gflops)
