@@ -67,19 +67,23 @@ def agreement(setting: Setting) -> Part:
     The fusion drops nothing, as devices draw differently what it drops.
     """
     prepare_torch(torch.device(setting.device))
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield from _apart(setting)
+    if not setting.on_gpu:
+        yield {"beside": "CPU and CPU: nothing is measured"}
+
+
+def _apart(setting: Setting) -> Part:
     study = _small_study(setting, "agreement", training__precision="fp32", network__fusion__dropout=0.0)
     here, there = (_trained(study, *how) for how in ((setting.device, "here", 3), ("cpu", "there", 1)))
     yield {"trained_logits_apart": _logits_apart(here, there)}
-    model = {place: load_fold(there[0].folder, there[0].plan, torch.device(place)) for place in (setting.device, "cpu")}
-    pixels = centre_crop(there[0].data.pixels, study.plan.preprocessing.input_size_px)
-    inputs = {place: (pixels.to(place), there[0].data.present.to(place)) for place in model}
+    run, size_px = there[0], study.plan.preprocessing.input_size_px
+    model = {place: load_fold(run.folder, run.plan, torch.device(place)) for place in (setting.device, "cpu")}
+    inputs = {place: (centre_crop(run.data.pixels, size_px).to(place), run.data.present.to(place)) for place in model}
     scored = [model[place].logits(*inputs[place]).fused.cpu() for place in model]
     yield {"same_weights_logits_apart": float((scored[0] - scored[-1]).abs().max())}
     maps = [fold_maps(model[place], *inputs[place]).fused for place in model]
     yield {"heat_maps_apart": max(float(abs(maps[0][name] - maps[-1][name]).max()) for name in maps[0])}
-    if not setting.on_gpu:
-        yield {"beside": "CPU and CPU: nothing is measured"}
 
 
 def same_bytes(setting: Setting) -> Part:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from itertools import count
@@ -49,7 +50,8 @@ def one_network(setting: Setting) -> Part:
             if how == "captured" and record is None:
                 yield {f"{name}_captured_ms": "no GPU, no CUDA graph"}
                 continue
-            seconds = seconds_of(new_step(step, device, record), times, device)
+            with own_stream(device):
+                seconds = seconds_of(new_step(step, device, record), times, device)
             yield {f"{name}_{how}_ms": 1000 * seconds, f"{name}_{how}_tflop_per_s": tflop / seconds}
 
 
@@ -169,6 +171,19 @@ def seconds_of(work: Callable[[], object], times: int, device: torch.device) -> 
     return (time.perf_counter() - started) / times
 
 
+@contextmanager
+def own_stream(device: torch.device) -> Iterator[None]:
+    """What is launched inside goes a way of its own, as in training: on that of all others nothing can be recorded."""
+    if device.type == "cpu":
+        yield
+        return
+    stream, common = torch.cuda.Stream(device), torch.cuda.current_stream(device)
+    stream.wait_stream(common)
+    with torch.cuda.stream(stream):
+        yield
+    common.wait_stream(stream)
+
+
 def wait_for(device: torch.device) -> None:
     """Until the device has done all that was launched."""
     if device.type == "cuda":
@@ -187,8 +202,10 @@ def _captured(work: Callable[[], object], times: int, device: torch.device) -> o
     if record is None:
         return "no GPU, no CUDA graph"
     made: list[object] = []  # stays in its memory as long as it is replayed
-    try:
-        replay = record(lambda: made.append(work()))
-    except RuntimeError as failure:
-        return f"not possible: {str(failure).splitlines()[0]}"
-    return 1000 * seconds_of(replay, times, device)
+    with own_stream(device):
+        work()
+        try:
+            replay = record(lambda: made.append(work()))
+        except RuntimeError as failure:
+            return f"not possible: {str(failure).splitlines()[0]}"
+        return 1000 * seconds_of(replay, times, device)

@@ -5,12 +5,14 @@ too long, it is ended with all that it has started, and the next part begins in 
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import logging
 import multiprocessing
 import os
 import signal
+import sys
 import time
 import traceback
 import warnings
@@ -102,6 +104,7 @@ def _run(part: str, setting: Setting, keep: Callable[[Figures], None]) -> End:
         lines = list(dict.fromkeys([*told.lines, *(str(one.message).splitlines()[0] for one in caught)]))
         if lines:
             keep({"warnings": lines[:_MOST_WARNINGS]})
+        _release_memory()
     except LeftOutError as reason:
         return End("left out", str(reason))
     except BaseException as failure:  # Ctrl-C and SystemExit too: whoever waits is to be told
@@ -112,6 +115,14 @@ def _run(part: str, setting: Setting, keep: Callable[[Figures], None]) -> End:
     finally:
         logging.getLogger("autodls").removeHandler(told)
     return End("done")
+
+
+def _release_memory() -> None:
+    """Give back what PyTorch keeps of a GPU: the next part may be a process of its own."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 class _Warnings(logging.Handler):
