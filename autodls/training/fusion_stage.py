@@ -39,6 +39,7 @@ from autodls.training.sequence_stage import fit_settings
 FUSION = "fusion"
 _VIEWS = 4  # augmented views of a training case whose features the fusion learns from; the first is the centre
 _BATCH_CASES = 16
+_AS_IT_IS = LogisticScale(slope=1.0, intercept=0.0)
 _WEIGHT_DECAY = 1e-4  # of SGD; that of the encoders may be of another optimizer
 
 
@@ -157,7 +158,8 @@ def settled(unscaled: FoldModel, pixels: Tensor, present: Tensor, labels: Tensor
     losses = log_losses(model.scales[FUSED].log_odds(_numbers(logits.fused)), known)
     if is_shown_better(losses, log_losses(scale.log_odds(log_odds), known)):
         return model
-    return replace(model, scales={**model.scales, FUSED: scale}, fused_by="mean")
+    # The sequences are on the common scale already: a second one from the same few cases would only part the folds.
+    return replace(model, scales={**model.scales, FUSED: _AS_IT_IS}, fused_by="mean")
 
 
 def fit_scales(logits: FoldLogits, labels: NDArray[np.bool_]) -> dict[str, LogisticScale]:
