@@ -76,14 +76,14 @@ def _with_values(setting: Setting, preset: str, given: Figures) -> Path:
 def _aucs(rows: list[dict[str, object]]) -> Figures:
     """By cohort and score; the training cohort is judged out of fold."""
     cohort = {row["cohort"]: "oof" if str(row["cohort"]).startswith("train") else row["cohort"] for row in rows}
-    return {f"{cohort[row['cohort']]}_{row['row']}_auc": row["value"] for row in rows}
+    return {f"{cohort[row['cohort']]}_{row['row']}_auc".replace(" ", "_"): row["value"] for row in rows}
 
 
 def nnunet_fold(setting: Setting) -> Part:
     """One fold of a small 2D nnU-Net on phantoms: time, and Dice with the ROIs of the cases that it did not see."""
     if find_spec("nnunetv2") is None:
         raise LeftOutError("nnunetv2 is not installed")
-    dataset, _, _ = _cohort(setting, "segmented", *setting.pick((40, 0), (8, 0)))
+    dataset, _, _ = _cohort(setting, "segmented", *setting.pick((40, 0), (16, 0)))
     workspace = Workspace(setting.folder / "nnunet")
     epochs, iterations = setting.pick((10, 50), (1, 2))
     schedule = {"planner": "small", "configuration": "2d", "epochs": epochs, "iterations_per_epoch": iterations}
