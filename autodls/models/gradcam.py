@@ -7,7 +7,7 @@ the feature maps through the last linear layer (a sequence's own score) or throu
 
 Where an encoder is guided by the ROI, its features are averaged with weights, so that the gradient differs from cell
 to cell: there each cell keeps its own (HiResCAM, Draelos and Carin 2020, arXiv:2011.08891), which is the same map where
-they are equal.
+they are equal. Its planes have maps of their own, which are added up here.
 
 A map is in log-odds per cell, on the common scale of the folds: for a sequence's own score the cells of the map before
 rectification add up to the margin less its bias. The three planes are the input channels of one network, so they share

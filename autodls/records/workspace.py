@@ -287,7 +287,7 @@ class Workspace:
 
 
 def finished_rows(record: Path) -> Path:
-    """The finished rows of a JSON `record` that is being made, beside it; with the last one they are removed."""
+    """Where the finished rows of a JSON `record` lie, beside it, until it is made."""
     return record.with_suffix(".partial.jsonl")
 
 
