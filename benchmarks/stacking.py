@@ -95,7 +95,8 @@ def main() -> None:
         "logistic stack of cross-fitted scores": stacked(unseen, plan.sequences),
     }
     if not asked.no_fine_tuning:
-        data = load_training_data(session.training, workspace.sample, torch.device("cpu"))
+        device, guided = torch.device("cpu"), plan.network.roi_guided
+        data = load_training_data(session.training, workspace.sample, device, roi_guided=guided)
         tuned: Scores = {}
         for fold in splits.folds:
             scores, ending = fine_tuned(data, fold, plan, workspace.fold(fold.index))
