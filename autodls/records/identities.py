@@ -60,15 +60,15 @@ def in_one_spelling(rows: Sequence[Row], trained: Sequence[bool], description: D
 def misspelt_files(names: Collection[str], description: DatasetDescription, listing: Listing) -> list[Problem]:
     """Files of no case whose name is that of a case in another spelling, as 014_0000.nii.gz of case 14."""
     cases = {skeleton(name): name for name in names}
-    ending, found = description.file_ending, {}
-    for folder, files in ((LABELS, listing.labels), (IMAGES, listing.images)):
+    ending, found = description.file_ending, dict[str, Problem]()
+    for folder, files in ((IMAGES, listing.images), (LABELS, listing.labels)):
         for file in sorted(name for name in files if name.endswith(ending)):
             stem = file.removesuffix(ending)
             owner = _CHANNEL.sub("", stem)
             case = cases.get(skeleton(owner))
             if case is not None and not {owner, stem} & set(names):
                 what = f"{folder}/{file} belongs to '{owner}', which is this case's id in another spelling"
-                found[case] = error(case, what, "write the id in the table as in the names of its files")
+                found.setdefault(case, error(case, what, "write the id in the table as in the names of its files"))
     return list(found.values())
 
 
