@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import openpyxl
 import pytest
@@ -20,7 +21,9 @@ from autodls.records.cohort import cohort_sha256, join_cohort, read_cohort
 from autodls.records.columns import read_column, suspected_codes
 from autodls.records.dataset import Target
 from autodls.records.table import read_table
+from autodls.report.scored_study import ScoredCase, ScoredCohort
 from autodls.report.shortcuts import covariates_of
+from autodls.report.study_results import _baseline
 from autodls.seeding import generator
 
 Make = Callable[..., Path]
@@ -278,6 +281,18 @@ def test_a_held_out_cell_changes_neither_table_1_nor_the_clinical_baseline() -> 
     rows = {str(at): {"age": age, "smoking": "None" if at % 2 else "Former"} for at, age in enumerate([*ages, "66 y"])}
     found = covariates_of(rows, ["age", "smoking"])
     assert (len(found["age"]), found["age"]["3"], found["smoking"]["3"]) == (20, 53.0, "None")
+
+
+def test_table_1_of_a_study_lets_training_cases_decide(tmp_path: Path, make_dataset: Make, edit_table: Edit) -> None:
+    folder = make_dataset(tmp_path)
+    for case in ("case_04", "case_05"):
+        edit_table(folder, case, age="old")
+    cohort = read_cohort(folder)
+    members = {"train (out of fold)": cohort.training, **cohort.held_out}
+    scored = {name: ScoredCohort(tuple(ScoredCase(case, {}) for case in cases)) for name, cases in members.items()}
+    study = SimpleNamespace(dataset=cohort, cohorts=scored, seed=0)
+    kinds = {row[0]: row[1:3] for row in _baseline(study).rows.lines if row[0] == "age"}  # type: ignore[arg-type]
+    assert "numeric" in kinds["age"]
 
 
 def test_held_out_rows_change_neither_fingerprint_nor_what_is_planned_for(

@@ -88,7 +88,7 @@ class ScoreTable:
 
 
 def read_scores(path: Path, columns: Columns) -> ScoreTable:
-    """Read the table `path`, CSV or .xlsx; raises InputError (exit status 2), naming row and column of what is wrong."""
+    """Read the table `path`, CSV or .xlsx; raises InputError (exit status 2), with row and column of what is wrong."""
     if not path.is_file():
         raise ArgumentError(f"{path}: no such file; --scores wants a table (CSV or .xlsx) with a row for each case")
     rows = read_table(path)
