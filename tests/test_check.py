@@ -116,7 +116,7 @@ BREAKS: dict[str, tuple[Break, str, str, str, str]] = {
         lambda d, e: e(d, "case_05", patient_id="patient_01"),
         CASE, "error", "its patient 'patient_01' is also in cohort 'external' (case case_05)", "in one cohort",
     ),
-    "patient unknown": (lambda d, e: e(d, CASE, patient_id="NA"), CASE, "warning", "'patient_id' is empty", "lest"),
+    "patient unknown": (lambda d, e: e(d, CASE, patient_id="NA"), CASE, "warning", "'patient_id' holds 'NA'", "lest"),
     "cohort unknown": (lambda d, e: e(d, CASE, cohort=""), CASE, "error", "cohort is not known", "write its cohort"),
     "cohort unsafe": (
         lambda d, e: e(d, "case_05", cohort="a/b"), "case_05", "error", "'a/b'", "rename",

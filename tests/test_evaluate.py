@@ -91,7 +91,7 @@ def test_comparisons_start_with_the_reference():
 
 def test_rows_with_a_missing_value_are_listed():
     rows = study()
-    rows[3]["dls"], rows[50]["t"], rows[51]["cohort"] = "NaN", "", "NA"
+    rows[3]["dls"], rows[50]["t"], rows[51]["cohort"] = "NaN", "", ""
     metrics = evaluated(rows)
     assert [(row.row, row.reason) for row in metrics.cohorts["train"].excluded] == [(5, "missing dls")]
     assert [(row.row, row.reason) for row in metrics.cohorts["test"].excluded] == [(52, "missing t")]

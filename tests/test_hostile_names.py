@@ -240,11 +240,13 @@ class TestJson:
 def test_a_cohort_in_a_mixture_of_scripts_is_told(tmp_path):
     """Alone in its column, it looks like no other name there."""
     from autodls.records.dataset import DatasetDescription
-    from autodls.records.rows import look_alike_problems
+    from autodls.records.identities import spelling_problems
+    from autodls.records.table import TableRow
 
     settings = {"target": {"name": "t", "column": "y", "positive": "> 0"}, "site": "site"}
     description = DatasetDescription.model_validate(
         {"channel_names": {"0": "T1"}, "labels": {"background": 0, "t": 1}, "autodls": settings}
     )
-    said = [one.what for one in look_alike_problems([{"site": "Z\u00fcri\u0441h"}, {"site": "Bern"}], description)]
+    rows = [TableRow({"site": site}, 2 + at) for at, site in enumerate(("Z\u00fcri\u0441h", "Bern"))]
+    said = [one.what for one in spelling_problems(["a", "b"], rows, description)]
     assert said == ["column 'site' holds 'Z\\xfcri\\u0441h', which mixes Latin with Cyrillic or Greek letters"]

@@ -13,7 +13,7 @@ from autodls.cli.session import Session, planned_workspace, trained_rois
 from autodls.cli.train_command import show_rows
 from autodls.errors import ModelFolderError, StaleRecordError
 from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc
-from autodls.records.cohort import TABLE, Case
+from autodls.records.cohort import Case, table_path
 from autodls.records.files import sha256_of_file
 from autodls.records.lock import locked
 from autodls.records.model import ModelRecord
@@ -97,7 +97,7 @@ def run_evaluate(
 
 
 def _note(workspace: Workspace, study: "ScoredStudy", results: "StudyResults") -> None:
-    made_from = [study.dataset.folder / TABLE, workspace.oof_scores, workspace.model.record]
+    made_from = [table_path(study.dataset.folder), workspace.oof_scores, workspace.model.record]
     scores = [path for name in study.dataset.held_out for path in _held_out_files(workspace, name)]
     tables = [workspace.table(name) for name in ("tumour_volume", *results.tables)]
     figures = [workspace.figures / f"{name}.{ending}" for name in results.figures for ending in ("csv", "png", "svg")]
@@ -132,7 +132,7 @@ def _study(session: Session, scoring: Scoring) -> "ScoredStudy":
         splits=splits,
         folds=[load_fold_scores(workspace.fold(fold.index), plan.sequences) for fold in splits.folds],
         volumes_ml=volumes,
-        rows={row[column]: row.number for row in read_table(dataset.folder / TABLE)},
+        rows={row[column]: row.number for row in read_table(table_path(dataset.folder))},
         seed=plan.training.seed,
     )
 

@@ -41,7 +41,7 @@ AtOnceOption = Annotated[
 ]
 
 ScoreTableOption = Annotated[
-    Path | None, typer.Option("--scores", help="Any table of scores (CSV); no workspace is needed.")
+    Path | None, typer.Option("--scores", help="Any table of scores (CSV or .xlsx); no workspace is needed.")
 ]
 ScoreColumns = Annotated[list[str] | None, typer.Option("--score", help="Score column; the first is the reference.")]
 CutoffValues = Annotated[list[str] | None, typer.Option("--cutoff", help="COL=VALUE, the cut-off of a score.")]

@@ -5,7 +5,7 @@ else by Mann-Whitney or Kruskal-Wallis. The t test pools the variance, as ANOVA 
 Pearson's chi-square without correction, or by Fisher's exact test where an expected count is under 5.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -16,12 +16,11 @@ from scipy import stats
 from autodls.errors import ArgumentError
 from autodls.evaluation.delong import Floats
 from autodls.records.base import Record
-from autodls.records.cohort import is_missing, read_number
+from autodls.records.columns import Column, read_column
 
 Strings = NDArray[np.str_]
 Indices = NDArray[np.int64]
 Test = Literal["t", "ANOVA", "Mann-Whitney", "Kruskal-Wallis", "chi-square", "Fisher"]
-_CODES = 6  # a variable of at most this many whole numbers 0..10 is a code, such as a stage
 _FISHER_RESAMPLES = 100_000
 _NORMAL_P = 0.05
 
@@ -64,11 +63,18 @@ class BaselineTable(Record):
 
 
 def baseline_table(
-    columns: Mapping[str, Sequence[str]], cohorts: Sequence[str], rng: np.random.Generator
+    columns: Mapping[str, Sequence[str]],
+    cohorts: Sequence[str],
+    rng: np.random.Generator,
+    *,
+    deciding: Sequence[bool] | None = None,
+    coded: Collection[str] = (),
 ) -> BaselineTable:
     """Compare `columns`, cells as text by variable, between the `cohorts` (n,) to which the rows belong.
 
-    `rng` draws the tables of Fisher's test beyond 2 x 2. Raises ArgumentError for columns of another length.
+    `deciding` (n,) marks the rows that say whether a variable is numeric, `coded` names the variables whose words for
+    missing values are emptied already (`read_column`). `rng` draws the tables of Fisher's test beyond 2 x 2. Raises
+    ArgumentError for columns of another length.
     """
     names = tuple(dict.fromkeys(cohorts))
     member = np.array([names.index(cohort) for cohort in cohorts], dtype=np.int64)
@@ -76,7 +82,8 @@ def baseline_table(
         if len(cells) != len(cohorts):
             raise ArgumentError(f"variable '{name}' has {len(cells)} cells for {len(cohorts)} cases; give one each")
     variables = [
-        _variable(name, np.array(cells, dtype=np.str_), member, len(names), rng) for name, cells in columns.items()
+        _variable(name, read_column(cells, deciding, coded=name in coded), member, len(names), rng)
+        for name, cells in columns.items()
     ]
     return BaselineTable(
         cohorts=names, n=tuple(np.bincount(member, minlength=len(names)).tolist()), variables=tuple(variables)
@@ -120,16 +127,17 @@ def looks_normal(groups: Sequence[Floats]) -> bool:
     return all(len(group) >= 3 and np.ptp(group) > 0 and stats.shapiro(group).pvalue > _NORMAL_P for group in groups)
 
 
-def _variable(name: str, cells: Strings, member: Indices, cohorts: int, rng: np.random.Generator) -> Variable:
-    present = np.array([not is_missing(str(cell)) for cell in cells], dtype=bool)
+def _variable(name: str, column: Column, member: Indices, cohorts: int, rng: np.random.Generator) -> Variable:
+    present = np.array([value is not None for value in column.values], dtype=bool)
     missing = tuple(np.bincount(member[~present], minlength=cohorts).tolist())
     if not present.any():
         return Variable(name=name, kind="categorical", levels=(), missing=missing, reason="every value is missing")
-    numbers = _numbers(cells[present])
-    if numbers is None:
-        kept, test, p = _levels(cells[present], member[present], cohorts, rng)
+    known = [value for value in column.values if value is not None]
+    if not column.numeric:
+        kept, test, p = _levels(np.array(known, dtype=np.str_), member[present], cohorts, rng)
         kind: Literal["numeric", "categorical"] = "categorical"
     else:
+        numbers = np.array(known, dtype=np.float64)
         groups = [numbers[member[present] == index] for index in range(cohorts)]
         test, p = compare_numbers(groups)
         kept, kind = (
@@ -138,16 +146,6 @@ def _variable(name: str, cells: Strings, member: Indices, cohorts: int, rng: np.
         )
     reason = None if p is not None else "nothing to compare: one cohort, one level, or too few values"
     return Variable(name=name, kind=kind, levels=kept, missing=missing, test=test, p=p, reason=reason)
-
-
-def _numbers(cells: Strings) -> Floats | None:
-    """The values of a numeric variable, None for a categorical one."""
-    try:
-        values = np.array([read_number(str(cell)) for cell in cells], dtype=np.float64)
-    except ValueError:
-        return None
-    codes = set(values.tolist()) <= {float(code) for code in range(11)} and len(set(values.tolist())) <= _CODES
-    return None if codes else values
 
 
 def _levels(

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from autodls.errors import ArgumentError
 from autodls.evaluation.delong import Bools, Floats
 from autodls.evaluation.results import Excluded
+from autodls.records.case_id import look_alikes
+from autodls.records.columns import number_in, suspected_codes
 from autodls.records.table import TableRow, is_missing, read_number, read_table
 
 ONE_COHORT = "all"
@@ -86,10 +88,12 @@ class ScoreTable:
 
 
 def read_scores(path: Path, columns: Columns) -> ScoreTable:
-    """Read the CSV file `path`; raises InputError (exit status 2) naming the row and column that cannot be read."""
+    """Read the table `path`, CSV or .xlsx; raises InputError (exit status 2), with row and column of what is wrong."""
     if not path.is_file():
-        raise ArgumentError(f"{path}: no such file; --scores wants a CSV table with a row for each case")
-    return table_from_rows(read_table(path), columns, str(path))
+        raise ArgumentError(f"{path}: no such file; --scores wants a table (CSV or .xlsx) with a row for each case")
+    rows = read_table(path)
+    table = table_from_rows(rows, columns, str(path))
+    return replace(table, warnings=(*rows.notes, *table.warnings))
 
 
 def table_from_rows(rows: Sequence[TableRow], columns: Columns, where: str) -> ScoreTable:
@@ -103,10 +107,10 @@ def table_from_rows(rows: Sequence[TableRow], columns: Columns, where: str) -> S
     for name in columns.used:
         _check_column(name, rows[0], where)
     members: dict[str, list[_Row]] = {}
-    warnings = []
+    warnings = [*_suspected(rows, columns), *_words(rows, columns.cohort, where)]
     for cells in rows:
         row = _Row(cells.number, cells, where)
-        if columns.cohort is not None and is_missing(cells[columns.cohort]):
+        if columns.cohort is not None and not cells[columns.cohort].strip():
             warnings.append(f"row {row.number} names no cohort and is left out")
         else:
             members.setdefault(ONE_COHORT if columns.cohort is None else cells[columns.cohort], []).append(row)
@@ -202,6 +206,37 @@ def _offered(rows: Sequence[_Row], columns: Columns) -> "_Offered":
         time=columns.time if followed else None,
         event=columns.event if followed else None,
     )
+
+
+def _suspected(rows: Sequence[TableRow], columns: Columns) -> list[str]:
+    """Scores and times that look like codes of missing values."""
+    found = []
+    for name in (*columns.scores, *((columns.time,) if columns.time else ())):
+        known = [number for row in rows if (number := number_in(row[name])) is not None]
+        codes = suspected_codes(known)
+        if at := [row.number for row in rows if number_in(row[name]) in codes]:
+            values = ", ".join(f"{code:g}" for code in sorted(codes))
+            found.append(
+                f"column '{name}' holds {values} in {len(at)} {'row' if len(at) == 1 else 'rows'}, first in row "
+                f"{at[0]}, read as a value; empty these cells if it is a code of a missing one"
+            )
+    return found
+
+
+def _words(rows: Sequence[TableRow], column: str | None, where: str) -> list[str]:
+    """Cohorts with a name that may mean none; raises ArgumentError for one cohort in two spellings."""
+    names = {} if column is None else dict.fromkeys(row[column] for row in rows if row[column].strip())
+    if alike := look_alikes(names):
+        spelt = " and ".join(ascii(name) for name in alike[0])
+        raise ArgumentError(
+            f"{where}: column '{column}' holds {spelt}, which look alike: one cohort would be two; write them alike, "
+            "or rename one if they are two"
+        )
+    return [
+        f"column '{column}' holds '{name}', read as the name of a cohort; empty these cells if it means none"
+        for name in names
+        if is_missing(name)
+    ]
 
 
 def _check_column(name: str, row: Mapping[str, str], where: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autodls.parallel import Advance, map_parallel, no_advance
+from autodls.planning.check_columns import column_problems
 from autodls.planning.check_images import CaseTask, check_case, copy_problems, unused_roi_problems
 from autodls.planning.check_looks import look_problems
 from autodls.planning.check_table import survival_problems
@@ -71,6 +72,7 @@ def check_dataset(folder: Path, workers: int = 1, advance: Advance = no_advance)
     problems = [
         *joined.problems,
         *survival_problems(cohort.cases, description),
+        *column_problems(cohort.cases, description),
         *(problem for finding in findings for problem in finding.problems),
         *copy_problems(findings),
         *unused_roi_problems(cohort.cases),

@@ -14,15 +14,16 @@ from typing import Literal
 from autodls.errors import DatasetError
 from autodls.records.base import read_json
 from autodls.records.case_id import case_id_fault
+from autodls.records.columns import without_codes
 from autodls.records.dataset import DatasetDescription
 from autodls.records.files import sha256_of_bytes
+from autodls.records.identities import in_one_spelling, misspelt_files, spelling_problems
 from autodls.records.listing import CaseFiles, list_files, stray_problems
-from autodls.records.problems import Problem, error
+from autodls.records.problems import Problem, error, warning
 from autodls.records.rows import (
     Row,
     concerns_training,
     id_problems,
-    look_alike_problems,
     require_columns,
     row_cohort,
     row_label,
@@ -32,7 +33,7 @@ from autodls.records.rows import (
     row_site,
     training_cohorts,
 )
-from autodls.records.table import is_missing, read_number, read_table
+from autodls.records.table import Table, TableRow, is_missing, read_number, read_table
 
 __all__ = [
     "Case",
@@ -45,10 +46,11 @@ __all__ = [
     "read_description",
     "read_number",
     "read_table",
+    "table_path",
     "training_cohorts",
 ]
 
-TABLE = "clinical.csv"
+TABLES = ("clinical.csv", "clinical.xlsx")
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Case:
     images: Mapping[str, Path]
     roi: Path | None
     rois: Mapping[str, Path] = field(default_factory=dict)
-    row: Mapping[str, str] = field(default_factory=dict)
+    row: TableRow = field(default_factory=lambda: TableRow({}, 0))
 
 
 @dataclass(frozen=True)
@@ -143,16 +145,18 @@ def join_cohort(folder: Path) -> JoinedCohort:
     Raises DatasetError only where there is nothing to join: no description, no table, no images, a column missing.
     """
     description = read_description(folder)
-    rows = read_table(folder / TABLE)
-    require_columns(rows, description, folder / TABLE)
+    rows = _read_rows(folder, description)
     listing = list_files(folder)
     names = row_names(rows, description)
     rows_of = Counter(names)
     known = frozenset(names)
-    aside = known - {name for name, row in zip(names, rows, strict=True) if concerns_training(row, description)}
+    trained = [concerns_training(row, description) for row in rows]
+    aside = known - {name for name, mark in zip(names, trained, strict=True) if mark}
     cases = tuple(
         _case(name, row, description, listing.files_of(name, description, known))
-        for name, row in sorted(zip(names, rows, strict=True), key=lambda pair: pair[0])
+        for name, row in sorted(
+            zip(names, in_one_spelling(rows, trained, description), strict=True), key=lambda pair: pair[0]
+        )
         if rows_of[name] == 1 and case_id_fault(name) is None
     )
     cohort = Cohort(folder, description, cases)
@@ -161,10 +165,29 @@ def join_cohort(folder: Path) -> JoinedCohort:
         *(found for name, row in zip(names, rows, strict=True) for found in row_problems(name, row, description)),
         *(_no_image(case) for case in cases if not case.images),
         *stray_problems(listing, description, known),
-        *look_alike_problems(rows, description),
+        *spelling_problems(names, rows, description),
+        *misspelt_files(known, description, listing),
+        *(warning("", note, "see that the table is read as it is meant") for note in rows.notes),
         *_cohort_problems(cohort),
     ]
     return JoinedCohort(cohort, tuple(sorted(problems)), aside)
+
+
+def table_path(folder: Path) -> Path:
+    """The table of a dataset folder, a workbook where there is one; raises DatasetError where there are two tables."""
+    there = [folder / name for name in TABLES if (folder / name).exists()]
+    if len(there) > 1:
+        raise DatasetError(f"{folder}: holds {TABLES[0]} and {TABLES[1]}; keep the one that is the table of the study")
+    return there[0] if there else folder / TABLES[0]
+
+
+def _read_rows(folder: Path, description: DatasetDescription) -> Table:
+    """The rows of the table, the codes that dataset.json calls missing emptied."""
+    path = table_path(folder)
+    rows = read_table(path)
+    require_columns(rows, description, path)
+    missing = description.autodls.missing
+    return Table((TableRow(without_codes(row, missing), row.number) for row in rows), rows.notes)
 
 
 def _case(name: str, row: Row, description: DatasetDescription, files: CaseFiles) -> Case:
@@ -174,7 +197,7 @@ def _case(name: str, row: Row, description: DatasetDescription, files: CaseFiles
         label = None
     patient, site = row_patient(name, row, description), row_site(row, description)
     cohort = row_cohort(row, description)
-    return Case(name, patient, site, cohort, label, files.images, files.roi, files.rois, dict(row))
+    return Case(name, patient, site, cohort, label, files.images, files.roi, files.rois, row)
 
 
 def _no_image(case: Case) -> Problem:
@@ -215,7 +238,7 @@ def _patients_on_both_sides(cohort: Cohort) -> list[Problem]:
 
 def _nothing_to_learn(training: Sequence[Case], cohort: Cohort) -> list[Problem]:
     target = cohort.description.autodls.target
-    rule = f"'{target.column} {target.positive}'"
+    rule = f"'{target.rule}'"
     if not training:
         names = ", ".join(repr(name) for name in training_cohorts(cohort.description))
         found = ", ".join(sorted({repr(case.cohort) for case in cohort.cases}))

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field, field_validator
 from autodls.errors import DatasetError
 from autodls.records.base import Record
 from autodls.records.case_id import case_id_fault
+from autodls.records.columns import number_in
 
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -61,6 +62,13 @@ def _known_ending(ending: str) -> str:
     return ending
 
 
+def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names or not all(name.strip() for name in names) or len(set(names)) < len(names):
+        raise ValueError(f"must name one class or more, each once and none of them empty, got {list(names)}")
+    return tuple(name.strip() for name in names)
+
+
+Text = Annotated[str, Field(coerce_numbers_to_str=True)]  # a number in JSON is the text of its cell
 ChannelNames = Annotated[dict[str, str], AfterValidator(_named_channels)]
 FileEnding = Annotated[str, AfterValidator(_known_ending)]
 
@@ -74,21 +82,56 @@ class Target(Record):
 
     name: str
     column: str
-    positive: str = Field(description="a comparison with a number, such as '>= 20'")
+    positive: str | tuple[Text, ...] = Field(description="a comparison with a number, as '>= 20', or names of classes")
 
     @field_validator("positive")
     @classmethod
-    def _readable(cls, rule: str) -> str:
+    def _readable(cls, rule: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if isinstance(rule, tuple):
+            return _class_names(rule)
         if not _RULE.fullmatch(rule):
-            raise ValueError(f"must be one of {list(_COMPARISONS)} and a number, such as '>= 20', got '{rule}'")
+            raise ValueError(
+                f"must be one of {list(_COMPARISONS)} and a number, such as '>= 20', or a list of the classes that are "
+                f"positive, got '{rule}'"
+            )
         return rule
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes that are positive; none where a number decides."""
+        return self.positive if isinstance(self.positive, tuple) else ()
+
+    @property
+    def rule(self) -> str:
+        """Column and rule in words.
+
+        >>> Target(name="PD-L1 high", column="pdl1", positive=("high", "1")).rule
+        "pdl1 is 'high' or '1'"
+        """
+        return f"{self.column} {self.condition}"
+
+    @property
+    def condition(self) -> str:
+        """The rule without its column: ">= 20", or "is 'high' or '1'"."""
+        if isinstance(self.positive, str):
+            return self.positive
+        return f"is {' or '.join(repr(name) for name in self.positive)}"
 
     def is_positive(self, value: float) -> bool:
         """Whether a case with `value` in the target column is positive."""
-        matched = _RULE.fullmatch(self.positive)
+        matched = None if isinstance(self.positive, tuple) else _RULE.fullmatch(self.positive)
         if matched is None:
             raise DatasetError(f"target rule '{self.positive}' is not a comparison with a number")
         return _COMPARISONS[matched[1]](value, float(matched[2]))
+
+    def is_positive_class(self, cell: str) -> bool:
+        """Whether a case of the class `cell` is positive; 1 and 1.0 are one class.
+
+        >>> Target(name="high", column="pdl1", positive=("high", "1")).is_positive_class("1.0")
+        True
+        """
+        number = number_in(cell)
+        return cell in self.classes or (number is not None and number in map(number_in, self.classes))
 
 
 class CohortColumn(Record):
@@ -118,6 +161,9 @@ class StudySettings(Record):
     cohort: CohortColumn | None = None
     survival: SurvivalColumns | None = None
     clinical: tuple[str, ...] = ()
+    missing: dict[str, tuple[Text, ...]] = Field(
+        default_factory=dict, description="by column, the codes that mean a missing value"
+    )
 
     @field_validator("clinical")
     @classmethod

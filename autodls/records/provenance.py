@@ -22,7 +22,11 @@ HIDDEN = "PATH"
 _OF_PATHS = (
     "-d", "--dataset", "-w", "--workspace", "-i", "--input", "-o", "--output", "-m", "--model", "--scores",
 )  # fmt: skip
-_OUTSIDE = ("clinical.csv", "model.json")  # names that we chose: another, such as that of a table, is a person's choice
+_OUTSIDE = (
+    "clinical.csv",
+    "clinical.xlsx",
+    "model.json",
+)  # names that we chose: another, such as that of a table, is a person's choice
 _LIBRARIES = (
     "batchgenerators", "lifelines", "monai", "nnunetv2", "numpy", "pandas", "safetensors", "scikit-learn", "scipy",
     "SimpleITK", "statsmodels", "torch",

@@ -6,10 +6,11 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from autodls.errors import DatasetError
-from autodls.records.case_id import case_id_fault, look_alikes, mixes_scripts
-from autodls.records.dataset import DatasetDescription
+from autodls.records.case_id import case_id_fault, look_alikes, skeleton
+from autodls.records.columns import is_missing_level
+from autodls.records.dataset import DatasetDescription, Target
 from autodls.records.problems import Problem, error, warning
-from autodls.records.table import TableRow, is_missing, read_number
+from autodls.records.table import Table, TableRow, is_missing, read_number
 
 ALL_TRAINING = "train"
 Row = TableRow
@@ -25,43 +26,52 @@ def training_cohorts(description: DatasetDescription) -> tuple[str, ...]:
 def row_cohort(row: Row, description: DatasetDescription) -> str:
     """The cohort of a row, "" where its cell is empty."""
     settings = description.autodls.cohort
-    return ALL_TRAINING if settings is None else _known(row[settings.column])
+    return ALL_TRAINING if settings is None else row[settings.column]
 
 
 def row_label(row: Row, description: DatasetDescription) -> bool | None:
     """Whether the row is positive, None where its target cell is empty; raises ValueError where it is no number."""
-    value = read_number(row[description.autodls.target.column])
-    return None if value is None else description.autodls.target.is_positive(value)
+    target = description.autodls.target
+    if lacks_label(row, description):
+        return None
+    if target.classes:
+        return target.is_positive_class(row[target.column])
+    return target.is_positive(read_number(row[target.column]) or 0.0)
+
+
+def lacks_label(row: Row, description: DatasetDescription) -> bool:
+    """Whether the target cell of a row says nothing; a class may be called None or `-`, a number may not."""
+    target = description.autodls.target
+    cell = row[target.column]
+    if target.classes:
+        return is_missing_level(cell, coded=target.column in description.autodls.missing)
+    return is_missing(cell)
 
 
 def row_patient(name: str, row: Row, description: DatasetDescription) -> str:
     """The patient of a row: itself where the table has no patients, or not this one's."""
     column = description.autodls.patient
-    return name if column is None else _known(row[column]) or name
+    return name if column is None or is_missing(row[column]) else row[column]
 
 
 def row_site(row: Row, description: DatasetDescription) -> str | None:
     """The site of a row, None where it is not known."""
     column = description.autodls.site
-    return None if column is None else _known(row[column]) or None
+    return None if column is None else row[column] or None
 
 
 def concerns_training(row: Row, description: DatasetDescription) -> bool:
     """Whether the row is trained on, or may be: its cohort and its target cell do not say that it is not."""
     cohort = row_cohort(row, description)
-    return cohort in ("", *training_cohorts(description)) and not is_missing(row[description.autodls.target.column])
-
-
-def _known(cell: str) -> str:
-    return "" if is_missing(cell) else cell
+    return cohort in ("", *training_cohorts(description)) and not lacks_label(row, description)
 
 
 def row_names(rows: Sequence[Row], description: DatasetDescription) -> list[str]:
     """The case id of each row, or "row 7" where it has none (the header is row 1)."""
-    return [_known(row[description.autodls.case]) or f"row {row.number}" for row in rows]
+    return [row[description.autodls.case] or f"row {row.number}" for row in rows]
 
 
-def require_columns(rows: Sequence[Row], description: DatasetDescription, table: Path) -> None:
+def require_columns(rows: Table, description: DatasetDescription, table: Path) -> None:
     """Raises DatasetError where the table has no rows, or lacks a column that dataset.json names."""
     if not rows:
         raise DatasetError(f"{table}: the table has a header and no rows; it needs a row for each case")
@@ -70,12 +80,16 @@ def require_columns(rows: Sequence[Row], description: DatasetDescription, table:
     cohort = settings.cohort.column if settings.cohort else None
     named = (settings.case, settings.target.column, cohort, settings.patient, settings.site, *survival)
     missing = sorted(
-        {column for column in (*named, *settings.clinical) if column is not None and column not in rows[0]}
+        {
+            column
+            for column in (*named, *settings.clinical, *settings.missing)
+            if column is not None and column not in rows[0]
+        }
     )
     if missing:
         raise DatasetError(
             f"{table}: no column {', '.join(missing)}, which dataset.json names; its columns are {', '.join(rows[0])}; "
-            "correct the name in one of the two"
+            f"correct the name in one of the two{''.join(f' ({note})' for note in rows.notes)}"
         )
 
 
@@ -108,24 +122,10 @@ def row_problems(name: str, row: Row, description: DatasetDescription) -> list[P
     if _UNSAFE_IN_NAME.search(cohort):
         found.append(error(name, f"its cohort '{cohort}' is no safe file name", "rename it, as 'external'"))
     if settings.patient and is_missing(row[settings.patient]):
-        what = f"column '{settings.patient}' is empty: the case counts as a patient of its own"
+        empty = "is empty" if not row[settings.patient] else f"holds '{row[settings.patient]}', as if it were empty"
+        what = f"column '{settings.patient}' {empty}: the case counts as a patient of its own"
         found.append(warning(name, what, "write its patient, lest one patient stands on both sides of a split"))
     return found + _target_problems(name, row, description)
-
-
-def look_alike_problems(rows: Sequence[Row], description: DatasetDescription) -> list[Problem]:
-    """Patients, sites and cohorts in two spellings: one patient may then stand on both sides of a split."""
-    settings, found = description.autodls, []
-    cohort = settings.cohort.column if settings.cohort else None
-    for column, known in ((settings.patient, ()), (settings.site, ()), (cohort, training_cohorts(description))):
-        values = [] if column is None else [row[column] for row in rows if not is_missing(row[column])]
-        for group in look_alikes([*values, *known]):
-            spellings = " and ".join(ascii(value) for value in group)
-            found.append(warning("", f"column '{column}' holds {spellings}, which look alike", "write them alike"))
-        for value in sorted(set(filter(mixes_scripts, values))):
-            what = f"column '{column}' holds {value!a}, which mixes Latin with Cyrillic or Greek letters"
-            found.append(warning("", what, "write it in one script, as the others are"))
-    return found
 
 
 def _target_problems(name: str, row: Row, description: DatasetDescription) -> list[Problem]:
@@ -136,5 +136,14 @@ def _target_problems(name: str, row: Row, description: DatasetDescription) -> li
         what = f"column '{target.column}' holds '{row[target.column]}', to which '{target.positive}' cannot be applied"
         return [error(name, what, "write a number with a decimal point, or leave the cell empty")]
     if label is not None:
-        return []
+        return _class_problems(name, row[target.column], target)
     return [warning(name, f"no label: column '{target.column}' is empty", "fill it in, or the case is not trained on")]
+
+
+def _class_problems(name: str, cell: str, target: Target) -> list[Problem]:
+    """A class that looks like a positive one and is none: High beside high would be negative."""
+    if target.is_positive_class(cell):
+        return []
+    alike = [known for known in target.classes if skeleton(known) == skeleton(cell)]
+    what = f"column '{target.column}' holds {cell!a}, which is not the positive class"
+    return [error(name, f"{what} {known!a} and looks like it", "write them alike") for known in alike]

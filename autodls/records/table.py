@@ -1,69 +1,101 @@
-"""Tables as people keep them: UTF-8 CSV, saved by a spreadsheet or by a program."""
+"""Tables as people keep them: CSV in UTF-8 or an Excel workbook, saved by a spreadsheet or by a program."""
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from autodls.errors import DatasetError
+from autodls.records.csv_grid import csv_lines
 from autodls.records.files import read_bounded
+from autodls.records.grid import Grid
+from autodls.records.workbook import workbook_lines
 
-MISSING_TEXTS = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "--", "?", "."})
+WORKBOOK = ".xlsx"
 MOST_TABLE_BYTES = 1 << 28
-_SEPARATORS = ",;\t"
+MISSING_TEXTS = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "-", "--", "?", "."})
+_OTHER_WORKBOOKS = (".xls", ".xlsb", ".xlsm", ".ods", ".numbers")
 
 
 class TableRow(dict[str, str]):
-    """Cells by the name of their column, and the number of the row in a spreadsheet, where the header is row 1."""
+    """Cells by the name of their column, and the number of the row in a spreadsheet, where the first line is row 1."""
 
     def __init__(self, cells: Mapping[str, str], number: int) -> None:
         super().__init__(cells)
         self.number = number
 
 
-def read_table(path: Path) -> list[TableRow]:
-    """Rows of a table in UTF-8 (a byte-order mark is allowed), separated by comma, semicolon or tab.
+class Table(list[TableRow]):
+    """The rows of a table; `notes` says what was passed over to read them, or reads otherwise than it looks."""
 
-    Cells are stripped; blank rows and columns without a name are left out. Raises DatasetError for an unreadable file,
-    a duplicate column, or a row with too many or too few cells.
+    def __init__(self, rows: Iterable[TableRow], notes: Iterable[str] = ()) -> None:
+        super().__init__(rows)
+        self.notes = tuple(notes)
+
+
+def read_table(path: Path) -> Table:
+    """Rows of a table: an Excel workbook (.xlsx), or UTF-8 text (a byte-order mark is allowed).
+
+    Text is separated by comma, semicolon or tab, or by what a first line `sep=;` names. Where the separator is not a
+    comma, a cell such as 65,8 is the number 65.8. Cells are stripped; blank rows and columns without a name are left
+    out, and so are lines of a single cell before the header, which `notes` then tells. Raises DatasetError for an
+    unreadable file, a duplicate column, or a row with too many or too few cells.
     """
+    if path.suffix.lower() in _OTHER_WORKBOOKS:
+        raise DatasetError(f"{path}: a '{path.suffix}' workbook is not read; save it as '{WORKBOOK}' or as 'CSV UTF-8'")
     try:
-        text = read_bounded(path, MOST_TABLE_BYTES).decode("utf-8-sig")
+        content = read_bounded(path, MOST_TABLE_BYTES)
     except FileNotFoundError:
         raise DatasetError(f"{path}: no such file; a dataset folder holds the table of its cases there") from None
-    except UnicodeDecodeError as failure:
-        raise DatasetError(f"{path}: not UTF-8 at byte {failure.start}; save the table as 'CSV UTF-8'") from None
     except OSError as failure:
         raise DatasetError(f"{path}: cannot be read ({failure.strerror}); check the file's permissions") from None
-    if "\0" in text:
-        raise DatasetError(f"{path}: holds NUL signs, as UTF-16 does when read as UTF-8; save the table as 'CSV UTF-8'")
-    if not text.strip():
+    grid = workbook_lines(path, content) if path.suffix.lower() == WORKBOOK else csv_lines(path, content)
+    body, notes = _without_titles(grid)
+    if not body:
         raise DatasetError(f"{path}: the table is empty; it needs a header and a row for each case")
-    separator = max(_SEPARATORS, key=text.splitlines()[0].count)
-    try:
-        header, *body = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    except csv.Error as failure:
-        raise DatasetError(f"{path}: not a valid CSV table ({failure}); save it anew as 'CSV UTF-8'") from None
-    return list(_named_rows(path, [name.strip() for name in header], body, separator))
+    return Table(_named_rows(path, body, grid), (*grid.notes, *notes))
 
 
-def _named_rows(path: Path, header: list[str], body: list[list[str]], separator: str) -> Iterable[TableRow]:
+def _without_titles(grid: Grid) -> tuple[list[tuple[int, list[str]]], list[str]]:
+    """The lines from the header on, without blank ones: a line of one cell is no header where others have more."""
+    lines = [(number, cells) for number, cells in grid.lines if any(cells)]
+    start = next((at for at, (_, cells) in enumerate(lines) if sum(map(bool, cells)) > 1), 0)
+    notes = [
+        f"row {number} ('{_shown(next(filter(None, cells)))}') is a title, not a header, and is passed over: the "
+        f"header is row {lines[start][0]}"
+        for number, cells in lines[:start]
+    ]
+    return lines[start:], notes
+
+
+def _named_rows(path: Path, lines: list[tuple[int, list[str]]], grid: Grid) -> Iterable[TableRow]:
+    (first, header), *body = lines
     if twice := sorted({name for name in header if name and header.count(name) > 1}):
         raise DatasetError(f"{path}: column '{twice[0]}' stands twice in the header; rename one of them")
-    for number, cells in enumerate(body, start=2):
-        if not any(cell.strip() for cell in cells):
-            continue
-        if len(cells) != len(header):
+    widths = {len(cells) for _, cells in body}
+    for number, cells in body:
+        if len(cells) == len(header):
+            yield TableRow({name: cell for name, cell in zip(header, cells, strict=True) if name}, number)
+        elif len(widths) == 1 and len(body) > 1:
+            raise DatasetError(
+                f"{path}: row {first} ('{_shown(grid.separator.join(header))}') is read as the header and has "
+                f"{len(header)} cells, every row below it {len(cells)}; remove what stands before the header, or "
+                "correct it"
+            )
+        else:
             raise DatasetError(
                 f"{path}: row {number} has {len(cells)} cells, its header {len(header)}; "
-                f"quote cells that hold a '{separator}'"
+                f"quote cells that hold a '{grid.separator}'"
             )
-        yield TableRow({name: cell.strip() for name, cell in zip(header, cells, strict=True) if name}, number)
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def is_missing(text: str) -> bool:
-    """Whether a cell of a table means that nothing is known.
+    """Whether a cell means that nothing is known, in a column of numbers, times, labels or patients.
+
+    Levels and names have words of their own (`columns.py`): there None may be a level and NA a hospital.
 
     >>> is_missing("NA"), is_missing("0")
     (True, False)

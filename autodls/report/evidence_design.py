@@ -16,7 +16,7 @@ def _kind(study: Study) -> str:
 
 def _outcome(study: Study) -> str:
     settings = known(study.description).autodls
-    text = f"'{settings.target.name}': column '{settings.target.column}' {settings.target.positive}."
+    text = f"'{settings.target.name}': column '{settings.target.column}' {settings.target.condition}."
     if settings.survival is None:
         return text
     survival = settings.survival

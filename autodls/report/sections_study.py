@@ -70,7 +70,7 @@ def _question(study: Study) -> Markup:
     target = study.description.autodls.target
     return paragraph(
         "Dataset ", el("strong", study.description.name), ": ", el("strong", target.name), ", that is ",
-        el("code", f"{target.column} {target.positive}"), ", from ", ", ".join(study.description.sequences), ".",
+        el("code", f"{target.rule}"), ", from ", ", ".join(study.description.sequences), ".",
     )  # fmt: skip
 
 

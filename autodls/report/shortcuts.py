@@ -28,8 +28,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from autodls.errors import ArgumentError
 from autodls.evaluation.delong import AucComparison, AucEstimate, Bools, Floats, auc_with_ci, compare_aucs
 from autodls.evaluation.results import ChiSquare
+from autodls.records.columns import read_column
 from autodls.records.splits import Splits
-from autodls.records.table import is_missing, read_number
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
 from autodls.report.wording import estimate, p_value, with_limits
 
@@ -59,19 +59,28 @@ class Shortcut:
     added: ChiSquare
 
 
-def covariates_of(rows: Mapping[str, Mapping[str, str]], names: Sequence[str]) -> Covariates:
+def covariates_of(
+    rows: Mapping[str, Mapping[str, str]], names: Sequence[str], coded: Collection[str] = ()
+) -> Covariates:
     """Covariates by name, then by case, from the table `rows` of each case; a missing cell has no entry.
 
-    A column is numeric where all of its cells are numbers and more than six differ, else categorical.
+    A column is numeric where it holds numbers (`read_column`) and more than six differ, else categorical. `coded` names
+    the columns whose words for missing values are emptied already.
 
     >>> covariates_of({"a": {"sex": "m"}, "b": {"sex": "NA"}}, ["sex"])
     {'sex': {'a': 'm'}}
     """
-    found: dict[str, Mapping[str, float | str]] = {}
-    for name in names:
-        cells = {case: row[name].strip() for case, row in rows.items() if not is_missing(row[name])}
-        found[name] = _as_numbers(cells) or cells
-    return found
+    return {name: _covariate({case: row[name] for case, row in rows.items()}, name in coded) for name in names}
+
+
+def _covariate(cells: Mapping[str, str], coded: bool) -> dict[str, float | str]:
+    column = read_column(list(cells.values()), coded=coded)
+    known = {case: value for case, value in zip(cells, column.values, strict=True) if value is not None}
+    return known if len(set(known.values())) > _CODES else {case: _level(value) for case, value in known.items()}
+
+
+def _level(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def volume_covariate(volumes_ml: Mapping[str, float]) -> Covariates:
@@ -160,14 +169,6 @@ def shortcut_table(shortcuts: Sequence[Shortcut]) -> Table:
     head = ("Baseline", "AUC (95% CI)", "Gain of DLS (95% CI)", "P (DeLong)", "P (likelihood ratio)")
     rows = Rows(_HEADER, tuple(_line(one) for one in shortcuts))
     return Table(rows, Printed("Shortcut baselines", head, printed, unique_reasons(notes)))
-
-
-def _as_numbers(cells: Mapping[str, str]) -> dict[str, float | str] | None:
-    try:
-        numbers = {case: value for case, cell in cells.items() if (value := read_number(cell)) is not None}
-    except ValueError:
-        return None
-    return dict(numbers) if len(set(numbers.values())) > _CODES else None
 
 
 def _is_numeric(values: Collection[float | str]) -> bool:

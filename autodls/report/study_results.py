@@ -110,7 +110,9 @@ def _baseline(study: ScoredStudy) -> Table:
     columns = {name: [case.row[name] for _, case in members] for name in settings.clinical}
     columns.setdefault(settings.target.name, [_target(case) for _, case in members])
     rng = generator(study.seed, "evaluate", "baseline")
-    return baseline_rows(baseline_table(columns, [cohort for cohort, _ in members], rng))
+    deciding = [study.dataset.is_training(case) for _, case in members]
+    cohorts = [cohort for cohort, _ in members]
+    return baseline_rows(baseline_table(columns, cohorts, rng, deciding=deciding, coded=settings.missing))
 
 
 def _training_name(dataset: Cohort) -> str:
@@ -159,7 +161,9 @@ def _offered(study: ScoredStudy, training: Mapping[str, Case]) -> dict[str, Call
     if study.volumes_ml:
         offered["tumour volume"] = lambda: volume_covariate(study.volumes_ml)
     rows = {case.id: case.row for case in training.values()}
-    clinical = {name: values for name, values in covariates_of(rows, settings.clinical).items() if values}
+    clinical = {
+        name: values for name, values in covariates_of(rows, settings.clinical, settings.missing).items() if values
+    }
     if clinical:
         offered["clinical variables"] = lambda: clinical
     sites = {case.id: case.site for case in training.values() if case.site is not None}

@@ -24,7 +24,7 @@ def model_card(record: ModelRecord, plan: Plan, rows: list[RowAuc], folds_by_mea
 
 For research; not a medical device.
 {cautions}
-- **Question**: `{target.column} {target.positive}` ({target.name}), per case.
+- **Question**: `{target.rule}` ({target.name}), per case.
 - **Input**: {sequences}; files `CASE_0000{record.file_ending}` and so on, in that order; {rois}
 - **Output**: `dls`, the calibrated probability of the positive class; the call is high at or above
   {record.cutoff:.4f} ({record.cutoff_source}); Youden's would be {record.youden_cutoff:.4f}.
