@@ -55,6 +55,32 @@ def shift(path: Path, by_mm: float, size: int | None = None) -> None:
     sitk.WriteImage(found[:size], str(path))
 
 
+def turn(path: Path, degrees: float) -> None:
+    """Turn the axes of an image about z, and leave its first voxel."""
+    found = sitk.ReadImage(str(path))
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    found.SetDirection((cosine, -sine, 0, sine, cosine, 0, 0, 0, 1))
+    sitk.WriteImage(found, str(path))
+
+
+def reorient(path: Path, axes: str) -> None:
+    """Store the same voxels along other axes, as DICOM tools and FSL do."""
+    sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(str(path)), axes), str(path))
+
+
+def margins(path: Path, voxels: int) -> None:
+    """Add a border of so many voxels, or cut it off."""
+    found, width = sitk.ReadImage(str(path)), [abs(voxels)] * 3
+    sitk.WriteImage(sitk.ConstantPad(found, width, width) if voxels > 0 else sitk.Crop(found, width, width), str(path))
+
+
+def scale(path: Path, value: float = 0.9999998) -> None:
+    """Store the same labels as a header's slope makes them of integers: `value` for 1."""
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[112:120] = np.array([value, 0], dtype="<f4").tobytes()  # scl_slope, scl_inter
+    path.write_bytes(gzip.compress(bytes(content)))
+
+
 def shear(path: Path) -> None:
     """Give a NIfTI header axes that are not at right angles."""
     content = bytearray(gzip.decompress(path.read_bytes()))
@@ -106,7 +132,17 @@ BREAKS: dict[str, tuple[Break, str, str, str, str]] = {
     "unknown label": (
         lambda d, _: rewrite(roi(d), lambda a: a.put(5, 9)), CASE, "error", "label 9 is not in", "'labels'",
     ),
-    "roi on another grid": (lambda d, _: shift(roi(d), 4.0, 26), CASE, "error", "another grid (26 x", "nearest"),
+    "roi on another grid": (lambda d, _: shift(roi(d), 3.0, 26), CASE, "error", "another grid (26 x", "nearest"),
+    "roi turned": (lambda d, _: turn(roi(d), 8.0), CASE, "error", "axes 0.99 0.139 0", "copy its direction: they"),
+    "roi of a moved origin": (lambda d, _: shift(roi(d), 4.0), CASE, "error", "another grid (28 x", "copy its origin"),
+    "roi flipped": (lambda d, _: reorient(roi(d), "RAS"), CASE, "warning", "resampling: axes flipped", "look at it"),
+    "roi exchanged": (lambda d, _: reorient(roi(d), "SLA"), CASE, "warning", "resampling: axes exch", "look at it"),
+    "roi cropped": (lambda d, _: margins(roi(d), -2), CASE, "warning", "resampling: empty margins added", "look at it"),
+    "roi padded": (lambda d, _: margins(roi(d), 3), CASE, "warning", "resampling: empty margins cut", "look at it"),
+    "roi of a slope": (lambda d, _: scale(roi(d)), CASE, "warning", "rounded to whole numbers (its", "look at it"),
+    "soft roi of a slope": (
+        lambda d, _: scale(roi(d), 0.7), CASE, "error", "found 0.7 (its header scales what is stored: 0.7", "threshold",
+    ),
     "roi outside": (lambda d, _: shift(roi(d), 300.0), CASE, "error", "outside its image, which shows 0 %", "origin"),
     "sequence elsewhere": (lambda d, _: shift(image(d, 1), 300.0), CASE, "warning", "T2WI shows 0 %", "exported"),
     "no label": (lambda d, e: e(d, CASE, cps=""), CASE, "warning", "no label: column 'cps'", "fill it in"),

@@ -218,7 +218,11 @@ def test_empty_roi(folder: Path) -> None:
 
 def test_roi_on_another_grid(folder: Path) -> None:
     path = folder / "labelsTr" / "case_02.nii.gz"
-    sitk.WriteImage(sitk.ReadImage(str(path))[1:], str(path))
+    whole, image = extract(folder), sitk.ReadImage(str(path))
+    sitk.WriteImage(image[1:], str(path))  # the same voxels without an empty margin
+    assert extract(folder).sequences == whole.sequences
+    image.SetSpacing([2.1, 2.0, 5.0])
+    sitk.WriteImage(image, str(path))
     with pytest.raises(DatasetError, match=r"case case_02: .*on another grid"):
         extract(folder)
 

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from small_volumes import anatomy, ball, grid_around, oblique
 
 from autodls.errors import ArgumentError, DatasetError, StaleRecordError
-from autodls.imaging.geometry import Volume, sample_roi
+from autodls.imaging.geometry import Volume, as_triple, sample_roi
 from autodls.imaging.volumes import read_volume, write_volume
 from autodls.preprocessing.case import case_key, prepare_case
 from autodls.preprocessing.intensity import normalise
@@ -121,6 +121,18 @@ def test_network_input_is_the_planes_and_behind_them_the_roi(files):
         np.testing.assert_array_equal(of_sequence, sample.roi)
 
 
+def test_a_mask_in_another_order_of_voxels_gives_the_same_sample_and_is_told(files):
+    drawn = read_volume(files[1])
+    backwards, last = tuple(-np.array(drawn.geometry.direction)), as_triple(drawn.geometry.corners()[-1])
+    flipped = dataclasses.replace(drawn.geometry, origin_mm=last, direction=backwards)
+    expected = prepare(files)
+    write_volume(files[1], Volume(drawn.array[::-1, ::-1, ::-1], flipped))
+    found = prepare(files)
+    assert found.flags == ("ROI: brought onto the grid of its image without resampling: axes flipped",)
+    np.testing.assert_array_equal(found.pixels, expected.pixels)
+    np.testing.assert_array_equal(found.roi, expected.roi)
+
+
 @pytest.mark.parametrize("missing", SEQUENCES)
 def test_a_missing_sequence_is_zeros_and_the_rest_stays(files, missing):
     images = {name: path for name, path in files[0].items() if name != missing}
@@ -176,7 +188,7 @@ def _constant(images, roi):
 
 FAULTS = {
     "empty ROI": (_empty_roi, "the ROI is empty"),
-    "ROI on another grid": (_roi_elsewhere, "is not that of CE-T1WI"),
+    "ROI on another grid": (_roi_elsewhere, "the ROI is on another grid .*; resample the ROI onto"),
     "constant image": (_constant, "all voxels are 3"),
     "no image": (lambda images, roi: images.clear(), "no image of any of the sequences"),
     "unknown sequence": (lambda images, roi: images.update(ADC=roi), "sequence 'ADC' is not in the plan"),

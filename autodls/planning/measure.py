@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from autodls.errors import DatasetError
 from autodls.imaging.foreground import every_nth, foreground
 from autodls.imaging.geometry import Geometry, Points, Triple, Volume
-from autodls.imaging.volumes import read_roi, read_volume
+from autodls.imaging.rois import read_roi_on
+from autodls.imaging.volumes import read_geometry, read_volume
 from autodls.planning.tumour import Plane, components, extent_mm, roi_fault, shown, shown_share, tumour_box, volume_ml
 from autodls.records.cohort import Case
 from autodls.records.files import sha256_of_bytes, sha256_of_input
@@ -94,12 +95,7 @@ def measure_case(task: MeasureTask) -> CaseMeasure:
     """
     case, roi = task.case, _drawn_roi(task)
     place = TumourPlace.of(roi)
-    sequences = {}
-    for sequence, path in case.images.items():
-        volume = read_volume(path)
-        if sequence == task.roi_channel:
-            _require_sound(case, roi, volume.geometry)
-        sequences[sequence] = measure_sequence(volume, place)
+    sequences = {sequence: measure_sequence(read_volume(path), place) for sequence, path in case.images.items()}
     images = images_sha256(case)
     inputs = _inputs_sha256(case, images)
     return CaseMeasure(sequences, extent_mm(roi), volume_ml(roi), components(roi), images, inputs)
@@ -111,14 +107,12 @@ def _drawn_roi(task: MeasureTask) -> Volume:
         raise DatasetError(
             f"case {case.id}: no ROI; training needs the tumour drawn on {task.roi_channel}, as labelsTr/{case.id}"
         )
-    roi = read_roi(case.roi, task.roi_labels)
-    _require_sound(case, roi, None)
-    return roi
-
-
-def _require_sound(case: Case, roi: Volume, image: Geometry | None) -> None:
-    if fault := roi_fault(roi, image):
+    image = case.images.get(task.roi_channel)
+    grid = read_geometry(image) if image is not None else None
+    roi = read_roi_on(case.roi, task.roi_labels, grid).volume
+    if fault := roi_fault(roi, grid):
         raise DatasetError(f"case {case.id}: {case.roi}: {fault[0]}; {fault[1]}")
+    return roi
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autodls.imaging.geometry import Geometry, Points, Volume, bounding_box, lps_orientation
+from autodls.imaging.lattice import grid_fault
 
 Plane = Literal["axial", "coronal", "sagittal"]
 PLANES: tuple[Plane, Plane, Plane] = ("axial", "coronal", "sagittal")  # at right angles to S, P and L: axes z, y, x
@@ -82,12 +83,5 @@ def roi_fault(roi: Volume, image: Geometry | None) -> tuple[str, str] | None:
     if share < 1.0:
         what = f"the ROI reaches outside its image, which shows {100 * share:.0f} % of the box around the tumour"
         return what, "draw it on this image, or give it the image's origin and direction"
-    return f"the ROI is on another grid ({_grid(roi.geometry)}) than its image ({_grid(image)})", (
-        "resample the ROI onto the image with nearest neighbours"
-    )
-
-
-def _grid(grid: Geometry) -> str:
-    size, spacing = " x ".join(map(str, grid.size_xyz)), " x ".join(f"{side:g}" for side in grid.spacing_mm)
-    origin = ", ".join(f"{place:.5g}" for place in grid.origin_mm)
-    return f"{size} voxels of {spacing} mm from {origin}"
+    what, repair = grid_fault(roi.geometry, image)
+    return f"the ROI {what}", repair

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from autodls.errors import DatasetError
-from autodls.imaging.geometry import Geometry, Volume, sample_roi
-from autodls.imaging.volumes import place_doubt, read_geometry, read_roi, read_volume
+from autodls.imaging.geometry import Volume, sample_roi
+from autodls.imaging.lattice import grid_fault
+from autodls.imaging.rois import read_roi_on
+from autodls.imaging.volumes import place_doubt, read_geometry, read_volume
 from autodls.preprocessing.intensity import normalise
 from autodls.preprocessing.planes import Plane, find_planes
 from autodls.preprocessing.sampling import resize, sample_points
@@ -73,9 +75,10 @@ def _prepare(
     observe: Observe,
 ) -> Sample:
     volumes = _read_ahead([images[sequence] for sequence in plan.intensity if sequence in images])
-    drawn = _roi(roi, roi_labels, images.get(plan.roi_channel), plan)
+    flags: list[str] = []
+    drawn = _roi(roi, roi_labels, images.get(plan.roi_channel), flags)
     planes = _planes(drawn, roi, plan)
-    fixed, flags = _fixed(images, plan)
+    fixed = _fixed(images, plan, flags)
     if planes[0].area_mm2 == 0:
         flags.append(f"the tumour is smaller than the grid of {plan.spacing_mm:g} mm: planes through its centre")
     pixels = np.zeros((len(plan.intensity), len(planes), plan.slice_size_px, plan.slice_size_px), dtype=np.float32)
@@ -105,15 +108,15 @@ def _require_sequences(images: Mapping[str, Path], plan: PreprocessingPlan) -> N
         raise DatasetError(f"no image of any of the sequences {known}; give one at least, or take the case out")
 
 
-def _roi(roi: Path, labels: frozenset[int], image: Path | None, plan: PreprocessingPlan) -> Volume:
-    """The ROI; it must lie on the grid of the ROI channel's `image`, where there is one."""
-    drawn = read_roi(roi, labels)
-    grid = read_geometry(image) if image is not None else drawn.geometry
-    if not grid.same_grid(drawn.geometry):
-        raise DatasetError(
-            f"{roi}: its grid ({_describe(drawn.geometry)}) is not that of {plan.roi_channel} "
-            f"({_describe(grid)}); resample the ROI onto that image with nearest neighbour"
-        )
+def _roi(roi: Path, labels: frozenset[int], image: Path | None, flags: list[str]) -> Volume:
+    """The ROI on the grid of the ROI channel's `image`, where there is one; adds to `flags`."""
+    grid = read_geometry(image) if image is not None else None
+    found = read_roi_on(roi, labels, grid)
+    flags += [f"ROI: {note}" for note in found.notes]
+    drawn = found.volume
+    if grid is not None and not drawn.geometry.same_grid(grid):
+        what, repair = grid_fault(drawn.geometry, grid)
+        raise DatasetError(f"{roi}: the ROI {what}; {repair}")
     return drawn
 
 
@@ -124,20 +127,14 @@ def _planes(drawn: Volume, roi: Path, plan: PreprocessingPlan) -> tuple[Plane, .
         raise DatasetError(f"{roi}: {failure}") from None
 
 
-def _describe(grid: Geometry) -> str:
-    size = " x ".join(str(count) for count in grid.size_xyz)
-    spacing = " x ".join(f"{step:.4g}" for step in grid.spacing_mm)
-    origin = ", ".join(f"{coordinate:.4g}" for coordinate in grid.origin_mm)
-    return f"{size} voxels of {spacing} mm from {origin}"
-
-
-def _fixed(images: Mapping[str, Path], plan: PreprocessingPlan) -> tuple[Volume | None, list[str]]:
-    """The ROI channel, where the plan registers the others to it; and what is to be said where it is missing."""
+def _fixed(images: Mapping[str, Path], plan: PreprocessingPlan, flags: list[str]) -> Volume | None:
+    """The ROI channel, where the plan registers the others to it; adds to `flags` where it is missing."""
     if plan.registration != "rigid":
-        return None, []
+        return None
     if plan.roi_channel not in images:
-        return None, [f"not registered: {plan.roi_channel} is missing"]
-    return read_volume(images[plan.roi_channel]), []
+        flags.append(f"not registered: {plan.roi_channel} is missing")
+        return None
+    return read_volume(images[plan.roi_channel])
 
 
 def _read_ahead(paths: Sequence[Path]) -> Iterator[Volume]:
