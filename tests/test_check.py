@@ -145,6 +145,10 @@ BREAKS: dict[str, tuple[Break, str, str, str, str]] = {
     ),
     "roi outside": (lambda d, _: shift(roi(d), 300.0), CASE, "error", "outside its image, which shows 0 %", "origin"),
     "sequence elsewhere": (lambda d, _: shift(image(d, 1), 300.0), CASE, "warning", "T2WI shows 0 %", "exported"),
+    "blank over the tumour": (
+        lambda d, _: rewrite(image(d, 1), lambda a: a[1:-1, 6:-6, 6:-6].fill(0)),
+        CASE, "warning", "T2WI has no signal in 100 % of the tumour", "or remove its file",
+    ),
     "no label": (lambda d, e: e(d, CASE, cps=""), CASE, "warning", "no label: column 'cps'", "fill it in"),
     "label is no number": (lambda d, e: e(d, CASE, cps="high"), CASE, "error", "'high', to which '>= 20'", "number"),
     "held-out label": (lambda d, e: e(d, "case_05", cps="5 %"), "case_05", "error", "holds '5 %'", "number"),
@@ -237,6 +241,18 @@ def test_roi_on_another_channel(make_dataset: Make, tmp_path: Path) -> None:
     assert [problem.what.split(":")[0] for problem in check_dataset(folder).errors] == ["labelsTr/case_00_0001.nii.gz"]
 
 
+def test_pet_that_is_no_suv_and_percentiles_that_cut_are_told_once(make_dataset: Make, tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path, sequences=("CE-T1WI", "PET"))
+    drawn = sitk.GetArrayFromImage(sitk.ReadImage(str(roi(folder, "case_02")))) > 0
+    few = drawn & (np.cumsum(drawn).reshape(drawn.shape) < 0.4 * drawn.sum())
+    rewrite(image(folder, 0, "case_02"), lambda array: array.__setitem__(few, np.arange(few.sum()) % 50))
+    clip, pet = check_dataset(folder).problems
+    assert (clip.case, clip.severity, pet.case, pet.severity) == ("", "warning", "", "warning")
+    assert "PET is no SUV in 6 of 6 cases: a median of 1" in pet.what
+    assert "lies below the 0.5th percentile of CE-T1WI's foreground in 1 of 6 cases: 39%" in clip.what
+    assert clip.what.endswith("in case case_02")
+
+
 def convert(folder: Path, ending: str) -> None:
     """Convert every file of a dataset to another format."""
     for path in [*folder.glob("imagesTr/*"), *folder.glob("labelsTr/*")]:
@@ -284,5 +300,5 @@ def test_real_gliomas(shared_data: Path) -> None:
 
 def test_real_sarcomas(sts8_dataset: Path) -> None:
     report = check_dataset(sts8_dataset)
-    assert report.errors == ()
+    assert report.problems == (), "their PET is in SUV, and no percentile cuts through their T1WI"
     assert report.cases_by_cohort == {"train": 8}

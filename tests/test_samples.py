@@ -151,6 +151,15 @@ def test_a_sequence_that_does_not_reach_the_tumour_is_flagged_and_missing(files)
     assert "T1WI does not show the tumour" in sample.flags[0]
 
 
+def test_a_sequence_without_signal_at_the_tumour_is_flagged_and_missing(files):
+    volume = read_volume(files[0]["T2WI"])
+    blank = np.where(ball(volume.geometry, (3.0, -2.0, 1.0), (14, 14, 14)).array, 0, volume.array)
+    write_volume(files[0]["T2WI"], Volume(blank, volume.geometry))
+    sample = prepare(files)
+    assert sample.present.tolist() == [True, False, True]
+    assert sample.flags == ("T2WI has no signal where the tumour lies and is taken as missing",)
+
+
 def test_a_moved_sequence_is_registered_only_where_the_plan_says_so(files):
     moved = dataclasses.replace(GRIDS["T1WI"], origin_mm=tuple(np.add(GRIDS["T1WI"].origin_mm, (5.0, 0.0, 0.0))))
     still = prepare(files).pixels[0]

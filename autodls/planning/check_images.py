@@ -20,6 +20,7 @@ from autodls.records.cohort import Case
 from autodls.records.problems import Problem, error, warning
 
 MIN_SHOWN = 0.9
+LEAST_BLANK_TOLD = 0.1
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def check_case(task: CaseTask) -> CaseFindings:
             digests[sequence] = _sha256(volume.array)
             if place is not None:
                 measures[sequence] = measure_sequence(volume, place)
+                problems += _blank_problems(task.case.id, sequence, measures[sequence])
     return CaseFindings(task.case.id, (*problems, *_roi_problems(task, grids)), digests, measures)
 
 
@@ -103,6 +105,16 @@ def _image_problems(case: str, sequence: str, volume: Volume) -> list[Problem]:
         what = f"the axes of {sequence} are not unit vectors at right angles"
         found.append(error(case, what, "resample it onto an orthogonal grid"))
     return found
+
+
+def _blank_problems(case: str, sequence: str, measure: SequenceMeasure) -> list[Problem]:
+    """Padding, defacing and registration leave images without signal in places."""
+    if measure.blank_share < LEAST_BLANK_TOLD:
+        return []
+    what = f"{sequence} has no signal in {100 * measure.blank_share:.0f} % of the tumour: voxels equal their neighbours"
+    if not measure.is_blank:
+        return [warning(case, what, "export it anew as it was measured, if it was masked, padded or cut")]
+    return [warning(case, f"{what}; it is taken as missing", "export it anew as it was measured, or remove its file")]
 
 
 def _roi_problems(task: CaseTask, grids: dict[str, Geometry]) -> list[Problem]:

@@ -1,27 +1,31 @@
 """One training case reduced to a few numbers: what one process does for the fingerprint."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autodls.errors import DatasetError
-from autodls.imaging.foreground import every_nth, foreground
+from autodls.imaging.foreground import foreground
 from autodls.imaging.geometry import Geometry, Points, Triple, Volume
+from autodls.imaging.inside import BLANK_SHARE, blank_share, nearest_voxels, roi_points
 from autodls.imaging.rois import read_roi_on
 from autodls.imaging.volumes import read_geometry, read_volume
-from autodls.planning.tumour import Plane, components, extent_mm, roi_fault, shown, shown_share, tumour_box, volume_ml
+from autodls.planning.tumour import Plane, components, extent_mm, roi_fault, shown_share, tumour_box, volume_ml
 from autodls.records.cohort import Case
 from autodls.records.files import sha256_of_bytes, sha256_of_input
 
 PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)
-MAX_ROI_VOXELS = 50_000
 
 
 @dataclass(frozen=True)
 class SequenceMeasure:
-    """One sequence of one case; percentiles are `PERCENTILES` of its intensities, in the foreground and in the ROI."""
+    """One sequence of one case; percentiles are `PERCENTILES` of its intensities, in the foreground and in the ROI.
+
+    `blank_share` is the share of the ROI without signal, `clipped` that "below" the lowest and "above" the highest
+    percentile of the foreground. Of an ROI that the image does not show, or that is blank in it, nothing is known.
+    """
 
     spacing_mm: Triple
     shape: tuple[int, int, int]
@@ -30,6 +34,13 @@ class SequenceMeasure:
     roi_percentiles: tuple[float, ...] | None
     same_grid_as_roi: bool
     overlap_with_roi: float
+    blank_share: float = 0.0
+    clipped: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether the image has no signal where the tumour lies."""
+        return self.blank_share >= BLANK_SHARE
 
     @property
     def field_of_view_mm(self) -> Triple:
@@ -126,38 +137,28 @@ class TumourPlace:
     @classmethod
     def of(cls, roi: Volume) -> "TumourPlace":
         """The place of an ROI that is not empty."""
-        return cls(roi.geometry, _roi_points(roi), tumour_box(roi))
-
-
-def _roi_points(roi: Volume) -> Points:
-    """LPS mm, [n, 3], of at most `MAX_ROI_VOXELS` voxels of the ROI."""
-    chosen = every_nth(np.flatnonzero(roi.array), MAX_ROI_VOXELS)
-    index_zyx = np.unravel_index(chosen, roi.array.shape)
-    return roi.geometry.index_to_physical(np.stack(index_zyx[::-1], axis=-1))
+        return cls(roi.geometry, roi_points(roi), tumour_box(roi))
 
 
 def measure_sequence(volume: Volume, tumour: TumourPlace) -> SequenceMeasure:
     """One sequence of a case whose tumour lies at `tumour`."""
     grid = volume.geometry
-    inside = _nearest_voxels(volume, tumour.points_mm)
+    voxels = nearest_voxels(volume, tumour.points_mm)
+    z, y, x = voxels
+    inside, blank = volume.array[z, y, x], blank_share(volume.array, voxels)
+    head = _percentiles(foreground(volume.array))
+    seen = inside.size > 0 and blank < BLANK_SHARE
     return SequenceMeasure(
         spacing_mm=grid.spacing_mm,
         shape=grid.size_xyz,
         obliqueness_deg=grid.obliqueness_deg,
-        head_percentiles=_percentiles(foreground(volume.array)),
-        roi_percentiles=_percentiles(inside) if inside.size else None,
+        head_percentiles=head,
+        roi_percentiles=_percentiles(inside) if seen else None,
         same_grid_as_roi=grid.same_grid(tumour.grid),
         overlap_with_roi=shown_share(tumour.box_mm, grid),
+        blank_share=blank,
+        clipped={"below": float((inside < head[0]).mean()), "above": float((inside > head[-1]).mean())} if seen else {},
     )
-
-
-def _nearest_voxels(volume: Volume, points_mm: Points) -> NDArray[np.float32]:
-    """Intensities at those of the points that the image shows."""
-    grid = volume.geometry
-    index = np.rint(grid.physical_to_index(points_mm[shown(points_mm, grid)])).astype(np.intp)
-    x, y, z = np.clip(index, 0, np.asarray(grid.size_xyz) - 1).T
-    intensities: NDArray[np.float32] = volume.array[z, y, x]
-    return intensities
 
 
 def _percentiles(intensities: NDArray[np.float32]) -> tuple[float, ...]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autodls.imaging.geometry import Geometry, Points, Volume, bounding_box, lps_orientation
+from autodls.imaging.inside import shown
 from autodls.imaging.lattice import grid_fault
 
 Plane = Literal["axial", "coronal", "sagittal"]
@@ -60,12 +61,6 @@ def tumour_box(roi: Volume) -> Points:
     box = bounding_box(roi.array)
     axes = [np.linspace(part.start - 0.5, part.stop - 0.5, 2 * _BOX_POINTS + 1)[1::2] for part in box[::-1]]
     return roi.geometry.index_to_physical(list(itertools.product(*axes)))
-
-
-def shown(points_mm: Points, grid: Geometry) -> NDArray[np.bool_]:
-    """Which of the points [n, 3] lie in a voxel of `grid`."""
-    index = grid.physical_to_index(points_mm)
-    return np.asarray(((index >= -0.5) & (index <= np.asarray(grid.size_xyz) - 0.5)).all(axis=1))
 
 
 def shown_share(box_mm: Points, grid: Geometry) -> float:

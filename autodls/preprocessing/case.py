@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from autodls.errors import DatasetError
-from autodls.imaging.geometry import Volume, sample_roi
+from autodls.imaging.geometry import Points, Volume, sample_roi, transform_points
+from autodls.imaging.inside import is_blank, roi_points
 from autodls.imaging.lattice import grid_fault
 from autodls.imaging.rois import read_roi_on
 from autodls.imaging.volumes import place_doubt, read_geometry, read_volume
@@ -20,6 +21,8 @@ from autodls.preprocessing.sampling import resize, sample_points
 from autodls.preprocessing.store import FORMAT, Sample
 from autodls.records.files import sha256_of_bytes, sha256_of_input
 from autodls.records.plan import PreprocessingPlan
+
+_POINTS = 5_000  # of the tumour, at which an image is asked whether it has any signal
 
 Observe = Callable[[str, Volume], None]
 
@@ -81,6 +84,7 @@ def _prepare(
     fixed = _fixed(images, plan, flags)
     if planes[0].area_mm2 == 0:
         flags.append(f"the tumour is smaller than the grid of {plan.spacing_mm:g} mm: planes through its centre")
+    inside_mm = roi_points(drawn, _POINTS)
     pixels = np.zeros((len(plan.intensity), len(planes), plan.slice_size_px, plan.slice_size_px), dtype=np.float32)
     present = np.zeros(len(plan.intensity), dtype=np.bool_)
     for position, sequence in enumerate(plan.intensity):
@@ -90,7 +94,7 @@ def _prepare(
         observe(sequence, volume)
         if doubt := place_doubt(images[sequence]):
             flags.append(f"{sequence}: {doubt}")
-        pictures = _pictures(volume, images[sequence], sequence, planes, fixed, plan, flags)
+        pictures = _pictures(volume, images[sequence], sequence, planes, inside_mm, fixed, plan, flags)
         if pictures is not None:
             pixels[position], present[position] = pictures, True
     if not present.any():
@@ -152,6 +156,7 @@ def _pictures(
     image: Path,
     sequence: str,
     planes: tuple[Plane, ...],
+    inside_mm: Points,
     fixed: Volume | None,
     plan: PreprocessingPlan,
     flags: list[str],
@@ -165,6 +170,10 @@ def _pictures(
         motion = found.matrix
         if not found.accepted:
             flags.append(f"{sequence} left where it is: {found.reason}")
+    places_mm = inside_mm if motion is None else transform_points(motion, inside_mm)
+    if is_blank(volume, places_mm) and volume.array.min() < volume.array.max():  # of one value: refused, below
+        flags.append(f"{sequence} has no signal where the tumour lies and is taken as missing")
+        return None
     samples = np.stack([sample_points(volume, plane.points_mm(), motion) for plane in planes])
     middle = samples.shape[-1] // 2
     if np.isnan(samples[:, middle, middle]).any():
