@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from autodls.errors import AutoDLSError, DatasetError
 from autodls.imaging.foreground import every_nth, foreground
 from autodls.imaging.geometry import Geometry, Volume
+from autodls.imaging.inside import shown_share, tumour_box
 from autodls.parallel import map_parallel, no_advance
 from autodls.planning.fingerprint import extract_fingerprint, inputs_sha256, quantiles
-from autodls.planning.tumour import components, extent_mm, shown_share, tumour_box, volume_ml
+from autodls.planning.tumour import components, extent_mm, volume_ml
 from autodls.records.cohort import read_cohort
 from autodls.records.fingerprint import Fingerprint
 

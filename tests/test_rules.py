@@ -29,8 +29,9 @@ def test_other_grids_go_through_the_geometry() -> None:
 def test_an_image_beside_the_tumour_is_registered() -> None:
     seen = fingerprint(CE=sequence(), T1=sequence(same_grid=0.0, overlap=0.95), T2=sequence(overlap=0.3))
     decision = decide("preprocessing.registration", seen)
-    assert decision.value == "rigid"
+    assert decision.value == "auto", "one case decides for itself, not for the cohort"
     assert "T2 covers only 30%" in decision.reason
+    assert "all others are sampled through spacing" in decision.reason
 
 
 def test_a_sequence_without_cases_says_nothing_about_registration() -> None:

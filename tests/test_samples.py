@@ -171,6 +171,39 @@ def test_a_moved_sequence_is_registered_only_where_the_plan_says_so(files):
     np.testing.assert_array_equal(by_registration.pixels[1:], by_geometry.pixels[1:])
 
 
+def _moved(files, name, by_mm, array=None):
+    volume = read_volume(files[0][name])
+    there = dataclasses.replace(volume.geometry, origin_mm=tuple(np.add(volume.geometry.origin_mm, by_mm)))
+    write_volume(files[0][name], Volume(volume.array if array is None else array, there))
+
+
+def test_by_case_only_the_sequence_beside_the_tumour_is_searched_and_that_is_told(files):
+    still = prepare(files)
+    _moved(files, "T1WI", (70.0, -30.0, 0.0))
+    found = prepare(files, registration="auto")
+    assert np.corrcoef(found.pixels[0].ravel(), still.pixels[0].ravel())[0, 1] > 0.95
+    np.testing.assert_array_equal(found.pixels[1:], still.pixels[1:])
+    assert len(found.flags) == 1
+    assert found.flags[0].startswith("T1WI moved by 76 mm: by its header it shows 0% of the tumour's box; mutual infor")
+    assert prepare(files).present.tolist() == [False, True, True], "through the geometry it is missing"
+
+
+def test_by_case_a_sequence_that_is_not_found_is_missing_and_the_case_stays(files):
+    noise = np.random.default_rng(0).normal(size=GRIDS["T1WI"].size_xyz[::-1]).astype(np.float32)
+    _moved(files, "T1WI", (70.0, -30.0, 0.0), noise)
+    found = prepare(files, registration="auto")
+    assert found.present.tolist() == [False, True, True]
+    assert len(found.flags) == 1
+    assert found.flags[0].startswith("T1WI shows 0% of the tumour's box by its header, is not registered (")
+    assert found.flags[0].endswith("), and is taken as missing")
+
+
+def test_by_case_where_headers_agree_nothing_is_registered(files):
+    through_geometry, by_case = prepare(files), prepare(files, registration="auto")
+    np.testing.assert_array_equal(by_case.pixels, through_geometry.pixels)
+    assert by_case.flags == ()
+
+
 def test_without_the_roi_channel_nothing_is_registered_and_this_is_said(files):
     images = {name: path for name, path in files[0].items() if name != "CE-T1WI"}
     assert prepare((images, files[1]), registration="rigid").flags == ("not registered: CE-T1WI is missing",)

@@ -119,6 +119,18 @@ def test_registration_moves_a_sequence_that_lies_elsewhere(case):
     assert errors["rigid"] > errors["geometry"] + 0.1
 
 
+def test_by_case_a_sequence_whose_header_is_wrong_is_found_or_left_out(case):
+    still = framing().channels(case.images, GRID)
+    for name, array in {"T1WI": None, "T2WI": np.random.default_rng(0).normal(size=FINER.size_xyz[::-1])}.items():
+        volume = read_volume(case.images[name])
+        there = replace(volume.geometry, origin_mm=tuple(np.add(volume.geometry.origin_mm, (0.0, 80.0, 30.0))))
+        write_volume(case.images[name], Volume(volume.array if array is None else array.astype(np.float32), there))
+    found = framing("auto").channels(case.images, GRID)
+    assert np.corrcoef(found[0].ravel(), still[0].ravel())[0, 1] > 0.95
+    assert not found[1].any()
+    np.testing.assert_array_equal(found[2], still[2])
+
+
 def test_channels_are_stacked_in_order_with_zeros_for_what_is_missing(case):
     channels = framing().channels({"CE-T1WI": case.images["CE-T1WI"]}, GRID)
     assert channels.shape == (3, 14, 44, 40) and channels.dtype == np.float32

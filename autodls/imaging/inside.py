@@ -1,15 +1,18 @@
 """What an image shows at the places of a tumour. NumPy only."""
 
+import itertools
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autodls.imaging.foreground import every_nth
-from autodls.imaging.geometry import Geometry, Points, Volume
+from autodls.imaging.geometry import Geometry, Points, Volume, bounding_box
 
 MAX_ROI_VOXELS = 50_000
 BLANK_SHARE = 0.9
+SMALLEST_OVERLAP = 0.5  # of the box around a tumour: an image that shows less lies beside it by its header
+_BOX_POINTS = 9
 
 Indices = NDArray[np.intp]
 
@@ -25,6 +28,25 @@ def shown(points_mm: Points, grid: Geometry) -> NDArray[np.bool_]:
     """Which of the points [n, 3] lie in a voxel of `grid`."""
     index = grid.physical_to_index(points_mm)
     return np.asarray(((index >= -0.5) & (index <= np.asarray(grid.size_xyz) - 0.5)).all(axis=1))
+
+
+def tumour_box(roi: Volume) -> Points:
+    """Points in LPS mm, [729, 3], that are spread evenly over the box around the tumour on the ROI's grid."""
+    box = bounding_box(roi.array)
+    axes = [np.linspace(part.start - 0.5, part.stop - 0.5, 2 * _BOX_POINTS + 1)[1::2] for part in box[::-1]]
+    return roi.geometry.index_to_physical(list(itertools.product(*axes)))
+
+
+def shown_share(box_mm: Points, grid: Geometry) -> float:
+    """Share of the points of a `tumour_box` that an image on `grid` shows."""
+    return float(shown(box_mm, grid).mean())
+
+
+def common_share(one: Geometry, other: Geometry) -> float:
+    """Share of the smaller of two volumes that lies in the other, by points that are spread evenly over it."""
+    small, large = sorted((one, other), key=lambda grid: float(np.prod(grid.size_xyz) * np.prod(grid.spacing_mm)))
+    axes = [np.linspace(-0.5, size - 0.5, 2 * _BOX_POINTS + 1)[1::2] for size in small.size_xyz]
+    return shown_share(small.index_to_physical(list(itertools.product(*axes))), large)
 
 
 def nearest_voxels(volume: Volume, points_mm: Points) -> Indices:

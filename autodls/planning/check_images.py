@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from autodls.errors import DatasetError
 from autodls.imaging.geometry import Geometry, Volume
+from autodls.imaging.inside import shown_share, tumour_box
 from autodls.imaging.rois import read_roi_on
 from autodls.imaging.volumes import place_doubt, read_geometry, read_volume
 from autodls.planning.measure import SequenceMeasure, TumourPlace, measure_sequence
-from autodls.planning.tumour import roi_fault, shown_share, tumour_box
+from autodls.planning.tumour import roi_fault
 from autodls.records.cohort import Case
 from autodls.records.problems import Problem, error, warning
 

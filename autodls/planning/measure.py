@@ -9,10 +9,17 @@ from numpy.typing import NDArray
 from autodls.errors import DatasetError
 from autodls.imaging.foreground import foreground
 from autodls.imaging.geometry import Geometry, Points, Triple, Volume
-from autodls.imaging.inside import BLANK_SHARE, blank_share, nearest_voxels, roi_points
+from autodls.imaging.inside import (
+    BLANK_SHARE,
+    blank_share,
+    nearest_voxels,
+    roi_points,
+    shown_share,
+    tumour_box,
+)
 from autodls.imaging.rois import read_roi_on
 from autodls.imaging.volumes import read_geometry, read_volume
-from autodls.planning.tumour import Plane, components, extent_mm, roi_fault, shown_share, tumour_box, volume_ml
+from autodls.planning.tumour import Plane, components, extent_mm, roi_fault, volume_ml
 from autodls.records.cohort import Case
 from autodls.records.files import sha256_of_bytes, sha256_of_input
 

@@ -3,11 +3,11 @@
 import math
 
 from autodls.errors import PlanError
+from autodls.imaging.inside import SMALLEST_OVERLAP
 from autodls.planning.decision import Decision, Situation
 from autodls.planning.memory import TrainingLoad, cohort_gib, predicted_memory_gib
 from autodls.planning.rules_training import MEMORY_SHARE, wanted_batch
 
-SMALLEST_OVERLAP = 0.5
 RIM_MM = 10.0
 SMALLEST_CROP_MM = 32.0
 STORED_SIDE, INPUT_SIDE = 256, 224  # a random crop of 224 out of 256, as is usual since AlexNet
@@ -16,16 +16,20 @@ CPU_INPUTS_PX = (128, 96, 64)
 
 
 def registration(situation: Situation) -> Decision:
-    """None where all grids are equal, rigid where an image misses the tumour, else through the geometry."""
+    """None where all grids are equal, else through the geometry; by case where an image misses the tumour.
+
+    Registration of every case is a person's choice: a header that is wrong in one says nothing about the others.
+    """
     sequences = {name: seen for name, seen in situation.fingerprint.sequences.items() if seen.cases}
     farthest = min(sequences, key=lambda name: sequences[name].overlap_with_roi)
     overlap = sequences[farthest].overlap_with_roi
     if overlap < SMALLEST_OVERLAP:
         return Decision(
-            "rigid",
-            f"In one case at least, {farthest} covers only {overlap:.0%} of the box around the tumour, less than "
-            f"{SMALLEST_OVERLAP:.0%}: the headers name no common frame, so images are registered by mutual "
-            f"information.",
+            "auto",
+            f"In one case at least, {farthest} covers only {overlap:.0%} of the box around the tumour: where that is "
+            f"under {SMALLEST_OVERLAP:.0%}, headers name no common frame, and the sequence of that case is registered "
+            f"by mutual information, or taken as missing if that cannot be verified; all others are sampled through "
+            f"spacing, direction and origin.",
         )
     differing = {name: 1 - seen.same_grid_as_roi for name, seen in sequences.items() if seen.same_grid_as_roi < 1}
     if not differing:

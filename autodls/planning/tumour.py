@@ -1,19 +1,16 @@
-"""Where a tumour lies, how large it is, and how much of it an image shows."""
+"""How large a tumour is, and what is wrong with its ROI."""
 
-import itertools
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autodls.imaging.geometry import Geometry, Points, Volume, bounding_box, lps_orientation
-from autodls.imaging.inside import shown
+from autodls.imaging.geometry import Geometry, Volume, bounding_box, lps_orientation
+from autodls.imaging.inside import shown_share, tumour_box
 from autodls.imaging.lattice import grid_fault
 
 Plane = Literal["axial", "coronal", "sagittal"]
 PLANES: tuple[Plane, Plane, Plane] = ("axial", "coronal", "sagittal")  # at right angles to S, P and L: axes z, y, x
-
-_BOX_POINTS = 9
 
 
 def extent_mm(roi: Volume) -> dict[Plane, float]:
@@ -54,18 +51,6 @@ def components(roi: Volume) -> int:
 
     box = bounding_box(roi.array)
     return int(ndimage.label(roi.array[box], structure=np.ones((3, 3, 3)))[1])
-
-
-def tumour_box(roi: Volume) -> Points:
-    """Points in LPS mm, [729, 3], that are spread evenly over the box around the tumour on the ROI's grid."""
-    box = bounding_box(roi.array)
-    axes = [np.linspace(part.start - 0.5, part.stop - 0.5, 2 * _BOX_POINTS + 1)[1::2] for part in box[::-1]]
-    return roi.geometry.index_to_physical(list(itertools.product(*axes)))
-
-
-def shown_share(box_mm: Points, grid: Geometry) -> float:
-    """Share of the points of a `tumour_box` that an image on `grid` shows."""
-    return float(shown(box_mm, grid).mean())
 
 
 def roi_fault(roi: Volume, image: Geometry | None) -> tuple[str, str] | None:

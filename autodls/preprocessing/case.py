@@ -11,10 +11,11 @@ from threadpoolctl import threadpool_limits
 
 from autodls.errors import DatasetError
 from autodls.imaging.geometry import Points, Volume, sample_roi, transform_points
-from autodls.imaging.inside import is_blank, roi_points
+from autodls.imaging.inside import is_blank, roi_points, tumour_box
 from autodls.imaging.lattice import grid_fault
 from autodls.imaging.rois import read_roi_on
 from autodls.imaging.volumes import place_doubt, read_geometry, read_volume
+from autodls.preprocessing.alignment import MISSING, Alignment
 from autodls.preprocessing.intensity import normalise
 from autodls.preprocessing.planes import Plane, find_planes
 from autodls.preprocessing.sampling import resize, sample_points
@@ -81,7 +82,8 @@ def _prepare(
     flags: list[str] = []
     drawn = _roi(roi, roi_labels, images.get(plan.roi_channel), flags)
     planes = _planes(drawn, roi, plan)
-    fixed = _fixed(images, plan, flags)
+    alignment = Alignment(images, plan, tumour_box(drawn))
+    flags += alignment.flags
     if planes[0].area_mm2 == 0:
         flags.append(f"the tumour is smaller than the grid of {plan.spacing_mm:g} mm: planes through its centre")
     inside_mm = roi_points(drawn, _POINTS)
@@ -94,7 +96,7 @@ def _prepare(
         observe(sequence, volume)
         if doubt := place_doubt(images[sequence]):
             flags.append(f"{sequence}: {doubt}")
-        pictures = _pictures(volume, images[sequence], sequence, planes, inside_mm, fixed, plan, flags)
+        pictures = _pictures(volume, images[sequence], sequence, planes, inside_mm, alignment, flags)
         if pictures is not None:
             pixels[position], present[position] = pictures, True
     if not present.any():
@@ -131,16 +133,6 @@ def _planes(drawn: Volume, roi: Path, plan: PreprocessingPlan) -> tuple[Plane, .
         raise DatasetError(f"{roi}: {failure}") from None
 
 
-def _fixed(images: Mapping[str, Path], plan: PreprocessingPlan, flags: list[str]) -> Volume | None:
-    """The ROI channel, where the plan registers the others to it; adds to `flags` where it is missing."""
-    if plan.registration != "rigid":
-        return None
-    if plan.roi_channel not in images:
-        flags.append(f"not registered: {plan.roi_channel} is missing")
-        return None
-    return read_volume(images[plan.roi_channel])
-
-
 def _read_ahead(paths: Sequence[Path]) -> Iterator[Volume]:
     """The volumes in order, each read while the one before it is used."""
     with ThreadPoolExecutor(1) as reader:
@@ -157,26 +149,23 @@ def _pictures(
     sequence: str,
     planes: tuple[Plane, ...],
     inside_mm: Points,
-    fixed: Volume | None,
-    plan: PreprocessingPlan,
+    alignment: Alignment,
     flags: list[str],
 ) -> NDArray[np.float32] | None:
     """Network input [plane, row, column] of one sequence, None where it does not show the tumour; adds to `flags`."""
-    motion = None
-    if fixed is not None and sequence != plan.roi_channel:
-        from autodls.imaging.registration import register_rigid  # SimpleITK: most plans do without
-
-        found = register_rigid(fixed, volume)
-        motion = found.matrix
-        if not found.accepted:
-            flags.append(f"{sequence} left where it is: {found.reason}")
+    aligned = alignment.of(sequence, volume)
+    flags += [aligned.flag] if aligned.flag else []
+    if not aligned.trusted:
+        return None
+    motion = aligned.matrix
     places_mm = inside_mm if motion is None else transform_points(motion, inside_mm)
     if is_blank(volume, places_mm) and volume.array.min() < volume.array.max():  # of one value: refused, below
-        flags.append(f"{sequence} has no signal where the tumour lies and is taken as missing")
+        flags.append(f"{sequence} has no signal where the tumour lies {MISSING}")
         return None
     samples = np.stack([sample_points(volume, plane.points_mm(), motion) for plane in planes])
     middle = samples.shape[-1] // 2
     if np.isnan(samples[:, middle, middle]).any():
-        flags.append(f"{sequence} does not show the tumour and is taken as missing")
+        flags.append(f"{sequence} does not show the tumour {MISSING}")
         return None
+    plan = alignment.plan
     return resize(normalise(samples, volume.array, plan.intensity[sequence], str(image)), plan.slice_size_px)

@@ -53,8 +53,10 @@ class PreprocessingPlan(Record):
     """From volumes to one 2.5D sample a case."""
 
     roi_channel: str = Field(description="the sequence whose grid carries the ROI")
-    registration: Literal["none", "geometry", "rigid"] = Field(
-        description="none: all grids equal; geometry: through spacing, direction and origin; rigid: mutual information"
+    registration: Literal["none", "geometry", "rigid", "auto"] = Field(
+        description="none: all grids equal; geometry: through spacing, direction and origin; auto: likewise, but a "
+        "sequence that lies beside the tumour by its header is searched by mutual information, or is missing; rigid: "
+        "every sequence of every case by mutual information"
     )
     spacing_mm: Positive = Field(description="isotropic grid on which planes are chosen and sampled")
     crop_mm: Annotated[float, Field(gt=0, le=1000)] = Field(description="side of the square around the tumour")
