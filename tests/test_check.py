@@ -246,7 +246,7 @@ def test_pet_that_is_no_suv_and_percentiles_that_cut_are_told_once(make_dataset:
     drawn = sitk.GetArrayFromImage(sitk.ReadImage(str(roi(folder, "case_02")))) > 0
     few = drawn & (np.cumsum(drawn).reshape(drawn.shape) < 0.4 * drawn.sum())
     rewrite(image(folder, 0, "case_02"), lambda array: array.__setitem__(few, np.arange(few.sum()) % 50))
-    clip, pet = check_dataset(folder).problems
+    pet, clip = check_dataset(folder).problems
     assert (clip.case, clip.severity, pet.case, pet.severity) == ("", "warning", "", "warning")
     assert "PET is no SUV in 6 of 6 cases: a median of 1" in pet.what
     assert "lies below the 0.5th percentile of CE-T1WI's foreground in 1 of 6 cases: 39%" in clip.what

@@ -88,7 +88,7 @@ def grid_fault(mask: Geometry, image: Geometry) -> tuple[str, str]:
     >>> print(grid_fault(flat, Geometry((40, 48, 12), (1.0, 1.0, 5.0), (0.4, 0.0, 0.0)))[1])
     resample the ROI onto the image with nearest neighbours, or copy its origin: they differ in nothing else
     """
-    what = f"is on another grid ({_described(mask)}) than its image ({_described(image)})"
+    what = f"is on another grid ({describe_grid(mask)}) than its image ({describe_grid(image)})"
     turned_deg = _angle_deg(mask, image)
     same = {
         "size": mask.size_xyz == image.size_xyz,
@@ -112,7 +112,8 @@ def _angle_deg(one: Geometry, other: Geometry) -> float:
     return float(np.degrees(2 * np.arcsin(min(1.0, chords / 2))))
 
 
-def _described(grid: Geometry) -> str:
+def describe_grid(grid: Geometry) -> str:
+    """Size, spacing, origin and axes as one clause: grids that differ are not described alike."""
     size = " x ".join(map(str, as_triple_of_int(grid.size_xyz)))
     spacing = " x ".join(f"{side:.4g}" for side in grid.spacing_mm)
     origin = ", ".join(f"{place:.5g}" for place in grid.origin_mm)
