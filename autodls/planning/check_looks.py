@@ -7,7 +7,7 @@ from statistics import median
 from autodls.planning.check_images import CaseFindings
 from autodls.planning.fingerprint import quantiles
 from autodls.planning.measure import PERCENTILES, SequenceMeasure
-from autodls.planning.rules_intensity import looks_like_suv, modality
+from autodls.planning.rules_intensity import MOST_CLIPPED, looks_like_suv, modality
 from autodls.planning.unlike import LEAST_CASES, is_scaled, swapped
 from autodls.records.fingerprint import Quantiles
 from autodls.records.problems import Problem, warning
@@ -44,9 +44,10 @@ def _of_scale(sequence: str, measures: dict[str, SequenceMeasure]) -> list[Probl
 
 
 def _clipped(sequence: str, side: str, edge: str, measures: dict[str, SequenceMeasure]) -> list[Problem]:
-    cut = {case: share for case, seen in measures.items() if (share := seen.clipped.get(side, 0.0)) > LEAST_CLIPPED}
-    if not cut:
-        return []
+    shares = {case: seen.clipped[side] for case, seen in measures.items() if side in seen.clipped}
+    cut = {case: share for case, share in shares.items() if share > LEAST_CLIPPED}
+    if not cut or (side == "above" and quantiles(list(shares.values())).p95 > MOST_CLIPPED):
+        return []  # the plan widens the percentiles of such a cohort
     what = (
         f"more than {LEAST_CLIPPED:.0%} of the tumour lies {side} the {edge} percentile of {sequence}'s foreground in "
         f"{len(cut)} of {len(measures)} cases: {_example(cut, '.0%')}"
