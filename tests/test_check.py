@@ -55,6 +55,32 @@ def shift(path: Path, by_mm: float, size: int | None = None) -> None:
     sitk.WriteImage(found[:size], str(path))
 
 
+def turn(path: Path, degrees: float) -> None:
+    """Turn the axes of an image about z, and leave its first voxel."""
+    found = sitk.ReadImage(str(path))
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    found.SetDirection((cosine, -sine, 0, sine, cosine, 0, 0, 0, 1))
+    sitk.WriteImage(found, str(path))
+
+
+def reorient(path: Path, axes: str) -> None:
+    """Store the same voxels along other axes, as DICOM tools and FSL do."""
+    sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(str(path)), axes), str(path))
+
+
+def margins(path: Path, voxels: int) -> None:
+    """Add a border of so many voxels, or cut it off."""
+    found, width = sitk.ReadImage(str(path)), [abs(voxels)] * 3
+    sitk.WriteImage(sitk.ConstantPad(found, width, width) if voxels > 0 else sitk.Crop(found, width, width), str(path))
+
+
+def scale(path: Path, value: float = 0.9999998) -> None:
+    """Store the same labels as a header's slope makes them of integers: `value` for 1."""
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[112:120] = np.array([value, 0], dtype="<f4").tobytes()  # scl_slope, scl_inter
+    path.write_bytes(gzip.compress(bytes(content)))
+
+
 def shear(path: Path) -> None:
     """Give a NIfTI header axes that are not at right angles."""
     content = bytearray(gzip.decompress(path.read_bytes()))
@@ -106,9 +132,23 @@ BREAKS: dict[str, tuple[Break, str, str, str, str]] = {
     "unknown label": (
         lambda d, _: rewrite(roi(d), lambda a: a.put(5, 9)), CASE, "error", "label 9 is not in", "'labels'",
     ),
-    "roi on another grid": (lambda d, _: shift(roi(d), 4.0, 26), CASE, "error", "another grid (26 x", "nearest"),
+    "roi on another grid": (lambda d, _: shift(roi(d), 3.0, 26), CASE, "error", "another grid (26 x", "nearest"),
+    "roi turned": (lambda d, _: turn(roi(d), 8.0), CASE, "error", "axes 0.99 0.139 0", "copy its direction: they"),
+    "roi of a moved origin": (lambda d, _: shift(roi(d), 4.0), CASE, "error", "another grid (28 x", "copy its origin"),
+    "roi flipped": (lambda d, _: reorient(roi(d), "RAS"), CASE, "warning", "resampling: axes flipped", "look at it"),
+    "roi exchanged": (lambda d, _: reorient(roi(d), "SLA"), CASE, "warning", "resampling: axes exch", "look at it"),
+    "roi cropped": (lambda d, _: margins(roi(d), -2), CASE, "warning", "resampling: empty margins added", "look at it"),
+    "roi padded": (lambda d, _: margins(roi(d), 3), CASE, "warning", "resampling: empty margins cut", "look at it"),
+    "roi of a slope": (lambda d, _: scale(roi(d)), CASE, "warning", "rounded to whole numbers (its", "look at it"),
+    "soft roi of a slope": (
+        lambda d, _: scale(roi(d), 0.7), CASE, "error", "found 0.7 (its header scales what is stored: 0.7", "threshold",
+    ),
     "roi outside": (lambda d, _: shift(roi(d), 300.0), CASE, "error", "outside its image, which shows 0 %", "origin"),
     "sequence elsewhere": (lambda d, _: shift(image(d, 1), 300.0), CASE, "warning", "T2WI shows 0 %", "exported"),
+    "blank over the tumour": (
+        lambda d, _: rewrite(image(d, 1), lambda a: a[1:-1, 6:-6, 6:-6].fill(0)),
+        CASE, "warning", "T2WI has no signal in 100 % of the tumour", "or remove its file",
+    ),
     "no label": (lambda d, e: e(d, CASE, cps=""), CASE, "warning", "no label: column 'cps'", "fill it in"),
     "label is no number": (lambda d, e: e(d, CASE, cps="high"), CASE, "error", "'high', to which '>= 20'", "number"),
     "held-out label": (lambda d, e: e(d, "case_05", cps="5 %"), "case_05", "error", "holds '5 %'", "number"),
@@ -201,6 +241,18 @@ def test_roi_on_another_channel(make_dataset: Make, tmp_path: Path) -> None:
     assert [problem.what.split(":")[0] for problem in check_dataset(folder).errors] == ["labelsTr/case_00_0001.nii.gz"]
 
 
+def test_pet_that_is_no_suv_and_percentiles_that_cut_are_told_once(make_dataset: Make, tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path, sequences=("CE-T1WI", "PET"))
+    drawn = sitk.GetArrayFromImage(sitk.ReadImage(str(roi(folder, "case_02")))) > 0
+    few = drawn & (np.cumsum(drawn).reshape(drawn.shape) < 0.4 * drawn.sum())
+    rewrite(image(folder, 0, "case_02"), lambda array: array.__setitem__(few, np.arange(few.sum()) % 50))
+    pet, clip = check_dataset(folder).problems
+    assert (clip.case, clip.severity, pet.case, pet.severity) == ("", "warning", "", "warning")
+    assert "PET is no SUV in 6 of 6 cases: a median of 1" in pet.what
+    assert "lies below the 0.5th percentile of CE-T1WI's foreground in 1 of 6 cases: 39%" in clip.what
+    assert clip.what.endswith("in case case_02")
+
+
 def convert(folder: Path, ending: str) -> None:
     """Convert every file of a dataset to another format."""
     for path in [*folder.glob("imagesTr/*"), *folder.glob("labelsTr/*")]:
@@ -248,5 +300,5 @@ def test_real_gliomas(shared_data: Path) -> None:
 
 def test_real_sarcomas(sts8_dataset: Path) -> None:
     report = check_dataset(sts8_dataset)
-    assert report.errors == ()
+    assert report.problems == (), "their PET is in SUV, and no percentile cuts through their T1WI"
     assert report.cases_by_cohort == {"train": 8}

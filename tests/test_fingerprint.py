@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from autodls.errors import AutoDLSError, DatasetError
 from autodls.imaging.foreground import every_nth, foreground
 from autodls.imaging.geometry import Geometry, Volume
+from autodls.imaging.inside import shown_share, tumour_box
 from autodls.parallel import map_parallel, no_advance
 from autodls.planning.fingerprint import extract_fingerprint, inputs_sha256, quantiles
-from autodls.planning.tumour import components, extent_mm, shown_share, tumour_box, volume_ml
+from autodls.planning.tumour import components, extent_mm, volume_ml
 from autodls.records.cohort import read_cohort
 from autodls.records.fingerprint import Fingerprint
 
@@ -218,7 +219,11 @@ def test_empty_roi(folder: Path) -> None:
 
 def test_roi_on_another_grid(folder: Path) -> None:
     path = folder / "labelsTr" / "case_02.nii.gz"
-    sitk.WriteImage(sitk.ReadImage(str(path))[1:], str(path))
+    whole, image = extract(folder), sitk.ReadImage(str(path))
+    sitk.WriteImage(image[1:], str(path))  # the same voxels without an empty margin
+    assert extract(folder).sequences == whole.sequences
+    image.SetSpacing([2.1, 2.0, 5.0])
+    sitk.WriteImage(image, str(path))
     with pytest.raises(DatasetError, match=r"case case_02: .*on another grid"):
         extract(folder)
 

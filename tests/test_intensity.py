@@ -61,6 +61,22 @@ def test_a_window_is_scaled_to_its_bounds():
     np.testing.assert_allclose(pixels, [[[-1, -1, 0], [1, 1, 0]]], atol=1e-7)
 
 
+def test_uptake_stays_uptake_in_a_window_of_suv():
+    """Twice the uptake is twice the distance from 0 SUV in every patient; z-score makes both pictures the same."""
+    plan = IntensityPlan(scheme="window", window_suv=(0.0, 20.0))
+    body = np.random.default_rng(0).uniform(0.2, 6.0, (12, 40, 40)).astype(np.float32)
+    faint, strong = (normalise(samples_of(volume), volume, plan, "case 1") for volume in (body, 2 * body))
+    np.testing.assert_allclose((strong + 1)[..., 4:], 2 * (faint + 1)[..., 4:], atol=1e-6)
+    zscored = [normalise(samples_of(volume), volume, ZSCORE, "case 1") for volume in (body, 2 * body)]
+    np.testing.assert_allclose(*zscored, atol=1e-4)
+
+
+def test_a_plan_without_pet_is_written_as_before():
+    assert "window_suv" not in ZSCORE.model_dump(mode="json")
+    with pytest.raises(ValueError, match="in HU or in SUV"):
+        IntensityPlan(scheme="window", window_hu=(-160, 240), window_suv=(0, 20))
+
+
 @pytest.mark.parametrize("plan", [ZSCORE, PAPER, WINDOW], ids=["zscore", "paper", "window"])
 def test_a_constant_image_is_refused_by_name(plan):
     volume = np.full((4, 4, 4), 7, dtype=np.float32)

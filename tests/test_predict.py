@@ -220,6 +220,16 @@ def test_a_bad_case_is_reported_and_stops_no_other(model, study, damage, part):
     assert [before[case] for case in others] == list(prediction.cases)
 
 
+def test_a_mask_in_another_order_of_voxels_is_scored_as_it_lies_and_told(model, study):
+    before = {score.case: score for score in predict(model, study).cases}["case_01"]
+    path = str(roi(study, "case_01"))
+    sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(path), "RSA"), path)
+    after = {score.case: score for score in predict(model, study).cases}["case_01"]
+    assert after.dls == before.dls
+    told = "ROI: brought onto the grid of its image without resampling: axes exchanged, axes flipped"
+    assert [flag for flag in after.flags if flag not in before.flags] == [told]
+
+
 class TestInputs:
     def listed(self, model, study):
         return [case.id for case in list_inputs(study / "imagesTr", study / "labelsTr", model.record)]

@@ -1,13 +1,17 @@
 """Each planning rule: its value, its bounds, and a reason that holds the numbers."""
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planning_records import CPU, GPU, decide, fingerprint, sequence
+from planning_records import CPU, GPU, decide, fingerprint, sequence, spread
 
 from autodls.errors import PlanError
 from autodls.planning.decision import Resources
 from autodls.planning.rules import RULES
+from autodls.records.fingerprint import SequenceFingerprint
+from autodls.records.plan import IntensityPlan
 
 
 def test_equal_grids_need_no_registration() -> None:
@@ -25,8 +29,9 @@ def test_other_grids_go_through_the_geometry() -> None:
 def test_an_image_beside_the_tumour_is_registered() -> None:
     seen = fingerprint(CE=sequence(), T1=sequence(same_grid=0.0, overlap=0.95), T2=sequence(overlap=0.3))
     decision = decide("preprocessing.registration", seen)
-    assert decision.value == "rigid"
+    assert decision.value == "auto", "one case decides for itself, not for the cohort"
     assert "T2 covers only 30%" in decision.reason
+    assert "all others are sampled through spacing" in decision.reason
 
 
 def test_a_sequence_without_cases_says_nothing_about_registration() -> None:
@@ -251,13 +256,45 @@ def test_focal_alpha_is_the_share_of_the_other_class(positives: int, expected: f
         ("FLAIR", 40.0, "zscore"),
         ("ADC", 40.0, "zscore"),
         ("CTS", 40.0, "zscore"),
-        ("PET", 4.0, "zscore"),
+        ("PET", 4.0, "window"),
+        ("FDG_PET", 4.0, "window"),
+        ("PETER", 4.0, "zscore"),
+        ("PET/CT", 4.0, "zscore"),
     ],
 )
 def test_intensity_by_name_and_values(name: str, roi_median: float, scheme: str) -> None:
     decision = decide("preprocessing.intensity", fingerprint(**{name: sequence(roi_median=roi_median)}))  # type: ignore[arg-type]
     assert decision.value[name]["scheme"] == scheme
     assert name in decision.reason
+
+
+def pet(foreground: float, tumour: float) -> SequenceFingerprint:
+    """A PET sequence by the median of its foreground and the 99.5th percentile of its tumours."""
+    inside = {"50": spread(tumour / 2), "99.5": spread(tumour)}
+    return sequence().model_copy(update={"head_percentiles": {"50": spread(foreground)}, "roi_percentiles": inside})
+
+
+@pytest.mark.parametrize(
+    ("foreground", "tumour", "window"),
+    [(1.0, 8.0, (0.0, 20.0)), (0.5, 23.5, (0.0, 25.0)), (6.0, 80.0, (0.0, 50.0)), (9000.0, 60000.0, None)],
+)
+def test_pet_has_a_window_in_suv_that_holds_its_tumours(
+    foreground: float, tumour: float, window: tuple[float, float] | None
+) -> None:
+    decision = decide("preprocessing.intensity", fingerprint(T1=sequence(), PET=pet(foreground, tumour)))
+    made = IntensityPlan.model_validate_json(json.dumps(decision.value["PET"]))
+    assert made.window == window
+    assert made.scheme == ("zscore" if window is None else "window")
+    assert ("no SUV (expected 0.1 to 15; convert the images)" in decision.reason) == (window is None)
+
+
+@pytest.mark.parametrize(("above", "high"), [(0.02, 99.5), (0.08, 100.0)])
+def test_percentiles_that_cut_through_tumours_are_widened_and_told(above: float, high: float) -> None:
+    seen = sequence().model_copy(update={"roi_clipped": {"above": spread(above), "below": spread(0.3)}})
+    decision = decide("preprocessing.intensity", fingerprint(T1=seen))
+    assert decision.value["T1"]["clip_percentiles"] == [0.5, high]
+    assert ("8.0% of the tumour" in decision.reason) == (high == 100.0)
+    assert "30.0% of the tumour in the median case" in decision.reason
 
 
 def test_intensity_names_both_groups_once() -> None:

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from small_volumes import anatomy, ball, grid_around, oblique
 
 from autodls.errors import ArgumentError, DatasetError, StaleRecordError
-from autodls.imaging.geometry import Volume, sample_roi
+from autodls.imaging.geometry import Volume, as_triple, sample_roi
 from autodls.imaging.volumes import read_volume, write_volume
 from autodls.preprocessing.case import case_key, prepare_case
 from autodls.preprocessing.intensity import normalise
@@ -121,6 +121,18 @@ def test_network_input_is_the_planes_and_behind_them_the_roi(files):
         np.testing.assert_array_equal(of_sequence, sample.roi)
 
 
+def test_a_mask_in_another_order_of_voxels_gives_the_same_sample_and_is_told(files):
+    drawn = read_volume(files[1])
+    backwards, last = tuple(-np.array(drawn.geometry.direction)), as_triple(drawn.geometry.corners()[-1])
+    flipped = dataclasses.replace(drawn.geometry, origin_mm=last, direction=backwards)
+    expected = prepare(files)
+    write_volume(files[1], Volume(drawn.array[::-1, ::-1, ::-1], flipped))
+    found = prepare(files)
+    assert found.flags == ("ROI: brought onto the grid of its image without resampling: axes flipped",)
+    np.testing.assert_array_equal(found.pixels, expected.pixels)
+    np.testing.assert_array_equal(found.roi, expected.roi)
+
+
 @pytest.mark.parametrize("missing", SEQUENCES)
 def test_a_missing_sequence_is_zeros_and_the_rest_stays(files, missing):
     images = {name: path for name, path in files[0].items() if name != missing}
@@ -139,6 +151,15 @@ def test_a_sequence_that_does_not_reach_the_tumour_is_flagged_and_missing(files)
     assert "T1WI does not show the tumour" in sample.flags[0]
 
 
+def test_a_sequence_without_signal_at_the_tumour_is_flagged_and_missing(files):
+    volume = read_volume(files[0]["T2WI"])
+    blank = np.where(ball(volume.geometry, (3.0, -2.0, 1.0), (14, 14, 14)).array, 0, volume.array)
+    write_volume(files[0]["T2WI"], Volume(blank, volume.geometry))
+    sample = prepare(files)
+    assert sample.present.tolist() == [True, False, True]
+    assert sample.flags == ("T2WI has no signal where the tumour lies and is taken as missing",)
+
+
 def test_a_moved_sequence_is_registered_only_where_the_plan_says_so(files):
     moved = dataclasses.replace(GRIDS["T1WI"], origin_mm=tuple(np.add(GRIDS["T1WI"].origin_mm, (5.0, 0.0, 0.0))))
     still = prepare(files).pixels[0]
@@ -148,6 +169,39 @@ def test_a_moved_sequence_is_registered_only_where_the_plan_says_so(files):
     assert np.corrcoef(by_registration.pixels[0].ravel(), still.ravel())[0, 1] > 0.97
     assert [flag.split(":")[0] for flag in by_registration.flags] == ["T2WI left where it is"]
     np.testing.assert_array_equal(by_registration.pixels[1:], by_geometry.pixels[1:])
+
+
+def _moved(files, name, by_mm, array=None):
+    volume = read_volume(files[0][name])
+    there = dataclasses.replace(volume.geometry, origin_mm=tuple(np.add(volume.geometry.origin_mm, by_mm)))
+    write_volume(files[0][name], Volume(volume.array if array is None else array, there))
+
+
+def test_by_case_only_the_sequence_beside_the_tumour_is_searched_and_that_is_told(files):
+    still = prepare(files)
+    _moved(files, "T1WI", (70.0, -30.0, 0.0))
+    found = prepare(files, registration="auto")
+    assert np.corrcoef(found.pixels[0].ravel(), still.pixels[0].ravel())[0, 1] > 0.95
+    np.testing.assert_array_equal(found.pixels[1:], still.pixels[1:])
+    assert len(found.flags) == 1
+    assert found.flags[0].startswith("T1WI moved by 76 mm: by its header it shows 0% of the tumour's box; mutual infor")
+    assert prepare(files).present.tolist() == [False, True, True], "through the geometry it is missing"
+
+
+def test_by_case_a_sequence_that_is_not_found_is_missing_and_the_case_stays(files):
+    noise = np.random.default_rng(0).normal(size=GRIDS["T1WI"].size_xyz[::-1]).astype(np.float32)
+    _moved(files, "T1WI", (70.0, -30.0, 0.0), noise)
+    found = prepare(files, registration="auto")
+    assert found.present.tolist() == [False, True, True]
+    assert len(found.flags) == 1
+    assert found.flags[0].startswith("T1WI shows 0% of the tumour's box by its header, is not registered (")
+    assert found.flags[0].endswith("), and is taken as missing")
+
+
+def test_by_case_where_headers_agree_nothing_is_registered(files):
+    through_geometry, by_case = prepare(files), prepare(files, registration="auto")
+    np.testing.assert_array_equal(by_case.pixels, through_geometry.pixels)
+    assert by_case.flags == ()
 
 
 def test_without_the_roi_channel_nothing_is_registered_and_this_is_said(files):
@@ -176,7 +230,7 @@ def _constant(images, roi):
 
 FAULTS = {
     "empty ROI": (_empty_roi, "the ROI is empty"),
-    "ROI on another grid": (_roi_elsewhere, "is not that of CE-T1WI"),
+    "ROI on another grid": (_roi_elsewhere, "the ROI is on another grid .*; resample the ROI onto"),
     "constant image": (_constant, "all voxels are 3"),
     "no image": (lambda images, roi: images.clear(), "no image of any of the sequences"),
     "unknown sequence": (lambda images, roi: images.update(ADC=roi), "sequence 'ADC' is not in the plan"),

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from small_volumes import STRAIGHT, anatomy, ball, grid_around, oblique
 
 from autodls.errors import DatasetError
 from autodls.imaging.geometry import Volume
+from autodls.imaging.itk import to_sitk
 from autodls.imaging.volumes import read_geometry, read_labels, read_volume, write_volume
 from autodls.records.cohort import Case
 from autodls.records.segmentation_folders import SegmentationFolder
@@ -78,6 +80,13 @@ def test_other_labels_become_0_and_1(case, make, labels, value):
     assert written.array.sum() == ball(GRID).array.sum()
 
 
+def test_a_mask_in_another_order_of_voxels_becomes_one_on_the_grid(case, make):
+    sitk.WriteImage(sitk.DICOMOrient(to_sitk(ball(GRID)), "RSA"), str(case.roi))
+    written = read_labels(type(case.roi)(make(case).roi))
+    assert written.geometry.same_grid(GRID)
+    np.testing.assert_array_equal(written.array, ball(GRID).array)
+
+
 def test_files_are_made_once(case, make):
     files = make(case)
     copy = type(case.roi)(files.images[1])
@@ -93,7 +102,7 @@ def test_case_that_cannot_be_used_is_named(case, make, fault):
         write_volume(case.roi, ball(FINER))
     if fault == "unreadable":
         case.images["T2WI"].write_bytes(b"nothing")
-    message = {"no roi": "has no ROI", "grid": "its grid of", "unreadable": r"a_0001\.nii\.gz"}[fault]
+    message = {"no roi": "has no ROI", "grid": "the ROI is on another grid", "unreadable": r"a_0001\.nii\.gz"}[fault]
     with pytest.raises(DatasetError, match=rf"case a: .*{message}"):
         make(replace(case, roi=None) if fault == "no roi" else case)
 
@@ -108,6 +117,18 @@ def test_registration_moves_a_sequence_that_lies_elsewhere(case):
         errors[registration] = np.corrcoef(found.volume.array.ravel(), fixed.ravel())[0, 1]
         assert found.untouched == (registration == "geometry")
     assert errors["rigid"] > errors["geometry"] + 0.1
+
+
+def test_by_case_a_sequence_whose_header_is_wrong_is_found_or_left_out(case):
+    still = framing().channels(case.images, GRID)
+    for name, array in {"T1WI": None, "T2WI": np.random.default_rng(0).normal(size=FINER.size_xyz[::-1])}.items():
+        volume = read_volume(case.images[name])
+        there = replace(volume.geometry, origin_mm=tuple(np.add(volume.geometry.origin_mm, (0.0, 80.0, 30.0))))
+        write_volume(case.images[name], Volume(volume.array if array is None else array.astype(np.float32), there))
+    found = framing("auto").channels(case.images, GRID)
+    assert np.corrcoef(found[0].ravel(), still[0].ravel())[0, 1] > 0.95
+    assert not found[1].any()
+    np.testing.assert_array_equal(found[2], still[2])
 
 
 def test_channels_are_stacked_in_order_with_zeros_for_what_is_missing(case):

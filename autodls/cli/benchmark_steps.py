@@ -11,6 +11,7 @@ from autodls.cli.console import Advance, progress
 from autodls.errors import ArgumentError, DatasetError
 from autodls.evaluation.agreement import CaseAgreement
 from autodls.evaluation.agreement_summary import summarise_agreement
+from autodls.imaging.rois import read_roi_on
 from autodls.imaging.volumes import read_roi
 from autodls.inference.model_folder import LockedModel, load_model
 from autodls.inference.rescoring import PairedCase, ScoreBook, crossed_scores, roi_of
@@ -121,8 +122,8 @@ def measure_robustness(
 
 
 def _compare(study: BenchmarkStudy, cohort: BenchmarkCohort, pair: PairedCase) -> CaseAgreement:
-    manual = read_roi(roi_of(pair.rois["manual"]), study.manual.roi_labels)
     automatic = read_roi(roi_of(pair.rois["auto"]), AUTOMATIC_LABELS)
+    manual = read_roi_on(roi_of(pair.rois["manual"]), study.manual.roi_labels, automatic.geometry).volume
     source = cohort.drawn[pair.case.id].source
     return compare_rois(pair.case.id, pair.case.patient, manual, automatic, study.plan.preprocessing, source)
 

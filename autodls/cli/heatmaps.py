@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from autodls.imaging.volumes import read_roi
+from autodls.imaging.rois import read_roi_on
+from autodls.imaging.volumes import read_geometry
 from autodls.inference.explain import (
     MapShare,
     RandomisedMap,
@@ -62,7 +63,9 @@ def write_maps(folder: HeatmapFolder, model: LockedModel, case: Explained, sampl
     if case.files.roi is None:
         return []
     explanation = explain_sample(case.judge(model), sample)
-    roi = read_roi(case.files.roi, case.files.roi_labels(model.record))
+    image = case.files.images.get(model.record.roi_channel)
+    grid = read_geometry(image) if image is not None else None
+    roi = read_roi_on(case.files.roi, case.files.roi_labels(model.record), grid).volume
     rois = roi_on_planes(roi, sample.planes)
     overlay = Overlay(sample, model.plan.sequences, rois, explanation.fused, FUSED, _target(model, case))
     write_overlay(folder.fused_picture(case.files.id), overlay)

@@ -18,6 +18,7 @@ from scipy import ndimage
 from autodls.errors import ArgumentError
 from autodls.evaluation.plane_agreement import PlaneAgreement
 from autodls.imaging.geometry import Volume, bounding_box
+from autodls.imaging.lattice import describe_grid
 from autodls.imaging.perturbation import centroid_mm
 from autodls.records.base import Record
 from autodls.records.segmentation import MaskSource
@@ -97,12 +98,9 @@ def case_agreement(
 def require_one_grid(case: str, manual: Volume, automatic: Volume) -> None:
     """Raise ArgumentError for ROIs on different grids, naming both."""
     if not manual.geometry.same_grid(automatic.geometry):
-        first, second = (
-            f"{grid.size_xyz} voxels of {grid.spacing_mm} mm from {grid.origin_mm} mm"
-            for grid in (manual.geometry, automatic.geometry)
-        )
         raise ArgumentError(
-            f"case {case}: the manual ROI has {first}, the automatic one {second}; resample one onto the other"
+            f"case {case}: the manual ROI has {describe_grid(manual.geometry)}, the automatic one "
+            f"{describe_grid(automatic.geometry)}; resample one onto the other"
         )
 
 

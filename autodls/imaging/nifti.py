@@ -88,6 +88,19 @@ def is_placed(path: Path) -> bool:
     return fields is not None and (fields["qform_code"] > 0 or fields["sform_code"] > 0)
 
 
+def scaling(path: Path) -> tuple[float, float] | None:
+    """Slope and intercept by which the header of `path` turns what is stored into values; None where it does not."""
+    fields = _read_fields(path)
+    found = None if fields is None else _line(fields)
+    return None if found == (1.0, 0.0) else found
+
+
+def _line(fields: Fields) -> tuple[float, float]:
+    """Slope and intercept of a header; a slope of 0 means not scaled, as the standard says."""
+    slope, intercept = float(fields["scl_slope"]), float(fields["scl_inter"])
+    return (1.0, 0.0) if not math.isfinite(slope) or slope == 0.0 else (slope, intercept)
+
+
 def _read_fields(path: Path) -> Fields | None:
     try:
         with _open(path) as stream:
@@ -183,9 +196,7 @@ def _read_storage(stream: BinaryIO, path: Path) -> _Storage:
     spacing_mm = tuple(fields["pixdim"][1:4].tolist())
     if not np.isfinite(spacing_mm).all() or 0.0 in spacing_mm:
         raise DatasetError(f"{path}: voxel spacing {spacing_mm} mm in its header, not positive; export it anew")
-    start, slope, intercept = (float(fields[name]) for name in ("vox_offset", "scl_slope", "scl_inter"))
-    if not math.isfinite(slope) or slope == 0.0:
-        slope, intercept = 1.0, 0.0
+    start, (slope, intercept) = float(fields["vox_offset"]), _line(fields)
     if not math.isfinite(intercept) or not _HEADER_BYTES <= start <= _MOST_START or start != int(start):
         raise DatasetError(f"{path}: intercept {intercept} and first voxel at {start} in its header; export it anew")
     return _Storage(np.dtype(_TYPES[code]).newbyteorder(fields.dtype["bitpix"].byteorder), int(start), slope, intercept)

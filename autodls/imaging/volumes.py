@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from autodls.errors import AutoDLSError, DatasetError
 from autodls.imaging.geometry import Geometry, Volume
 from autodls.imaging.headers import Header, checked_geometry
-from autodls.imaging.nifti import is_nifti, is_placed, read_plain_header, read_voxels
+from autodls.imaging.nifti import is_nifti, is_placed, read_plain_header, read_voxels, scaling
 from autodls.imaging.text_headers import check_stream, has_text_header, read_layout
 from autodls.records.files import write_atomically
 
 __all__ = [
     "Geometry",
     "Volume",
+    "label_doubt",
     "place_doubt",
     "read_geometry",
     "read_labels",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 _SMALL_INTEGERS = (np.uint8, np.int8, np.uint16, np.int16)
+_LABEL_ROUND_OFF = 0.005  # half a step of 16 bits that a header's slope spreads over 600 labels
 
 
 def read_geometry(path: Path) -> Geometry:
@@ -60,10 +62,12 @@ def read_volume(path: Path) -> Volume:
 
 
 def read_labels(path: Path) -> Volume:
-    """The label image `path` as int32 [z, y, x]; raises DatasetError as `read_geometry`, and for fractional labels."""
+    """The label image `path` as int32 [z, y, x]; raises DatasetError as `read_geometry`, and for fractional labels.
+
+    A label that is whole but for round-off, as a header's slope leaves it, is the whole number.
+    """
     volume = _read(path)
-    _require_whole(path, volume.array)
-    return Volume(volume.array.astype(np.int32), volume.geometry)
+    return Volume(_whole(path, volume.array).astype(np.int32), volume.geometry)
 
 
 def read_roi(path: Path, labels: frozenset[int]) -> Volume:
@@ -72,9 +76,9 @@ def read_roi(path: Path, labels: frozenset[int]) -> Volume:
     Raises DatasetError as `read_labels`, and for values that are neither 0 nor one of `labels`.
     """
     volume = _read(path)
-    _require_whole(path, volume.array)
-    drawn = volume.array != 0
-    slabs = zip(volume.array, drawn, strict=True)
+    array = _whole(path, volume.array)
+    drawn = array != 0
+    slabs = zip(array, drawn, strict=True)
     found = {int(value) for slab, inside in slabs for value in np.unique(slab[inside])}
     unknown = found - labels
     if unknown:
@@ -85,15 +89,36 @@ def read_roi(path: Path, labels: frozenset[int]) -> Volume:
     return Volume(drawn, volume.geometry)
 
 
-def _require_whole(path: Path, array: NDArray[Any]) -> None:
-    """Refuse labels that are fractional or do not fit into 32 bits; slab by slab, to stay within our memory."""
+def _whole(path: Path, array: NDArray[Any]) -> NDArray[Any]:
+    """The labels without their round-off, in their place: slab by slab, to stay within our memory.
+
+    Raises DatasetError for labels that are fractional or do not fit into 32 bits.
+    """
     if np.can_cast(array.dtype, np.int32):
-        return
+        return array
     for slab in array:
-        whole = np.isfinite(slab) & (slab == np.rint(slab)) & (np.abs(slab.astype(np.float64)) < 2**31)
-        if not whole.all():
-            example = float(slab[~whole][0])
-            raise DatasetError(f"{path}: an ROI holds whole numbers, found {example:g}; threshold it before you use it")
+        nearest = np.rint(slab)
+        with np.errstate(invalid="ignore"):  # infinity less infinity
+            off = np.abs(slab - nearest) > _LABEL_ROUND_OFF
+        fractional = ~np.isfinite(slab) | off | (np.abs(nearest.astype(np.float64)) >= 2**31)
+        if fractional.any():
+            example = slab[fractional][0].item()
+            raise DatasetError(
+                f"{path}: an ROI holds whole numbers, found {example:.7g}{_slope(path)}; threshold it before you use it"
+            )
+        slab[...] = nearest
+    return array
+
+
+def _slope(path: Path) -> str:
+    found = scaling(path) if is_nifti(path) else None
+    return f" (its header scales what is stored: {found[0]:g} times, plus {found[1]:g})" if found else ""
+
+
+def label_doubt(path: Path) -> str | None:
+    """What is to be said of the label image `path` where a slope in its header makes its labels; else None."""
+    scaled = _slope(path)
+    return f"labels are rounded to whole numbers{scaled}" if scaled else None
 
 
 def place_doubt(path: Path) -> str | None:

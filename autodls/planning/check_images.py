@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 
 from autodls.errors import DatasetError
 from autodls.imaging.geometry import Geometry, Volume
-from autodls.imaging.volumes import place_doubt, read_roi, read_volume
+from autodls.imaging.inside import shown_share, tumour_box
+from autodls.imaging.rois import read_roi_on
+from autodls.imaging.volumes import place_doubt, read_geometry, read_volume
 from autodls.planning.measure import SequenceMeasure, TumourPlace, measure_sequence
-from autodls.planning.tumour import roi_fault, shown_share, tumour_box
+from autodls.planning.tumour import roi_fault
 from autodls.records.cohort import Case
 from autodls.records.problems import Problem, error, warning
 
 MIN_SHOWN = 0.9
+LEAST_BLANK_TOLD = 0.1
 
 
 @dataclass(frozen=True)
@@ -66,16 +69,20 @@ def check_case(task: CaseTask) -> CaseFindings:
             digests[sequence] = _sha256(volume.array)
             if place is not None:
                 measures[sequence] = measure_sequence(volume, place)
+                problems += _blank_problems(task.case.id, sequence, measures[sequence])
     return CaseFindings(task.case.id, (*problems, *_roi_problems(task, grids)), digests, measures)
 
 
 def _tumour_place(task: CaseTask) -> TumourPlace | None:
     """Where the tumour lies; None where its ROI is of no use, which `_roi_problems` tells."""
+    if task.case.roi is None:
+        return None
+    image = task.case.images.get(task.roi_channel)
     try:
-        roi = read_roi(task.case.roi, task.roi_labels) if task.case.roi else None
+        roi = read_roi_on(task.case.roi, task.roi_labels, read_geometry(image) if image else None).volume
     except DatasetError:
         return None
-    return None if roi is None or roi_fault(roi, None) else TumourPlace.of(roi)
+    return None if roi_fault(roi, None) else TumourPlace.of(roi)
 
 
 def _unreadable(task: CaseTask, failure: DatasetError) -> Problem:
@@ -101,6 +108,16 @@ def _image_problems(case: str, sequence: str, volume: Volume) -> list[Problem]:
     return found
 
 
+def _blank_problems(case: str, sequence: str, measure: SequenceMeasure) -> list[Problem]:
+    """Padding, defacing and registration leave images without signal in places."""
+    if measure.blank_share < LEAST_BLANK_TOLD:
+        return []
+    what = f"{sequence} has no signal in {100 * measure.blank_share:.0f} % of the tumour: voxels equal their neighbours"
+    if not measure.is_blank:
+        return [warning(case, what, "export it anew as it was measured, if it was masked, padded or cut")]
+    return [warning(case, f"{what}; it is taken as missing", "export it anew as it was measured, or remove its file")]
+
+
 def _roi_problems(task: CaseTask, grids: dict[str, Geometry]) -> list[Problem]:
     case = task.case
     found = []
@@ -117,16 +134,19 @@ def _roi_problems(task: CaseTask, grids: dict[str, Geometry]) -> list[Problem]:
 def _drawn_roi_problems(task: CaseTask, sequence: str, path: Path, grids: dict[str, Geometry]) -> list[Problem]:
     case = task.case.id
     try:
-        roi = read_roi(path, task.roi_labels)
+        found = read_roi_on(path, task.roi_labels, grids.get(sequence))
     except DatasetError as failure:
         return [_unreadable(task, failure)]
-    if fault := roi_fault(roi, grids.get(sequence)):
+    name = path.relative_to(task.folder).as_posix()
+    if fault := roi_fault(found.volume, grids.get(sequence)):
         what, repair = fault
-        return [error(case, f"{path.relative_to(task.folder).as_posix()}: {what}", repair)]
+        return [error(case, f"{name}: {what}", repair)]
+    repair = "look at it once over its image; nothing to repair where it lies on the tumour"
+    told = [warning(case, f"{name}: {note}", repair) for note in found.notes]
     if sequence != task.roi_channel:
-        return []
-    box_mm = tumour_box(roi)
-    return [
+        return told
+    box_mm = tumour_box(found.volume)
+    return told + [
         warning(case, f"{other} shows {100 * share:.0f} % of the tumour's box", "check where its image was exported to")
         for other, grid in grids.items()
         if (share := shown_share(box_mm, grid)) < MIN_SHOWN

@@ -32,8 +32,8 @@ def extract_fingerprint(
     """Measure every training case, and nothing else, in `workers` processes; their number does not change the result.
 
     `advance` is called with the id of each case as it is done, `warn` with a line for each sequence that is a copy of
-    another. Raises DatasetError for an image or an ROI that cannot be used, for one that stands for two patients, and
-    where there is nothing to train on.
+    another, or blank where the tumour lies. Raises DatasetError for an image or an ROI that cannot be used, for one
+    that stands for two patients, and where there is nothing to train on.
     """
     training, description = cohort.training, cohort.description
     if not training:
@@ -42,7 +42,7 @@ def extract_fingerprint(
     measures = map_parallel(measure_case, tasks, [case.id for case in training], workers, advance)
     images = [measure.images_sha256 for measure in measures]
     _require_own_images(training, images)
-    for line in _copies(training, images):
+    for line in (*_copies(training, images), *_blank(training, measures)):
         warn(line)
     return Fingerprint(
         dataset=description.name,
@@ -87,6 +87,13 @@ def _copies(training: Sequence[Case], images: Sequence[Mapping[str, str]]) -> It
                 yield f"case {case.id}: {copied}: a copy of {shown}, byte by byte; a missing sequence is allowed"
 
 
+def _blank(training: Sequence[Case], measures: Sequence[CaseMeasure]) -> Iterator[str]:
+    for case, measure in zip(training, measures, strict=True):
+        for name, seen in measure.sequences.items():
+            if seen.is_blank:
+                yield f"case {case.id}: {name} has no signal where the tumour lies; it is taken as missing"
+
+
 def inputs_sha256(cases: Sequence[Case], workers: int = 1, advance: Advance = no_advance) -> str:
     """`Fingerprint.inputs_sha256` anew: of every image and ROI file of `cases`, in the order of their ids."""
     ordered = sorted(cases, key=lambda case: case.id)
@@ -126,6 +133,7 @@ def _sequence(name: str, measures: Sequence[CaseMeasure]) -> SequenceFingerprint
         contrast=_per_name([measure.contrast for measure in seen]),
         roi_percentiles=_per_percentile([m.roi_percentiles for m in seen if m.roi_percentiles is not None]),
         same_grid_as_roi=_mean([measure.same_grid_as_roi for measure in seen]),
+        roi_clipped=_per_name([measure.clipped for measure in seen]),
         overlap_with_roi=min((measure.overlap_with_roi for measure in seen), default=0.0),
     )
 

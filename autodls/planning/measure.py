@@ -1,26 +1,38 @@
 """One training case reduced to a few numbers: what one process does for the fingerprint."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autodls.errors import DatasetError
-from autodls.imaging.foreground import every_nth, foreground
+from autodls.imaging.foreground import foreground
 from autodls.imaging.geometry import Geometry, Points, Triple, Volume
-from autodls.imaging.volumes import read_roi, read_volume
-from autodls.planning.tumour import Plane, components, extent_mm, roi_fault, shown, shown_share, tumour_box, volume_ml
+from autodls.imaging.inside import (
+    BLANK_SHARE,
+    blank_share,
+    nearest_voxels,
+    roi_points,
+    shown_share,
+    tumour_box,
+)
+from autodls.imaging.rois import read_roi_on
+from autodls.imaging.volumes import read_geometry, read_volume
+from autodls.planning.tumour import Plane, components, extent_mm, roi_fault, volume_ml
 from autodls.records.cohort import Case
 from autodls.records.files import sha256_of_bytes, sha256_of_input
 
 PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)
-MAX_ROI_VOXELS = 50_000
 
 
 @dataclass(frozen=True)
 class SequenceMeasure:
-    """One sequence of one case; percentiles are `PERCENTILES` of its intensities, in the foreground and in the ROI."""
+    """One sequence of one case; percentiles are `PERCENTILES` of its intensities, in the foreground and in the ROI.
+
+    `blank_share` is the share of the ROI without signal, `clipped` that "below" the lowest and "above" the highest
+    percentile of the foreground. Of an ROI that the image does not show, or that is blank in it, nothing is known.
+    """
 
     spacing_mm: Triple
     shape: tuple[int, int, int]
@@ -29,6 +41,13 @@ class SequenceMeasure:
     roi_percentiles: tuple[float, ...] | None
     same_grid_as_roi: bool
     overlap_with_roi: float
+    blank_share: float = 0.0
+    clipped: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether the image has no signal where the tumour lies."""
+        return self.blank_share >= BLANK_SHARE
 
     @property
     def field_of_view_mm(self) -> Triple:
@@ -94,12 +113,7 @@ def measure_case(task: MeasureTask) -> CaseMeasure:
     """
     case, roi = task.case, _drawn_roi(task)
     place = TumourPlace.of(roi)
-    sequences = {}
-    for sequence, path in case.images.items():
-        volume = read_volume(path)
-        if sequence == task.roi_channel:
-            _require_sound(case, roi, volume.geometry)
-        sequences[sequence] = measure_sequence(volume, place)
+    sequences = {sequence: measure_sequence(read_volume(path), place) for sequence, path in case.images.items()}
     images = images_sha256(case)
     inputs = _inputs_sha256(case, images)
     return CaseMeasure(sequences, extent_mm(roi), volume_ml(roi), components(roi), images, inputs)
@@ -111,14 +125,12 @@ def _drawn_roi(task: MeasureTask) -> Volume:
         raise DatasetError(
             f"case {case.id}: no ROI; training needs the tumour drawn on {task.roi_channel}, as labelsTr/{case.id}"
         )
-    roi = read_roi(case.roi, task.roi_labels)
-    _require_sound(case, roi, None)
-    return roi
-
-
-def _require_sound(case: Case, roi: Volume, image: Geometry | None) -> None:
-    if fault := roi_fault(roi, image):
+    image = case.images.get(task.roi_channel)
+    grid = read_geometry(image) if image is not None else None
+    roi = read_roi_on(case.roi, task.roi_labels, grid).volume
+    if fault := roi_fault(roi, grid):
         raise DatasetError(f"case {case.id}: {case.roi}: {fault[0]}; {fault[1]}")
+    return roi
 
 
 @dataclass(frozen=True)
@@ -132,38 +144,28 @@ class TumourPlace:
     @classmethod
     def of(cls, roi: Volume) -> "TumourPlace":
         """The place of an ROI that is not empty."""
-        return cls(roi.geometry, _roi_points(roi), tumour_box(roi))
-
-
-def _roi_points(roi: Volume) -> Points:
-    """LPS mm, [n, 3], of at most `MAX_ROI_VOXELS` voxels of the ROI."""
-    chosen = every_nth(np.flatnonzero(roi.array), MAX_ROI_VOXELS)
-    index_zyx = np.unravel_index(chosen, roi.array.shape)
-    return roi.geometry.index_to_physical(np.stack(index_zyx[::-1], axis=-1))
+        return cls(roi.geometry, roi_points(roi), tumour_box(roi))
 
 
 def measure_sequence(volume: Volume, tumour: TumourPlace) -> SequenceMeasure:
     """One sequence of a case whose tumour lies at `tumour`."""
     grid = volume.geometry
-    inside = _nearest_voxels(volume, tumour.points_mm)
+    voxels = nearest_voxels(volume, tumour.points_mm)
+    z, y, x = voxels
+    inside, blank = volume.array[z, y, x], blank_share(volume.array, voxels)
+    head = _percentiles(foreground(volume.array))
+    seen = inside.size > 0 and blank < BLANK_SHARE
     return SequenceMeasure(
         spacing_mm=grid.spacing_mm,
         shape=grid.size_xyz,
         obliqueness_deg=grid.obliqueness_deg,
-        head_percentiles=_percentiles(foreground(volume.array)),
-        roi_percentiles=_percentiles(inside) if inside.size else None,
+        head_percentiles=head,
+        roi_percentiles=_percentiles(inside) if seen else None,
         same_grid_as_roi=grid.same_grid(tumour.grid),
         overlap_with_roi=shown_share(tumour.box_mm, grid),
+        blank_share=blank,
+        clipped={"below": float((inside < head[0]).mean()), "above": float((inside > head[-1]).mean())} if seen else {},
     )
-
-
-def _nearest_voxels(volume: Volume, points_mm: Points) -> NDArray[np.float32]:
-    """Intensities at those of the points that the image shows."""
-    grid = volume.geometry
-    index = np.rint(grid.physical_to_index(points_mm[shown(points_mm, grid)])).astype(np.intp)
-    x, y, z = np.clip(index, 0, np.asarray(grid.size_xyz) - 1).T
-    intensities: NDArray[np.float32] = volume.array[z, y, x]
-    return intensities
 
 
 def _percentiles(intensities: NDArray[np.float32]) -> tuple[float, ...]:

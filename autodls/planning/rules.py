@@ -10,6 +10,7 @@ from autodls.planning import rules_preprocessing as preprocessing
 from autodls.planning import rules_segmentation as segmentation
 from autodls.planning import rules_training as training
 from autodls.planning.decision import Decision, Rule, Situation, fixed
+from autodls.planning.rules_intensity import intensity
 
 
 def batch_size(situation: Situation) -> Decision:
@@ -72,7 +73,7 @@ RULES: dict[str, Rule] = {
     "preprocessing.crop_mm": preprocessing.crop_mm,
     "preprocessing.spacing_mm": preprocessing.spacing_mm,
     "preprocessing.registration": preprocessing.registration,
-    "preprocessing.intensity": preprocessing.intensity,
+    "preprocessing.intensity": intensity,
     "network.fusion.patch_px": network.patch_px,
     "network.pca_dims": network.pca_dims,
     "training.batch_size": batch_size,

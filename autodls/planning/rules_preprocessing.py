@@ -1,36 +1,35 @@
-"""Rules for what the network gets to see: registration, planes, size, intensities."""
+"""Rules for what the network gets to see: registration, planes, size."""
 
 import math
-import re
 
 from autodls.errors import PlanError
+from autodls.imaging.inside import SMALLEST_OVERLAP
 from autodls.planning.decision import Decision, Situation
 from autodls.planning.memory import TrainingLoad, cohort_gib, predicted_memory_gib
 from autodls.planning.rules_training import MEMORY_SHARE, wanted_batch
-from autodls.records.plan import IntensityPlan
 
-SMALLEST_OVERLAP = 0.5
 RIM_MM = 10.0
 SMALLEST_CROP_MM = 32.0
 STORED_SIDE, INPUT_SIDE = 256, 224  # a random crop of 224 out of 256, as is usual since AlexNet
 GPU_INPUTS_PX = (224, 192, 160, 128, 96, 64)
 CPU_INPUTS_PX = (128, 96, 64)
-CT_WINDOW_HU = (-160.0, 240.0)
-CLIP_PERCENTILES = (0.5, 99.5)
-_CT_NAMES = frozenset({"ct", "hu", "cect", "ncct", "ldct", "cbct"})
 
 
 def registration(situation: Situation) -> Decision:
-    """None where all grids are equal, rigid where an image misses the tumour, else through the geometry."""
+    """None where all grids are equal, else through the geometry; by case where an image misses the tumour.
+
+    Registration of every case is a person's choice: a header that is wrong in one says nothing about the others.
+    """
     sequences = {name: seen for name, seen in situation.fingerprint.sequences.items() if seen.cases}
     farthest = min(sequences, key=lambda name: sequences[name].overlap_with_roi)
     overlap = sequences[farthest].overlap_with_roi
     if overlap < SMALLEST_OVERLAP:
         return Decision(
-            "rigid",
-            f"In one case at least, {farthest} covers only {overlap:.0%} of the box around the tumour, less than "
-            f"{SMALLEST_OVERLAP:.0%}: the headers name no common frame, so images are registered by mutual "
-            f"information.",
+            "auto",
+            f"In one case at least, {farthest} covers only {overlap:.0%} of the box around the tumour: where that is "
+            f"under {SMALLEST_OVERLAP:.0%}, headers name no common frame, and the sequence of that case is registered "
+            f"by mutual information, or taken as missing if that cannot be verified; all others are sampled through "
+            f"spacing, direction and origin.",
         )
     differing = {name: 1 - seen.same_grid_as_roi for name, seen in sequences.items() if seen.same_grid_as_roi < 1}
     if not differing:
@@ -137,33 +136,3 @@ def spacing_mm(situation: Situation) -> Decision:
         f"Isotropic, so that reformatted planes are square: {fingerprint.roi_channel} has a median of {in_plane:.3g} "
         f"mm in plane, and {crop:g} mm on {stored} px make {crop / stored:.3g} mm; {because}.",
     )
-
-
-def intensity(situation: Situation) -> Decision:
-    """A fixed window for CT, known by its name and its values; percentiles and z-score for everything else."""
-    chosen = {name: _intensity_of(situation, name) for name in situation.fingerprint.sequences}
-    named: dict[str, list[str]] = {}
-    for name, decision in chosen.items():
-        named.setdefault(decision.reason, []).append(name)
-    reason = " ".join(f"{', '.join(names)}: {why}." for why, names in named.items())
-    return Decision({name: decision.value for name, decision in chosen.items()}, reason)
-
-
-def _intensity_of(situation: Situation, name: str) -> Decision:
-    zscore = IntensityPlan(scheme="zscore", clip_percentiles=CLIP_PERCENTILES).model_dump(mode="json")
-    low, high = CT_WINDOW_HU
-    if not set(re.split(r"[^a-z]+", name.lower())) & _CT_NAMES:
-        return Decision(
-            zscore,
-            f"no CT by its name, so without a unit: clipped to percentiles {CLIP_PERCENTILES[0]} and "
-            f"{CLIP_PERCENTILES[1]} of the foreground, then z-score",
-        )
-    inside = situation.fingerprint.sequences[name].roi_percentiles
-    if inside and not low <= inside["50"].median <= high:
-        return Decision(
-            zscore,
-            f"CT by its name, but the median of the tumours is {inside['50'].median:.4g}, outside {low:g} to {high:g}, "
-            f"so its unit is not HU: z-score",
-        )
-    window = IntensityPlan(scheme="window", window_hu=CT_WINDOW_HU).model_dump(mode="json")
-    return Decision(window, f"CT by its name: soft-tissue window of {low:g} to {high:g} HU")

@@ -1,17 +1,16 @@
-"""Where a tumour lies, how large it is, and how much of it an image shows."""
+"""How large a tumour is, and what is wrong with its ROI."""
 
-import itertools
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autodls.imaging.geometry import Geometry, Points, Volume, bounding_box, lps_orientation
+from autodls.imaging.geometry import Geometry, Volume, bounding_box, lps_orientation
+from autodls.imaging.inside import shown_share, tumour_box
+from autodls.imaging.lattice import grid_fault
 
 Plane = Literal["axial", "coronal", "sagittal"]
 PLANES: tuple[Plane, Plane, Plane] = ("axial", "coronal", "sagittal")  # at right angles to S, P and L: axes z, y, x
-
-_BOX_POINTS = 9
 
 
 def extent_mm(roi: Volume) -> dict[Plane, float]:
@@ -54,24 +53,6 @@ def components(roi: Volume) -> int:
     return int(ndimage.label(roi.array[box], structure=np.ones((3, 3, 3)))[1])
 
 
-def tumour_box(roi: Volume) -> Points:
-    """Points in LPS mm, [729, 3], that are spread evenly over the box around the tumour on the ROI's grid."""
-    box = bounding_box(roi.array)
-    axes = [np.linspace(part.start - 0.5, part.stop - 0.5, 2 * _BOX_POINTS + 1)[1::2] for part in box[::-1]]
-    return roi.geometry.index_to_physical(list(itertools.product(*axes)))
-
-
-def shown(points_mm: Points, grid: Geometry) -> NDArray[np.bool_]:
-    """Which of the points [n, 3] lie in a voxel of `grid`."""
-    index = grid.physical_to_index(points_mm)
-    return np.asarray(((index >= -0.5) & (index <= np.asarray(grid.size_xyz) - 0.5)).all(axis=1))
-
-
-def shown_share(box_mm: Points, grid: Geometry) -> float:
-    """Share of the points of a `tumour_box` that an image on `grid` shows."""
-    return float(shown(box_mm, grid).mean())
-
-
 def roi_fault(roi: Volume, image: Geometry | None) -> tuple[str, str] | None:
     """What is wrong with an ROI that was drawn on `image` (None where there is none), and its repair; else None."""
     if not roi.array.any():
@@ -82,12 +63,5 @@ def roi_fault(roi: Volume, image: Geometry | None) -> tuple[str, str] | None:
     if share < 1.0:
         what = f"the ROI reaches outside its image, which shows {100 * share:.0f} % of the box around the tumour"
         return what, "draw it on this image, or give it the image's origin and direction"
-    return f"the ROI is on another grid ({_grid(roi.geometry)}) than its image ({_grid(image)})", (
-        "resample the ROI onto the image with nearest neighbours"
-    )
-
-
-def _grid(grid: Geometry) -> str:
-    size, spacing = " x ".join(map(str, grid.size_xyz)), " x ".join(f"{side:g}" for side in grid.spacing_mm)
-    origin = ", ".join(f"{place:.5g}" for place in grid.origin_mm)
-    return f"{size} voxels of {spacing} mm from {origin}"
+    what, repair = grid_fault(roi.geometry, image)
+    return f"the ROI {what}", repair

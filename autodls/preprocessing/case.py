@@ -10,14 +10,20 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from autodls.errors import DatasetError
-from autodls.imaging.geometry import Geometry, Volume, sample_roi
-from autodls.imaging.volumes import place_doubt, read_geometry, read_roi, read_volume
+from autodls.imaging.geometry import Points, Volume, sample_roi, transform_points
+from autodls.imaging.inside import is_blank, roi_points, tumour_box
+from autodls.imaging.lattice import grid_fault
+from autodls.imaging.rois import read_roi_on
+from autodls.imaging.volumes import place_doubt, read_geometry, read_volume
+from autodls.preprocessing.alignment import MISSING, Alignment
 from autodls.preprocessing.intensity import normalise
 from autodls.preprocessing.planes import Plane, find_planes
 from autodls.preprocessing.sampling import resize, sample_points
 from autodls.preprocessing.store import FORMAT, Sample
 from autodls.records.files import sha256_of_bytes, sha256_of_input
 from autodls.records.plan import PreprocessingPlan
+
+_POINTS = 5_000  # of the tumour, at which an image is asked whether it has any signal
 
 Observe = Callable[[str, Volume], None]
 
@@ -73,11 +79,14 @@ def _prepare(
     observe: Observe,
 ) -> Sample:
     volumes = _read_ahead([images[sequence] for sequence in plan.intensity if sequence in images])
-    drawn = _roi(roi, roi_labels, images.get(plan.roi_channel), plan)
+    flags: list[str] = []
+    drawn = _roi(roi, roi_labels, images.get(plan.roi_channel), flags)
     planes = _planes(drawn, roi, plan)
-    fixed, flags = _fixed(images, plan)
+    alignment = Alignment(images, plan, tumour_box(drawn))
+    flags += alignment.flags
     if planes[0].area_mm2 == 0:
         flags.append(f"the tumour is smaller than the grid of {plan.spacing_mm:g} mm: planes through its centre")
+    inside_mm = roi_points(drawn, _POINTS)
     pixels = np.zeros((len(plan.intensity), len(planes), plan.slice_size_px, plan.slice_size_px), dtype=np.float32)
     present = np.zeros(len(plan.intensity), dtype=np.bool_)
     for position, sequence in enumerate(plan.intensity):
@@ -87,7 +96,7 @@ def _prepare(
         observe(sequence, volume)
         if doubt := place_doubt(images[sequence]):
             flags.append(f"{sequence}: {doubt}")
-        pictures = _pictures(volume, images[sequence], sequence, planes, fixed, plan, flags)
+        pictures = _pictures(volume, images[sequence], sequence, planes, inside_mm, alignment, flags)
         if pictures is not None:
             pixels[position], present[position] = pictures, True
     if not present.any():
@@ -105,15 +114,15 @@ def _require_sequences(images: Mapping[str, Path], plan: PreprocessingPlan) -> N
         raise DatasetError(f"no image of any of the sequences {known}; give one at least, or take the case out")
 
 
-def _roi(roi: Path, labels: frozenset[int], image: Path | None, plan: PreprocessingPlan) -> Volume:
-    """The ROI; it must lie on the grid of the ROI channel's `image`, where there is one."""
-    drawn = read_roi(roi, labels)
-    grid = read_geometry(image) if image is not None else drawn.geometry
-    if not grid.same_grid(drawn.geometry):
-        raise DatasetError(
-            f"{roi}: its grid ({_describe(drawn.geometry)}) is not that of {plan.roi_channel} "
-            f"({_describe(grid)}); resample the ROI onto that image with nearest neighbour"
-        )
+def _roi(roi: Path, labels: frozenset[int], image: Path | None, flags: list[str]) -> Volume:
+    """The ROI on the grid of the ROI channel's `image`, where there is one; adds to `flags`."""
+    grid = read_geometry(image) if image is not None else None
+    found = read_roi_on(roi, labels, grid)
+    flags += [f"ROI: {note}" for note in found.notes]
+    drawn = found.volume
+    if grid is not None and not drawn.geometry.same_grid(grid):
+        what, repair = grid_fault(drawn.geometry, grid)
+        raise DatasetError(f"{roi}: the ROI {what}; {repair}")
     return drawn
 
 
@@ -122,22 +131,6 @@ def _planes(drawn: Volume, roi: Path, plan: PreprocessingPlan) -> tuple[Plane, .
         return find_planes(drawn.array, drawn.geometry, plan.spacing_mm, plan.crop_mm)
     except DatasetError as failure:
         raise DatasetError(f"{roi}: {failure}") from None
-
-
-def _describe(grid: Geometry) -> str:
-    size = " x ".join(str(count) for count in grid.size_xyz)
-    spacing = " x ".join(f"{step:.4g}" for step in grid.spacing_mm)
-    origin = ", ".join(f"{coordinate:.4g}" for coordinate in grid.origin_mm)
-    return f"{size} voxels of {spacing} mm from {origin}"
-
-
-def _fixed(images: Mapping[str, Path], plan: PreprocessingPlan) -> tuple[Volume | None, list[str]]:
-    """The ROI channel, where the plan registers the others to it; and what is to be said where it is missing."""
-    if plan.registration != "rigid":
-        return None, []
-    if plan.roi_channel not in images:
-        return None, [f"not registered: {plan.roi_channel} is missing"]
-    return read_volume(images[plan.roi_channel]), []
 
 
 def _read_ahead(paths: Sequence[Path]) -> Iterator[Volume]:
@@ -155,22 +148,24 @@ def _pictures(
     image: Path,
     sequence: str,
     planes: tuple[Plane, ...],
-    fixed: Volume | None,
-    plan: PreprocessingPlan,
+    inside_mm: Points,
+    alignment: Alignment,
     flags: list[str],
 ) -> NDArray[np.float32] | None:
     """Network input [plane, row, column] of one sequence, None where it does not show the tumour; adds to `flags`."""
-    motion = None
-    if fixed is not None and sequence != plan.roi_channel:
-        from autodls.imaging.registration import register_rigid  # SimpleITK: most plans do without
-
-        found = register_rigid(fixed, volume)
-        motion = found.matrix
-        if not found.accepted:
-            flags.append(f"{sequence} left where it is: {found.reason}")
+    aligned = alignment.of(sequence, volume)
+    flags += [aligned.flag] if aligned.flag else []
+    if not aligned.trusted:
+        return None
+    motion = aligned.matrix
+    places_mm = inside_mm if motion is None else transform_points(motion, inside_mm)
+    if is_blank(volume, places_mm) and volume.array.min() < volume.array.max():  # of one value: refused, below
+        flags.append(f"{sequence} has no signal where the tumour lies {MISSING}")
+        return None
     samples = np.stack([sample_points(volume, plane.points_mm(), motion) for plane in planes])
     middle = samples.shape[-1] // 2
     if np.isnan(samples[:, middle, middle]).any():
-        flags.append(f"{sequence} does not show the tumour and is taken as missing")
+        flags.append(f"{sequence} does not show the tumour {MISSING}")
         return None
+    plan = alignment.plan
     return resize(normalise(samples, volume.array, plan.intensity[sequence], str(image)), plan.slice_size_px)

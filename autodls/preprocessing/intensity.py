@@ -21,7 +21,7 @@ def normalise(samples: Points, volume: Image, plan: IntensityPlan, where: str) -
 
     - ``zscore``: clipped to percentiles of the foreground of the image, then mean 0 and standard deviation 1;
     - ``minmax_zscore``: minimum and maximum of the volume become 0 and 1, then z-score (Ding et al. 2025);
-    - ``window``: clipped to a window in HU, its bounds become -1 and 1.
+    - ``window``: clipped to a window in HU or SUV, its bounds become -1 and 1.
 
     Mean and standard deviation are those of the samples of all planes inside the field of view. Samples outside it
     become 0. Raises DatasetError, which names `where`, for an image that is constant.
@@ -45,9 +45,9 @@ def _minmax_zscore(samples: Points, volume: Image, plan: IntensityPlan, where: s
 
 
 def _window(samples: Points, volume: Image, plan: IntensityPlan, where: str) -> Points:
-    if plan.window_hu is None:
-        raise PlanError(f"{where}: scheme window needs window_hu; add it to plan.json")
-    low, high = plan.window_hu
+    if plan.window is None:
+        raise PlanError(f"{where}: scheme window needs window_hu or window_suv; add it to plan.json")
+    low, high = plan.window
     return (np.clip(samples, low, high) - low) / (high - low) * 2 - 1
 
 

@@ -35,6 +35,10 @@ class SequenceFingerprint(Record):
         default=None, description="what does not depend on the unit of the intensities; see planning.measure.contrast"
     )
     roi_percentiles: dict[str, Quantiles] | None = Field(description="the same inside the ROI")
+    roi_clipped: dict[str, Quantiles] | None = Field(
+        default=None,
+        description='share of the ROI "below" the lowest and "above" the highest of the foreground percentiles',
+    )
     same_grid_as_roi: float = Field(description="share of its cases whose grid equals that of the ROI sequence")
     overlap_with_roi: float = Field(description="smallest share of a tumour's bounding box that this sequence covers")
 

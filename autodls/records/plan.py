@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from autodls.records.base import Record
 
@@ -17,17 +17,31 @@ class IntensityPlan(Record):
 
     scheme: Literal["zscore", "minmax_zscore", "window"] = Field(
         description="zscore: clip to percentiles of the field of view, then z-score; minmax_zscore: the paper's 0-1 "
-        "scaling, then z-score; window: a fixed window in HU, for CT"
+        "scaling, then z-score; window: a fixed window in HU for CT, in SUV for PET"
     )
     clip_percentiles: tuple[float, float] | None = Field(default=None, description="percent, for scheme zscore")
     window_hu: tuple[float, float] | None = Field(default=None, description="lower and upper bound, for scheme window")
+    window_suv: tuple[float, float] | None = Field(default=None, description="the same in SUV; one of the two is given")
+
+    @property
+    def window(self) -> tuple[float, float] | None:
+        """Lower and upper bound in the unit of the images."""
+        return self.window_hu if self.window_suv is None else self.window_suv
+
+    @model_serializer(mode="wrap")
+    def _without_suv(self, as_ever: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Plans that were written before PET had a window keep their bytes, and so their hash."""
+        content: dict[str, object] = as_ever(self)
+        return {name: value for name, value in content.items() if name != "window_suv" or value is not None}
 
     @model_validator(mode="after")
     def _complete(self) -> "IntensityPlan":
-        needed = {"zscore": self.clip_percentiles, "window": self.window_hu}.get(self.scheme, ())
+        if self.window_hu is not None and self.window_suv is not None:
+            raise ValueError(f"a window is in HU or in SUV, got {self.window_hu} and {self.window_suv}")
+        needed = {"zscore": self.clip_percentiles, "window": self.window}.get(self.scheme, ())
         if needed is None:
             raise ValueError(f"scheme {self.scheme} needs its bounds")
-        for bounds in (self.clip_percentiles, self.window_hu):
+        for bounds in (self.clip_percentiles, self.window):
             if bounds is not None and bounds[0] >= bounds[1]:
                 raise ValueError(f"bounds must be increasing, got {bounds}")
         if self.clip_percentiles is not None and not 0 <= self.clip_percentiles[0] < self.clip_percentiles[1] <= 100:
@@ -39,8 +53,10 @@ class PreprocessingPlan(Record):
     """From volumes to one 2.5D sample a case."""
 
     roi_channel: str = Field(description="the sequence whose grid carries the ROI")
-    registration: Literal["none", "geometry", "rigid"] = Field(
-        description="none: all grids equal; geometry: through spacing, direction and origin; rigid: mutual information"
+    registration: Literal["none", "geometry", "rigid", "auto"] = Field(
+        description="none: all grids equal; geometry: through spacing, direction and origin; auto: likewise, but a "
+        "sequence that lies beside the tumour by its header is searched by mutual information, or is missing; rigid: "
+        "every sequence of every case by mutual information"
     )
     spacing_mm: Positive = Field(description="isotropic grid on which planes are chosen and sampled")
     crop_mm: Annotated[float, Field(gt=0, le=1000)] = Field(description="side of the square around the tumour")

@@ -78,7 +78,7 @@ class SegmenterRecord(Record):
     format: Literal["autodls-segmenter/1"] = "autodls-segmenter/1"
     sequences: tuple[str, ...] = Field(description="in the order of the input channels")
     roi_channel: str = Field(description="the sequence on whose grid the mask lies")
-    registration: Literal["none", "geometry", "rigid"]
+    registration: Literal["none", "geometry", "rigid", "auto"]
     configuration: Literal["2d", "3d_fullres"]
     mirror_axes: tuple[int, ...] = Field(description="axes over whose mirror images a prediction is averaged")
     mask: MaskPolicy

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from autodls.records.plan import IntensityPlan
 from autodls.report.evidence import Evidence, known, says
 from autodls.report.study import Study
 
@@ -43,7 +44,13 @@ def _preprocessing(study: Study) -> str:
 
 def _intensity(study: Study) -> str:
     plans = known(study.plan).preprocessing.intensity
-    return f"Intensity: {'; '.join(f'{name}: {plan.scheme}' for name, plan in plans.items())}."
+    return f"Intensity: {'; '.join(f'{name}: {_scale(plan)}' for name, plan in plans.items())}."
+
+
+def _scale(plan: IntensityPlan) -> str:
+    if plan.window is None:
+        return plan.scheme
+    return f"{plan.scheme} of {plan.window[0]:g} to {plan.window[1]:g} {'HU' if plan.window_suv is None else 'SUV'}"
 
 
 def _sequences(study: Study) -> str:

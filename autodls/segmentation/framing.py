@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from autodls.errors import DatasetError
 from autodls.imaging.geometry import Geometry, Volume
+from autodls.imaging.inside import SMALLEST_OVERLAP, common_share
 from autodls.imaging.registration import register_rigid
 from autodls.imaging.resampling import resample
 from autodls.imaging.volumes import read_volume
@@ -33,7 +34,7 @@ class Framing:
 
     sequences: tuple[str, ...]
     roi_channel: str
-    registration: Literal["none", "geometry", "rigid"]
+    registration: Literal["none", "geometry", "rigid", "auto"]
 
     @classmethod
     def of(cls, source: Plan | SegmenterRecord) -> "Framing":
@@ -44,11 +45,13 @@ class Framing:
     def frame(self, images: Mapping[str, Path], grid: Geometry) -> dict[str, Framed]:
         """The sequences of `images` on `grid`, which is that of the ROI channel's image where there is one.
 
-        Sequences without an image are left out. Raises DatasetError for an image that cannot be read.
+        Sequences without an image are left out, and those that a registration finds elsewhere without being certain
+        where. Raises DatasetError for an image that cannot be read.
         """
         volumes = {name: read_volume(images[name]) for name in self.sequences if name in images}
         fixed = volumes.get(self.roi_channel)
-        return {name: self._framed(volume, fixed, grid) for name, volume in volumes.items()}
+        framed = {name: self._framed(volume, fixed, grid) for name, volume in volumes.items()}
+        return {name: found for name, found in framed.items() if found is not None}
 
     def channels(self, images: Mapping[str, Path], grid: Geometry) -> NDArray[np.float32]:
         """Network input [channel, z, y, x] on `grid`; a sequence without an image is zero.
@@ -62,12 +65,21 @@ class Framing:
             raise DatasetError(f"every voxel of {sorted(images)} is 0; export the images anew")
         return stacked.astype(np.float32)
 
-    def _framed(self, volume: Volume, fixed: Volume | None, grid: Geometry) -> Framed:
+    def _framed(self, volume: Volume, fixed: Volume | None, grid: Geometry) -> Framed | None:
+        """None for a sequence of which nobody knows where it lies."""
         move = None
-        if self.registration == "rigid" and fixed is not None and volume is not fixed:
+        if fixed is not None and volume is not fixed and self._registers(volume, fixed):
             found = register_rigid(fixed, volume)
+            if found.outcome == "refused":
+                return None
             move = found.matrix if found.accepted else None
         if move is not None or not volume.geometry.same_grid(grid):
             return Framed(resample(volume, grid, grid_to_volume=move), untouched=False)
         same = np.allclose(volume.geometry.spacing_mm, grid.spacing_mm, rtol=_SAME_SPACING)
         return Framed(Volume(volume.array, grid), untouched=bool(same))
+
+    def _registers(self, volume: Volume, fixed: Volume) -> bool:
+        """Whether the sequence is registered; "auto" has no tumour to go by, so the volumes themselves decide."""
+        if self.registration != "auto":
+            return self.registration == "rigid"
+        return common_share(volume.geometry, fixed.geometry) < SMALLEST_OVERLAP

@@ -7,7 +7,9 @@ import numpy as np
 
 from autodls.errors import DatasetError
 from autodls.imaging.geometry import Geometry, Volume
-from autodls.imaging.volumes import read_geometry, read_labels, read_roi, write_volume
+from autodls.imaging.lattice import grid_fault
+from autodls.imaging.rois import read_roi_on
+from autodls.imaging.volumes import read_geometry, read_labels, write_volume
 from autodls.records.base import Record
 from autodls.records.cohort import Case
 from autodls.records.segmentation_folders import SegmentationFolder
@@ -80,14 +82,13 @@ def _roi_file(task: FilesTask, grid: Geometry) -> Path:
     case = task.case
     if case.roi is None:
         raise DatasetError("has no ROI; draw it on the ROI channel, or take the case out of the table")
-    roi = read_roi(case.roi, task.roi_labels)
-    if not roi.geometry.same_grid(grid):
-        raise DatasetError(
-            f"{case.roi}: its grid of {roi.geometry.size_xyz} voxels is not that of {task.framing.roi_channel} "
-            f"({grid.size_xyz}); resample the ROI onto that image with nearest neighbour"
-        )
-    if task.roi_labels == {TUMOUR} or set(np.unique(read_labels(case.roi).array).tolist()) <= {0, TUMOUR}:
+    found = read_roi_on(case.roi, task.roi_labels, grid)
+    if not found.volume.geometry.same_grid(grid):
+        what, repair = grid_fault(found.volume.geometry, grid)
+        raise DatasetError(f"{case.roi}: the ROI {what}; {repair}")
+    plain = task.roi_labels == {TUMOUR} or set(np.unique(read_labels(case.roi).array).tolist()) <= {0, TUMOUR}
+    if found.untouched and plain:
         return case.roi
     copy = task.folder.roi(case.id)
-    write_volume(copy, Volume(roi.array, grid))
+    write_volume(copy, Volume(found.volume.array, grid))
     return copy
