@@ -16,6 +16,7 @@ from autodls.imaging.volumes import read_volume, write_volume
 from autodls.preprocessing.case import case_key, prepare_case
 from autodls.preprocessing.intensity import normalise
 from autodls.preprocessing.sampling import sample_points
+from autodls.preprocessing.shown import LEFT_OUT, Shown
 from autodls.preprocessing.stage import preprocess_cases
 from autodls.preprocessing.store import load_sample, load_summary, save_sample
 from autodls.records.cohort import Case
@@ -203,6 +204,7 @@ def test_a_stored_sample_is_read_as_it_was(files, tmp_path):
     np.testing.assert_array_equal(read.pixels, sample.pixels)
     np.testing.assert_array_equal(read.present, sample.present)
     assert (read.case, read.planes, read.flags, read.key) == (sample.case, sample.planes, sample.flags, sample.key)
+    assert read.shown == sample.shown == Shown((1.0, 1.0, 1.0), 1, 0, sample.shown.volume_ml, 0.0)
     assert load_summary(tmp_path / "A1.safetensors") == (sample.key, sample.flags)
     save_sample(tmp_path / "again.safetensors", read)
     assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "A1.safetensors").read_bytes()
@@ -318,6 +320,6 @@ def test_a_real_cohort_is_prepared(shared_data, tmp_path):
     images = {name: folder / "imagesTr" / f"TCGA_HT_7602_000{index}.nii.gz" for index, name in enumerate(sequences)}
     sample = prepare_case("7602", images, folder / "labelsTr" / "TCGA_HT_7602.nii.gz", LABELS, plan)
     assert sample.present.all()
-    assert sample.flags == ()
+    assert [flag.split(":")[0] for flag in sample.flags] == [LEFT_OUT]  # a glioma in a crop of 24 mm
     save_sample(tmp_path / "sample.safetensors", sample)
     assert np.abs(sample.pixels.mean(axis=(1, 2, 3))).max() < 0.2
