@@ -122,9 +122,8 @@ def _roi(roi: Path, labels: frozenset[int], image: Path | None, plan: Preprocess
 
 
 def _choose(drawn: Volume, roi: Path, plan: PreprocessingPlan) -> Choice:
-    seen_mm = plan.crop_mm * plan.input_size_px / plan.slice_size_px
     try:
-        return choose_planes(drawn.array, drawn.geometry, plan.spacing_mm, plan.crop_mm, seen_mm)
+        return choose_planes(drawn.array, drawn.geometry, plan.spacing_mm, plan.crop_mm, plan.seen_mm)
     except DatasetError as failure:
         raise DatasetError(f"{roi}: {failure}") from None
 

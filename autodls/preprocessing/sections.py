@@ -25,8 +25,9 @@ class Sections:
     """The ROI in its bounding box, with axes L, P, S, and what the samples of the frame take from it.
 
     `numbers` holds the number of its connected part in every voxel, 1 for the largest and 0 outside, `voxels_of_parts`
-    how many voxels each part has, the largest first. `places[axis]` gives, for each sample of the frame along `axis`, where it lies, in voxels of the box, `voxels[axis]` the voxel that
-    it takes; -1 outside. `is_sampled` is False where the largest part falls between all samples.
+    how many voxels each part has, the largest first. `places[axis]` gives, for each sample of the frame along `axis`,
+    where it lies, in voxels of the box, `voxels[axis]` the voxel that it takes; -1 outside. `is_sampled` is False where
+    the largest part falls between all samples.
     """
 
     numbers: NDArray[np.int32]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from autodls.evaluation.binary import confusion_at, proportions, youden_cutoff
+from autodls.preprocessing.shown import LEFT_OUT
 from autodls.records.scores import FUSED
 from autodls.records.training_log import told_of
 from autodls.report.page import (
@@ -107,6 +108,9 @@ def _flagged(study: Study, cases: Sequence[ScoredCase]) -> Markup:
     if not lines:
         return Markup("")
     said = f"{len(lines)} of {len(cases)} scores carry a flag: look at these cases before you rely on their scores."
+    cut = sum(any(flag.startswith(LEFT_OUT) for flag in found) for found in own)
+    if cut:
+        said += f" In {cut} of {len(cases)} cases the pictures leave tumour out: the networks do not see all of it."
     return joined([paragraph(said), data_table("Flagged scores", ("Case", "Fold or cohort", "Flags"), lines)])
 
 
