@@ -4,12 +4,15 @@ import dataclasses
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from scipy import ndimage
 from small_volumes import anatomy, ball, grid_around, oblique
 
+from autodls.cli.data_commands import preprocess_training
 from autodls.errors import ArgumentError, DatasetError, StaleRecordError
 from autodls.imaging.geometry import Volume, sample_roi
 from autodls.imaging.volumes import read_volume, write_volume
@@ -22,6 +25,7 @@ from autodls.preprocessing.store import load_sample, load_summary, save_sample
 from autodls.records.cohort import Case
 from autodls.records.dataset import DatasetDescription
 from autodls.records.plan import IntensityPlan, Plan, PreprocessingPlan
+from autodls.records.workspace import Workspace
 
 SEQUENCES = ("T1WI", "T2WI", "CE-T1WI")
 LABELS = frozenset({1})
@@ -306,6 +310,40 @@ def test_every_failing_case_is_reported_and_the_others_are_written(tmp_path):
     assert "case C9: has no ROI" in str(raised.value)
     assert "\n" not in str(raised.value)
     assert set(contents(tmp_path / "out")) == {"C1.safetensors", "C2.safetensors"}
+
+
+def with_second_lesion(case):
+    """The case with another, smaller tumour beyond its crop of 24 mm."""
+    grid = GRIDS["CE-T1WI"]
+    both = ball(grid, (3.0, -2.0, 1.0)).array | ball(grid, (-2.0, 18.0, 1.0), (3.0, 3.0, 4.5)).array
+    write_volume(case.roi, Volume(both, grid))
+    return case
+
+
+def test_crops_that_miss_tumour_are_flagged_counted_and_told(tmp_path, capsys):
+    cases = cohort(tmp_path / "in", 3)
+    with_second_lesion(cases[0])
+    workspace = Workspace(tmp_path / "out")
+    session = SimpleNamespace(training=cases, roi_labels=LABELS, workspace=workspace)
+    for _ in range(2):  # the second time from the stored samples
+        preprocess_training(session, Plan.model_construct(preprocessing=plan_of()), 1)
+        told = " ".join(capsys.readouterr().err.split())
+        assert f"warning: case C0: {LEFT_OUT}: axial shows" in told
+        assert "in 1 of 3 cases the pictures leave tumour out; crop_mm is 24, of which the network sees 24 mm" in told
+    sample, other = (load_sample(workspace.sample(f"C{number}")) for number in (0, 1))
+    assert (sample.shown.parts, other.shown.parts, other.flags) == (2, 1, ())
+    assert sample.shown.in_plane[0] < 1 and sample.shown.unseen == 1
+
+
+def test_the_roi_of_a_sample_is_all_tumour_in_its_pictures(tmp_path):
+    """A guided network is shown every part that lies in the crop, not only the one that the crop is centred on."""
+    case = with_second_lesion(cohort(tmp_path, 1)[0])
+    wide = prepare((case.images, case.roi), crop_mm=60.0, slice_size_px=60, input_size_px=60)
+    drawn = read_volume(case.roi)
+    for plane, roi in zip(wide.planes, wide.roi, strict=True):
+        np.testing.assert_array_equal(roi, sample_roi(drawn, plane.points_mm()))
+    assert ndimage.label(wide.roi[0])[1] == 2
+    assert wide.shown.is_whole and wide.network_input(roi_guided=True)[0, 3].sum() == wide.roi[0].sum()
 
 
 def test_the_store_is_read_without_simpleitk():
