@@ -128,8 +128,8 @@ def gallery(study: Study) -> Section:
         for name, picture in shown
     ]
     text = (
-        "Where the networks saw evidence for the positive class, over the three planes, the tumour outlined. A heat "
-        "map shows what the network used, not why; it is no proof that it used the right thing."
+        f"Where the networks saw evidence for the positive class, over the three planes, {_maps(study)}, the tumour "
+        "outlined. A heat map shows what the network used, not why; it is no proof that it used the right thing."
     )
     more = f"{len(study.heatmaps) - len(shown)} more pictures lie in {ARTEFACTS['heatmaps'].path}."
     body = [
@@ -140,6 +140,11 @@ def gallery(study: Study) -> Section:
         paragraph(more) if len(shown) < len(study.heatmaps) else Markup(""),
     ]
     return Section(key, title, joined(body))
+
+
+def _maps(study: Study) -> str:
+    guided = study.plan is not None and study.plan.network.roi_guided
+    return "each with a map of its own" if guided else "which share one map as channels of one picture"
 
 
 def _map_shares(study: Study) -> Markup:
