@@ -11,15 +11,16 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from autodls.errors import ArgumentError
 from autodls.imaging.geometry import Triple
-from autodls.imaging.parts import number_parts
 from autodls.records.plan import MaskPolicy
 
 Source = Literal["threshold", "lower-threshold", "whole-field"]
 SOURCES: tuple[Source, ...] = get_args(Source)
 THRESHOLD = 0.5
+TOUCHING = np.ones((3, 3, 3), dtype=np.bool_)  # voxels that share a corner are connected, as in the fingerprint
 
 Bools = NDArray[np.bool_]
 Probabilities = NDArray[np.float32]
@@ -95,11 +96,13 @@ def keep_components(found: Bools, components: Literal["largest", "all"] | tuple[
     >>> keep_components(np.array([[[True, False, True, True]]]), (2,))
     (array([[[ True, False, False, False]]]), 2)
     """
-    numbers, count = number_parts(found)
+    labels, count = ndimage.label(found, structure=TOUCHING)
     if components == "all":
-        return found, count
-    kept = (1,) if components == "largest" else components
-    return np.isin(numbers, [number for number in kept if 0 < number <= count]), count
+        return found, int(count)
+    by_volume = np.argsort(-np.bincount(labels.ravel(), minlength=count + 1)[1:], kind="stable") + 1
+    numbers = (1,) if components == "largest" else components
+    kept = [by_volume[number - 1] for number in numbers if 0 < number <= count]
+    return np.isin(labels, kept), int(count)
 
 
 def whole_field(shape: tuple[int, ...]) -> Bools:
