@@ -15,7 +15,9 @@ from small_volumes import anatomy, ball, grid_around, oblique
 from autodls.cli.data_commands import preprocess_training
 from autodls.errors import ArgumentError, DatasetError, StaleRecordError
 from autodls.imaging.geometry import Volume, sample_roi
-from autodls.imaging.volumes import read_volume, write_volume
+from autodls.imaging.volumes import read_roi, read_volume, write_volume
+from autodls.inference.inputs import InputCase
+from autodls.inference.prepare import explained_samples
 from autodls.preprocessing.case import case_key, prepare_case
 from autodls.preprocessing.intensity import normalise
 from autodls.preprocessing.sampling import sample_points
@@ -26,6 +28,7 @@ from autodls.records.cohort import Case
 from autodls.records.dataset import DatasetDescription
 from autodls.records.plan import IntensityPlan, Plan, PreprocessingPlan
 from autodls.records.workspace import Workspace
+from autodls.report.roi_agreement import compare_rois
 
 SEQUENCES = ("T1WI", "T2WI", "CE-T1WI")
 LABELS = frozenset({1})
@@ -333,6 +336,15 @@ def test_crops_that_miss_tumour_are_flagged_counted_and_told(tmp_path, capsys):
     sample, other = (load_sample(workspace.sample(f"C{number}")) for number in (0, 1))
     assert (sample.shown.parts, other.shown.parts, other.flags) == (2, 1, ())
     assert sample.shown.in_plane[0] < 1 and sample.shown.unseen == 1
+
+
+def test_what_is_explained_lies_in_the_planes_that_were_scored(tmp_path):
+    case = with_second_lesion(cohort(tmp_path, 1)[0])
+    scored = prepare((case.images, case.roi))
+    (explained,) = explained_samples([InputCase("A1", case.images, case.roi)], LABELS, plan_of(), 1)
+    assert (explained.planes, explained.shown, explained.flags) == (scored.planes, scored.shown, scored.flags)
+    squares = compare_rois("A1", "P1", read_roi(case.roi, LABELS), read_roi(case.roi, LABELS), plan_of())
+    assert {found.plane_error_mm for found in squares.planes.values()} == {0.0}
 
 
 def test_the_roi_of_a_sample_is_all_tumour_in_its_pictures(tmp_path):

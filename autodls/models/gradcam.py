@@ -63,7 +63,8 @@ def own_activation_map(features: Tensor, gradients: Tensor) -> Tensor:
     >>> own_activation_map(features, torch.tensor([[[[0.0, 2.0]], [[-1.0, -1.0]], [[0.0, 1.0]]]])).tolist()
     [[[[0.0, 4.0]], [[0.0, -3.0]], [[0.0, 5.0]]]]
     """
-    return (gradients * features).unflatten(1, (PLANES, -1)).sum(dim=2)
+    weighted = gradients * features
+    return weighted.reshape(len(weighted), PLANES, -1, *weighted.shape[2:]).sum(dim=2)
 
 
 def heat_maps(folds: Sequence[FoldModel], pixels: Tensor, present: Tensor, rectified: bool = True) -> ScoreMaps:
