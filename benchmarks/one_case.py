@@ -94,13 +94,20 @@ def by_simpleitk(folder: Path) -> None:
 
 
 def _section(tumour, normal: int):
-    """Where the crop of the plane of largest area lies; planes that are not axial are shown from above."""
+    """Where the crop of the plane of largest area lies; planes that are not axial are shown from above.
+
+    Of planes of one area the middle acquired slice is taken, the lower of two.
+    """
     import numpy as np
 
     side = round(CROP_MM)
     across = tuple(axis for axis in range(3) if axis != normal)
     section: list = [0, 0, 0]
-    section[normal] = int(tumour.sum(axis=across).argmax())
+    areas = tumour.sum(axis=across)
+    tied = np.flatnonzero(areas == areas.max())
+    thickness_mm = SPACING_MM[2 - normal]
+    taken = np.unique(np.floor(tied / thickness_mm + 0.5))
+    section[normal] = int(tied[np.abs(tied - taken[(len(taken) - 1) // 2] * thickness_mm).argmin()])
     in_plane = tumour.take(section[normal], axis=normal)
     for place, axis in enumerate(across):
         reached = np.flatnonzero(in_plane.any(axis=1 - place))

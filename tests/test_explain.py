@@ -1,11 +1,13 @@
 """Heat maps of whole cases: in the right place of the patient, shared out over tumour, rim and the rest, drawn."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from guided_networks import eventful_encoder, guided_plan
 from small_volumes import ORIENTATIONS, ball, grid_around, oblique
 from tiny_models import SEQUENCES, tiny_fold, tiny_model, tiny_plan
 
@@ -104,15 +106,15 @@ def test_explanation_is_pasted_where_the_network_looked(tmp_path, model):
     rows, columns = explanation.crop
     assert (rows.start, rows.stop, columns.start, columns.stop) == (8, 136, 8, 136)
     for picture in (*explanation.by_sequence.values(), *explanation.fused.values()):
-        assert picture.shape == (144, 144)
+        assert picture.shape == (1, 144, 144)
         outside = picture.copy()
-        outside[explanation.crop] = 0
+        outside[(0, *explanation.crop)] = 0
         assert not outside.any()
         assert picture.min() >= 0
     np.testing.assert_allclose(explanation.summary[FUSED], sum(explanation.fused.values()))
     assert set(explanation.pictures(FUSED)) == set(SEQUENCES)
     assert set(explanation.pictures("T1WI")) == {"T1WI"}
-    peak = np.unravel_index(explanation.by_sequence["T1WI"].argmax(), (144, 144))
+    peak = np.unravel_index(explanation.by_sequence["T1WI"][0].argmax(), (144, 144))
     marker = np.array([72, 72 + 40])  # 20 mm of 0.5 mm pixels to the right of the picture, which is the left
     assert np.abs(peak - marker).max() <= STRIDE_PX / 2 + 2
 
@@ -126,12 +128,12 @@ def test_a_missing_sequence_has_no_map(tmp_path, model):
     assert {row.sequence for row in randomisation_check(model, [sample], np.random.default_rng(0))} == {"CE-T1WI", ALL}
 
 
-def flat_explanation(picture):
-    """One sequence, whose own map is `picture`; planes of 40 x 40 pixels of 1 mm; no crop."""
+def flat_explanation(*pictures):
+    """One sequence, whose own maps are `pictures`; planes of 40 x 40 pixels of 1 mm; no crop."""
     grid = grid_around((0, 0, 0), (48, 48, 48), (1.0, 1.0, 1.0))
     planes = find_planes(ball(grid).array, grid, 1.0, 40.0)
     whole = (slice(0, 40), slice(0, 40))
-    return Explanation("case", planes, whole, {"T1WI": picture}, {"T1WI": np.zeros((40, 40))})
+    return Explanation("case", planes, whole, {"T1WI": np.stack(pictures)}, {"T1WI": np.zeros((1, 40, 40))})
 
 
 def test_shares_of_a_half_plane_are_as_counted_by_hand():
@@ -149,6 +151,15 @@ def test_shares_of_a_half_plane_are_as_counted_by_hand():
     assert (coronal.tumour, coronal.rim_area) == (None, None)  # no tumour in this plane
     fused = rows[FUSED, "axial"]
     assert (fused.tumour, fused.tumour_area) == (None, 0.25)  # an empty map has no shares, the regions have areas
+
+
+def test_shares_of_a_plane_are_those_of_its_own_map():
+    left, right = np.zeros((2, 40, 40))
+    left[:, :10], right[:, 30:] = 1.0, 1.0
+    rois = np.zeros((3, 40, 40), dtype=bool)
+    rois[:, :, :10] = True
+    rows = [row for row in shares(flat_explanation(left, right, left + right), rois) if row.score == "T1WI"]
+    assert [row.tumour for row in rows] == [1.0, 0.0, 0.5]
 
 
 def test_shares_add_up_and_are_written_with_empty_cells(tmp_path, model):
@@ -243,13 +254,41 @@ def test_overlays_are_written_and_the_same_each_time(tmp_path, model, score):
     assert height > (700 if score == FUSED else 400)
 
 
+def test_maps_of_a_guided_network_are_drawn_and_written_plane_by_plane(tmp_path):
+    plan = guided_plan(input_size_px=128)
+    encoder = FoldedEncoder.from_state(eventful_encoder("resnet8", roi_guided=True).net.state_dict())
+    guided = tiny_model(plan, [tiny_fold(plan, encoder=lambda: encoder, feature_channels=encoder.channels)])
+    sample, roi = prepare(tmp_path, guided)
+    explanation = explain_sample(guided, sample)
+    assert all(maps.shape == (3, 136, 136) for maps in explanation.summary.values())
+    axial, sagittal, coronal = explanation.fused["T1WI"]  # the marker lies in axial and coronal alone
+    assert min(axial.max(), coronal.max()) > 1.2 * sagittal.max() > 0
+    assert len(randomisation_check(guided, [sample], np.random.default_rng(0))) == 5
+    summed = replace(explanation, fused={name: maps.sum(axis=0)[None] for name, maps in explanation.fused.items()})
+    rois = roi_on_planes(ball(read_geometry(roi), TUMOUR_MM), sample.planes)
+    for name, one in (("own", explanation), ("summed", summed)):
+        write_overlay(tmp_path / f"{name}.png", Overlay(sample, SEQUENCES, rois, one.fused, FUSED, "x"))
+    assert (tmp_path / "own.png").read_bytes() != (tmp_path / "summed.png").read_bytes()
+
+
+def test_each_plane_of_an_image_in_the_patient_has_its_own_map(tmp_path):
+    grid = grid_around((0, 0, 0), (48, 48, 48), (1.0, 1.0, 1.0))
+    explanation = flat_explanation(*(value * np.ones((40, 40)) for value in (1, 2, 3)))
+    path = write_explanation(tmp_path, explanation, grid)[1]
+    heat = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+    axial, sagittal, coronal = (plane.index for plane in explanation.planes)
+    assert (heat[axial, 12, 12], heat[12, 12, sagittal], heat[12, coronal, 12]) == (1, 2, 3)
+    assert heat[axial, coronal, sagittal] == 3  # where they cross
+
+
 def test_overlay_refuses_what_does_not_fit(tmp_path, model):
     sample, _ = prepare(tmp_path, model)
     good = overlay_of(sample, explain_sample(model, sample), "T1WI")
-    zero = np.zeros((144, 144))
+    zero = np.zeros((1, 144, 144))
     for pictures, rois, message in (
         ({"FLAIR": zero}, good.rois, "heat map of 'FLAIR'"),
-        ({"T1WI": zero[:9]}, good.rois, r"shape \(9, 144\)"),
+        ({"T1WI": zero[:, :9]}, good.rois, r"shape \(1, 9, 144\), expected 1 or 3 of \(144, 144\)"),
+        ({"T1WI": zero[[0, 0]]}, good.rois, r"shape \(2, 144, 144\)"),
         ({}, good.rois, "no heat map to draw"),
         ({"T1WI": zero}, good.rois[:1], r"expected \(3, 144, 144\)"),
     ):

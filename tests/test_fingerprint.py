@@ -17,7 +17,7 @@ from autodls.imaging.geometry import Geometry, Volume
 from autodls.imaging.inside import shown_share, tumour_box
 from autodls.parallel import map_parallel, no_advance
 from autodls.planning.fingerprint import extract_fingerprint, inputs_sha256, quantiles
-from autodls.planning.tumour import components, extent_mm, volume_ml
+from autodls.planning.tumour import extent_mm, part_volumes_ml, volume_ml
 from autodls.records.cohort import read_cohort
 from autodls.records.fingerprint import Fingerprint
 
@@ -38,7 +38,7 @@ def test_size_of_a_block() -> None:
     roi = block((3, 5, 2), (1.0, 2.0, 6.0))
     assert extent_mm(roi) == {"axial": 10.0, "coronal": 12.0, "sagittal": 12.0}
     assert volume_ml(roi) == pytest.approx(3 * 10 * 12 / 1000)
-    assert components(roi) == 1
+    assert part_volumes_ml(roi) == (volume_ml(roi),)
 
 
 def test_extent_is_that_of_the_largest_plane() -> None:
@@ -68,7 +68,18 @@ def test_planes_are_those_of_the_body(order: tuple[int, ...], signs: tuple[int, 
 def test_components_touch_at_corners() -> None:
     array = np.zeros((3, 6, 6), dtype=bool)
     array[0, 0, 0] = array[1, 1, 1] = array[2, 5, 5] = True
-    assert components(Volume(array, Geometry((6, 6, 3), (1.0, 1.0, 1.0)))) == 2
+    assert part_volumes_ml(Volume(array, Geometry((6, 6, 3), (1.0, 1.0, 1.0)))) == (0.002, 0.001)
+
+
+def test_extent_and_parts_of_a_multifocal_tumour() -> None:
+    """The crop is centred on the largest part: how far another lies away must not widen it."""
+    array = np.zeros((12, 20, 120), dtype=bool)
+    array[4:8, 4:10, 4:12] = True
+    array[9, 15:17, 100:102] = True
+    roi = Volume(array, Geometry((120, 20, 12), (1.0, 1.0, 2.0)))
+    assert extent_mm(roi) == {"axial": 8.0, "coronal": 8.0, "sagittal": 8.0}
+    assert part_volumes_ml(roi) == (0.384, 0.008)
+    assert volume_ml(roi) == pytest.approx(0.392)
 
 
 @pytest.mark.parametrize(("shift_mm", "share"), [(0.0, 1.0), (18.0, 1.0), (22.0, 14 / 18), (100.0, 0.0)])
@@ -257,6 +268,8 @@ def test_real_gliomas(shared_data: Path) -> None:
         "CE-T1WI": 30,
     }
     assert 10 < found.tumour.extent_mm["axial"].median < 120
+    assert found.tumour.multifocal == 4
+    assert found.tumour.share_beside_largest is not None and 0 < found.tumour.share_beside_largest.maximum < 0.05
 
 
 def test_real_sarcomas(sts8_dataset: Path) -> None:

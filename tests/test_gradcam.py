@@ -67,11 +67,11 @@ def test_equals_monai_for_a_sequence_model(trained_encoder):
     plan = tiny_plan(("T1WI",), input_size_px=96)
     pixels, present = random_input(plan, cases=3)
     monai = GradCAM(nn_module=Margin(trained_encoder), target_layers="encoder.net.layer4")
-    expected = monai.compute_map(pixels[:, 0], class_idx=0)[:, 0].detach().numpy()
+    expected = monai.compute_map(pixels[:, 0], class_idx=0).detach().numpy()
     folded = FoldedEncoder.from_state(trained_encoder.net.state_dict())
     fold = tiny_fold(plan, encoder=lambda: folded, feature_channels=FEATURES)
     found = fold_maps(fold, pixels, present).by_sequence["T1WI"]
-    assert found.shape == (3, 3, 3)
+    assert found.shape == (3, 1, 3, 3)  # one map for all planes: they are the channels of one picture
     assert 0 < (expected > 0).mean() < 1  # so that rectification is part of what is tested
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * expected.max())
 
@@ -83,7 +83,7 @@ def test_activation_map_equals_monai_for_one_class(trained_encoder):
     folded = FoldedEncoder.from_state(trained_encoder.net.state_dict())
     features = folded.features(pixels).requires_grad_()
     (gradients,) = torch.autograd.grad(folded.logits(features, pixels)[:, 1].sum(), features)
-    found = activation_map(features, gradients).relu()[:, None]
+    found = activation_map(features, gradients).relu()
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * expected.max().item())
 
 
@@ -95,7 +95,8 @@ def test_cells_of_a_sequence_map_add_up_to_its_margin():
     logits = fold.logits(pixels, present)
     for name, values in maps.by_sequence.items():
         bias = 0.3  # of the brightness encoder's positive class
-        np.testing.assert_allclose(values.sum(axis=(1, 2)), 2.5 * (logits.by_sequence[name].numpy() - bias), rtol=1e-5)
+        expected = 2.5 * (logits.by_sequence[name].numpy() - bias)
+        np.testing.assert_allclose(values.sum(axis=(1, 2, 3)), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("fused_by", ["transformer", "mean"])
@@ -110,11 +111,34 @@ def test_cells_add_up_to_the_margin_of_an_encoder_that_the_roi_guides(fused_by):
     maps, logits = fold_maps(fold, pixels, present, rectified=False), fold.logits(pixels, present)
     bias = float(encoder.fc[1][1] - encoder.fc[1][0])
     for name, values in maps.by_sequence.items():
-        assert values.shape == (2, 8, 8)
+        assert values.shape == (2, 3, 8, 8)  # a map for each plane
         expected = 2.5 * (logits.by_sequence[name].numpy() - bias)
-        np.testing.assert_allclose(values.sum(axis=(1, 2)), expected, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(values.sum(axis=(1, 2, 3)), expected, rtol=1e-4, atol=1e-4)
         if fused_by == "mean":  # half of a sequence's log-odds, on the scale of the fused score
             np.testing.assert_allclose(maps.fused[name], 2.5 / 2 * values, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("fused_by", ["transformer", "mean"])
+def test_planes_that_the_roi_guides_have_maps_of_their_own(fused_by):
+    """They were added up, though each plane is a picture of its own: the map of one went over the others."""
+    encoder = FoldedEncoder.from_state(eventful_encoder("resnet8", roi_guided=True).net.state_dict())
+    plan = guided_plan()
+    present = torch.ones(2, 2, dtype=torch.bool)
+    fold = tiny_fold(plan, encoder=lambda: encoder, feature_channels=encoder.channels)
+    fold = replace(fold, fused_by=fused_by)
+    pixels = torch.stack([guided_input(seed=seed) for seed in (1, 2)], dim=1)
+    turned = pixels[:, :, [1, 0, 2, 4, 3, 5]]  # axial and sagittal exchanged, each with its ROI
+    maps, exchanged = (fold_maps(fold, planes, present, rectified=False) for planes in (pixels, turned))
+    for name, found in maps.by_sequence.items():
+        axial, sagittal, coronal = found.swapaxes(0, 1)
+        assert np.abs(axial - sagittal).max() > 0.1 * np.abs(axial).max()
+        assert np.abs(axial - coronal).max() > 0.1 * np.abs(axial).max()
+        np.testing.assert_allclose(exchanged.by_sequence[name], found[:, [1, 0, 2]], rtol=1e-4, atol=1e-6)
+    blank = pixels.clone()
+    blank[:, :, 2] += 3.0  # the coronal plane alone
+    for name, found in fold_maps(fold, blank, present, rectified=False).by_sequence.items():
+        np.testing.assert_allclose(found[:, :2], maps.by_sequence[name][:, :2], rtol=1e-4, atol=1e-6)
+        assert np.abs(found[:, 2] - maps.by_sequence[name][:, 2]).max() > 1e-3
 
 
 def test_fused_map_equals_finite_differences_through_transformer_and_pca():
@@ -135,7 +159,7 @@ def test_fused_map_equals_finite_differences_through_transformer_and_pca():
 
     with torch.no_grad():
         for index, name in enumerate(plan.sequences):
-            expected = torch.zeros(1, 4, 4, dtype=torch.float64)
+            expected = torch.zeros(1, 1, 4, 4, dtype=torch.float64)
             for channel in range(4):
                 shifted = [[one.clone() for one in maps] for _ in range(2)]
                 shifted[0][index][:, channel] += step

@@ -1,6 +1,7 @@
 """A network that has not learnt is found, told and drawn; one that has learnt is left in peace."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from autodls.cli.train_command import _draw_curves, _tell_not_learnt
 from autodls.errors import TrainingError
 from autodls.evaluation.cautions import model_cautions
 from autodls.evaluation.rows import RowAuc
+from autodls.preprocessing.store import load_sample, save_sample
 from autodls.records.model import ModelRecord
 from autodls.records.scores import FoldRecord
 from autodls.records.table import read_table
@@ -20,7 +22,7 @@ from autodls.records.workspace import FoldFolder
 from autodls.report.chain_workspace import verify_kind
 from autodls.report.learning_curves import draw_learning_curve, learning_figure
 from autodls.training import learnt
-from autodls.training.ensemble import lock_model
+from autodls.training.ensemble import case_flags, lock_model
 from autodls.training.learnt import Labels, best_guess, guess_loss, judge, unlearnt_auc
 from autodls.training.loop import FocalMeanLoss
 from autodls.training.stage_log import StageLog
@@ -185,6 +187,16 @@ def test_a_fold_that_has_not_learnt_is_marked_flagged_and_told(diverged, capsys)
     assert len(lines) == 3 and all(
         "lower its learning rate" in line and str(first.learning_curve) in line for line in lines
     )
+
+
+def test_what_a_sample_leaves_out_is_a_flag_of_its_out_of_fold_score(diverged):
+    study, _ = diverged
+    case = study.splits.folds[1].validation[0]
+    path = study.workspace.sample(case)
+    save_sample(path, replace(load_sample(path), flags=("tumour left out: axial shows 80%", "odd")))
+    found = case_flags(study.workspace, study.plan, study.splits)
+    assert found[case] == ("tumour left out: axial shows 80%", "odd")
+    assert not any(found[other] for other in study.splits.folds[1].validation[1:])
 
 
 def test_verify_derives_the_same_flags_again(diverged):

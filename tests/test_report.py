@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from report_workspace import HOSTILE, Wish, write_workspace
 
 from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.preprocessing.shown import LEFT_OUT
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.scores import without_formula
@@ -223,14 +224,16 @@ def test_what_holds_of_a_whole_fold_or_of_the_model_hides_no_flag_of_a_case(run:
     assert study.model is not None and study.logs[2][1].judgement is not None
     caution = "the model scores all cases alike"
     of_fold = told_of("T2", 2, study.logs[2][1].judgement.why)
-    flags = ("", of_fold, f"odd ROI; {of_fold}", caution)
+    unseen = f"{LEFT_OUT}: axial shows 80% of its area in the plane"
+    flags = (f"{unseen}; {of_fold}", of_fold, f"odd ROI; {of_fold}", caution)
     cases = tuple(
         replace(case, cells={**case.cells, "flags": flag})
         for case, flag in zip(study.out_of_fold[:4], flags, strict=True)
     )
     model = study.model.model_copy(update={"cautions": (caution,)})
     page = render(replace(study, out_of_fold=cases, held_out={}, model=model))
-    assert "1 of 4 scores carry a flag" in page and "<td>odd ROI</td>" in page
+    assert "2 of 4 scores carry a flag" in page and "<td>odd ROI</td>" in page
+    assert "In 1 of 4 cases the pictures leave tumour out" in page and f"<td>{unseen}</td>" in page
     assert "The model scores all cases alike." in warnings_of(page)
 
 

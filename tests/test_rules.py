@@ -10,7 +10,7 @@ from planning_records import CPU, GPU, decide, fingerprint, sequence, spread
 from autodls.errors import PlanError
 from autodls.planning.decision import Resources
 from autodls.planning.rules import RULES
-from autodls.records.fingerprint import SequenceFingerprint
+from autodls.records.fingerprint import Fingerprint, SequenceFingerprint
 from autodls.records.plan import IntensityPlan
 
 
@@ -56,6 +56,22 @@ def test_crop_follows_the_plane_in_which_tumours_are_largest() -> None:
     assert "(axial)" in decide("preprocessing.crop_mm", fingerprint()).reason
     flat = fingerprint(extent_mm=4.0, sagittal_mm=20.0)
     assert "(sagittal)" in decide("preprocessing.crop_mm", flat).reason
+
+
+@pytest.mark.parametrize(
+    ("multifocal", "said"),
+    [(None, "px."), (0, "None of 100 tumours is multifocal."), (7, "7 of 100 tumours are multifocal"),
+     (7, "up to 12.5% of a tumour's volume lies beside it")],
+)  # fmt: skip
+def test_the_crop_says_how_many_tumours_are_multifocal(multifocal: int | None, said: str) -> None:
+    seen = fingerprint()
+    beside = None if multifocal is None else spread(0.125)
+    tumour = seen.tumour.model_copy(update={"multifocal": multifocal, "share_beside_largest": beside})
+    known = decide("preprocessing.crop_mm", seen.model_copy(update={"tumour": tumour}))
+    assert said in known.reason
+    assert known.value == decide("preprocessing.crop_mm", seen).value
+    older = Fingerprint.parse(seen.model_dump(exclude={"tumour": {"multifocal", "share_beside_largest"}}), "", "")
+    assert older == seen
 
 
 @pytest.mark.parametrize(

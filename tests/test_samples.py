@@ -4,23 +4,31 @@ import dataclasses
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from scipy import ndimage
 from small_volumes import anatomy, ball, grid_around, oblique
 
+from autodls.cli.data_commands import preprocess_training
 from autodls.errors import ArgumentError, DatasetError, StaleRecordError
 from autodls.imaging.geometry import Volume, as_triple, sample_roi
-from autodls.imaging.volumes import read_volume, write_volume
+from autodls.imaging.volumes import read_roi, read_volume, write_volume
+from autodls.inference.inputs import InputCase
+from autodls.inference.prepare import explained_samples
 from autodls.preprocessing.case import case_key, prepare_case
 from autodls.preprocessing.intensity import normalise
 from autodls.preprocessing.sampling import sample_points
+from autodls.preprocessing.shown import LEFT_OUT, Shown
 from autodls.preprocessing.stage import preprocess_cases
 from autodls.preprocessing.store import load_sample, load_summary, save_sample
 from autodls.records.cohort import Case
 from autodls.records.dataset import DatasetDescription
 from autodls.records.plan import IntensityPlan, Plan, PreprocessingPlan
+from autodls.records.workspace import Workspace
+from autodls.report.roi_agreement import compare_rois
 
 SEQUENCES = ("T1WI", "T2WI", "CE-T1WI")
 LABELS = frozenset({1})
@@ -257,6 +265,7 @@ def test_a_stored_sample_is_read_as_it_was(files, tmp_path):
     np.testing.assert_array_equal(read.pixels, sample.pixels)
     np.testing.assert_array_equal(read.present, sample.present)
     assert (read.case, read.planes, read.flags, read.key) == (sample.case, sample.planes, sample.flags, sample.key)
+    assert read.shown == sample.shown == Shown((1.0, 1.0, 1.0), 1, 0, sample.shown.volume_ml, 0.0)
     assert load_summary(tmp_path / "A1.safetensors") == (sample.key, sample.flags)
     save_sample(tmp_path / "again.safetensors", read)
     assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "A1.safetensors").read_bytes()
@@ -360,6 +369,49 @@ def test_every_failing_case_is_reported_and_the_others_are_written(tmp_path):
     assert set(contents(tmp_path / "out")) == {"C1.safetensors", "C2.safetensors"}
 
 
+def with_second_lesion(case):
+    """The case with another, smaller tumour beyond its crop of 24 mm."""
+    grid = GRIDS["CE-T1WI"]
+    both = ball(grid, (3.0, -2.0, 1.0)).array | ball(grid, (-2.0, 18.0, 1.0), (3.0, 3.0, 4.5)).array
+    write_volume(case.roi, Volume(both, grid))
+    return case
+
+
+def test_crops_that_miss_tumour_are_flagged_counted_and_told(tmp_path, capsys):
+    cases = cohort(tmp_path / "in", 3)
+    with_second_lesion(cases[0])
+    workspace = Workspace(tmp_path / "out")
+    session = SimpleNamespace(training=cases, roi_labels=LABELS, workspace=workspace)
+    for _ in range(2):  # the second time from the stored samples
+        preprocess_training(session, Plan.model_construct(preprocessing=plan_of()), 1)
+        told = " ".join(capsys.readouterr().err.split())
+        assert f"warning: case C0: {LEFT_OUT}: axial shows" in told
+        assert "in 1 of 3 cases the pictures leave tumour out; crop_mm is 24, of which the network sees 24 mm" in told
+    sample, other = (load_sample(workspace.sample(f"C{number}")) for number in (0, 1))
+    assert (sample.shown.parts, other.shown.parts, other.flags) == (2, 1, ())
+    assert sample.shown.in_plane[0] < 1 and sample.shown.unseen == 1
+
+
+def test_what_is_explained_lies_in_the_planes_that_were_scored(tmp_path):
+    case = with_second_lesion(cohort(tmp_path, 1)[0])
+    scored = prepare((case.images, case.roi))
+    (explained,) = explained_samples([InputCase("A1", case.images, case.roi)], LABELS, plan_of(), 1)
+    assert (explained.planes, explained.shown, explained.flags) == (scored.planes, scored.shown, scored.flags)
+    squares = compare_rois("A1", "P1", read_roi(case.roi, LABELS), read_roi(case.roi, LABELS), plan_of())
+    assert {found.plane_error_mm for found in squares.planes.values()} == {0.0}
+
+
+def test_the_roi_of_a_sample_is_all_tumour_in_its_pictures(tmp_path):
+    """A guided network is shown every part that lies in the crop, not only the one that the crop is centred on."""
+    case = with_second_lesion(cohort(tmp_path, 1)[0])
+    wide = prepare((case.images, case.roi), crop_mm=60.0, slice_size_px=60, input_size_px=60)
+    drawn = read_volume(case.roi)
+    for plane, roi in zip(wide.planes, wide.roi, strict=True):
+        np.testing.assert_array_equal(roi, sample_roi(drawn, plane.points_mm()))
+    assert ndimage.label(wide.roi[0])[1] == 2
+    assert wide.shown.is_whole and wide.network_input(roi_guided=True)[0, 3].sum() == wide.roi[0].sum()
+
+
 def test_the_store_is_read_without_simpleitk():
     code = "import sys, autodls.preprocessing.store; sys.exit('SimpleITK' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -372,6 +424,6 @@ def test_a_real_cohort_is_prepared(shared_data, tmp_path):
     images = {name: folder / "imagesTr" / f"TCGA_HT_7602_000{index}.nii.gz" for index, name in enumerate(sequences)}
     sample = prepare_case("7602", images, folder / "labelsTr" / "TCGA_HT_7602.nii.gz", LABELS, plan)
     assert sample.present.all()
-    assert sample.flags == ()
+    assert [flag.split(":")[0] for flag in sample.flags] == [LEFT_OUT]  # a glioma in a crop of 24 mm
     save_sample(tmp_path / "sample.safetensors", sample)
     assert np.abs(sample.pixels.mean(axis=(1, 2, 3))).max() < 0.2

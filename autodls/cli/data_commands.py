@@ -234,4 +234,11 @@ def preprocess_training(session: Session, plan: Plan, workers: int) -> dict[str,
         done = preprocess_cases(cases, session.roi_labels, plan, session.workspace.sample, workers, advance)
     for warning in done.warnings:
         note(f"warning: {warning}")
+    if done.left_out:
+        made = plan.preprocessing
+        note(
+            f"warning: in {done.left_out} of {len(cases)} cases the pictures leave tumour out; crop_mm is "
+            f"{made.crop_mm:g}, of which the network sees {made.seen_mm:.0f} mm: look at these cases, or set a larger "
+            "preprocessing.crop_mm in plan.json"
+        )
     return done.keys

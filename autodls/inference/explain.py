@@ -25,38 +25,44 @@ from autodls.records.scores import FUSED, write_csv
 RIM_MM = 5.0
 ALL = "all"  # the fused score's maps of all sequences, added up
 
-Picture = NDArray[np.float64]
+Maps = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Heat maps of one case, each float64 [row, column] on the grid of its stored planes.
+    """Heat maps of one case, each float64 [map, row, column] on the grid of its stored planes.
 
     A map holds log-odds for the positive class per cell of the feature map (32 px of the input, 8 with resnet8);
-    evidence against it is cut off at zero. It is one for all three `planes`, which are the channels of one network, and
-    0 outside `crop`, the rows and columns that the network saw. `by_sequence` explains each sequence's own score;
-    `fused` the fused score, by the sequence whose feature map it is. Sequences that the case lacks are left out.
+    evidence against it is cut off at zero. There is one a plane where the networks take each of the `planes` on its own
+    (`network.roi_guided`): it tells where in that plane the evidence lies, and how much of it. Where the planes are the
+    channels of one network there is one for all three, which does not tell them apart. A map is 0 outside `crop`, the
+    rows and columns that the network saw. `by_sequence` explains each sequence's own score; `fused` the fused score, by
+    the sequence whose feature map it is. Sequences that the case lacks are left out.
     """
 
     case: str
     planes: tuple[Plane, ...]
     crop: tuple[slice, slice]
-    by_sequence: Mapping[str, Picture]
-    fused: Mapping[str, Picture]
+    by_sequence: Mapping[str, Maps]
+    fused: Mapping[str, Maps]
 
     @property
-    def summary(self) -> dict[str, Picture]:
-        """One map per score: `FUSED`, where the maps of all sequences are added up, and each sequence's own."""
+    def summary(self) -> dict[str, Maps]:
+        """The maps of each score: `FUSED`, where the maps of all sequences are added up, and each sequence's own."""
         return {FUSED: np.sum(list(self.fused.values()), axis=0), **self.by_sequence}
 
-    def pictures(self, score: str) -> dict[str, Picture]:
+    def pictures(self, score: str) -> dict[str, Maps]:
         """The maps that explain `score` (`FUSED` or a sequence), by sequence: what one overlay shows."""
         return dict(self.fused) if score == FUSED else {score: self.by_sequence[score]}
+
+    def on_planes(self, maps: Maps) -> Maps:
+        """`maps` as the planes show them, [plane, row, column]: each its own, or all the same."""
+        return np.broadcast_to(maps, (len(self.planes), *maps.shape[1:]))
 
 
 @dataclass(frozen=True)
 class MapShare:
-    """Where a heat map lies in one plane.
+    """Where a heat map lies in one plane, which has its own map or shares one with the others (`Explanation`).
 
     `tumour`, `rim` (up to `RIM_MM` beyond the tumour's edge, within the plane) and `outside` add up to 1: shares of
     the sum of the map; None where the map is 0 everywhere or the plane shows no tumour. The shares of the area that
@@ -95,9 +101,9 @@ def explain_sample(model: LockedModel, sample: Sample) -> Explanation:
     names = _present(model, sample)
     size_px = model.plan.preprocessing.input_size_px
 
-    def paste(cells: Picture) -> Picture:
-        picture = np.zeros(sample.pixels.shape[-2:])
-        picture[crop] = to_input_size(cells, size_px, encoder_stride_px(model.plan.network.encoder))
+    def paste(cells: Maps) -> Maps:
+        picture = np.zeros((len(cells), *sample.pixels.shape[-2:]))
+        picture[(slice(None), *crop)] = to_input_size(cells, size_px, encoder_stride_px(model.plan.network.encoder))
         return picture
 
     return Explanation(
@@ -115,7 +121,7 @@ def roi_on_planes(roi: Volume, planes: Sequence[Plane]) -> NDArray[np.bool_]:
 
 
 def shares(explanation: Explanation, rois: NDArray[np.bool_]) -> list[MapShare]:
-    """Shares of every heat map inside the tumour, in its rim and outside, one row per map and plane.
+    """Shares of every heat map inside the tumour, in its rim and outside, one row per score, sequence and plane.
 
     `rois` is `roi_on_planes`. The fused score has a row for each sequence and one, "all", for their sum. Raises
     ArgumentError when `rois` does not have the planes' shape.
@@ -123,8 +129,8 @@ def shares(explanation: Explanation, rois: NDArray[np.bool_]) -> list[MapShare]:
     expected = (len(explanation.planes), *explanation.planes[0].size)
     if rois.shape != expected:
         raise ArgumentError(f"ROI on planes of shape {rois.shape}, expected {expected}; make it with roi_on_planes")
-    maps = [(name, name, picture) for name, picture in explanation.by_sequence.items()]
-    maps += [(FUSED, name, picture) for name, picture in explanation.fused.items()]
+    maps = [(name, name, found) for name, found in explanation.by_sequence.items()]
+    maps += [(FUSED, name, found) for name, found in explanation.fused.items()]
     maps.append((FUSED, ALL, explanation.summary[FUSED]))
     regions = [_regions(roi, plane, explanation.crop) for roi, plane in zip(rois, explanation.planes, strict=True)]
     return [
@@ -136,8 +142,8 @@ def shares(explanation: Explanation, rois: NDArray[np.bool_]) -> list[MapShare]:
             *_split(picture[explanation.crop], of_plane),
             *_split(np.ones_like(picture[explanation.crop]), of_plane),
         )
-        for score, sequence, picture in maps
-        for plane, of_plane in zip(explanation.planes, regions, strict=True)
+        for score, sequence, found in maps
+        for plane, picture, of_plane in zip(explanation.planes, explanation.on_planes(found), regions, strict=True)
     ]
 
 
@@ -170,12 +176,14 @@ def randomisation_check(
 def write_explanation(folder: Path, explanation: Explanation, grid: Geometry) -> list[Path]:
     """Write `folder`/CASE_dls.nii.gz and CASE_<sequence>.nii.gz: heat maps in the patient's own space; return them.
 
-    `grid` is that of the ROI. Only the voxels that the three planes run through have values (see `paint_pictures`).
+    `grid` is that of the ROI. Only the voxels that the three planes run through have values, in each plane those of its
+    map (see `paint_pictures`).
     """
     paths = []
-    for score, picture in explanation.summary.items():
+    for score, maps in explanation.summary.items():
         paths.append(folder / f"{explanation.case}_{score}.nii.gz")
-        write_volume(paths[-1], paint_pictures(grid, [(plane, picture) for plane in explanation.planes]))
+        pictures = zip(explanation.planes, explanation.on_planes(maps), strict=True)
+        write_volume(paths[-1], paint_pictures(grid, pictures))
     return paths
 
 
@@ -221,7 +229,7 @@ def _regions(roi: NDArray[np.bool_], plane: Plane, crop: tuple[slice, slice]) ->
     return [region[crop] for region in (roi, rim, ~roi & ~rim)]
 
 
-def _split(values: Picture, regions: list[NDArray[np.bool_]] | None) -> list[float | None]:
+def _split(values: NDArray[np.float64], regions: list[NDArray[np.bool_]] | None) -> list[float | None]:
     total = float(values.sum())
     if regions is None or total == 0:
         return [None, None, None]
@@ -229,8 +237,8 @@ def _split(values: Picture, regions: list[NDArray[np.bool_]] | None) -> list[flo
 
 
 def _compare(case: str, names: Sequence[str], trained: ScoreMaps, random: ScoreMaps) -> list[RandomisedMap]:
-    def total(maps: Mapping[str, Picture]) -> Picture:
-        summed: Picture = np.sum([maps[name] for name in names], axis=0)
+    def total(maps: Mapping[str, Maps]) -> Maps:
+        summed: Maps = np.sum([maps[name] for name in names], axis=0)
         return summed
 
     rows = [(name, name, trained.by_sequence[name], random.by_sequence[name]) for name in names]
@@ -239,7 +247,7 @@ def _compare(case: str, names: Sequence[str], trained: ScoreMaps, random: ScoreM
     return [RandomisedMap(case, score, sequence, _rank_correlation(*maps)) for score, sequence, *maps in rows]
 
 
-def _rank_correlation(first: Picture, second: Picture) -> float | None:
+def _rank_correlation(first: Maps, second: Maps) -> float | None:
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
     return float(spearmanr(first.ravel(), second.ravel()).statistic)

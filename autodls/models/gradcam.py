@@ -7,11 +7,11 @@ the feature maps through the last linear layer (a sequence's own score) or throu
 
 Where an encoder is guided by the ROI, its features are averaged with weights, so that the gradient differs from cell
 to cell: there each cell keeps its own (HiResCAM, Draelos and Carin 2020, arXiv:2011.08891), which is the same map where
-they are equal. Its planes have maps of their own, which are added up here.
+they are equal. Its planes go through it one by one, so that each has a feature map and a heat map of its own.
 
-A map is in log-odds per cell, on the common scale of the folds: for a sequence's own score the cells of the map before
-rectification add up to the margin less its bias. The three planes are the input channels of one network, so they share
-one feature map and one heat map: it does not tell in which of the planes the evidence lies.
+A map is in log-odds per cell, on the common scale of the folds: for a sequence's own score the cells of its maps before
+rectification add up to the margin less its bias. Without ROI the three planes are the input channels of one network, so
+they share one feature map and one heat map: it does not tell in which of the planes the evidence lies.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,10 +33,10 @@ Maps = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ScoreMaps:
-    """Heat maps [case, h, w] at the size of the feature map; zeros where a case lacks the sequence.
+    """Heat maps [case, map, h, w] at the size of the feature map; zeros where a case lacks the sequence.
 
-    `by_sequence` explains each sequence's own score, `fused` the fused score: its gradient at the feature map of each
-    sequence.
+    There is one map for all planes together, or one a plane where the encoders are guided by the ROI. `by_sequence`
+    explains each sequence's own score, `fused` the fused score: its gradient at the feature map of each sequence.
     """
 
     by_sequence: Mapping[str, Maps]
@@ -44,24 +44,27 @@ class ScoreMaps:
 
 
 def activation_map(features: Tensor, gradients: Tensor) -> Tensor:
-    """Channels of features [case, channel, h, w] weighted by their mean gradient and summed: [case, h, w], signed.
+    """Channels of features [case, channel, h, w] weighted by their mean gradient and summed: [case, 1, h, w], signed.
 
     >>> features = torch.tensor([[[[1.0, 2.0]], [[0.0, 3.0]]]])
     >>> gradients = torch.tensor([[[[0.0, 2.0]], [[-1.0, -1.0]]]])
     >>> activation_map(features, gradients).tolist()
-    [[[1.0, -1.0]]]
+    [[[[1.0, -1.0]]]]
     """
-    return (gradients.mean(dim=(2, 3), keepdim=True) * features).sum(dim=1)
+    return (gradients.mean(dim=(2, 3), keepdim=True) * features).sum(dim=1, keepdim=True)
 
 
 def own_activation_map(features: Tensor, gradients: Tensor) -> Tensor:
-    """Features [case, channel, h, w], each weighted by its own gradient, summed over channels: [case, h, w], signed.
+    """Features, each weighted by its own gradient, summed over the channels of each plane: [case, plane, h, w], signed.
 
-    >>> features = torch.tensor([[[[1.0, 2.0]], [[0.0, 3.0]]]])
-    >>> own_activation_map(features, torch.tensor([[[[0.0, 2.0]], [[-1.0, -1.0]]]])).tolist()
-    [[[0.0, 1.0]]]
+    Features are [case, plane x channel, h, w]: all channels of a plane, then those of the next (`map_of_case`).
+
+    >>> features = torch.tensor([[[[1.0, 2.0]], [[0.0, 3.0]], [[5.0, 5.0]]]])
+    >>> own_activation_map(features, torch.tensor([[[[0.0, 2.0]], [[-1.0, -1.0]], [[0.0, 1.0]]]])).tolist()
+    [[[[0.0, 4.0]], [[0.0, -3.0]], [[0.0, 5.0]]]]
     """
-    return (gradients * features).sum(dim=1)
+    weighted = gradients * features
+    return weighted.reshape(len(weighted), PLANES, -1, *weighted.shape[2:]).sum(dim=2)
 
 
 def heat_maps(folds: Sequence[FoldModel], pixels: Tensor, present: Tensor, rectified: bool = True) -> ScoreMaps:
@@ -100,7 +103,7 @@ def fold_maps(fold: FoldModel, pixels: Tensor, present: Tensor, rectified: bool 
         (gradients,) = torch.autograd.grad(margin.sum(), features[index], retain_graph=True)
         signed = fold.scales[row].slope * cam(features[index].detach(), gradients)
         shown = signed.relu() if rectified else signed
-        values: Maps = (shown * here[:, index, None, None]).double().cpu().numpy()
+        values: Maps = (shown * here[:, index, None, None, None]).double().cpu().numpy()
         return values
 
     return ScoreMaps(

@@ -58,7 +58,9 @@ def extract_fingerprint(
         tumour=TumourFingerprint(
             extent_mm={plane: quantiles([measure.extent_mm[plane] for measure in measures]) for plane in PLANES},
             volume_ml=quantiles([measure.volume_ml for measure in measures]),
-            components=quantiles([measure.components for measure in measures]),
+            components=quantiles([len(measure.parts_ml) for measure in measures]),
+            multifocal=sum(len(measure.parts_ml) > 1 for measure in measures),
+            share_beside_largest=quantiles([sum(of[1:]) / sum(of) for of in (m.parts_ml for m in measures)]),
         ),
     )
 

@@ -19,7 +19,7 @@ from autodls.imaging.inside import (
 )
 from autodls.imaging.rois import read_roi_on
 from autodls.imaging.volumes import read_geometry, read_volume
-from autodls.planning.tumour import Plane, components, extent_mm, roi_fault, volume_ml
+from autodls.planning.tumour import Plane, extent_mm, part_volumes_ml, roi_fault, volume_ml
 from autodls.records.cohort import Case
 from autodls.records.files import sha256_of_bytes, sha256_of_input
 
@@ -87,12 +87,12 @@ def contrast(head: Sequence[float], roi: Sequence[float] | None) -> dict[str, fl
 
 @dataclass(frozen=True)
 class CaseMeasure:
-    """One case: its sequences and its tumour, the SHA-256 of each image file and of all that was read."""
+    """One case: its sequences, its tumour and its parts, the SHA-256 of each image file and of all that was read."""
 
     sequences: dict[str, SequenceMeasure]
     extent_mm: dict[Plane, float]
     volume_ml: float
-    components: int
+    parts_ml: tuple[float, ...]
     images_sha256: dict[str, str]
     inputs_sha256: str
 
@@ -116,7 +116,7 @@ def measure_case(task: MeasureTask) -> CaseMeasure:
     sequences = {sequence: measure_sequence(read_volume(path), place) for sequence, path in case.images.items()}
     images = images_sha256(case)
     inputs = _inputs_sha256(case, images)
-    return CaseMeasure(sequences, extent_mm(roi), volume_ml(roi), components(roi), images, inputs)
+    return CaseMeasure(sequences, extent_mm(roi), volume_ml(roi), part_volumes_ml(roi), images, inputs)
 
 
 def _drawn_roi(task: MeasureTask) -> Volume:

@@ -104,7 +104,9 @@ def slice_size_px(situation: Situation) -> Decision:
 
 
 def crop_mm(situation: Situation) -> Decision:
-    """The 95th percentile of the tumour's extent and a rim, enlarged by what the central crop takes away."""
+    """The 95th percentile of the extent of a tumour's largest part and a rim, enlarged by what the central crop takes
+    away.
+    """
     largest = max(situation.fingerprint.tumour.extent_mm.items(), key=lambda item: item[1].p95)
     plane, extent = largest[0], largest[1].p95
     stored, size = situation["preprocessing.slice_size_px"], situation["preprocessing.input_size_px"]
@@ -115,7 +117,22 @@ def crop_mm(situation: Situation) -> Decision:
         f"network should see {seen:.0f} mm, which is the central {size} of {stored} px"
     )
     at_least = f", and at least {SMALLEST_CROP_MM:g} mm" if crop == SMALLEST_CROP_MM else ""
-    return Decision(crop, f"{reason}{at_least}.")
+    return Decision(crop, f"{reason}{at_least}.{_multifocal(situation)}")
+
+
+def _multifocal(situation: Situation) -> str:
+    """What the crop leaves out by design; nothing for a fingerprint of an older version, whose extents are of all."""
+    cases, tumour = situation.fingerprint.cases, situation.fingerprint.tumour
+    if tumour.multifocal is None or tumour.share_beside_largest is None:
+        return ""
+    if not tumour.multifocal:
+        return f" None of {cases} tumours is multifocal."
+    most = tumour.share_beside_largest.maximum
+    return (
+        f" {tumour.multifocal} of {cases} tumours are multifocal (several connected parts): the extent is that of the "
+        f"largest part, on which the crop is centred; up to {most:.1%} of a tumour's volume lies beside it. What a "
+        "picture leaves out is flagged, case by case."
+    )
 
 
 def spacing_mm(situation: Situation) -> Decision:

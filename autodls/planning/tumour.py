@@ -8,16 +8,18 @@ from numpy.typing import NDArray
 from autodls.imaging.geometry import Geometry, Volume, bounding_box, lps_orientation
 from autodls.imaging.inside import shown_share, tumour_box
 from autodls.imaging.lattice import grid_fault
+from autodls.imaging.parts import largest_run, middle, number_parts
 
 Plane = Literal["axial", "coronal", "sagittal"]
 PLANES: tuple[Plane, Plane, Plane] = ("axial", "coronal", "sagittal")  # at right angles to S, P and L: axes z, y, x
 
 
 def extent_mm(roi: Volume) -> dict[Plane, float]:
-    """Side in mm of the smallest axis-aligned square around the tumour in the plane of its largest area.
+    """Side in mm of the smallest axis-aligned square around the tumour's largest part in the plane of its largest area.
 
-    Planes are those of the ROI's own grid, named by the body axis that is nearest to their normal. `roi` is a bool
-    array that is not empty.
+    That part is what planes are chosen and centred by (`preprocessing.planes`). Planes are those of the ROI's own grid,
+    named by the body axis that is nearest to their normal, the middle one of planes of one area. `roi` is a bool array
+    that is not empty.
 
     >>> mask = np.zeros((4, 10, 10), dtype=bool)
     >>> mask[1:3, 2:8, 5:8] = True
@@ -26,13 +28,14 @@ def extent_mm(roi: Volume) -> dict[Plane, float]:
     """
     orientation = lps_orientation(roi.geometry)
     mask = orientation.array(roi.array)
+    mask = number_parts(mask[bounding_box(mask)])[0] == 1
     spacing_zyx = orientation.geometry(roi.geometry).spacing_mm[::-1]
     return {plane: _side_mm(mask, axis, spacing_zyx) for axis, plane in enumerate(PLANES)}
 
 
 def _side_mm(mask: NDArray[np.bool_], normal: int, spacing_mm: tuple[float, ...]) -> float:
     across = tuple(axis for axis in range(3) if axis != normal)
-    section = mask.take(int(mask.sum(axis=across).argmax()), axis=normal)
+    section = mask.take(middle(largest_run(mask.sum(axis=across))), axis=normal)
     sides = []
     for axis, name in enumerate(across):
         reached = np.flatnonzero(np.any(section, axis=1 - axis))
@@ -45,12 +48,13 @@ def volume_ml(roi: Volume) -> float:
     return float(np.count_nonzero(roi.array) * np.prod(roi.geometry.spacing_mm) / 1000.0)
 
 
-def components(roi: Volume) -> int:
-    """Connected parts of the tumour; voxels that touch at a corner are connected."""
-    from scipy import ndimage  # scoring, which counts no parts, goes without its import of 0.2 s
-
-    box = bounding_box(roi.array)
-    return int(ndimage.label(roi.array[box], structure=np.ones((3, 3, 3)))[1])
+def part_volumes_ml(roi: Volume) -> tuple[float, ...]:
+    """Volume in millilitres of each connected part of the tumour, the largest first; voxels that touch at a corner are
+    connected.
+    """
+    numbers, parts = number_parts(roi.array[bounding_box(roi.array)])
+    voxels = np.bincount(numbers.ravel(), minlength=parts + 1)[1:]
+    return tuple((voxels * np.prod(roi.geometry.spacing_mm) / 1000.0).tolist())
 
 
 def roi_fault(roi: Volume, image: Geometry | None) -> tuple[str, str] | None:

@@ -17,8 +17,9 @@ from autodls.imaging.rois import read_roi_on
 from autodls.imaging.volumes import place_doubt, read_geometry, read_volume
 from autodls.preprocessing.alignment import MISSING, Alignment
 from autodls.preprocessing.intensity import normalise
-from autodls.preprocessing.planes import Plane, find_planes
+from autodls.preprocessing.planes import Choice, Plane, choose_planes
 from autodls.preprocessing.sampling import resize, sample_points
+from autodls.preprocessing.shown import left_out
 from autodls.preprocessing.store import FORMAT, Sample
 from autodls.records.files import sha256_of_bytes, sha256_of_input
 from autodls.records.plan import PreprocessingPlan
@@ -81,11 +82,14 @@ def _prepare(
     volumes = _read_ahead([images[sequence] for sequence in plan.intensity if sequence in images])
     flags: list[str] = []
     drawn = _roi(roi, roi_labels, images.get(plan.roi_channel), flags)
-    planes = _planes(drawn, roi, plan)
+    choice = _choose(drawn, roi, plan)
+    planes = choice.planes
     alignment = Alignment(images, plan, tumour_box(drawn))
     flags += alignment.flags
     if planes[0].area_mm2 == 0:
         flags.append(f"the tumour is smaller than the grid of {plan.spacing_mm:g} mm: planes through its centre")
+    if unseen := left_out(choice.shown):
+        flags.append(unseen)
     inside_mm = roi_points(drawn, _POINTS)
     pixels = np.zeros((len(plan.intensity), len(planes), plan.slice_size_px, plan.slice_size_px), dtype=np.float32)
     present = np.zeros(len(plan.intensity), dtype=np.bool_)
@@ -103,7 +107,7 @@ def _prepare(
         raise DatasetError("no sequence shows the tumour; check that images and ROI belong together")
     stored = tuple(plane.resized(plan.slice_size_px) for plane in planes)
     tumour = np.stack([sample_roi(drawn, plane.points_mm()) for plane in stored])
-    return Sample(case_id, pixels, present, tumour, stored, tuple(flags), key)
+    return Sample(case_id, pixels, present, tumour, stored, tuple(flags), key, choice.shown)
 
 
 def _require_sequences(images: Mapping[str, Path], plan: PreprocessingPlan) -> None:
@@ -126,9 +130,9 @@ def _roi(roi: Path, labels: frozenset[int], image: Path | None, flags: list[str]
     return drawn
 
 
-def _planes(drawn: Volume, roi: Path, plan: PreprocessingPlan) -> tuple[Plane, ...]:
+def _choose(drawn: Volume, roi: Path, plan: PreprocessingPlan) -> Choice:
     try:
-        return find_planes(drawn.array, drawn.geometry, plan.spacing_mm, plan.crop_mm)
+        return choose_planes(drawn.array, drawn.geometry, plan.spacing_mm, plan.crop_mm, plan.seen_mm)
     except DatasetError as failure:
         raise DatasetError(f"{roi}: {failure}") from None
 

@@ -1,15 +1,16 @@
-"""The three planes of the largest tumour area, found without resampling the volume. NumPy only.
+"""The three planes of the largest tumour area, found without resampling the volume.
 
 The isotropic frame is the grid of the ROI with its axes brought nearest to L, P and S, the centre of its first voxel
-kept, and one spacing along all axes. A sample of the frame takes the ROI voxel that is nearest to it. As the axes of
-both grids are parallel, that voxel is found axis by axis, and the area of a plane is a weighted sum over the voxels of
-one ROI slice: nothing is resampled, and the cost is that of the tumour's bounding box.
+kept, and one spacing along all axes. Planes are chosen and centred by the largest connected part of the tumour: between
+two lesions that lie far apart there is no tumour. What else of the tumour lies in a picture is in it, and how much does
+not is said.
 
 How the stored pictures lie: axial rows run anterior to posterior and columns from the patient's right to left;
 coronal rows run superior to inferior and columns from right to left; sagittal rows run superior to inferior and
 columns anterior to posterior. In oblique scans these are the image axes nearest to the body axes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -17,21 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autodls.errors import ArgumentError, DatasetError
-from autodls.imaging.geometry import (
-    Geometry,
-    Points,
-    Triple,
-    as_triple,
-    as_triple_of_int,
-    bounding_box,
-    lps_orientation,
-)
+from autodls.imaging.geometry import Geometry, Points, Triple, as_triple, as_triple_of_int, lps_orientation
+from autodls.preprocessing.sections import Sections, sections_of
+from autodls.preprocessing.shown import Shown
 
 PlaneName = Literal["axial", "sagittal", "coronal"]
 PLANES: tuple[PlaneName, ...] = get_args(PlaneName)
-
-# A sample half way between two voxels takes the upper one, also where rounding puts it a little below.
-_TIE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -56,8 +48,8 @@ class Plane:
     """Where a square picture lies in the patient.
 
     Pixel (row, column) has its centre at `origin_mm + row * row_step_mm + column * column_step_mm`, in LPS mm.
-    `index` is the number of the plane in the isotropic frame, `area_mm2` the area of the tumour in it; the area is 0
-    only for a tumour that falls between the samples of the frame.
+    `index` is the number of the plane in the isotropic frame, `area_mm2` the area in it of the tumour's largest part;
+    the area is 0 only for one that falls between the samples of the frame.
     """
 
     name: PlaneName
@@ -109,104 +101,99 @@ def isotropic_frame(grid: Geometry, spacing_mm: float) -> Geometry:
     return Geometry(as_triple_of_int(size), (spacing_mm,) * 3, turned.origin_mm, turned.direction)
 
 
+@dataclass(frozen=True)
+class Choice:
+    """The planes of a tumour, and how much of it they show."""
+
+    planes: tuple[Plane, Plane, Plane]
+    shown: Shown
+
+
 def find_planes(
     roi: NDArray[np.bool_], grid: Geometry, spacing_mm: float, crop_mm: float
 ) -> tuple[Plane, Plane, Plane]:
     """Axial, sagittal and coronal plane of the largest tumour area, cropped to round(crop_mm / spacing_mm) samples.
 
-    `roi` [z, y, x] lies on `grid`. Of planes with the same area the one with the lowest index is taken. A crop is
-    centred on the bounding box of the tumour in its plane, to the sample; it may reach beyond the frame. A tumour so
-    small that it falls between all samples of the frame is represented by the sample nearest to its centre, and has
-    area 0. Raises DatasetError for an empty ROI.
+    See `choose_planes`.
+    """
+    return choose_planes(roi, grid, spacing_mm, crop_mm, crop_mm).planes
+
+
+def choose_planes(roi: NDArray[np.bool_], grid: Geometry, spacing_mm: float, crop_mm: float, seen_mm: float) -> Choice:
+    """Axial, sagittal and coronal plane, cropped to round(crop_mm / spacing_mm) samples, and what they show.
+
+    `roi` [z, y, x] lies on `grid`. Of the parts that are connected (voxels that share a corner are) the one of the
+    largest volume is looked for, of equal ones the one that begins farthest to I, then A, then R. The plane is that of
+    its largest area; among planes of the same area the middle one, at the centre of the slice of the ROI's grid that it
+    shows (`Sections.largest`). A crop is centred on the bounding box of that part in its plane, to the sample; it may
+    reach beyond the frame. `seen_mm` is the side of the middle of a crop that the network sees. A part so small that it
+    falls between all samples of the frame is represented by the sample nearest to its centre, and has area 0. Raises
+    DatasetError for an empty ROI.
     """
     if crop_mm < spacing_mm:
         raise ArgumentError(f"crop of {crop_mm:g} mm on a grid of {spacing_mm:g} mm: it must hold a sample at least")
     if not roi.any():
         raise DatasetError("the ROI is empty; draw the tumour, or take the case out of the table")
     frame = isotropic_frame(grid, spacing_mm)
-    tumour = _look_up(roi, grid, frame)
+    sections = sections_of(roi, grid, frame)
     side = round(crop_mm / spacing_mm)
-    axial, sagittal, coronal = (_plane(name, tumour, frame, side) for name in PLANES)
-    return axial, sagittal, coronal
+    placed = [_place(name, sections, side) for name in PLANES]
+    axial, sagittal, coronal = (_plane(place, sections, frame) for place in placed)
+    voxel_ml = float(np.prod(grid.spacing_mm)) / 1000
+    return Choice((axial, sagittal, coronal), _shown(placed, sections, seen_mm / spacing_mm, voxel_ml))
 
 
 @dataclass(frozen=True)
-class _Tumour:
-    """The ROI in its bounding box, with axes L, P, S, and what the samples of the frame take from it.
+class _Place:
+    """A crop in samples of the frame: the plane along its normal, its first sample along rows and columns."""
 
-    `voxels[axis]` gives, for each sample of the frame along `axis`, the index in `mask` that it takes; -1 outside.
-    """
-
-    mask: NDArray[np.bool_]
-    voxels: tuple[NDArray[np.int64], ...]
-    is_sampled: bool = True
-
-    def counts(self, axis: int) -> NDArray[np.int64]:
-        """How many samples of the frame take each index along `axis`."""
-        voxels = self.voxels[axis]
-        return np.bincount(voxels[voxels >= 0], minlength=self.mask.shape[axis])
-
-    def areas(self, axis: int) -> NDArray[np.int64]:
-        """Samples inside the tumour in each plane of the frame normal to `axis`."""
-        first, second = (other for other in range(3) if other != axis)
-        slices = np.moveaxis(self.mask, axis, 0).astype(np.int64)
-        per_slice = slices @ self.counts(second) @ self.counts(first)
-        voxels = self.voxels[axis]
-        return np.where(voxels >= 0, per_slice[voxels], 0)
-
-    def extent(self, normal: int, index: int, axis: int) -> tuple[int, int]:
-        """First and last sample of the tumour along `axis`, in plane `index` normal to `normal`."""
-        third = 3 - normal - axis
-        in_plane = np.moveaxis(self.mask, (normal, axis, third), (0, 1, 2))[self.voxels[normal][index]]
-        touched = in_plane[:, self.counts(third) > 0].any(axis=1)
-        voxels = self.voxels[axis]
-        samples = np.flatnonzero((voxels >= 0) & touched[voxels])
-        return int(samples[0]), int(samples[-1])
+    name: PlaneName
+    index: int
+    first: dict[int, int]
+    side: int
 
 
-def _look_up(roi: NDArray[np.bool_], grid: Geometry, frame: Geometry) -> _Tumour:
-    orientation = lps_orientation(grid)
-    mask = orientation.array(roi).T
-    box = bounding_box(mask)
-    ratios = [frame.spacing_mm[axis] / grid.spacing_mm[orientation.axes[axis]] for axis in range(3)]
-    places = [np.arange(count, dtype=np.float64) * ratio for count, ratio in zip(frame.size_xyz, ratios, strict=True)]
-    tumour = _Tumour(mask[box], tuple(_voxels_in(place, span) for place, span in zip(places, box, strict=True)))
-    if tumour.areas(0).any():
-        return tumour
-    single = tuple(_nearest_only(place, span) for place, span in zip(places, box, strict=True))
-    return _Tumour(np.ones((1, 1, 1), dtype=np.bool_), single, is_sampled=False)
-
-
-def _voxels_in(places: Points, span: slice) -> NDArray[np.int64]:
-    nearest = np.floor(places + 0.5 + _TIE).astype(np.int64)
-    return np.where((nearest >= span.start) & (nearest < span.stop), nearest - span.start, -1)
-
-
-def _nearest_only(places: Points, span: slice) -> NDArray[np.int64]:
-    middle = (span.start + span.stop - 1) / 2
-    return np.where(np.arange(places.size) == np.abs(places - middle).argmin(), 0, -1)
-
-
-def _plane(name: PlaneName, tumour: _Tumour, frame: Geometry, side: int) -> Plane:
+def _place(name: PlaneName, sections: Sections, side: int) -> _Place:
     axes = _AXES[name]
-    areas = tumour.areas(axes.normal)
-    index = int(areas.argmax())
+    index = sections.largest(axes.normal)
+    spans = {axis: sections.extent(axes.normal, index, axis) for axis in (axes.rows, axes.columns)}
+    return _Place(name, index, {axis: (low + high - side + 1) // 2 for axis, (low, high) in spans.items()}, side)
+
+
+def _plane(place: _Place, sections: Sections, frame: Geometry) -> Plane:
+    axes, side = _AXES[place.name], place.side
     first_sample = np.zeros(3)
-    first_sample[axes.normal] = index
-    for axis in (axes.rows, axes.columns):
-        low, high = tumour.extent(axes.normal, index, axis)
-        first_sample[axis] = (low + high - side + 1) // 2
+    first_sample[axes.normal] = place.index
+    for axis, first in place.first.items():
+        first_sample[axis] = first
     steps = frame.affine[:3, :3].T
     row_step = steps[axes.rows]
     if axes.rows_reversed:
         first_sample[axes.rows] += side - 1
         row_step = -row_step
+    area = float(sections.areas(axes.normal)[place.index]) * frame.spacing_mm[0] ** 2
     return Plane(
-        name,
-        index,
+        place.name,
+        place.index,
         as_triple(frame.index_to_physical(first_sample)),
         as_triple(row_step),
         as_triple(steps[axes.columns]),
         (side, side),
-        float(areas[index]) * frame.spacing_mm[0] ** 2 if tumour.is_sampled else 0.0,
+        area if sections.is_sampled else 0.0,
     )
+
+
+def _shown(placed: Sequence[_Place], sections: Sections, seen: float, voxel_ml: float) -> Shown:
+    """What lies within `seen` samples around the middle of each crop."""
+    shares, found = [], set[int]()
+    for place in placed:
+        middles = {axis: first + (place.side - 1) / 2 for axis, first in place.first.items()}
+        windows = {axis: (middle - seen / 2, middle + seen / 2) for axis, middle in middles.items()}
+        share, parts = sections.seen(_AXES[place.name].normal, place.index, windows)
+        shares.append(share)
+        found |= parts
+    axial, sagittal, coronal = shares
+    volumes_ml = sections.voxels_of_parts * voxel_ml
+    unseen = [part for part in range(1, sections.parts + 1) if part not in found]
+    unseen_ml = float(sum(volumes_ml[part - 1] for part in unseen))
+    return Shown((axial, sagittal, coronal), sections.parts, len(unseen), float(volumes_ml.sum()), unseen_ml)

@@ -7,6 +7,7 @@ from pathlib import Path
 from autodls.errors import DatasetError
 from autodls.parallel import map_parallel
 from autodls.preprocessing.case import case_key, prepare_case
+from autodls.preprocessing.shown import LEFT_OUT
 from autodls.preprocessing.store import load_summary, save_sample
 from autodls.records.cohort import Case
 from autodls.records.plan import Plan, PreprocessingPlan
@@ -31,6 +32,11 @@ class Preprocessed:
 
     keys: dict[str, str]
     warnings: list[Problem]
+
+    @property
+    def left_out(self) -> int:
+        """Cases whose pictures cut or miss tumour."""
+        return sum(problem.what.startswith(LEFT_OUT) for problem in self.warnings)
 
 
 def preprocess_cases(

@@ -13,10 +13,11 @@ from safetensors.numpy import save
 from autodls.errors import ArgumentError, StaleRecordError
 from autodls.imaging.geometry import as_triple
 from autodls.preprocessing.planes import PLANES, Plane
+from autodls.preprocessing.shown import Shown
 from autodls.records.base import parse_json
 from autodls.records.files import sha256_of_bytes, write_bytes
 
-FORMAT = "autodls-sample/3"
+FORMAT = "autodls-sample/4"
 _METADATA = "autodls"  # one key: safetensors writes several in no fixed order
 
 
@@ -25,9 +26,10 @@ class Sample:
     """One case as the networks see it.
 
     `pixels` float32 [sequence, plane, row, column], planes axial, sagittal, coronal, zeros where a sequence is missing;
-    `present` bool [sequence]; `roi` bool [plane, row, column], the tumour in each plane; `planes` says where the
-    pictures lie in the patient; `flags` what a person should know; `key` is the SHA-256 of everything that the sample
-    was derived from.
+    `present` bool [sequence]; `roi` bool [plane, row, column], all tumour that lies in each picture, also of other
+    parts than the one that planes were chosen for; `planes` says where the pictures lie in the patient; `flags` what a
+    person should know; `key` is the SHA-256 of everything that the sample was derived from; `shown` says how much of
+    the tumour the pictures show, None where nobody looked.
     """
 
     case: str
@@ -37,6 +39,7 @@ class Sample:
     planes: tuple[Plane, ...]
     flags: tuple[str, ...]
     key: str
+    shown: Shown | None = None
 
     def __post_init__(self) -> None:
         """Refuse pixels, sequences and planes that do not fit together, and pixels that are not finite."""
@@ -71,6 +74,7 @@ def save_sample(path: Path, sample: Sample) -> None:
         "sha256": _content_sha256(tensors),
         "flags": list(sample.flags),
         "planes": [asdict(plane) for plane in sample.planes],
+        "shown": None if sample.shown is None else asdict(sample.shown),
     }
     write_bytes(path, save(tensors, metadata={_METADATA: json.dumps(record)}))
 
@@ -89,6 +93,7 @@ def load_sample(path: Path) -> Sample:
             tuple(_plane(fields) for fields in record["planes"]),
             tuple(record["flags"]),
             record["key"],
+            _shown(record["shown"]),
         )
     except (KeyError, TypeError, ValueError, ArgumentError) as failure:
         raise _damaged(path, str(failure)) from None
@@ -133,6 +138,14 @@ def _plane(fields: dict[str, Any]) -> Plane:
         (int(rows), int(columns)),
         float(fields["area_mm2"]),
     )
+
+
+def _shown(fields: dict[str, Any] | None) -> Shown | None:
+    if fields is None:
+        return None
+    axial, sagittal, coronal = (float(share) for share in fields["in_plane"])
+    parts, unseen = int(fields["parts"]), int(fields["unseen"])
+    return Shown((axial, sagittal, coronal), parts, unseen, float(fields["volume_ml"]), float(fields["unseen_ml"]))
 
 
 def _damaged(path: Path, found: str) -> StaleRecordError:

@@ -47,10 +47,17 @@ class TumourFingerprint(Record):
     """Size of the tumour over training cases."""
 
     extent_mm: dict[Literal["axial", "coronal", "sagittal"], Quantiles] = Field(
-        description="side of the smallest square around the tumour in the plane of largest area"
+        description="side of the smallest square around the tumour's largest connected part in the plane of its "
+        "largest area; around all of the tumour where multifocal is null"
     )
-    volume_ml: Quantiles
+    volume_ml: Quantiles = Field(description="of all parts")
     components: Quantiles
+    multifocal: int | None = Field(
+        default=None, description="training cases whose tumour has several connected parts; null from older versions"
+    )
+    share_beside_largest: Quantiles | None = Field(
+        default=None, description="share of the tumour's volume that is not in its largest part"
+    )
 
 
 class Fingerprint(Record):

@@ -59,10 +59,17 @@ class PreprocessingPlan(Record):
         "every sequence of every case by mutual information"
     )
     spacing_mm: Positive = Field(description="isotropic grid on which planes are chosen and sampled")
-    crop_mm: Annotated[float, Field(gt=0, le=1000)] = Field(description="side of the square around the tumour")
+    crop_mm: Annotated[float, Field(gt=0, le=1000)] = Field(
+        description="side of the square around the tumour's largest part"
+    )
     slice_size_px: Annotated[int, Field(ge=32, le=MOST_SAMPLES)] = Field(description="side of a stored plane")
     input_size_px: Annotated[int, Field(ge=32)] = Field(description="side of the network input, cropped from the plane")
     intensity: dict[str, IntensityPlan] = Field(description="by sequence, in the order of the channels")
+
+    @property
+    def seen_mm(self) -> float:
+        """Side of the middle of the square that the network sees when it scores."""
+        return self.crop_mm * self.input_size_px / self.slice_size_px
 
     @model_validator(mode="after")
     def _consistent(self) -> "PreprocessingPlan":

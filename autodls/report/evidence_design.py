@@ -37,7 +37,8 @@ def _preprocessing(study: Study) -> str:
     plan = known(study.plan).preprocessing
     return (
         f"Registration '{plan.registration}'; {plan.spacing_mm:g} mm isotropic; axial, coronal and sagittal plane of "
-        f"largest tumour area, {plan.crop_mm:g} mm wide, {plan.slice_size_px} px stored, {plan.input_size_px} px used. "
+        f"the largest area of the tumour's largest connected part, {plan.crop_mm:g} mm wide, {plan.slice_size_px} px "
+        f"stored, {plan.input_size_px} px used. "
         "'autodls check' tests every image, ROI and row before planning."
     )
 
@@ -206,7 +207,10 @@ DESIGN: Mapping[str, Evidence] = {
     "software": Evidence(("model",), _software),
     "grids": Evidence(("fingerprint",), _grids),
     "dimensions": Evidence(("plan", "fingerprint"), _dimensions),
-    "crop": Evidence(("plan",), says("Of each volume, the three planes of largest tumour area and a rim are used.")),
+    "crop": Evidence(
+        ("plan",),
+        says("Of each volume, three planes through the largest part of the tumour, with a rim, are used."),
+    ),
     "absent_input": Evidence(
         ("model",),
         says("A case without an image or ROI is not scored and named; a missing sequence is replaced and flagged."),

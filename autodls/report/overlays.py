@@ -34,9 +34,9 @@ _OUTLINE: list[patheffects.AbstractPathEffect] = [patheffects.withStroke(linewid
 class Overlay:
     """What one picture shows.
 
-    `pictures` holds heat maps [row, column] on the grid of the stored planes, by sequence, `rois` bool
-    [plane, row, column] the tumour. `sequences` names the rows of `sample.pixels`. `score` and `target` go into the
-    title and the colour bar.
+    `pictures` holds heat maps on the grid of the stored planes, by sequence: [map, row, column], one a plane or one for
+    all. `rois` bool [plane, row, column] is the tumour. `sequences` names the rows of `sample.pixels`. `score` and
+    `target` go into the title and the colour bar.
     """
 
     sample: Sample
@@ -58,15 +58,17 @@ def write_overlay(path: Path, overlay: Overlay) -> None:
 
 
 def draw_overlay(overlay: Overlay) -> Figure:
-    """A row per heat map, a column per plane, all on one colour scale from 0 to the largest value."""
+    """A row per sequence, a column per plane, all on one colour scale from 0 to the largest value."""
     rows = len(overlay.pictures)
     figure = Figure(figsize=(3 * _PANEL_INCHES + 1.1, rows * _PANEL_INCHES + 0.75), layout="constrained")
     axes = figure.subplots(rows, 3, squeeze=False)
     largest = max(float(picture.max()) for picture in overlay.pictures.values())
     scale = Normalize(0.0, largest or 1.0)
-    for of_row, (sequence, picture) in zip(axes, overlay.pictures.items(), strict=True):
+    for of_row, (sequence, maps) in zip(axes, overlay.pictures.items(), strict=True):
         pixels = overlay.sample.pixels[overlay.sequences.index(sequence)]
-        for ax, plane, image, roi in zip(of_row, overlay.sample.planes, pixels, overlay.rois, strict=True):
+        heat = np.broadcast_to(maps, pixels.shape)
+        planes = zip(of_row, overlay.sample.planes, pixels, overlay.rois, heat, strict=True)
+        for ax, plane, image, roi, picture in planes:
             _draw_plane(ax, plane, image, roi)
             shade = np.clip(picture / scale.vmax, 0, 1) if scale.vmax else picture
             ax.imshow(picture, cmap=_COLOURS, norm=scale, alpha=_OPACITY * shade**0.5, interpolation="nearest")
@@ -74,7 +76,7 @@ def draw_overlay(overlay: Overlay) -> Figure:
     for ax, plane in zip(axes[0], overlay.sample.planes, strict=True):
         ax.set_title(plane.name, fontsize=10)
     bar = figure.colorbar(ScalarMappable(scale, _COLOURS), ax=axes, fraction=0.03, pad=0.02)
-    bar.set_label("evidence (log-odds per cell)", fontsize=8)
+    bar.set_label(f"evidence (log-odds per cell), {_kind(overlay)}", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     figure.suptitle(_title(overlay, largest), fontsize=10, parse_math=False)
     return figure
@@ -128,13 +130,18 @@ def _title(overlay: Overlay, largest: float) -> str:
     return what if largest > 0 else f"{what}\nno evidence for it anywhere: the map is zero"
 
 
+def _kind(overlay: Overlay) -> str:
+    own = max(len(maps) for maps in overlay.pictures.values()) > 1
+    return "a map for each plane" if own else "one map for all planes"
+
+
 def _check(overlay: Overlay) -> None:
     size = overlay.sample.pixels.shape[-2:]
-    for sequence, picture in overlay.pictures.items():
+    for sequence, maps in overlay.pictures.items():
         if sequence not in overlay.sequences:
             raise ArgumentError(f"heat map of '{sequence}': the sample has {list(overlay.sequences)}; name one of them")
-        if picture.shape != size:
-            raise ArgumentError(f"heat map of '{sequence}' has shape {picture.shape}, the planes {size}")
+        if maps.shape not in ((1, *size), (3, *size)):
+            raise ArgumentError(f"heat map of '{sequence}' has shape {maps.shape}, expected 1 or 3 of {size}")
     if not overlay.pictures:
         raise ArgumentError(f"case {overlay.sample.case}: no heat map to draw; give one at least")
     if overlay.rois.shape != (3, *size):

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from autodls.evaluation.binary import confusion_at, proportions, youden_cutoff
+from autodls.preprocessing.shown import LEFT_OUT
 from autodls.records.scores import FUSED
 from autodls.records.training_log import told_of
 from autodls.report.page import (
@@ -107,6 +108,9 @@ def _flagged(study: Study, cases: Sequence[ScoredCase]) -> Markup:
     if not lines:
         return Markup("")
     said = f"{len(lines)} of {len(cases)} scores carry a flag: look at these cases before you rely on their scores."
+    cut = sum(any(flag.startswith(LEFT_OUT) for flag in found) for found in own)
+    if cut:
+        said += f" In {cut} of {len(cases)} cases the pictures leave tumour out: the networks do not see all of it."
     return joined([paragraph(said), data_table("Flagged scores", ("Case", "Fold or cohort", "Flags"), lines)])
 
 
@@ -124,8 +128,8 @@ def gallery(study: Study) -> Section:
         for name, picture in shown
     ]
     text = (
-        "Where the networks saw evidence for the positive class, over the three planes, the tumour outlined. A heat "
-        "map shows what the network used, not why; it is no proof that it used the right thing."
+        f"Where the networks saw evidence for the positive class, over the three planes, {_maps(study)}, the tumour "
+        "outlined. A heat map shows what the network used, not why; it is no proof that it used the right thing."
     )
     more = f"{len(study.heatmaps) - len(shown)} more pictures lie in {ARTEFACTS['heatmaps'].path}."
     body = [
@@ -136,6 +140,11 @@ def gallery(study: Study) -> Section:
         paragraph(more) if len(shown) < len(study.heatmaps) else Markup(""),
     ]
     return Section(key, title, joined(body))
+
+
+def _maps(study: Study) -> str:
+    guided = study.plan is not None and study.plan.network.roi_guided
+    return "each with a map of its own" if guided else "which share one map as channels of one picture"
 
 
 def _map_shares(study: Study) -> Markup:

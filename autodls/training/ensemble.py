@@ -15,6 +15,7 @@ from autodls.evaluation.cautions import model_cautions
 from autodls.evaluation.rows import out_of_fold_rows
 from autodls.models.fold_model import load_encoder
 from autodls.models.scale import fit_scale
+from autodls.preprocessing.store import load_summary
 from autodls.records.cohort import Case
 from autodls.records.dataset import DatasetDescription
 from autodls.records.files import link_or_copy, sha256_of_bytes, sha256_of_file, write_atomically, write_text
@@ -173,8 +174,9 @@ def out_of_fold(pooled: Sequence[tuple[int, FoldScore]], recalibration: Logistic
 def case_flags(workspace: Workspace, plan: Plan, splits: Splits) -> dict[str, tuple[str, ...]]:
     """What a person should know of the out-of-fold score of a training case.
 
-    That is the doubts about its automatic ROI, where those are trained on, and the networks of the fold that scored it
-    which have not learnt. Raises StaleRecordError for masks that are no longer those of the workspace.
+    That is the doubts about its automatic ROI, where those are trained on, what its sample does not show, and the
+    networks of the fold that scored it which have not learnt. Raises StaleRecordError for masks that are no longer
+    those of the workspace.
     """
     drawn = load_masks(workspace, plan, splits).by_case if workspace.rois == "auto" else {}
     flags: dict[str, tuple[str, ...]] = {}
@@ -182,7 +184,9 @@ def case_flags(workspace: Workspace, plan: Plan, splits: Splits) -> dict[str, tu
         found = FoldRecord.load(workspace.fold(fold.index).record, _TRAIN, StaleRecordError).not_learnt
         of_fold = tuple(told_of(stage, fold.index, why) for stage, why in found.items())
         for case in fold.validation:
-            flags[case] = (*(drawn[case].flags if case in drawn else ()), *of_fold)
+            sample = load_summary(workspace.sample(case))
+            of_case = (*(drawn[case].flags if case in drawn else ()), *(sample[1] if sample else ()))
+            flags[case] = (*of_case, *of_fold)
     return flags
 
 
