@@ -95,7 +95,7 @@ def test_description_defaults(tmp_path: Path) -> None:
     description = read_description(write_plain(tmp_path, ["a"], [], []))
     assert (description.sequences, description.roi_channel) == (("T1", "T2"), "T2")
     regions = DatasetDescription.model_validate(
-        {**description.model_dump(), "labels": {"background": 0, "whole": (1, 2), "core": 2}}
+        {**description.model_dump(), "labels": {"background": 0, "whole tumor": (1, 2), "tumor core": 2}}
     )
     assert regions.roi_labels == {1, 2}
 

@@ -32,7 +32,7 @@ class InputCase:
 
     def roi_labels(self, record: ModelRecord) -> frozenset[int]:
         """Values of the ROI that mean tumour."""
-        return AUTOMATIC_LABELS if self.kind == "auto" else frozenset(record.roi_labels)
+        return AUTOMATIC_LABELS if self.kind == "auto" else record.mask_labels
 
 
 def without_folders(reason: str, paths: Iterable[Path]) -> str:

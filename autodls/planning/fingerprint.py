@@ -32,8 +32,8 @@ def extract_fingerprint(
     """Measure every training case, and nothing else, in `workers` processes; their number does not change the result.
 
     `advance` is called with the id of each case as it is done, `warn` with a line for each sequence that is a copy of
-    another. Raises DatasetError for an image or an ROI that cannot be used, for one that stands for two patients, and
-    where there is nothing to train on.
+    another, and for labels that are no tumour. Raises DatasetError for an image or an ROI that cannot be used, for one
+    that stands for two patients, and where there is nothing to train on.
     """
     training, description = cohort.training, cohort.description
     if not training:
@@ -44,6 +44,8 @@ def extract_fingerprint(
     _require_own_images(training, images)
     for line in _copies(training, images):
         warn(line)
+    if description.not_tumour:
+        warn(f"labels {', '.join(description.not_tumour)} are not counted as tumour; autodls.tumor would name what is")
     return Fingerprint(
         dataset=description.name,
         roi_channel=description.roi_channel,

@@ -17,7 +17,7 @@ from autodls.records.case_id import case_id_fault
 from autodls.records.dataset import DatasetDescription
 from autodls.records.files import sha256_of_bytes
 from autodls.records.listing import CaseFiles, list_files, stray_problems
-from autodls.records.problems import Problem, error
+from autodls.records.problems import Problem, error, warning
 from autodls.records.rows import (
     Row,
     concerns_training,
@@ -118,6 +118,10 @@ def read_description(folder: Path) -> DatasetDescription:
             f"{path}: autodls.roi_channel '{description.roi_channel}' is not one of the channels "
             f"{list(description.sequences)}; name one of them"
         )
+    try:
+        _ = description.roi_labels
+    except DatasetError as failure:
+        raise DatasetError(f"{path}: {failure}") from None
     return description
 
 
@@ -188,6 +192,7 @@ def _cohort_problems(cohort: Cohort) -> list[Problem]:
         *_nothing_to_learn(cohort.training, cohort),
         *_unknown_cohorts(cohort),
         *_telling_columns(cohort.description),
+        *_labels_left_out(cohort.description),
         *(
             error("", f"no training case has sequence '{sequence}'", "add its images, or take it out of channel_names")
             for sequence in cohort.description.sequences
@@ -251,6 +256,16 @@ def _telling_columns(description: DatasetDescription) -> list[Problem]:
         error("", f"autodls.clinical holds '{column}', which is the target or the follow-up", "take it out of clinical")
         for column in dict.fromkeys(settings.clinical)
         if column in (settings.target.column, *follow_up)
+    ]
+
+
+def _labels_left_out(description: DatasetDescription) -> list[Problem]:
+    """Labels that are taken for organs by their names: the person may have meant otherwise."""
+    if not description.not_tumour:
+        return []
+    what = f"labels {', '.join(description.not_tumour)} of dataset.json are not counted as tumour, by their names"
+    return [
+        warning("", what, "nothing to repair if they are none; else name every label of the tumour in autodls.tumor")
     ]
 
 

@@ -86,7 +86,7 @@ def _roi_file(task: FilesTask, grid: Geometry) -> Path:
             f"{case.roi}: its grid of {roi.geometry.size_xyz} voxels is not that of {task.framing.roi_channel} "
             f"({grid.size_xyz}); resample the ROI onto that image with nearest neighbour"
         )
-    if task.roi_labels == {TUMOUR} or set(np.unique(read_labels(case.roi).array).tolist()) <= {0, TUMOUR}:
+    if set(np.unique(read_labels(case.roi).array).tolist()) <= {0, TUMOUR}:
         return case.roi
     copy = task.folder.roi(case.id)
     write_volume(copy, Volume(roi.array, grid))

@@ -75,6 +75,7 @@ def lock_model(
         file_ending=description.file_ending,
         roi_channel=description.roi_channel,
         roi_labels=tuple(sorted(description.roi_labels)),
+        other_labels=tuple(sorted(description.roi_labels.others)),
         rois=workspace.rois,
         folds=len(splits.folds),
         training_cases=len(cases),
