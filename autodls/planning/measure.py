@@ -1,6 +1,6 @@
 """One training case reduced to a few numbers: what one process does for the fingerprint."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from autodls.errors import DatasetError
 from autodls.imaging.foreground import every_nth, foreground
 from autodls.imaging.geometry import Geometry, Points, Triple, Volume
 from autodls.imaging.volumes import read_roi, read_volume
+from autodls.planning.copies import CaseVoxels, voxels_sha256
 from autodls.planning.tumour import Plane, components, extent_mm, roi_fault, shown, shown_share, tumour_box, volume_ml
 from autodls.records.cohort import Case
 from autodls.records.files import sha256_of_bytes, sha256_of_input
@@ -68,13 +69,13 @@ def contrast(head: Sequence[float], roi: Sequence[float] | None) -> dict[str, fl
 
 @dataclass(frozen=True)
 class CaseMeasure:
-    """One case: its sequences and its tumour, the SHA-256 of each image file and of all that was read."""
+    """One case: its sequences and its tumour, its voxels, and the SHA-256 of all files that were read."""
 
     sequences: dict[str, SequenceMeasure]
     extent_mm: dict[Plane, float]
     volume_ml: float
     components: int
-    images_sha256: dict[str, str]
+    voxels: CaseVoxels
     inputs_sha256: str
 
 
@@ -94,15 +95,16 @@ def measure_case(task: MeasureTask) -> CaseMeasure:
     """
     case, roi = task.case, _drawn_roi(task)
     place = TumourPlace.of(roi)
-    sequences = {}
+    sequences, digests = {}, {}
     for sequence, path in case.images.items():
         volume = read_volume(path)
         if sequence == task.roi_channel:
             _require_sound(case, roi, volume.geometry)
         sequences[sequence] = measure_sequence(volume, place)
-    images = images_sha256(case)
-    inputs = _inputs_sha256(case, images)
-    return CaseMeasure(sequences, extent_mm(roi), volume_ml(roi), components(roi), images, inputs)
+        if volume.array.min() < volume.array.max():
+            digests[sequence] = voxels_sha256(volume.array)
+    voxels = CaseVoxels(case.id, case.patient, digests, voxels_sha256(roi.array))
+    return CaseMeasure(sequences, extent_mm(roi), volume_ml(roi), components(roi), voxels, case_inputs_sha256(case))
 
 
 def _drawn_roi(task: MeasureTask) -> Volume:
@@ -175,16 +177,7 @@ def case_inputs_sha256(case: Case) -> str:
 
     Raises DatasetError for one that cannot be read.
     """
-    return _inputs_sha256(case, images_sha256(case))
-
-
-def images_sha256(case: Case) -> dict[str, str]:
-    """SHA-256 of the file of each sequence of a case; raises DatasetError for one that cannot be read."""
-    return {sequence: sha256_of_input(path) for sequence, path in case.images.items()}
-
-
-def _inputs_sha256(case: Case, hashes: Mapping[str, str]) -> str:
-    images = [f"image {sequence} {found}" for sequence, found in sorted(hashes.items())]
+    images = [f"image {sequence} {sha256_of_input(path)}" for sequence, path in sorted(case.images.items())]
     rois = [f"roi {sequence} {sha256_of_input(path)}" for sequence, path in sorted(case.rois.items())]
     own = [f"roi {sha256_of_input(case.roi)}"] if case.roi else []
     return sha256_of_bytes("\n".join([case.id, *images, *rois, *own]).encode())
