@@ -7,7 +7,7 @@ only set of cases that plan, preprocess and train are given.
 import difflib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +16,7 @@ from autodls.records.base import read_json
 from autodls.records.case_id import case_id_fault
 from autodls.records.dataset import DatasetDescription
 from autodls.records.files import sha256_of_bytes
-from autodls.records.listing import CaseFiles, list_files, stray_problems
+from autodls.records.listing import IMAGES, CaseFiles, list_files, stray_problems
 from autodls.records.problems import Problem, error, warning
 from autodls.records.rows import (
     Row,
@@ -56,7 +56,8 @@ class Case:
     """One row of the table with its files.
 
     `label` is None where the target column is empty. `images` holds the sequences that have a file, by name; `rois`
-    the ROI drawn on a channel other than the ROI channel under that channel's name.
+    the ROI drawn on a channel other than the ROI channel under that channel's name. `gap` says of a file that is not
+    read, and named after the case, that it may be what `images` lacks: no sequence is missing then.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Case:
     roi: Path | None
     rois: Mapping[str, Path] = field(default_factory=dict)
     row: Mapping[str, str] = field(default_factory=dict)
+    gap: str | None = None
 
 
 @dataclass(frozen=True)
@@ -159,12 +161,15 @@ def join_cohort(folder: Path) -> JoinedCohort:
         for name, row in sorted(zip(names, rows, strict=True), key=lambda pair: pair[0])
         if rows_of[name] == 1 and case_id_fault(name) is None
     )
+    strays = stray_problems(listing, description, known)
+    gaps = {problem.case: f"{problem.what}; {problem.repair}" for problem in strays if _is_image_error(problem)}
+    cases = tuple(replace(case, gap=gaps[case.id]) if case.id in gaps else case for case in cases)
     cohort = Cohort(folder, description, cases)
     problems = [
         *id_problems(names, aside),
         *(found for name, row in zip(names, rows, strict=True) for found in row_problems(name, row, description)),
-        *(_no_image(case) for case in cases if not case.images),
-        *stray_problems(listing, description, known),
+        *(_no_image(case) for case in cases if not case.images and case.gap is None),
+        *strays,
         *look_alike_problems(rows, description),
         *_cohort_problems(cohort),
     ]
@@ -179,6 +184,10 @@ def _case(name: str, row: Row, description: DatasetDescription, files: CaseFiles
     patient, site = row_patient(name, row, description), row_site(row, description)
     cohort = row_cohort(row, description)
     return Case(name, patient, site, cohort, label, files.images, files.roi, files.rois, dict(row))
+
+
+def _is_image_error(problem: Problem) -> bool:
+    return problem.is_error and problem.what.startswith(IMAGES)
 
 
 def _no_image(case: Case) -> Problem:
@@ -196,7 +205,7 @@ def _cohort_problems(cohort: Cohort) -> list[Problem]:
         *(
             error("", f"no training case has sequence '{sequence}'", "add its images, or take it out of channel_names")
             for sequence in cohort.description.sequences
-            if cohort.training and not any(sequence in case.images for case in cohort.training)
+            if cohort.training and not any(sequence in case.images or case.gap for case in cohort.training)
         ),
     ]
 
