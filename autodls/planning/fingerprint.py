@@ -5,7 +5,7 @@ with a large tumour weighs no more than another, and memory does not grow with t
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -19,10 +19,11 @@ from autodls.planning.measure import (
     case_inputs_sha256,
     measure_case,
 )
+from autodls.planning.patients import count_patients
 from autodls.planning.tumour import PLANES
 from autodls.records.cohort import Case, Cohort, cohort_sha256
 from autodls.records.files import sha256_of_bytes
-from autodls.records.fingerprint import Fingerprint, Quantiles, SequenceFingerprint, TumourFingerprint
+from autodls.records.fingerprint import Fingerprint, PatientCounts, Quantiles, SequenceFingerprint, TumourFingerprint
 
 UNKNOWN_SITE = "unknown"
 
@@ -33,8 +34,8 @@ def extract_fingerprint(
     """Measure every training case, and nothing else, in `workers` processes; their number does not change the result.
 
     `advance` is called with the id of each case as it is done, `warn` with a line for each case that shares its images
-    with another of its patient, and for labels that are no tumour. Raises DatasetError for an image or an ROI that
-    cannot be used, for one that stands for two sequences or patients, and where there is nothing to train on.
+    with another of its patient, and for what was decided for the person. Raises DatasetError for an image or an ROI
+    that cannot be used, for one that stands for two sequences or patients, and where there is nothing to train on.
     """
     training, description = cohort.training, cohort.description
     if not training:
@@ -42,8 +43,9 @@ def extract_fingerprint(
     tasks = [MeasureTask(case, description.roi_channel, description.roi_labels) for case in training]
     measures = map_parallel(measure_case, tasks, [case.id for case in training], workers, advance)
     _require_own_images(measures, warn)
-    if description.not_tumour:
-        warn(f"labels {', '.join(description.not_tumour)} are not counted as tumour; autodls.tumor would name what is")
+    by_patient = count_patients(training)
+    for line in _choices(by_patient, description.not_tumour):
+        warn(line)
     return Fingerprint(
         dataset=description.name,
         roi_channel=description.roi_channel,
@@ -60,7 +62,16 @@ def extract_fingerprint(
             volume_ml=quantiles([measure.volume_ml for measure in measures]),
             components=quantiles([measure.components for measure in measures]),
         ),
+        by_patient=by_patient,
     )
+
+
+def _choices(by_patient: PatientCounts | None, not_tumour: Sequence[str]) -> Iterator[str]:
+    """What was decided for the person."""
+    if by_patient is not None and by_patient.both:
+        yield f"patients with positive and negative cases: {by_patient.both}; folds count them as positive"
+    if not_tumour:
+        yield f"labels {', '.join(not_tumour)} are not counted as tumour; autodls.tumor would name what is"
 
 
 def _require_own_images(measures: Sequence[CaseMeasure], warn: Callable[[str], None]) -> None:

@@ -198,6 +198,7 @@ def _cohort_problems(cohort: Cohort) -> list[Problem]:
     """What makes training impossible or its judgement worthless, though every case be sound."""
     return [
         *_patients_on_both_sides(cohort),
+        *_patients_of_both_classes(cohort),
         *_nothing_to_learn(cohort.training, cohort),
         *_unknown_cohorts(cohort),
         *_telling_columns(cohort.description),
@@ -225,6 +226,22 @@ def _patients_on_both_sides(cohort: Cohort) -> list[Problem]:
         for case in cohort.cases
         if cohort.is_training(case) and case.patient in held_out
     ]
+
+
+def _patients_of_both_classes(cohort: Cohort) -> list[Problem]:
+    """Cases of one patient with different labels: sound where they are lesions of their own, else a slip."""
+    example: dict[tuple[str, bool], str] = {}
+    for case in cohort.cases:
+        if case.label is not None:
+            example.setdefault((case.patient, case.label), case.id)
+    both = [patient for patient, label in example if label and (patient, False) in example]
+    if not both:
+        return []
+    more = f" and {len(both) - 1} more have" if len(both) > 1 else " has"
+    positive, negative = example[both[0], True], example[both[0], False]
+    what = f"patient '{both[0]}'{more} positive and negative cases ({positive} is positive, {negative} negative)"
+    why = "nothing to repair where each lesion has its own label: folds count such a patient as positive"
+    return [warning("", what, f"{why}; else correct the target column")]
 
 
 def _nothing_to_learn(training: Sequence[Case], cohort: Cohort) -> list[Problem]:
