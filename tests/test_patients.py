@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from planning_records import CPU, decide, fingerprint, make_case, plan
+from tiny_models import tiny_model
 
 from autodls.errors import PlanError
 from autodls.planning.check import check_dataset
@@ -17,6 +18,7 @@ from autodls.planning.patients import count_patients, effective_cases
 from autodls.planning.splits import make_splits, require_both_classes
 from autodls.records.cohort import Case, read_cohort
 from autodls.records.fingerprint import Fingerprint
+from autodls.training.card import model_card
 from autodls.training.learnt import Labels, labels_of, unlearnt_auc
 
 
@@ -123,6 +125,17 @@ def test_a_patient_with_cases_of_both_classes_is_told(
     assert told == ["patients with positive and negative cases: 1; folds count them as positive"]
     assert (found.counts.positive, found.counts.negative, found.counts.both) == (2, 2, 1)
     assert Fingerprint.parse(found.model_dump(mode="json"), "", "") == found
+
+
+def test_the_model_card_names_the_patients() -> None:
+    model = tiny_model()
+    of_one_each, of_few = (
+        model_card(model.record.model_copy(update={"training_patients": patients}), model.plan, [])
+        for patients in (None, 1)
+    )
+    assert "2 cases of `tiny`" in of_one_each
+    assert "2 cases (1 patients) of `tiny`" in of_few
+    assert b"training_patients" not in model.record.to_bytes()  # as an older version wrote and sealed it
 
 
 def test_early_stopping_scans_of_few_patients_tell_little() -> None:

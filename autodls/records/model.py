@@ -15,7 +15,7 @@ from autodls.records.workspace import RoiKind
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
-_LEFT_OUT = frozenset({"cautions", "other_labels"})
+_LEFT_OUT: dict[str, object] = {"cautions": (), "other_labels": (), "training_patients": None}
 
 
 class ModelRecord(Record):
@@ -35,6 +35,9 @@ class ModelRecord(Record):
     folds: Annotated[int, Field(ge=1)]
     training_cases: Count
     training_positives: Count
+    training_patients: Count | None = Field(
+        default=None, description="of these cases; left out where every case is a patient of its own"
+    )
     recalibration: LogisticScale = Field(description="from mean log-odds of the folds to the score, fitted out of fold")
     cutoff: Probability = Field(description="call a case high when its score is at or above this")
     cutoff_source: str
@@ -58,7 +61,11 @@ class ModelRecord(Record):
     def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """What older versions did not know is left out where it is empty, so that the hash of theirs still fits."""
         content: dict[str, Any] = write(self)
-        return {name: value for name, value in content.items() if name not in _LEFT_OUT or value}
+        return {
+            name: value
+            for name, value in content.items()
+            if name not in _LEFT_OUT or getattr(self, name) != _LEFT_OUT[name]
+        }
 
     @property
     def mask_labels(self) -> RoiLabels:

@@ -80,6 +80,7 @@ def lock_model(
         folds=len(splits.folds),
         training_cases=len(cases),
         training_positives=sum(score.label for score in scores),
+        training_patients=patients if (patients := len({case.patient for case in cases})) < len(cases) else None,
         recalibration=recalibration,
         cutoff=cutoffs[plan.training.cutoff],
         cutoff_source=_CUTOFF_SOURCES[plan.training.cutoff],
