@@ -175,8 +175,8 @@ def _few_events(study: Study) -> Iterator[str]:
         if columns and rarer < EVENTS_PER_VARIABLE * len(columns):
             yield (
                 f"Shortcut baseline '{line.get('baseline', '')}': {rarer} patients of the rarer class for "
-                f"{len(columns)} variables; at least {EVENTS_PER_VARIABLE} a variable are advised, so it may look worse "
-                f"than it is."
+                f"{len(columns)} variables; at least {EVENTS_PER_VARIABLE} a variable are advised, so it may look "
+                f"worse than it is."
             )
 
 
