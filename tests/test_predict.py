@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -218,6 +219,21 @@ def test_a_bad_case_is_reported_and_stops_no_other(model, study, damage, part):
     assert prediction.inputs[failure.case] == {}
     others = [case for case in CASES if case != failure.case]
     assert [before[case] for case in others] == list(prediction.cases)
+
+
+def test_an_organ_in_the_mask_changes_no_score(model, study):
+    """The model knows 2 as its tumour and 1 as something else; a mask of 1 alone is no tumour."""
+    before = predict(model, study).cases
+    for path in (study / "labelsTr").iterdir():
+        found = sitk.ReadImage(str(path))
+        sitk.WriteImage(sitk.Cast(found + 1, sitk.sitkUInt8), str(path))
+    record = model.record.model_copy(update={"roi_labels": (2,), "other_labels": (1,)})
+    knowing = replace(model, record=record)
+    assert [score.dls for score in predict(knowing, study).cases] == [score.dls for score in before]
+    path = study / "labelsTr" / f"{CASES[0]}.nii.gz"
+    sitk.WriteImage(sitk.Cast(sitk.ReadImage(str(path)) > 0, sitk.sitkUInt8), str(path))
+    (failure,) = predict(knowing, study).failed
+    assert "no voxel is tumour [2], all that is drawn is [1]" in failure.reason
 
 
 class TestInputs:
