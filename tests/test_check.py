@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from autodls.errors import DatasetError
 from autodls.planning.check import CheckReport, check_dataset
+from autodls.planning.fingerprint import extract_fingerprint
+from autodls.records.cohort import read_cohort
 
 Make = Callable[..., Path]
 Edit = Callable[..., None]
@@ -284,6 +286,56 @@ def test_nrrd_with_sheared_axes(make_dataset: Make, tmp_path: Path) -> None:
     lines = [skewed if b"directions" in line else line for line in header.split(b"\n")]
     sheared.write_bytes(b"\n".join(lines) + b"\n\n" + voxels)
     assert "right angles" in check_dataset(folder).errors[0].what
+
+
+def second_finding(folder: Path, edit: Edit, patient: str = "patient_01", *, moved: bool = True, **cells: str) -> None:
+    """`case_03` gets the images of `case_01` and its ROI, which is `moved` by a voxel."""
+    for path in folder.glob(f"*Tr/{CASE}*"):
+        shutil.copyfile(path, str(path).replace(CASE, "case_03"))
+    if moved:
+        rewrite(roi(folder, "case_03"), lambda array: array.put(range(array.size), np.roll(array, 1)))
+    edit(folder, "case_03", patient_id=patient, **cells)
+
+
+def told_by_plan(folder: Path) -> tuple[list[str], list[str]]:
+    """Errors and warnings of `plan`, as far as it gets."""
+    told: list[str] = []
+    try:
+        extract_fingerprint(read_cohort(folder), warn=told.append)
+    except DatasetError as failure:
+        return [str(failure)], told
+    return [], told
+
+
+def test_two_findings_of_a_patient_on_the_same_images(make_dataset: Make, edit_table: Edit, tmp_path: Path) -> None:
+    """As Finding1 and Finding2 of rcuocolo/PROSTATEx_masks#7: check and plan take them, and tell."""
+    folder = make_dataset(tmp_path)
+    second_finding(folder, edit_table)
+    (problem,) = check_dataset(folder).problems
+    assert (problem.case, problem.severity) == ("case_03", "warning")
+    assert problem.what.startswith("its CE-T1WI, T2WI has the same voxels as an image of case case_01, of the same pat")
+    assert told_by_plan(folder) == ([], [str(problem)])
+
+
+@pytest.mark.parametrize(
+    ("patient", "moved", "said"),
+    [
+        ("patient_03", True, "has the same voxels as an image of case case_01, of another patient; remove one of the"),
+        ("patient_03", False, "has the same voxels as an image of case case_01, of another patient"),
+        ("patient_01", False, "it is case case_01 again: the same images and the same ROI; remove one row"),
+    ],
+)
+def test_a_case_that_stands_twice_is_refused_by_check_and_plan(
+    make_dataset: Make, edit_table: Edit, tmp_path: Path, patient: str, moved: bool, said: str
+) -> None:
+    folder = make_dataset(tmp_path)
+    second_finding(folder, edit_table, patient, moved=moved)
+    again = sitk.ReadImage(str(image(folder, 0, "case_03")))
+    sitk.WriteImage(again, str(image(folder, 0, "case_03")), useCompression=False)  # other bytes, the same voxels
+    errors = check_dataset(folder).errors
+    assert [problem.case for problem in errors] == ["case_03"]
+    assert said in str(errors[0])
+    assert told_by_plan(folder) == ([str(errors[0])], [])
 
 
 def test_nothing_to_check(tmp_path: Path) -> None:

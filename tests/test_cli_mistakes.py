@@ -173,12 +173,13 @@ def test_no_such_dataset(study, name, command):
     assert answer.status == 2 and "dataset.json" in answer.complaint
 
 
-def test_a_copied_sequence_is_planned_with_a_warning(study):
-    """T2WI drawn on the grid of CE-T1WI, as real cohorts fill gaps."""
+def test_plan_refuses_what_check_refuses(study):
+    """A copied sequence, as real cohorts fill gaps."""
     shutil.copyfile(study / IMAGE, study / "imagesTr/PH0003_0000.nii.gz")
+    line = "case PH0003: CE-T1WI is a copy of T2WI, voxel by voxel; remove the copy: a missing sequence is allowed"
     answer = planned_by(study)
-    assert answer.status == 0, answer.err
-    assert "warning: case PH0003: CE-T1WI: a copy of T2WI, byte by byte" in answer.err
+    assert answer.status == 2 and line in answer.complaint
+    assert autodls("check", "-d", study, "--workers", 1).status == 2
 
 
 def bad_preset(content):

@@ -1,6 +1,7 @@
 """The dataset folder: description, table, files, and how they become cases."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,7 +96,7 @@ def test_description_defaults(tmp_path: Path) -> None:
     description = read_description(write_plain(tmp_path, ["a"], [], []))
     assert (description.sequences, description.roi_channel) == (("T1", "T2"), "T2")
     regions = DatasetDescription.model_validate(
-        {**description.model_dump(), "labels": {"background": 0, "whole": (1, 2), "core": 2}}
+        {**description.model_dump(), "labels": {"background": 0, "whole tumor": (1, 2), "tumor core": 2}}
     )
     assert regions.roi_labels == {1, 2}
 
@@ -215,23 +216,79 @@ def test_without_patients_and_cohorts_every_case_trains_and_is_a_patient(tmp_pat
     [
         ("b_0002.nii.gz", "channel 2 is not in channel_names"),
         ("c_0000.nii.gz", "no case 'c'"),
-        ("b_0001.nii", "does not end in '.nii.gz'"),
+        ("b_0001.mha", "does not end in '.nii.gz'"),
         ("notes.txt", "does not end in '.nii.gz'"),
         ("b.nii.gz", "an image ends in its channel"),
+        ("b_T1.nii.gz", "no case 'b_T1'"),
     ],
 )
 def test_files_of_no_case_are_told(tmp_path: Path, image: str, said: str) -> None:
-    images = ["a_0000.nii.gz", "a_0001.nii.gz", "b_0000.nii.gz", image, ".hidden"]
+    images = ["a_0000.nii.gz", "a_0001.nii.gz", "b_0000.nii.gz", "b_0001.nii.gz", image, ".hidden"]
     problems = join_cohort(write_plain(tmp_path, ["a", "b"], images, [])).problems
     assert [problem.severity for problem in problems] == ["warning"]
     assert said in problems[0].what
     assert image in problems[0].what
 
 
+@pytest.mark.parametrize(
+    ("stray", "repair"),
+    [
+        ("b.nii.gz", "name it b_0001.nii.gz"),
+        ("b_T2.nii.gz", "name it b_0001.nii.gz"),
+        ("b-0001.nii.gz", "name it b_0001.nii.gz"),
+        ("B_0001.nii.gz", "name it b_0001.nii.gz"),
+        ("b_0001 (1).nii.gz", "name it b_0001.nii.gz"),
+        ("b_0002.nii.gz", "name it b_0001.nii.gz"),  # as channels are counted from 1
+        ("b_0001.nii", "convert it to b_0001.nii.gz"),
+        ("b_0001.NII.GZ", "convert it to b_0001.nii.gz"),
+        ("b_0001.dcm", "convert it to b_0001.nii.gz"),
+    ],
+)
+def test_a_file_that_explains_a_gap_is_an_error(tmp_path: Path, stray: str, repair: str) -> None:
+    folder = write_plain(tmp_path, ["a", "b"], ["a_0000.nii.gz", "a_0001.nii.gz", "b_0000.nii.gz", stray], [])
+    (problem,) = join_cohort(folder).problems
+    assert (problem.case, problem.severity) == ("b", "error")
+    assert problem.what.startswith(f"imagesTr/{stray} is not read (")
+    assert problem.what.endswith("), and T2 is missing")
+    assert problem.repair == f"{repair}, or remove it"
+    with pytest.raises(DatasetError, match=f"case b: imagesTr/{re.escape(stray)} is not read"):
+        read_cohort(folder)
+
+
+@pytest.mark.parametrize("stray", ["b_0000.json", "notes.txt", "b2_0001.nii.gz", "b_2_0001.nii.gz", "c.nii.gz"])
+def test_a_file_that_explains_no_gap_leaves_a_missing_sequence(tmp_path: Path, stray: str) -> None:
+    folder = write_plain(tmp_path, ["a", "b"], ["a_0000.nii.gz", "a_0001.nii.gz", "b_0000.nii.gz", stray], [])
+    assert [problem.severity for problem in join_cohort(folder).problems] == ["warning"]
+    assert list(read_cohort(folder).cases[1].images) == ["T1"]
+
+
+def test_a_channel_that_whole_cases_have_too_explains_no_gap(tmp_path: Path) -> None:
+    images = ["a_0000.nii.gz", "a_0001.nii.gz", "a_0002.nii.gz", "b_0000.nii.gz", "b_0002.nii.gz"]
+    problems = join_cohort(write_plain(tmp_path, ["a", "b"], images, [])).problems
+    assert [problem.severity for problem in problems] == ["warning", "warning"]
+
+
+def test_ids_without_channel_that_end_in_digits(tmp_path: Path) -> None:
+    """As vert_003.nii.gz of MIC-DKFZ/nnUNet#729: the id's own digits are not its channel."""
+    ids = ["vert_0001", "vert_0002"]
+    folder = write_plain(tmp_path, ids, [f"{case}.nii.gz" for case in ids], [])
+    edit_description(folder, channel_names={"0": "T1"})
+    problems = join_cohort(folder).problems
+    assert [(problem.case, problem.severity, problem.repair) for problem in problems] == [
+        (case, "error", f"name it {case}_0000.nii.gz, or remove it") for case in ids
+    ]
+
+
+def test_an_roi_by_another_name(tmp_path: Path) -> None:
+    images = [f"{case}_000{channel}.nii.gz" for case in "ab" for channel in (0, 1)]
+    (problem,) = join_cohort(write_plain(tmp_path, ["a", "b"], images, ["a_seg.nii.gz"])).problems
+    assert (problem.case, problem.severity, problem.repair) == ("a", "error", "name it a.nii.gz, or remove it")
+
+
 def test_roi_that_is_named_after_the_roi_channel_is_told(tmp_path: Path) -> None:
     images = [f"{case}_000{channel}.nii.gz" for case in "ab" for channel in (0, 1)]
     problems = join_cohort(write_plain(tmp_path, ["a", "b"], images, ["a_0001.nii.gz"])).problems
-    assert [problem.repair for problem in problems] == ["name the ROI a.nii.gz"]
+    assert [problem.repair for problem in problems] == ["name it a.nii.gz, or remove it"]
 
 
 def test_no_image_folder(tmp_path: Path) -> None:

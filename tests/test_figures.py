@@ -241,6 +241,16 @@ def test_flow_of_a_dataset_leaves_out_training_cases_without_label(make_dataset,
     assert flow.cohorts == (CohortCount("train", 1, 2), CohortCount("external", 1, 0, 1))
 
 
+def test_flow_says_of_how_many_patients_cases_are(make_dataset, edit_table, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    folder = make_dataset(tmp_path, training=4, held_out=2)
+    edit_table(folder, "case_02", patient_id="patient_00")
+    flow = flow_of_dataset(read_cohort(folder))
+    assert flow.cohorts == (CohortCount("train", 2, 2, patients=3), CohortCount("external", 1, 1))
+    drawn = flow_figure(flow)
+    assert {"n = 4, of 3 patients", "n = 2"} <= set(texts(drawn.figure))
+    assert [line for line in drawn.rows.lines if "patients" in line] == [("cohort", "train", "patients", 3)]
+
+
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_flow_is_drawn_for_any_number_of_cohorts(count: int) -> None:
     flow = Flow(5 * count + 1, {"x" * 300: 1}, tuple(CohortCount(f"{at} " + "w" * 90, 2, 3) for at in range(count)))

@@ -124,7 +124,7 @@ def test_every_given_value_stands(preset: str, resources: Resources) -> None:
 
 def test_more_components_than_cases_are_told() -> None:
     paper = load_preset("paper")
-    assert "no fewer than the 17 cases" in derive_plan(fingerprint(34, 7), paper, GPU).reasons["network.pca_dims"]
+    assert "no fewer than the 17 patients" in derive_plan(fingerprint(34, 7), paper, GPU).reasons["network.pca_dims"]
     enough = derive_plan(fingerprint(267, 86), paper, GPU).reasons["network.pca_dims"]
     assert enough == "Given by preset paper."
 
@@ -256,7 +256,7 @@ def test_a_wrong_preset_is_named_in_one_line(tmp_path: Path, given: dict[str, ob
         ({"network__pca_dims": 7}, "pca_dims 7 x 2 sequences is no multiple of fusion.heads 8"),
         ({"preprocessing__crop_mm": 1, "preprocessing__spacing_mm": 2}, "crop_mm 1 is less than one sample"),
         ({"preprocessing__spacing_mm": 0.001}, "at spacing_mm 0.001 is a plane of .* samples a side, expected at most"),
-        ({"training__folds": 50}, "40 training cases of the rarer class, but 50 folds need at least 50"),
+        ({"training__folds": 50}, "40 training patients of the rarer class, but 50 folds need at least 50"),
     ],
 )
 def test_given_values_that_do_not_go_together(given: dict[str, object], message: str) -> None:
@@ -265,7 +265,7 @@ def test_given_values_that_do_not_go_together(given: dict[str, object], message:
 
 
 def test_a_given_number_of_folds_does_not_make_a_cohort_larger() -> None:
-    with pytest.raises(PlanError, match="3 training cases of the rarer class, but 2 folds need at least 4"):
+    with pytest.raises(PlanError, match="3 training patients of the rarer class, but 2 folds need at least 4"):
         plan(fingerprint(50, 3), training__folds=2)
 
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -230,6 +231,21 @@ def test_a_mask_in_another_order_of_voxels_is_scored_as_it_lies_and_told(model, 
     assert [flag for flag in after.flags if flag not in before.flags] == [told]
 
 
+def test_an_organ_in_the_mask_changes_no_score(model, study):
+    """The model knows 2 as its tumour and 1 as something else; a mask of 1 alone is no tumour."""
+    before = predict(model, study).cases
+    for path in (study / "labelsTr").iterdir():
+        found = sitk.ReadImage(str(path))
+        sitk.WriteImage(sitk.Cast(found + 1, sitk.sitkUInt8), str(path))
+    record = model.record.model_copy(update={"roi_labels": (2,), "other_labels": (1,)})
+    knowing = replace(model, record=record)
+    assert [score.dls for score in predict(knowing, study).cases] == [score.dls for score in before]
+    path = study / "labelsTr" / f"{CASES[0]}.nii.gz"
+    sitk.WriteImage(sitk.Cast(sitk.ReadImage(str(path)) > 0, sitk.sitkUInt8), str(path))
+    (failure,) = predict(knowing, study).failed
+    assert "no voxel is tumour [2], all that is drawn is [1]" in failure.reason
+
+
 class TestInputs:
     def listed(self, model, study):
         return [case.id for case in list_inputs(study / "imagesTr", study / "labelsTr", model.record)]
@@ -245,12 +261,31 @@ class TestInputs:
         shutil.copyfile(image(study, "case_00"), images / "case_00_0002.nii.gz")
         image(study, "case_02", 1).rename(images / "case_02_0001.nii")
         (images / "case_02_0000.json").write_text("{}")  # beside its image: nothing is missed by it
-        first, _, last = predict(model, study).cases
-        assert first.flags[0].startswith("case_00_0002.nii.gz is not used: its name ends in no channel of the model")
-        assert last.flags[0] == "case_02_0001.nii is not used: its name does not end in .nii.gz; convert it"
-        assert last.flags[1:] == ("scored without T2WI",)
+        prediction = predict(model, study)
+        assert prediction.cases[0].flags[0].startswith("case_00_0002.nii.gz is not used: its name ends in no channel")
+        assert prediction.failed[0].reason == (
+            "case case_02: case_02_0001.nii is not read (its name does not end in '.nii.gz'), and T2WI is missing; "
+            "convert it to case_02_0001.nii.gz, or remove it"
+        )
         cases = list_inputs(images, None, model.record)
         assert files_of_nobody(images, cases) == ["case_02_0000.json"]
+
+    @pytest.mark.parametrize(
+        "name",
+        ["case_02_T2.nii.gz", "case_02.nii.gz", "case_02-0001.nii.gz", "case_02_0002.nii.gz"],
+    )
+    def test_a_file_that_explains_a_gap_is_no_missing_sequence(self, model, study, name):
+        image(study, "case_02", 1).rename(study / "imagesTr" / name)
+        prediction = predict(model, study)
+        assert [score.case for score in prediction.cases] == ["case_00", "case_01"]
+        (failure,) = prediction.failed
+        assert f"case case_02: {name} is not read" in failure.reason and "T2WI is missing" in failure.reason
+
+    def test_a_channel_that_whole_cases_have_beside_the_model_s_explains_no_gap(self, model, study):
+        for case in CASES:
+            shutil.copyfile(image(study, case), study / "imagesTr" / f"{case}_0002.nii.gz")
+        image(study, "case_02", 1).unlink()
+        assert predict(model, study).cases[2].flags[1:] == ("scored without T2WI",)
 
     @pytest.mark.parametrize(
         "name", ["case_07_0000.nii", "case_07_0000.NII.GZ", "case_07_0000.dcm", "case_07_0002.nii.gz"]
@@ -339,4 +374,14 @@ class TestHeldOut:
         image(folder, "case_04").symlink_to("/proc/self/mem")  # a plain file that even root cannot read
         failures = self.scored(model, folder, tmp_path / "scores.csv")
         assert len(failures) == 1 and "case_04" in failures[0]
+        assert [row["case"] for row in rows_of(tmp_path / "scores.csv")] == ["case_05"]
+
+    def test_a_file_that_explains_a_gap_is_no_missing_sequence(self, model, tmp_path, make_dataset):
+        """Also where the case was scored before with the same images."""
+        folder = make_dataset(tmp_path / "study", training=4, held_out=2)
+        image(folder, "case_04", 1).rename(tmp_path / "aside.nii.gz")
+        assert self.scored(model, folder, tmp_path / "scores.csv") == []
+        (tmp_path / "aside.nii.gz").rename(folder / "imagesTr" / "case_04_T2.nii.gz")
+        (failure,) = self.scored(model, folder, tmp_path / "scores.csv")
+        assert "case case_04: imagesTr/case_04_T2.nii.gz is not read" in failure
         assert [row["case"] for row in rows_of(tmp_path / "scores.csv")] == ["case_05"]

@@ -149,7 +149,8 @@ def test_a_batch_says_what_decided_it(cases: int, reason: str) -> None:
 def test_components_that_are_not_fewer_than_the_cases_are_not_said_to_be() -> None:
     reason = decide("network.pca_dims", fingerprint(10, 5), training__folds=3).reason
     assert (
-        "no fewer than the 5 cases" in reason and "fewer than the 5 cases that the PCA is fitted on, and" not in reason
+        "no fewer than the 5 patients" in reason
+        and "fewer than the 5 patients that the PCA is fitted on, and" not in reason
     )
 
 
@@ -208,7 +209,7 @@ def test_folds_by_the_rarer_class(rarer: int, expected: int) -> None:
 
 @pytest.mark.parametrize("rarer", [0, 1, 3])
 def test_too_few_of_a_class(rarer: int) -> None:
-    with pytest.raises(PlanError, match=f"{rarer} training cases of the rarer class.*at least 4 of each"):
+    with pytest.raises(PlanError, match=f"{rarer} training patients of the rarer class.*at least 4 of each"):
         decide("training.folds", fingerprint(cases=50, positives=rarer))
 
 

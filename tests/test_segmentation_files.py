@@ -12,6 +12,7 @@ from autodls.imaging.geometry import Volume
 from autodls.imaging.itk import to_sitk
 from autodls.imaging.volumes import read_geometry, read_labels, read_volume, write_volume
 from autodls.records.cohort import Case
+from autodls.records.roi_labels import RoiLabels
 from autodls.records.segmentation_folders import SegmentationFolder
 from autodls.segmentation.framing import Framing
 from autodls.segmentation.training_files import FilesTask, make_training_files, roi_grid
@@ -85,6 +86,14 @@ def test_a_mask_in_another_order_of_voxels_becomes_one_on_the_grid(case, make):
     written = read_labels(type(case.roi)(make(case).roi))
     assert written.geometry.same_grid(GRID)
     np.testing.assert_array_equal(written.array, ball(GRID).array)
+
+
+def test_the_organ_of_a_mask_is_not_learnt(case, make):
+    """Tumour is 1, as in nnU-Net's own files, and the organ around it 2."""
+    tumour, around = ball(GRID).array, ball(GRID, radii_mm=(16, 16, 16)).array
+    write_volume(case.roi, Volume(np.where(tumour, 1, 2 * around).astype(np.uint8), GRID))
+    files = make(case, labels=RoiLabels({1}, others={2}))
+    assert np.array_equal(read_labels(type(case.roi)(files.roi)).array, tumour)
 
 
 def test_files_are_made_once(case, make):

@@ -190,7 +190,7 @@ def _cohort(
     pairs, left_out = [], {}
     for case in cases:
         drawn = automatic[case.id] if case.id in masks else None
-        if reason := _missing(case, drawn, failed.get(case.id)):
+        if reason := case.gap or _missing(case, drawn, failed.get(case.id)):
             left_out[case.id] = reason
             continue
         rois: dict[RoiKind, InputCase] = {

@@ -55,7 +55,7 @@ class Explained:
 
 def samples_of(model: LockedModel, cases: Sequence[InputCase], workers: int) -> Generator[Sample | str, None, None]:
     """The sample of every case, as when it is scored, or why it cannot be had."""
-    return explained_samples(cases, frozenset(model.record.roi_labels), model.plan.preprocessing, workers)
+    return explained_samples(cases, model.record.mask_labels, model.plan.preprocessing, workers)
 
 
 def write_maps(folder: HeatmapFolder, model: LockedModel, case: Explained, sample: Sample) -> list[MapShare]:

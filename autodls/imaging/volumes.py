@@ -17,6 +17,7 @@ from autodls.imaging.headers import Header, checked_geometry
 from autodls.imaging.nifti import is_nifti, is_placed, read_plain_header, read_voxels, scaling
 from autodls.imaging.text_headers import check_stream, has_text_header, read_layout
 from autodls.records.files import write_atomically
+from autodls.records.roi_labels import RoiLabels
 
 __all__ = [
     "Geometry",
@@ -71,22 +72,29 @@ def read_labels(path: Path) -> Volume:
 
 
 def read_roi(path: Path, labels: frozenset[int]) -> Volume:
-    """Where the ROI image `path` has one of `labels`, as bool [z, y, x].
+    """Where the ROI image `path` has one of `labels`, as bool [z, y, x]; `RoiLabels.others` are no tumour.
 
-    Raises DatasetError as `read_labels`, and for values that are neither 0 nor one of `labels`.
+    Raises DatasetError as `read_labels`, for values that are neither 0 nor known, and where all that is drawn is no
+    tumour.
     """
+    others = labels.others if isinstance(labels, RoiLabels) else frozenset[int]()
     volume = _read(path)
     array = _whole(path, volume.array)
     drawn = array != 0
     slabs = zip(array, drawn, strict=True)
     found = {int(value) for slab, inside in slabs for value in np.unique(slab[inside])}
-    unknown = found - labels
-    if unknown:
+    if unknown := found - labels - others:
+        also = f", others {sorted(others)}" if others else ""
         raise DatasetError(
-            f"{path}: label {min(unknown)} is not in dataset.json, which has {sorted(labels)}; "
-            f"add it to 'labels' or remove it from the ROI"
+            f"{path}: label {min(unknown)} is not in dataset.json (tumour {sorted(labels)}{also}); name it in 'labels' "
+            f"(and in autodls.tumor which of them are tumour), or remove it from the ROI"
         )
-    return Volume(drawn, volume.geometry)
+    if found and not found & labels:
+        raise DatasetError(
+            f"{path}: no voxel is tumour {sorted(labels)}, all that is drawn is {sorted(found)}; draw the tumour, or "
+            f"correct the labels"
+        )
+    return Volume(np.isin(volume.array, sorted(labels)) if found - labels else drawn, volume.geometry)
 
 
 def _whole(path: Path, array: NDArray[Any]) -> NDArray[Any]:

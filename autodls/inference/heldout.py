@@ -37,13 +37,15 @@ def score_held_out(
     """
     with ThreadPoolExecutor(workers) as pool:
         inputs = dict(zip([case.id for case in cases], pool.map(_hashes, cases), strict=True))
-    earlier = known_scores(model, record)
+    earlier, gaps = known_scores(model, record), {case.id: case.gap for case in cases}
     results = {
-        case: earlier[case][0] for case, found in inputs.items() if case in earlier and earlier[case][1] == found
+        case: earlier[case][0]
+        for case, found in inputs.items()
+        if case in earlier and earlier[case][1] == found and gaps[case] is None
     }
     for case in results:
         advance(case)
-    fresh = [InputCase(case.id, case.images, case.roi) for case in cases if case.id not in results]
+    fresh = [InputCase(case.id, case.images, case.roi, gap=case.gap) for case in cases if case.id not in results]
     if fresh:
         networks, rois = load()
         log = ScoreLog(finished_rows(record), networks)

@@ -9,6 +9,7 @@ from pathlib import Path
 from autodls.errors import DatasetError
 from autodls.records.case_id import case_id_fault, look_alikes
 from autodls.records.dataset import FILE_ENDINGS
+from autodls.records.listing import IMAGES, Gaps, how_to_name, why_not_read
 from autodls.records.model import ModelRecord
 from autodls.records.segmentation import AUTOMATIC_LABELS
 from autodls.records.workspace import RoiKind
@@ -21,7 +22,8 @@ _OF_ANY_ENDING = re.compile(r"(.+)_(\d{4})(\.[^_]*)?", re.ASCII)
 class InputCase:
     """Files of one new case; `roi` is None when there is no file for it, `kind` says who drew it.
 
-    `unused` says by name why a file that seems to be an image of the case is not read.
+    `unused` says by name why a file that seems to be an image of the case is not read. With a `gap` the case cannot be
+    scored: a file that is not read may be what seems to be missing.
     """
 
     id: str
@@ -29,10 +31,11 @@ class InputCase:
     roi: Path | None
     kind: RoiKind = "manual"
     unused: Mapping[str, str] = field(default_factory=dict)
+    gap: str | None = None
 
     def roi_labels(self, record: ModelRecord) -> frozenset[int]:
         """Values of the ROI that mean tumour."""
-        return AUTOMATIC_LABELS if self.kind == "auto" else frozenset(record.roi_labels)
+        return AUTOMATIC_LABELS if self.kind == "auto" else record.mask_labels
 
 
 def without_folders(reason: str, paths: Iterable[Path]) -> str:
@@ -47,7 +50,7 @@ def list_inputs(images: Path, rois: Path | None, record: ModelRecord) -> list[In
 
     Every file that is named like an image belongs to a case, also one of another ending, or of no channel of the model:
     it gives its case no image, so that nobody is lost without a word. It stands in `unused`, unless the case has the
-    image of that channel.
+    image of that channel. One that is named after a case which lacks an image is that case's `gap`.
 
     Raises DatasetError when a folder is missing or holds no image of the model's file ending.
     """
@@ -63,6 +66,7 @@ def list_inputs(images: Path, rois: Path | None, record: ModelRecord) -> list[In
             f"{images}: no file named CASE_0000{record.file_ending} to CASE_{last:04d}{record.file_ending}; "
             f"the channels are {record.channel_names}"
         )
+    gaps = _explained_gaps(files, record)
     cases, alike = [], look_alikes(files)
     for case in sorted(files):
         if fault := case_id_fault(case):
@@ -71,7 +75,7 @@ def list_inputs(images: Path, rois: Path | None, record: ModelRecord) -> list[In
             raise DatasetError(f"{images}: case ids '{twins[0]}' and '{twins[1]}' look alike; rename their files")
         roi = rois / f"{case}{record.file_ending}" if rois else None
         roi = roi if roi and roi.is_file() else None
-        cases.append(InputCase(case, files[case].images, roi, unused=files[case].unused))
+        cases.append(InputCase(case, files[case].images, roi, unused=files[case].unused, gap=gaps.get(case)))
     return cases
 
 
@@ -107,6 +111,34 @@ def _files_by_case(folder: Path, record: ModelRecord) -> dict[str, _Files]:
         elif sequence not in files.images:
             files.unused[path.name] = f"its name does not end in {record.file_ending}; convert it"
     return dict(found)
+
+
+def _explained_gaps(files: dict[str, _Files], record: ModelRecord) -> dict[str, str]:
+    """By case, why what it lacks is no missing sequence: a file that is not read, which may be it, is named after it.
+
+    Such a file is no case of its own.
+    """
+    missing = {
+        case: {
+            f"{case}_{int(index):04d}": name for index, name in record.channel_names.items() if name not in found.images
+        }
+        for case, found in files.items()
+        if found.images
+    }
+    named = [path.name for found in files.values() for path in found.images.values()]
+    strays = [(case, name) for case, found in files.items() for name in found.unused]
+    known = Gaps.in_folders({IMAGES: missing}, [*named, *(name for _, name in strays)], len(record.channel_names))
+    gaps: dict[str, str] = {}
+    for case, name in strays:
+        if (explained := known.explained_by(IMAGES, name)) is None:
+            continue
+        owner, absent = explained
+        why, how = (say(name, absent, record.file_ending) for say in (why_not_read, how_to_name))
+        gaps.setdefault(owner, f"{why}; {how}")
+        files[owner].unused[name] = files[case].unused.pop(name) if case != owner else files[case].unused[name]
+        if not files[case].images and not files[case].unused:
+            del files[case]
+    return gaps
 
 
 def _owner(name: str) -> tuple[str, int | None] | None:

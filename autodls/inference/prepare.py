@@ -68,10 +68,12 @@ class Preparation:
 
     def _begin(self, case: InputCase, readers: Executor) -> "_Pending":
         """Find the score of a case, or draw its ROI and hand it to the `readers`; a call waits for what they give."""
-        found = self.log.find(case, self.rois) if self.log is not None else None
+        found = self.log.find(case, self.rois) if self.log is not None and case.gap is None else None
         if found is not None:
             return partial(PreparedCase, case, found.score, found.inputs)
         try:
+            if case.gap is not None:
+                raise DatasetError(f"case {case.id}: {case.gap}")
             if case.unused and not case.images:
                 raise DatasetError(f"case {case.id}: no image that the model can read: {', '.join(_not_used(case))}")
             task = _Task(case, self.rois.of(case), self.plan, self.fingerprint)

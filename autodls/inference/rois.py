@@ -65,7 +65,7 @@ class RoiSource:
                 f"case {case.id}: no ROI file {case.id}{self.model.file_ending} in the folder of ROIs; draw it on the "
                 f"grid of {self.model.roi_channel}"
             )
-        return UsedRoi(case.roi, frozenset(self.model.roi_labels), "manual", ())
+        return UsedRoi(case.roi, self.model.mask_labels, "manual", ())
 
 
 def drawn_rois(model: "LockedModel", root: Path, device: "torch.device", place: Callable[[str], Path]) -> RoiSource:

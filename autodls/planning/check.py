@@ -6,9 +6,10 @@ from pathlib import Path
 
 from autodls.parallel import Advance, map_parallel, no_advance
 from autodls.planning.check_columns import column_problems
-from autodls.planning.check_images import CaseTask, check_case, copy_problems, unused_roi_problems
+from autodls.planning.check_images import CaseTask, check_case, unused_roi_problems
 from autodls.planning.check_looks import look_problems
 from autodls.planning.check_table import survival_problems
+from autodls.planning.copies import copy_problems
 from autodls.records.cohort import Case, Cohort, join_cohort
 from autodls.records.problems import Problem
 
@@ -74,7 +75,7 @@ def check_dataset(folder: Path, workers: int = 1, advance: Advance = no_advance)
         *survival_problems(cohort.cases, description),
         *column_problems(cohort.cases, description),
         *(problem for finding in findings for problem in finding.problems),
-        *copy_problems(findings),
+        *copy_problems(finding.voxels for finding in findings),
         *unused_roi_problems(cohort.cases),
         *look_problems(findings),
     ]

@@ -1,20 +1,15 @@
-"""Problems of the images and ROIs of one case, and of images that stand for more than one."""
+"""Problems of the images and ROIs of one case."""
 
-import hashlib
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from autodls.errors import DatasetError
 from autodls.imaging.geometry import Geometry, Volume
 from autodls.imaging.inside import shown_share, tumour_box
 from autodls.imaging.rois import read_roi_on
 from autodls.imaging.volumes import place_doubt, read_geometry, read_volume
+from autodls.planning.copies import CaseVoxels, voxels_sha256
 from autodls.planning.measure import SequenceMeasure, TumourPlace, measure_sequence
 from autodls.planning.tumour import roi_fault
 from autodls.records.cohort import Case
@@ -37,14 +32,14 @@ class CaseTask:
 
 @dataclass(frozen=True)
 class CaseFindings:
-    """Problems of a case, and of each sequence that has any contrast, the SHA-256 of its voxels and what it looks like.
+    """Problems of a case, its voxels, and what each sequence that has any contrast looks like.
 
     Without a usable ROI nothing is measured.
     """
 
     case: str
     problems: tuple[Problem, ...]
-    voxels_sha256: dict[str, str]
+    voxels: CaseVoxels
     measures: dict[str, SequenceMeasure]
 
 
@@ -54,7 +49,8 @@ def check_case(task: CaseTask) -> CaseFindings:
     grids: dict[str, Geometry] = {}
     digests: dict[str, str] = {}
     measures: dict[str, SequenceMeasure] = {}
-    place = _tumour_place(task)
+    roi = _usable_roi(task)
+    place = TumourPlace.of(roi) if roi is not None else None
     for sequence, path in task.case.images.items():
         try:
             volume = read_volume(path)
@@ -66,15 +62,16 @@ def check_case(task: CaseTask) -> CaseFindings:
         if doubt := place_doubt(path):
             problems.append(warning(task.case.id, f"{sequence}: {doubt}", "export it anew with its orientation"))
         if volume.array.min() < volume.array.max():
-            digests[sequence] = _sha256(volume.array)
+            digests[sequence] = voxels_sha256(volume.array)
             if place is not None:
                 measures[sequence] = measure_sequence(volume, place)
                 problems += _blank_problems(task.case.id, sequence, measures[sequence])
-    return CaseFindings(task.case.id, (*problems, *_roi_problems(task, grids)), digests, measures)
+    voxels = CaseVoxels(task.case.id, task.case.patient, digests, voxels_sha256(roi.array) if roi is not None else None)
+    return CaseFindings(task.case.id, (*problems, *_roi_problems(task, grids)), voxels, measures)
 
 
-def _tumour_place(task: CaseTask) -> TumourPlace | None:
-    """Where the tumour lies; None where its ROI is of no use, which `_roi_problems` tells."""
+def _usable_roi(task: CaseTask) -> Volume | None:
+    """The ROI; None where it is of no use, which `_roi_problems` tells."""
     if task.case.roi is None:
         return None
     image = task.case.images.get(task.roi_channel)
@@ -82,19 +79,12 @@ def _tumour_place(task: CaseTask) -> TumourPlace | None:
         roi = read_roi_on(task.case.roi, task.roi_labels, read_geometry(image) if image else None).volume
     except DatasetError:
         return None
-    return None if roi_fault(roi, None) else TumourPlace.of(roi)
+    return None if roi_fault(roi, None) else roi
 
 
 def _unreadable(task: CaseTask, failure: DatasetError) -> Problem:
     what, _, repair = str(failure).replace(f"{task.folder}/", "").rpartition("; ")
     return error(task.case.id, what, repair)
-
-
-def _sha256(array: NDArray[Any]) -> str:
-    """Of the values, in whatever type they are stored."""
-    digest = hashlib.sha256(str(array.shape).encode())
-    digest.update(np.ascontiguousarray(array, dtype=np.float32).data)
-    return digest.hexdigest()
 
 
 def _image_problems(case: str, sequence: str, volume: Volume) -> list[Problem]:
@@ -151,30 +141,6 @@ def _drawn_roi_problems(task: CaseTask, sequence: str, path: Path, grids: dict[s
         for other, grid in grids.items()
         if (share := shown_share(box_mm, grid)) < MIN_SHOWN
     ]
-
-
-def copy_problems(findings: Iterable[CaseFindings]) -> list[Problem]:
-    """Sequences of a case that are copies of one another, and cases that share an image.
-
-    Real cohorts fill gaps with copies; a case that stands twice leaks from training into validation.
-    """
-    places: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
-    for finding in findings:
-        for sequence, digest in finding.voxels_sha256.items():
-            places[digest].append((finding.case, sequence))
-    found = []
-    shared: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-    for (case, sequence), *copies in places.values():
-        for other, copied in copies:
-            if other == case:
-                what = f"{copied} is a copy of {sequence}, voxel by voxel"
-                found.append(error(case, what, "remove the copy: a missing sequence is allowed"))
-            else:
-                shared[case, other].add(copied)
-    for (case, other), sequences in shared.items():
-        what = f"its {', '.join(sorted(sequences))} has the same voxels as an image of case {case}"
-        found.append(error(other, what, "remove one of the two cases, or export the right images"))
-    return found
 
 
 def unused_roi_problems(cases: Iterable[Case]) -> list[Problem]:

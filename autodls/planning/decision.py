@@ -80,14 +80,19 @@ class Situation:
         return self.resources.device == "cuda"
 
     @property
-    def rarer_cases(self) -> int:
-        """Training cases of the rarer class."""
-        return min(self.fingerprint.positives, self.fingerprint.cases - self.fingerprint.positives)
+    def rarer_patients(self) -> int:
+        """Patients of the training cohort with a case of the rarer class."""
+        return min(self.fingerprint.counts.positive, self.fingerprint.counts.negative)
 
     @property
     def inner_training_cases(self) -> int:
         """Cases that an encoder learns from: the training part of a fold without its inner hold-out."""
         return inner_training_cases(self.fingerprint.cases, self["training.folds"], self["training.inner_holdout"])
+
+    @property
+    def inner_training_patients(self) -> int:
+        """The patients of these cases: so many independent ones."""
+        return inner_training_cases(self.fingerprint.patients, self["training.folds"], self["training.inner_holdout"])
 
 
 def inner_training_cases(cases: int, folds: int, inner_holdout: float) -> int:

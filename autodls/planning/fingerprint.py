@@ -4,13 +4,14 @@ Each case is reduced to a few numbers by itself, and a quantity is spread over c
 with a large tumour weighs no more than another, and memory does not grow with the cohort.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from autodls.errors import DatasetError
 from autodls.parallel import Advance, map_parallel, no_advance
+from autodls.planning.copies import copy_problems
 from autodls.planning.measure import (
     PERCENTILES,
     CaseMeasure,
@@ -18,10 +19,11 @@ from autodls.planning.measure import (
     case_inputs_sha256,
     measure_case,
 )
+from autodls.planning.patients import count_patients
 from autodls.planning.tumour import PLANES
 from autodls.records.cohort import Case, Cohort, cohort_sha256
 from autodls.records.files import sha256_of_bytes
-from autodls.records.fingerprint import Fingerprint, Quantiles, SequenceFingerprint, TumourFingerprint
+from autodls.records.fingerprint import Fingerprint, PatientCounts, Quantiles, SequenceFingerprint, TumourFingerprint
 
 UNKNOWN_SITE = "unknown"
 
@@ -31,18 +33,19 @@ def extract_fingerprint(
 ) -> Fingerprint:
     """Measure every training case, and nothing else, in `workers` processes; their number does not change the result.
 
-    `advance` is called with the id of each case as it is done, `warn` with a line for each sequence that is a copy of
-    another, or blank where the tumour lies. Raises DatasetError for an image or an ROI that cannot be used, for one
-    that stands for two patients, and where there is nothing to train on.
+    `advance` is called with the id of each case as it is done, `warn` with a line for each case that shares its images
+    with another of its patient, for each sequence that is blank where the tumour lies, and for what was decided for the
+    person. Raises DatasetError for an image or an ROI that cannot be used, for one that stands for two sequences or
+    patients, and where there is nothing to train on.
     """
     training, description = cohort.training, cohort.description
     if not training:
         raise DatasetError(f"{cohort.folder}: no training case has a label; `autodls check` says more")
     tasks = [MeasureTask(case, description.roi_channel, description.roi_labels) for case in training]
     measures = map_parallel(measure_case, tasks, [case.id for case in training], workers, advance)
-    images = [measure.images_sha256 for measure in measures]
-    _require_own_images(training, images)
-    for line in (*_copies(training, images), *_blank(training, measures)):
+    _require_own_images(measures, warn)
+    by_patient = count_patients(training)
+    for line in (*_choices(by_patient, description.not_tumour), *_blank(training, measures)):
         warn(line)
     return Fingerprint(
         dataset=description.name,
@@ -62,31 +65,26 @@ def extract_fingerprint(
             multifocal=sum(len(measure.parts_ml) > 1 for measure in measures),
             share_beside_largest=quantiles([sum(of[1:]) / sum(of) for of in (m.parts_ml for m in measures)]),
         ),
+        by_patient=by_patient,
     )
 
 
-def _require_own_images(training: Sequence[Case], images: Sequence[Mapping[str, str]]) -> None:
+def _choices(by_patient: PatientCounts | None, not_tumour: Sequence[str]) -> Iterator[str]:
+    """What was decided for the person."""
+    if by_patient is not None and by_patient.both:
+        yield f"patients with positive and negative cases: {by_patient.both}; folds count them as positive"
+    if not_tumour:
+        yield f"labels {', '.join(not_tumour)} are not counted as tumour; autodls.tumor would name what is"
+
+
+def _require_own_images(measures: Sequence[CaseMeasure], warn: Callable[[str], None]) -> None:
     """A patient who stands twice would be trained on in one fold part and judged in another."""
-    first: dict[str, tuple[Case, str]] = {}
-    for case, hashes in zip(training, images, strict=True):
-        for sequence, found in hashes.items():
-            other, shown = first.setdefault(found, (case, sequence))
-            if other.patient != case.patient:
-                raise DatasetError(
-                    f"case {case.id}: its {sequence} has the same bytes as {shown} of case {other.id}, but they are of "
-                    f"patients '{case.patient}' and '{other.patient}'; remove one case, or export the right image"
-                )
-
-
-def _copies(training: Sequence[Case], images: Sequence[Mapping[str, str]]) -> Iterator[str]:
-    for case, hashes in zip(training, images, strict=True):
-        names: defaultdict[str, list[str]] = defaultdict(list)
-        for sequence, found in hashes.items():
-            names[found].append(sequence)
-        for shown, *copies in names.values():
-            if copies:
-                copied = ", ".join(copies)
-                yield f"case {case.id}: {copied}: a copy of {shown}, byte by byte; a missing sequence is allowed"
+    problems = copy_problems(measure.voxels for measure in measures)
+    if errors := [problem for problem in problems if problem.is_error]:
+        more = f" (and {len(errors) - 1} more); `autodls check` lists every problem" if len(errors) > 1 else ""
+        raise DatasetError(f"{errors[0]}{more}")
+    for problem in problems:
+        warn(str(problem))
 
 
 def _blank(training: Sequence[Case], measures: Sequence[CaseMeasure]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from autodls.imaging.inside import (
 )
 from autodls.imaging.rois import read_roi_on
 from autodls.imaging.volumes import read_geometry, read_volume
+from autodls.planning.copies import CaseVoxels, voxels_sha256
 from autodls.planning.tumour import Plane, extent_mm, part_volumes_ml, roi_fault, volume_ml
 from autodls.records.cohort import Case
 from autodls.records.files import sha256_of_bytes, sha256_of_input
@@ -87,13 +88,13 @@ def contrast(head: Sequence[float], roi: Sequence[float] | None) -> dict[str, fl
 
 @dataclass(frozen=True)
 class CaseMeasure:
-    """One case: its sequences, its tumour and its parts, the SHA-256 of each image file and of all that was read."""
+    """One case: its sequences, its tumour and its parts, its voxels, and the SHA-256 of all files that were read."""
 
     sequences: dict[str, SequenceMeasure]
     extent_mm: dict[Plane, float]
     volume_ml: float
     parts_ml: tuple[float, ...]
-    images_sha256: dict[str, str]
+    voxels: CaseVoxels
     inputs_sha256: str
 
 
@@ -113,10 +114,15 @@ def measure_case(task: MeasureTask) -> CaseMeasure:
     """
     case, roi = task.case, _drawn_roi(task)
     place = TumourPlace.of(roi)
-    sequences = {sequence: measure_sequence(read_volume(path), place) for sequence, path in case.images.items()}
-    images = images_sha256(case)
-    inputs = _inputs_sha256(case, images)
-    return CaseMeasure(sequences, extent_mm(roi), volume_ml(roi), part_volumes_ml(roi), images, inputs)
+    sequences, digests = {}, {}
+    for sequence, path in case.images.items():
+        volume = read_volume(path)
+        sequences[sequence] = measure_sequence(volume, place)
+        if volume.array.min() < volume.array.max():
+            digests[sequence] = voxels_sha256(volume.array)
+    voxels = CaseVoxels(case.id, case.patient, digests, voxels_sha256(roi.array))
+    inputs = case_inputs_sha256(case)
+    return CaseMeasure(sequences, extent_mm(roi), volume_ml(roi), part_volumes_ml(roi), voxels, inputs)
 
 
 def _drawn_roi(task: MeasureTask) -> Volume:
@@ -177,16 +183,7 @@ def case_inputs_sha256(case: Case) -> str:
 
     Raises DatasetError for one that cannot be read.
     """
-    return _inputs_sha256(case, images_sha256(case))
-
-
-def images_sha256(case: Case) -> dict[str, str]:
-    """SHA-256 of the file of each sequence of a case; raises DatasetError for one that cannot be read."""
-    return {sequence: sha256_of_input(path) for sequence, path in case.images.items()}
-
-
-def _inputs_sha256(case: Case, hashes: Mapping[str, str]) -> str:
-    images = [f"image {sequence} {found}" for sequence, found in sorted(hashes.items())]
+    images = [f"image {sequence} {sha256_of_input(path)}" for sequence, path in sorted(case.images.items())]
     rois = [f"roi {sequence} {sha256_of_input(path)}" for sequence, path in sorted(case.rois.items())]
     own = [f"roi {sha256_of_input(case.roi)}"] if case.roi else []
     return sha256_of_bytes("\n".join([case.id, *images, *rois, *own]).encode())

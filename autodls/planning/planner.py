@@ -60,7 +60,7 @@ def _decide(situation: Situation, preset: Preset) -> Situation:
             decision = rule(situation)
             note = f" {preset.notes[name]}" if name in preset.notes else ""
             decided[name] = Decision(decision.value, decision.reason + note)
-    _require_cases(situation)
+    _require_patients(situation)
     require_memory(situation, preset.name)
     return situation
 
@@ -78,23 +78,23 @@ def _given(fingerprint: Fingerprint, preset: Preset, encoder_weights: str | None
     return decided
 
 
-def _require_cases(situation: Situation) -> None:
+def _require_patients(situation: Situation) -> None:
     """Given folds pass no rule, so the cohort is looked at again."""
-    rarer, folds = situation.rarer_cases, situation["training.folds"]
+    rarer, folds = situation.rarer_patients, situation["training.folds"]
     if rarer < max(folds, FEWEST_OF_A_CLASS):
         raise PlanError(
-            f"dataset {situation.fingerprint.dataset}: {rarer} training cases of the rarer class, but {folds} folds "
-            f"need at least {max(folds, FEWEST_OF_A_CLASS)}; give fewer folds, or add cases"
+            f"dataset {situation.fingerprint.dataset}: {rarer} training patients of the rarer class, but "
+            f"{folds} folds need at least {max(folds, FEWEST_OF_A_CLASS)}; give fewer folds, or add patients"
         )
 
 
 def _many_dims(situation: Situation, preset: Preset) -> dict[str, Decision]:
-    """Given components pass no rule, so the cases are looked at again: they stand, and the plan says what they are."""
-    name, cases = "network.pca_dims", situation.inner_training_cases
-    if name not in preset.values or situation[name] < cases:
+    """Given components pass no rule, so they are held against the patients: they stand, and the plan says it."""
+    name, patients = "network.pca_dims", situation.inner_training_patients
+    if name not in preset.values or situation[name] < patients:
         return {}
     given = situation.decided[name]
-    return {name: Decision(given.value, f"{given.reason} {too_many_dims(cases)}")}
+    return {name: Decision(given.value, f"{given.reason} {too_many_dims(patients)}")}
 
 
 def _roi_channel(fingerprint: Fingerprint) -> dict[str, Decision]:

@@ -46,27 +46,27 @@ def patch_px(situation: Situation) -> Decision:
 
 
 def pca_dims(situation: Situation) -> Decision:
-    """Fewer than the cases it is fitted on, a multiple of the heads; a token has the paper's width at most."""
-    heads, cases = situation["network.fusion.heads"], situation.inner_training_cases
+    """Fewer than the patients it is fitted on, a multiple of the heads; a token has the paper's width at most."""
+    heads, patients = situation["network.fusion.heads"], situation.inner_training_patients
     patch = situation["network.fusion.patch_px"]
     channels = feature_channels(situation["network.encoder"], roi_guided=situation["network.roi_guided"])
     most = min(PAPER_DIMS // patch**2, channels)
-    dims = max(heads, min(most, cases - 1) // heads * heads)
-    if dims >= cases:
-        return Decision(dims, f"The fewest that {heads} attention heads can share. {too_many_dims(cases)}")
+    dims = max(heads, min(most, patients - 1) // heads * heads)
+    if dims >= patients:
+        return Decision(dims, f"The fewest that {heads} attention heads can share. {too_many_dims(patients)}")
     bound = f"the paper's {PAPER_DIMS}"
     if most < PAPER_DIMS:
         bound = f"{most} (of {channels} channels, and so that a patch of {patch} x {patch} holds {PAPER_DIMS} numbers)"
     return Decision(
         dims,
-        f"At most {bound}, fewer than the {cases} cases that the PCA is fitted on, and a multiple of "
+        f"At most {bound}, fewer than the {patients} patients that the PCA is fitted on, and a multiple of "
         f"{heads} attention heads.",
     )
 
 
-def too_many_dims(cases: int) -> str:
-    """What is to be said of principal components that are no fewer than the cases they are fitted on."""
+def too_many_dims(patients: int) -> str:
+    """What is to be said of principal components that are no fewer than the patients they are fitted on."""
     return (
-        f"That is no fewer than the {cases} cases that the PCA is fitted on: the last components tell places within "
-        f"cases apart, hardly cases."
+        f"That is no fewer than the {patients} patients that the PCA is fitted on: the last components tell places "
+        f"within patients apart, hardly patients."
     )

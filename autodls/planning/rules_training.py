@@ -4,7 +4,7 @@ from autodls.errors import PlanError
 from autodls.planning.decision import Decision, Situation
 
 FEWEST_OF_A_CLASS = 4  # two folds, and in each training part one case to learn from and one to stop by
-FOLDS_BY_RARER_CASES = ((15, 5), (6, 3), (FEWEST_OF_A_CLASS, 2))
+FOLDS_BY_RARER_PATIENTS = ((15, 5), (6, 3), (FEWEST_OF_A_CLASS, 2))
 SMALLEST_BATCH, FEW_CASES_BATCH, LARGEST_BATCH, BATCH_STEP = 4, 8, 32, 4
 BATCH_SHARE = 1 / 3
 MEMORY_SHARE = 0.8
@@ -13,27 +13,29 @@ ADAMW_LEARNING_RATE, ADAMW_WEIGHT_DECAY = 0.002, 0.05
 
 
 def folds(situation: Situation) -> Decision:
-    """By the number of cases of the rarer class; raises PlanError where there are too few."""
-    rarer = situation.rarer_cases
-    for fewest, count in FOLDS_BY_RARER_CASES:
+    """By the number of patients of the rarer class; raises PlanError where there are too few."""
+    rarer = situation.rarer_patients
+    for fewest, count in FOLDS_BY_RARER_PATIENTS:
         if rarer >= fewest:
             return Decision(
                 count,
-                f"{rarer} cases of the rarer class: {fewest} or more allow {count} folds, {rarer / count:.1f} each.",
+                f"{rarer} patients of the rarer class: {fewest} or more allow {count} folds, {rarer / count:.1f} each.",
             )
     raise PlanError(
-        f"dataset {situation.fingerprint.dataset}: {rarer} training cases of the rarer class; cross-validation needs "
-        f"at least {FEWEST_OF_A_CLASS} of each class (2 folds, one to learn from and one to stop by in each); add cases"
+        f"dataset {situation.fingerprint.dataset}: {rarer} training patients of the rarer class; cross-validation "
+        f"needs at least {FEWEST_OF_A_CLASS} of each class (2 folds, one to learn from and one to stop by in each); "
+        f"add patients"
     )
 
 
 def inner_holdout(situation: Situation) -> Decision:
     """A fifth; a quarter in small cohorts, where a fifth would hold too few of the rarer class."""
-    rarer = situation.rarer_cases
-    share = 0.2 if rarer >= FOLDS_BY_RARER_CASES[0][0] else 0.25
+    rarer = situation.rarer_patients
+    share = 0.2 if rarer >= FOLDS_BY_RARER_PATIENTS[0][0] else 0.25
     held = rarer * (1 - 1 / situation["training.folds"]) * share
     return Decision(
-        share, f"{share:.0%} of a fold's training part stops the training and sets the scale: {held:.1f} rarer cases."
+        share,
+        f"{share:.0%} of a fold's training part stops the training and sets the scale: {held:.1f} rarer patients.",
     )
 
 

@@ -7,7 +7,7 @@ only set of cases that plan, preprocess and train are given.
 import difflib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +18,7 @@ from autodls.records.columns import without_codes
 from autodls.records.dataset import DatasetDescription
 from autodls.records.files import sha256_of_bytes
 from autodls.records.identities import in_one_spelling, misspelt_files, spelling_problems
-from autodls.records.listing import CaseFiles, list_files, stray_problems
+from autodls.records.listing import IMAGES, CaseFiles, list_files, stray_problems
 from autodls.records.problems import Problem, error, warning
 from autodls.records.rows import (
     Row,
@@ -58,7 +58,8 @@ class Case:
     """One row of the table with its files.
 
     `label` is None where the target column is empty. `images` holds the sequences that have a file, by name; `rois`
-    the ROI drawn on a channel other than the ROI channel under that channel's name.
+    the ROI drawn on a channel other than the ROI channel under that channel's name. `gap` says of a file that is not
+    read, and named after the case, that it may be what `images` lacks: no sequence is missing then.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Case:
     roi: Path | None
     rois: Mapping[str, Path] = field(default_factory=dict)
     row: TableRow = field(default_factory=lambda: TableRow({}, 0))
+    gap: str | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,10 @@ def read_description(folder: Path) -> DatasetDescription:
             f"{path}: autodls.roi_channel '{description.roi_channel}' is not one of the channels "
             f"{list(description.sequences)}; name one of them"
         )
+    try:
+        _ = description.roi_labels
+    except DatasetError as failure:
+        raise DatasetError(f"{path}: {failure}") from None
     return description
 
 
@@ -159,12 +165,15 @@ def join_cohort(folder: Path) -> JoinedCohort:
         )
         if rows_of[name] == 1 and case_id_fault(name) is None
     )
+    strays = stray_problems(listing, description, known)
+    gaps = {problem.case: f"{problem.what}; {problem.repair}" for problem in strays if _is_image_error(problem)}
+    cases = tuple(replace(case, gap=gaps[case.id]) if case.id in gaps else case for case in cases)
     cohort = Cohort(folder, description, cases)
     problems = [
         *id_problems(names, aside),
         *(found for name, row in zip(names, rows, strict=True) for found in row_problems(name, row, description)),
-        *(_no_image(case) for case in cases if not case.images),
-        *stray_problems(listing, description, known),
+        *(_no_image(case) for case in cases if not case.images and case.gap is None),
+        *strays,
         *spelling_problems(names, rows, description),
         *misspelt_files(known, description, listing),
         *(warning("", note, "see that the table is read as it is meant") for note in rows.notes),
@@ -200,6 +209,10 @@ def _case(name: str, row: Row, description: DatasetDescription, files: CaseFiles
     return Case(name, patient, site, cohort, label, files.images, files.roi, files.rois, row)
 
 
+def _is_image_error(problem: Problem) -> bool:
+    return problem.is_error and problem.what.startswith(IMAGES)
+
+
 def _no_image(case: Case) -> Problem:
     return error(case.id, "it has no image", f"add imagesTr/{case.id}_0000... or remove its row")
 
@@ -208,13 +221,15 @@ def _cohort_problems(cohort: Cohort) -> list[Problem]:
     """What makes training impossible or its judgement worthless, though every case be sound."""
     return [
         *_patients_on_both_sides(cohort),
+        *_patients_of_both_classes(cohort),
         *_nothing_to_learn(cohort.training, cohort),
         *_unknown_cohorts(cohort),
         *_telling_columns(cohort.description),
+        *_labels_left_out(cohort.description),
         *(
             error("", f"no training case has sequence '{sequence}'", "add its images, or take it out of channel_names")
             for sequence in cohort.description.sequences
-            if cohort.training and not any(sequence in case.images for case in cohort.training)
+            if cohort.training and not any(sequence in case.images or case.gap for case in cohort.training)
         ),
     ]
 
@@ -234,6 +249,22 @@ def _patients_on_both_sides(cohort: Cohort) -> list[Problem]:
         for case in cohort.cases
         if cohort.is_training(case) and case.patient in held_out
     ]
+
+
+def _patients_of_both_classes(cohort: Cohort) -> list[Problem]:
+    """Cases of one patient with different labels: sound where they are lesions of their own, else a slip."""
+    example: dict[tuple[str, bool], str] = {}
+    for case in cohort.cases:
+        if case.label is not None:
+            example.setdefault((case.patient, case.label), case.id)
+    both = [patient for patient, label in example if label and (patient, False) in example]
+    if not both:
+        return []
+    more = f" and {len(both) - 1} more have" if len(both) > 1 else " has"
+    positive, negative = example[both[0], True], example[both[0], False]
+    what = f"patient '{both[0]}'{more} positive and negative cases ({positive} is positive, {negative} negative)"
+    why = "nothing to repair where each lesion has its own label: folds count such a patient as positive"
+    return [warning("", what, f"{why}; else correct the target column")]
 
 
 def _nothing_to_learn(training: Sequence[Case], cohort: Cohort) -> list[Problem]:
@@ -274,6 +305,16 @@ def _telling_columns(description: DatasetDescription) -> list[Problem]:
         error("", f"autodls.clinical holds '{column}', which is the target or the follow-up", "take it out of clinical")
         for column in dict.fromkeys(settings.clinical)
         if column in (settings.target.column, *follow_up)
+    ]
+
+
+def _labels_left_out(description: DatasetDescription) -> list[Problem]:
+    """Labels that are taken for organs by their names: the person may have meant otherwise."""
+    if not description.not_tumour:
+        return []
+    what = f"labels {', '.join(description.not_tumour)} of dataset.json are not counted as tumour, by their names"
+    return [
+        warning("", what, "nothing to repair if they are none; else name every label of the tumour in autodls.tumor")
     ]
 
 

@@ -11,6 +11,7 @@ from autodls.errors import DatasetError
 from autodls.records.base import Record
 from autodls.records.case_id import case_id_fault
 from autodls.records.columns import number_in
+from autodls.records.roi_labels import RoiLabels, roi_labels, tumour_names, values_of
 
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -164,6 +165,9 @@ class StudySettings(Record):
     missing: dict[str, tuple[Text, ...]] = Field(
         default_factory=dict, description="by column, the codes that mean a missing value"
     )
+    tumor: tuple[str, ...] | None = Field(
+        default=None, description="the labels that are tumour, where there are others"
+    )
 
     @field_validator("clinical")
     @classmethod
@@ -192,7 +196,8 @@ class DatasetDescription(Record):
             raise ValueError("nnU-Net's label 'ignore' is not supported; every voxel is tumour or background")
         if labels.get("background", 0) != 0:
             raise ValueError(f"background must be 0, got {labels['background']}: as in nnU-Net, 0 is what is not drawn")
-        if not _values(labels) or min(_values(labels)) < 1:
+        values = values_of(labels, [name for name in labels if name != "background"])
+        if not values or min(values) < 1:
             raise ValueError(f"must hold background 0 and a positive value that means tumour, got {labels}")
         return labels
 
@@ -207,11 +212,14 @@ class DatasetDescription(Record):
         return self.autodls.roi_channel or self.sequences[-1]
 
     @property
-    def roi_labels(self) -> frozenset[int]:
-        """Values of an ROI image that mean tumour."""
-        return _values(self.labels)
+    def roi_labels(self) -> RoiLabels:
+        """Values of an ROI image that mean tumour, and the others; raises DatasetError where they cannot be told."""
+        return roi_labels(self.labels, self.autodls.tumor)
 
-
-def _values(labels: dict[str, int | tuple[int, ...]]) -> frozenset[int]:
-    groups = [value if isinstance(value, tuple) else (value,) for name, value in labels.items() if name != "background"]
-    return frozenset(value for group in groups for value in group if value != 0)
+    @property
+    def not_tumour(self) -> tuple[str, ...]:
+        """Labels that are not counted as tumour though `autodls.tumor` does not say so: by their names they are not."""
+        if self.autodls.tumor is not None:
+            return ()
+        tumour = tumour_names(self.labels)
+        return tuple(name for name in self.labels if name not in ("background", *tumour))

@@ -1,8 +1,8 @@
 """What the training cohort looks like: the only thing, beside the preset, that a plan is derived from."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from autodls.records.base import Record
 
@@ -60,6 +60,18 @@ class TumourFingerprint(Record):
     )
 
 
+class PatientCounts(Record):
+    """Patients with several cases, by class; a patient with cases of both counts as positive in folds."""
+
+    positive: int = Field(description="patients with a positive case")
+    negative: int = Field(description="patients with a negative case")
+    both: int = Field(description="patients with cases of both classes, who are in both of these numbers")
+    effective_positive: float = Field(
+        description="independent cases that the positive ones are worth, were those of a patient to say the same"
+    )
+    effective_negative: float = Field(description="the same of the negative ones")
+
+
 class Fingerprint(Record):
     """The training cohort, summarised."""
 
@@ -79,6 +91,29 @@ class Fingerprint(Record):
     roi_labels: tuple[int, ...] = Field(default=(), description="values of an ROI image that mean tumour")
     sequences: dict[str, SequenceFingerprint]
     tumour: TumourFingerprint
+    by_patient: PatientCounts | None = Field(
+        default=None, description="left out where every case is a patient of its own"
+    )
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a count that older versions did not have, so that the hash of theirs still fits."""
+        content: dict[str, Any] = write(self)
+        return {name: value for name, value in content.items() if name != "by_patient" or value is not None}
+
+    @property
+    def counts(self) -> PatientCounts:
+        """Patients by class."""
+        if self.by_patient is not None:
+            return self.by_patient
+        positive, negative = self.positives, self.cases - self.positives
+        return PatientCounts(
+            positive=positive,
+            negative=negative,
+            both=0,
+            effective_positive=positive,
+            effective_negative=negative,
+        )
 
     def travelling(self) -> "Fingerprint":
         """As it stands in a model folder: without the hashes by which whoever has ids could try out their labels."""

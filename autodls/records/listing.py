@@ -7,16 +7,18 @@ that is a case's own wins.
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from autodls.errors import DatasetError
 from autodls.records.dataset import FILE_ENDINGS, DatasetDescription
-from autodls.records.problems import Problem, warning
+from autodls.records.problems import Problem, error, warning
 
 IMAGES = "imagesTr"
 LABELS = "labelsTr"
 _TWINS = {".nii": ".nii.gz", ".nii.gz": ".nii"}  # beside one another they are an error, found when one is read
+_OF_IMAGES = (*FILE_ENDINGS, ".dcm", ".gz", ".ima", ".img", ".mgz", ".mhd", ".nhdr")
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<index>\d{4})", re.ASCII)
 
 
@@ -80,26 +82,126 @@ def _channel_names(case: str, description: DatasetDescription) -> dict[str, str]
 
 
 def stray_problems(listing: Listing, description: DatasetDescription, cases: frozenset[str]) -> list[Problem]:
-    """Files that no case uses: one warning for each channel or case that the description and the table lack."""
+    """Files that no case uses: one warning for each channel or case that the description and the table lack.
+
+    A file that is named after a case which lacks an image, or its ROI, is an error: it explains the gap.
+    """
+    files = {case: listing.files_of(case, description, cases) for case in cases}
     used = {
         (path.parent.name, path.name)
-        for case in cases
-        for files in [listing.files_of(case, description, cases)]
-        for path in (*files.images.values(), *files.rois.values(), *((files.roi,) if files.roi else ()))
+        for found in files.values()
+        for path in (*found.images.values(), *found.rois.values(), *((found.roi,) if found.roi else ()))
     }
     twin = _TWINS.get(description.file_ending)
     used |= {(folder, f"{_stem(name)}{twin}") for folder, name in used if twin}
+    gaps = Gaps.of(files, listing, description)
     groups: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
+    found: list[Problem] = []
     for folder, names in ((IMAGES, listing.images), (LABELS, listing.labels)):
         for name in sorted(name for name in names if (folder, name) not in used):
-            groups[_reason(folder, name, description, cases)].append(f"{folder}/{name}")
-    return [
+            if (explained := gaps.explained_by(folder, name)) is not None:
+                found.append(_explained(folder, name, description, *explained))
+            else:
+                groups[_reason(folder, name, description, cases)].append(f"{folder}/{name}")
+    return found + [
         warning(case, f"{_example(files)} {what}", repair) for (case, what, repair), files in sorted(groups.items())
     ]
 
 
+@dataclass(frozen=True)
+class Gaps:
+    """What cases lack: of each folder the name that is missing and what it would be, by case.
+
+    `ids` finds a case by its id in small letters, `spare` holds channels of cases that lack nothing: files of a study
+    that are not meant for us.
+    """
+
+    missing: Mapping[str, Mapping[str, Mapping[str, str]]]
+    ids: Mapping[str, str]
+    channels: int
+    spare: frozenset[int]
+
+    @classmethod
+    def of(cls, files: Mapping[str, CaseFiles], listing: Listing, description: DatasetDescription) -> "Gaps":
+        """The gaps of a dataset folder."""
+        images = {
+            case: {stem: name for name, stem in _channel_names(case, description).items() if name not in found.images}
+            for case, found in files.items()
+        }
+        rois = {case: {case: "the ROI"} for case, found in files.items() if found.roi is None}
+        return cls.in_folders({IMAGES: images, LABELS: rois}, listing.images, len(description.sequences))
+
+    @classmethod
+    def in_folders(
+        cls, missing: Mapping[str, Mapping[str, Mapping[str, str]]], images: Iterable[str], channels: int
+    ) -> "Gaps":
+        """The gaps where the folder of images holds the names `images`."""
+        channel_of = [matched for name in images if (matched := _CHANNEL.fullmatch(_stem(name)))]
+        whole = {case for case, absent in missing[IMAGES].items() if not absent}
+        spare = frozenset(int(matched["index"]) for matched in channel_of if matched["case"] in whole)
+        return cls(missing, {case.casefold(): case for case in missing[IMAGES]}, channels, spare)
+
+    def explained_by(self, folder: str, name: str) -> tuple[str, Mapping[str, str]] | None:
+        """The case which the file `name` is named after, and what it lacks that this may be; None where nothing."""
+        if not name.lower().endswith(_OF_IMAGES):
+            return None
+        stem = _stem(name)
+        matched, index = _CHANNEL.fullmatch(stem), None
+        if matched is None:
+            owner = _claimant(stem, self.ids)
+        elif (owner := self.ids.get(matched["case"].casefold())) is not None:
+            index = int(matched["index"])
+        else:
+            owner = self.ids.get(stem.casefold())  # an id that ends like a channel
+        absent = self._absent(folder, owner, index) if owner is not None else {}
+        return (owner, absent) if owner is not None and absent else None
+
+    def _absent(self, folder: str, owner: str, index: int | None) -> Mapping[str, str]:
+        """What `owner` lacks that a file of channel `index`, or of none, may be."""
+        absent = self.missing[folder].get(owner, {})
+        if folder != IMAGES or index is None:
+            return absent
+        if index < self.channels:
+            return {stem: what for stem, what in absent.items() if stem == f"{owner}_{index:04d}"}
+        return {} if index in self.spare else absent
+
+
+def _claimant(stem: str, ids: Mapping[str, str]) -> str | None:
+    """The case that a file is named after, whatever follows: the longest id that ends where a word of `stem` does.
+
+    >>> ids = {"ph0003": "PH0003", "ph": "PH"}
+    >>> _claimant("PH0003_T1", ids), _claimant("ph0003", ids), _claimant("PH00031", ids)
+    ('PH0003', 'PH0003', None)
+    """
+    plain = stem.casefold()
+    ends = [len(plain), *sorted((found.start() for found in re.finditer(r"[^a-z0-9]", plain)), reverse=True)]
+    return next((ids[plain[:end]] for end in ends if plain[:end] in ids), None)
+
+
+def _explained(
+    folder: str, name: str, description: DatasetDescription, owner: str, absent: Mapping[str, str]
+) -> Problem:
+    ending = description.file_ending
+    if folder == IMAGES or not name.endswith(ending):
+        return error(owner, f"{folder}/{why_not_read(name, absent, ending)}", how_to_name(name, absent, ending))
+    what = f"{folder}/{name} is not read (an ROI has the name of its case alone), and the ROI is missing"
+    return error(owner, what, f"name it {owner}{ending}, or remove it")
+
+
+def why_not_read(name: str, absent: Mapping[str, str], ending: str) -> str:
+    """That a file is not read, and that `absent`, by the name of its file, is missing."""
+    why = "an image ends in its channel" if name.endswith(ending) else f"its name does not end in '{ending}'"
+    return f"{name} is not read ({why}), and {', '.join(absent.values())} {'are' if len(absent) > 1 else 'is'} missing"
+
+
+def how_to_name(name: str, absent: Mapping[str, str], ending: str) -> str:
+    """What to do with such a file."""
+    names = " or ".join(f"{stem}{ending}" for stem in absent)
+    return f"{'name it' if name.endswith(ending) else 'convert it to'} {names}, or remove it"
+
+
 def _stem(name: str) -> str:
-    return next((name.removesuffix(ending) for ending in FILE_ENDINGS if name.endswith(ending)), name)
+    return next((name[: -len(ending)] for ending in FILE_ENDINGS if name.lower().endswith(ending)), name)
 
 
 def _example(files: list[str]) -> str:
@@ -107,11 +209,11 @@ def _example(files: list[str]) -> str:
 
 
 def _reason(folder: str, name: str, description: DatasetDescription, cases: frozenset[str]) -> tuple[str, str, str]:
-    """Case, what and repair for a file that no case uses."""
+    """Case, what and repair for a file that no case uses and that explains no gap."""
     ending = description.file_ending
     stem = _stem(name)
-    matched = _CHANNEL.fullmatch(stem)
-    owner = stem if folder == LABELS and stem in cases else matched["case"] if matched else stem
+    matched = _CHANNEL.fullmatch(stem) if stem not in cases else None
+    owner = matched["case"] if matched else stem
     if not name.endswith(ending):
         what = f"is not read: its name does not end in '{ending}'"
         return (owner if owner in cases else ""), what, f"convert it to '{ending}', or remove it"

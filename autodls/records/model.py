@@ -9,11 +9,13 @@ from autodls.errors import InputError, ModelFolderError
 from autodls.records.base import Record, json_bytes
 from autodls.records.dataset import ChannelNames, FileEnding, Target
 from autodls.records.files import sha256_of_bytes, sha256_of_file
+from autodls.records.roi_labels import RoiLabels
 from autodls.records.scale import LogisticScale
 from autodls.records.workspace import RoiKind
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
+_LEFT_OUT: dict[str, object] = {"cautions": (), "other_labels": (), "training_patients": None}
 
 
 class ModelRecord(Record):
@@ -26,10 +28,16 @@ class ModelRecord(Record):
     file_ending: FileEnding
     roi_channel: str
     roi_labels: tuple[int, ...] = Field(min_length=1)
+    other_labels: tuple[int, ...] = Field(
+        default=(), description="values of an ROI image that are known and no tumour; left out where there is none"
+    )
     rois: RoiKind = Field(description="the ROIs that the model was trained on")
     folds: Annotated[int, Field(ge=1)]
     training_cases: Count
     training_positives: Count
+    training_patients: Count | None = Field(
+        default=None, description="of these cases; left out where every case is a patient of its own"
+    )
     recalibration: LogisticScale = Field(description="from mean log-odds of the folds to the score, fitted out of fold")
     cutoff: Probability = Field(description="call a case high when its score is at or above this")
     cutoff_source: str
@@ -51,9 +59,18 @@ class ModelRecord(Record):
 
     @model_serializer(mode="wrap")
     def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A model without cautions is written as older versions did, so that the hash of theirs still fits."""
+        """What older versions did not know is left out where it is empty, so that the hash of theirs still fits."""
         content: dict[str, Any] = write(self)
-        return {name: value for name, value in content.items() if name != "cautions" or self.cautions != ()}
+        return {
+            name: value
+            for name, value in content.items()
+            if name not in _LEFT_OUT or getattr(self, name) != _LEFT_OUT[name]
+        }
+
+    @property
+    def mask_labels(self) -> RoiLabels:
+        """Values of a manual ROI that mean tumour, and the others."""
+        return RoiLabels(self.roi_labels, self.other_labels)
 
     @classmethod
     def load(cls, path: Path, repair: str, error: type[InputError] = ModelFolderError) -> Self:

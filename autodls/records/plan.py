@@ -1,6 +1,6 @@
 """The plan: every choice of the pipeline, with the sentence that says why."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -217,10 +217,20 @@ class Expectation(Record):
 
     positives: int
     negatives: int
-    rarer_class_per_fold: float
+    rarer_class_per_fold: float = Field(description="patients")
     assumed_auc: float
     auc_ci_half_width: float
+    design_effect: float | None = Field(
+        default=None,
+        description="variance of the AUC over that of as many independent cases; left out where each is a patient",
+    )
     statement: str
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what older versions did not have where it says nothing, so that the hash of theirs still fits."""
+        content: dict[str, Any] = write(self)
+        return {name: value for name, value in content.items() if name != "design_effect" or value is not None}
 
 
 class Plan(Record):

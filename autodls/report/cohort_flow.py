@@ -27,12 +27,13 @@ _MOST_REASONS = 8
 
 @dataclass(frozen=True)
 class CohortCount:
-    """Cases of one cohort that are analysed."""
+    """Cases of one cohort that are analysed, and their patients where these are known to be fewer."""
 
     name: str
     positives: int
     negatives: int
     unlabelled: int = 0
+    patients: int | None = None
 
     @property
     def n(self) -> int:
@@ -73,7 +74,7 @@ def flow_of_dataset(cohort: Cohort) -> Flow:
     reasons = {case.id: _exclusion(case, cohort) for case in cohort.cases}
     kept = [case for case in cohort.cases if reasons[case.id] is None]
     names = dict.fromkeys(case.cohort for case in sorted(kept, key=lambda case: not cohort.is_training(case)))
-    cohorts = [_count(name, [case.label for case in kept if case.cohort == name]) for name in names]
+    cohorts = [_count(name, [case for case in kept if case.cohort == name]) for name in names]
     excluded = Counter(reason for reason in reasons.values() if reason is not None)
     return Flow(len(cohort.cases), dict(excluded), tuple(cohorts))
 
@@ -128,13 +129,16 @@ def _exclusion(case: Case, cohort: Cohort) -> str | None:
     return None if followed else "neither label nor follow-up"
 
 
-def _count(name: str, labels: list[bool | None]) -> CohortCount:
-    return CohortCount(name, labels.count(True), labels.count(False), labels.count(None))
+def _count(name: str, cases: list[Case]) -> CohortCount:
+    labels, patients = [case.label for case in cases], len({case.patient for case in cases})
+    fewer = patients if patients < len(cases) else None
+    return CohortCount(name, labels.count(True), labels.count(False), labels.count(None), fewer)
 
 
 def _cohort_lines(count: CohortCount, positive: str, width_mm: float) -> list[str]:
     labelled = count.positives + count.negatives
-    lines = [fitted(count.name, width_mm - 2 * _PAD_MM, bold=True), f"n = {count.n}"]
+    of_patients = f", of {count.patients} patients" if count.patients is not None else ""
+    lines = [fitted(count.name, width_mm - 2 * _PAD_MM, bold=True), f"n = {count.n}{of_patients}"]
     if labelled:
         lines += [f"{fitted(positive, 60)}: {counted(count.positives, labelled)}"]
         lines += [f"not {fitted(positive, 60)}: {counted(count.negatives, labelled)}"]
@@ -233,6 +237,8 @@ def _rows(flow: Flow) -> list[tuple[Cell, ...]]:
                 ("positive", cohort.positives),
                 ("negative", cohort.negatives),
                 ("unlabelled", cohort.unlabelled),
+                ("patients", cohort.patients),
             )
+            if count is not None
         ),
     ]

@@ -1,5 +1,6 @@
 """The study at a glance, what to know before believing it, and where it all comes from."""
 
+import math
 from collections.abc import Iterator
 from statistics import fmean
 
@@ -160,18 +161,22 @@ def _stale(study: Study) -> Iterator[str]:
 
 
 def _few_events(study: Study) -> Iterator[str]:
-    """Baselines with fewer cases of the rarer class per variable than advised."""
+    """Baselines with fewer patients of the rarer class per variable than advised."""
+    most = math.inf
+    if study.fingerprint is not None:
+        most = min(study.fingerprint.counts.positive, study.fingerprint.counts.negative)
     for line in study.tables.get("shortcuts", ()):
         columns = [name for name in line.get("columns", "").split(" + ") if name]
         try:
             cases, positives = (int(read_number(line.get(name, "")) or 0) for name in ("n", "positives"))
         except ValueError:
             continue
-        rarer = min(positives, cases - positives)
+        rarer = min(positives, cases - positives, most)
         if columns and rarer < EVENTS_PER_VARIABLE * len(columns):
             yield (
-                f"Shortcut baseline '{line.get('baseline', '')}': {rarer} cases of the rarer class for {len(columns)} "
-                f"variables; at least {EVENTS_PER_VARIABLE} a variable are advised, so it may look worse than it is."
+                f"Shortcut baseline '{line.get('baseline', '')}': {rarer} patients of the rarer class for "
+                f"{len(columns)} variables; at least {EVENTS_PER_VARIABLE} a variable are advised, so it may look "
+                f"worse than it is."
             )
 
 

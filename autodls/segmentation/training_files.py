@@ -86,8 +86,7 @@ def _roi_file(task: FilesTask, grid: Geometry) -> Path:
     if not found.volume.geometry.same_grid(grid):
         what, repair = grid_fault(found.volume.geometry, grid)
         raise DatasetError(f"{case.roi}: the ROI {what}; {repair}")
-    plain = task.roi_labels == {TUMOUR} or set(np.unique(read_labels(case.roi).array).tolist()) <= {0, TUMOUR}
-    if found.untouched and plain:
+    if found.untouched and set(np.unique(read_labels(case.roi).array).tolist()) <= {0, TUMOUR}:
         return case.roi
     copy = task.folder.roi(case.id)
     write_volume(copy, Volume(found.volume.array, grid))

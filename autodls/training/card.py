@@ -17,6 +17,7 @@ def model_card(record: ModelRecord, plan: Plan, rows: list[RowAuc], folds_by_mea
             "flagged."
         )
     cautions = "".join(f"\n**Caution**: {caution}.\n" for caution in record.cautions)
+    patients = f" ({record.training_patients} patients)" if record.training_patients is not None else ""
     mean = _by_mean(record, folds_by_mean)
     guided = ", each plane on its own with the ROI in it" if plan.network.roi_guided else ""
     table = "\n".join(f"| {row.row} | {row.n} | {row.positives} | {row.text} |" for row in rows)
@@ -28,7 +29,7 @@ For research; not a medical device.
 - **Input**: {sequences}; files `CASE_0000{record.file_ending}` and so on, in that order; {rois}
 - **Output**: `dls`, the calibrated probability of the positive class; the call is high at or above
   {record.cutoff:.4f} ({record.cutoff_source}); Youden's would be {record.youden_cutoff:.4f}.
-- **Trained on**: {record.training_cases} cases of `{record.dataset}`, {record.training_positives} positive.
+- **Trained on**: {record.training_cases} cases{patients} of `{record.dataset}`, {record.training_positives} positive.
   The probability holds for a population with that share of positives.
 - **Network**: {record.folds} folds, each a {plan.network.encoder} per sequence (it started from
   {plan.network.encoder_weights} weights{guided}), PCA to {plan.network.pca_dims} channels, a fusion transformer.{mean}

@@ -21,13 +21,14 @@ class TrainingData:
     """Samples of labelled cases.
 
     `pixels` float32 [case, sequence, channel, H, W], as of `Sample.network_input`; `present` bool [case, sequence];
-    `labels` int64 [case], 1 positive.
+    `labels` int64 [case], 1 positive; `patients` of the cases, where they are not patients of their own.
     """
 
     cases: tuple[str, ...]
     pixels: Tensor
     present: Tensor
     labels: Tensor
+    patients: tuple[str, ...] = ()
 
     def rows(self, cases: Sequence[str]) -> Tensor:
         """Positions of `cases`, in their order, on the device of the samples."""
@@ -72,6 +73,7 @@ def load_training_data(
         torch.from_numpy(np.stack([sample.network_input(roi_guided=roi_guided) for sample in samples])).to(device),
         torch.from_numpy(np.stack([sample.present for sample in samples])).to(device),
         torch.tensor([int(bool(case.label)) for case in ordered], device=device),
+        tuple(case.patient for case in ordered),
     )
 
 

@@ -6,11 +6,13 @@ its order of those cases tells against it as well.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scipy.optimize import minimize_scalar
 
+from autodls.planning.patients import effective_cases
 from autodls.records.training_log import Epoch, Fault, Judgement, LoggedStage, log_lines, logged_stages
 from autodls.training.data import FoldRun
 from autodls.training.stage_log import StageLog
@@ -22,10 +24,14 @@ _FIVE_PERCENT = 1.645  # one-sided, of the normal distribution
 
 @dataclass(frozen=True)
 class Labels:
-    """How many cases of each class a network is fitted to, or stopped by."""
+    """How many cases of each class a network is fitted to, or stopped by.
+
+    `independent` cases of each class they are worth, where a patient has several; see `effective_cases`.
+    """
 
     positives: int
     negatives: int
+    independent: tuple[float, float] | None = None
 
     @property
     def count(self) -> int:
@@ -91,8 +97,9 @@ def best_guess(labels: Labels, focal_gamma: float, focal_alpha: float) -> float:
 
 
 def unlearnt_auc(labels: Labels) -> float:
-    """The highest AUC of a hold-out that tells against a network: see `judge`."""
-    variance = (labels.count + 1) / (12 * labels.positives * labels.negatives)
+    """The highest AUC of a hold-out that tells against a network: see `judge`. The cases of a patient count as one."""
+    positives, negatives = labels.independent or (labels.positives, labels.negatives)
+    variance = (positives + negatives + 1) / (12 * positives * negatives)
     return min(0.5, _WEAK_AUC - _FIVE_PERCENT * math.sqrt(variance))
 
 
@@ -118,5 +125,19 @@ def _labels(run: FoldRun, cases: Sequence[str], stage: str) -> Labels:
     rows = run.data.rows(cases)
     if stage in run.plan.sequences:
         rows = rows[run.data.present[rows, run.plan.sequences.index(stage)]]
-    positives = int(run.data.labels[rows].sum())
-    return Labels(positives, len(rows) - positives)
+    patients = [run.data.patients[row] for row in rows.tolist()] if run.data.patients else None
+    return labels_of(run.data.labels[rows].tolist(), patients)
+
+
+def labels_of(labels: Sequence[int], patients: Sequence[str] | None = None) -> Labels:
+    """Counts of `labels`, 1 positive and 0 negative, and what they are worth where they are of `patients`.
+
+    >>> labels_of([1, 1, 0], ["a", "a", "b"])
+    Labels(positives=2, negatives=1, independent=(1.0, 1.0))
+    """
+    positives = sum(labels)
+    if patients is None:
+        return Labels(positives, len(labels) - positives)
+    of_class = (Counter(one for one, label in zip(patients, labels, strict=True) if label == side) for side in (1, 0))
+    positive, negative = (effective_cases(cases.values()) for cases in of_class)
+    return Labels(positives, len(labels) - positives, (positive, negative))
