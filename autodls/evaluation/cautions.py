@@ -63,7 +63,7 @@ def _of_cohort(name: str, cohort: CohortMetrics) -> Iterator[str]:
         yield from _of_survival(cohort.survival)
     if cohort.landmark is not None and cohort.landmark.undetermined:
         yield (
-            f"{cohort.landmark.undetermined} patients were censored before {cohort.landmark.time:g}, so whether they "
+            f"{cohort.landmark.undetermined} patients were censored by {cohort.landmark.time:g}, so whether they "
             "benefited is not known"
         )
     if cohort.landmark is not None and cohort.landmark.reason:

@@ -26,10 +26,20 @@ class Proportion(Record):
     reason: str | None = None
 
 
-class Auc(Proportion):
-    """AUC with DeLong's variance and its interval on the logit scale."""
+class PatientsInterval(Proportion):
+    """An estimate with the percentile limits of a bootstrap over patients."""
 
-    method: Literal["delong-logit"] = "delong-logit"
+    method: Literal["bootstrap-patients"] = "bootstrap-patients"
+
+
+class Auc(Proportion):
+    """AUC with its 95 % interval.
+
+    Where every patient has one row, that is DeLong's on the logit scale; where some have several, the percentile
+    limits of a bootstrap over patients.
+    """
+
+    method: Literal["delong-logit", "bootstrap-patients"] = "delong-logit"
 
 
 class PlainAuc(Proportion):
@@ -161,10 +171,13 @@ class Landmark(Record):
 
     time: float
     auc_ipcw: float | None = Field(description="weighted by the inverse probability of not being censored; primary")
+    auc_ipcw_interval: PatientsInterval | None = Field(
+        default=None, description="the same with the limits of a bootstrap over patients, censoring estimated in each"
+    )
     auc_excluding: Proportion = Field(description="leaving the undetermined out")
     auc_undetermined_benefit: float | None = Field(description="as if every undetermined patient had benefited")
     auc_undetermined_no_benefit: float | None = Field(description="as if none of them had")
-    undetermined: int = Field(description="patients censored before `time`")
+    undetermined: int = Field(description="patients censored at or before `time`")
     rate_km: float | None = Field(description="Kaplan-Meier estimate of the share that benefits")
     reason: str | None = None
 
