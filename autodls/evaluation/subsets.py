@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autodls.evaluation.clusters import is_clustered
-from autodls.evaluation.delong import Bools
+from autodls.evaluation.delong import Bools, Floats
 from autodls.evaluation.scores_table import CohortTable
 from autodls.evaluation.tied_times import tied
 
@@ -48,14 +49,19 @@ def followed_by(cohort: CohortTable, name: str) -> CohortTable:
     kept = sorted((at, place) for place, at in enumerate(first) if str(names[place]) not in refused)
     places = np.array([place for _, place in kept], dtype=int)
     starts = first[places]
-    rows_of = np.bincount(member)
     return CohortTable(
         n=len(places),
-        scores={held: (np.bincount(member, values) / rows_of)[places] for held, values in rows.scores.items()},
+        scores={held: _means(values, member, first)[places] for held, values in rows.scores.items()},
         times=None if rows.times is None else rows.times[starts],
         events=None if rows.events is None else rows.events[starts],
         patients=tuple(str(names[place]) for place in places),
     )
+
+
+def _means(values: Floats, member: NDArray[np.intp], first: NDArray[np.intp]) -> Floats:
+    """The mean of each patient's `values` (n,); equal values have it exactly, so that a call at a cut-off stays."""
+    base = values[first]
+    return np.asarray(base + np.bincount(member, values - base[member]) / np.bincount(member))
 
 
 def contradictions(cohort: CohortTable, name: str) -> Mapping[str, str]:
