@@ -12,12 +12,16 @@ from scipy.stats import norm
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.binary import wilson
+from autodls.evaluation.calibration import calibration_curve
 from autodls.evaluation.clusters import clustered_covariance
 from autodls.evaluation.delong import auc_with_ci, compare_aucs, delong, placements
 from autodls.evaluation.intervals import brier_interval, printed_auc, printed_rate
 from autodls.evaluation.metrics import Choices, evaluate_table
+from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.subsets import contradictions, followed_by
+from autodls.report.sections_cases import explorer
+from autodls.report.study import ScoredCase, Study
 
 
 def cohort(n=60, seed=0):
@@ -214,6 +218,26 @@ def test_survival_takes_the_mean_score_of_a_patient_and_leaves_out_who_contradic
     assert metrics.cohorts["all"].contradicting == {"d": "time 3 with event and time 3 without event"}
     [told] = [text for text in metrics.warnings if "patient d" in text]
     assert "left out of survival" in told
+
+
+@pytest.mark.parametrize(("rows", "value"), [(ONCE, "Value (95% CI)"), (THRICE, "Value (no interval: several cases")])
+def test_the_page_counts_no_intervals_over_cases_where_patients_have_several(rows, value):
+    held = table(rows, names_of(rows)).cohorts["all"]
+    metrics = evaluate_table(ScoreTable(("dls",), {OUT_OF_FOLD: held}), Choices({"dls": 0.4}))
+    cases = tuple(
+        ScoredCase(str(at), "0", bool(held.labels[at]), float(held.scores["dls"][at])) for at in range(held.n)
+    )
+    body = explorer(Study(metrics=metrics, out_of_fold=cases)).body
+    assert value in body
+    assert ("data-plain" in body) == (rows is THRICE)
+
+
+def test_groups_of_the_calibration_curve_have_intervals_over_patients():
+    held = table(THRICE, names_of(THRICE)).cohorts["all"]
+    rows, patients = (calibration_curve(held.labels, held.scores["dls"], 4, names) for names in (None, held.patients))
+    widths = [np.mean([one.observed.high - one.observed.low for one in curve]) for curve in (rows, patients)]
+    assert [one.observed.value for one in rows] == [one.observed.value for one in patients]
+    assert widths[1] > 1.4 * widths[0]
 
 
 @pytest.fixture

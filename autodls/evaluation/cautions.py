@@ -62,10 +62,8 @@ def _of_cohort(name: str, cohort: CohortMetrics) -> Iterator[str]:
     if cohort.survival is not None:
         yield from _of_survival(cohort.survival)
     if cohort.landmark is not None and cohort.landmark.undetermined:
-        yield (
-            f"{cohort.landmark.undetermined} patients were censored by {cohort.landmark.time:g}, so whether they "
-            "benefited is not known"
-        )
+        undetermined, time = cohort.landmark.undetermined, cohort.landmark.time
+        yield f"{undetermined} patients were censored before {time:g} or at it, so whether they benefited is not known"
     if cohort.landmark is not None and cohort.landmark.reason:
         yield f"no landmark AUC: {cohort.landmark.reason}"
 

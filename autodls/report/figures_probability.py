@@ -9,7 +9,7 @@ from autodls.evaluation.binary import not_probabilities
 from autodls.evaluation.bootstrap import resample_counts
 from autodls.evaluation.calibration import CalibrationGroup, calibration_curve
 from autodls.evaluation.decision_curve import net_benefit_band
-from autodls.evaluation.delong import Bools, Floats
+from autodls.evaluation.delong import Bools, Floats, Patients
 from autodls.evaluation.results import CohortMetrics, Metrics, ScoreMetrics
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.subsets import judged_by
@@ -52,6 +52,8 @@ _SCALE = ([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
 def calibration_figure(table: ScoreTable, metrics: Metrics, score: str | None = None) -> Drawn:
     """Observed share against predicted probability with Wilson intervals, above the scores of both classes.
 
+    Where patients have several cases, the intervals are over patients.
+
     `score` is the reference when None. Cases are grouped by score, at least ten to a group and at most ten groups.
     Rows are groups, bins of the distribution, and the recalibration fit, by kind.
     """
@@ -69,7 +71,7 @@ def calibration_figure(table: ScoreTable, metrics: Metrics, score: str | None = 
             empty.append((name, reason))
         elif cohort.labels is not None:
             below = panel.axes(TITLE_MM + side_mm + _DISTRIBUTION_GAP_MM, _DISTRIBUTION_MM)
-            drawn = _calibration_panel(axes, below, cohort.labels, cohort.scores[chosen])
+            drawn = _calibration_panel(axes, below, cohort.labels, cohort.scores[chosen], cohort.patients)
             lines += [(name, chosen, *line) for line in (*drawn, *_fit_rows(measured))]
     return Drawn(panels[0].figure, Rows(_CALIBRATION_HEADER, tuple(lines)), tuple(empty))
 
@@ -126,8 +128,10 @@ def _fit_rows(measured: ScoreMetrics) -> list[tuple[Cell, ...]]:
     return [(kind, *(None,) * 5, value, None, None) for kind, value in values.items()]
 
 
-def _calibration_panel(axes: Axes, below: Axes, labels: Bools, scores: Floats) -> list[tuple[Cell, ...]]:
-    groups = calibration_curve(labels, scores, groups=int(np.clip(len(scores) // _CASES_PER_GROUP, 2, 10)))
+def _calibration_panel(
+    axes: Axes, below: Axes, labels: Bools, scores: Floats, patients: Patients
+) -> list[tuple[Cell, ...]]:
+    groups = calibration_curve(labels, scores, int(np.clip(len(scores) // _CASES_PER_GROUP, 2, 10)), patients)
     axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.8, zorder=0)
     _draw_groups(axes, groups)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel="Observed share of positives")

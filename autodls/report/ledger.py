@@ -15,6 +15,7 @@ from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.delong import Bools, Floats, auc, auc_with_ci
 from autodls.evaluation.results import Proportion
 from autodls.evaluation.scores_table import CohortTable
+from autodls.evaluation.subsets import judged_by
 from autodls.records.scores import FUSED, FoldScore, Part
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
 from autodls.report.wording import NONE, estimate, number
@@ -158,7 +159,8 @@ def _in_cohort(table: CohortTable, name: str) -> Entry:
         reason = _NO_LABEL if table.labels is None else _NO_SCORE
         positives = 0 if table.labels is None else int(table.labels.sum())
         return Entry(table.n, positives, 0, Proportion(reason=reason), _DELONG)
-    return _pooled(table.labels, table.scores[name])
+    held = judged_by(table, name)
+    return _pooled(np.asarray(held.labels, dtype=bool), held.scores[name])
 
 
 def _bootstrap(
