@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,6 +141,29 @@ def test_a_column_that_some_rows_lack_leaves_the_auc_of_another_alone():
     for names in (("a",), ("a", "b"), ("b", "a")):
         found = evaluated(rows, Columns(scores=names, label="y")).cohorts["all"].scores["a"]
         assert (found.n, found.positives, found.auc.value) == (6, 3, pytest.approx(8 / 9))
+
+
+def test_missing_values_score_by_score_agree_with_r():
+    """R's pROC on the rows that have a score, or both of a pair, whatever other rows of the table lack."""
+    cases = json.loads((Path(__file__).parent / "reference" / "roc.json").read_text())["cases"]
+    case = next(one for one in cases if one["name"] == "continuous")
+    names = ("a", "b", "c")
+    rows = [
+        dict(zip(("y", *names), map(str, cells), strict=True))
+        for cells in zip(case["labels"], *case["scores"], strict=True)
+    ]
+    rows += [{"y": str(at % 2), "a": "", "b": "", "c": f"{at / 7}"} for at in range(12)]
+    rows += [{"y": "", "a": "0.5", "b": "0.1", "c": "0.2"}, {"y": "1", "a": "", "b": "", "c": ""}]
+    found = evaluated(rows, Columns(scores=names, label="y")).cohorts["all"]
+    for name, value, variance, limits in zip(names, case["auc"], case["variance"], case["interval"], strict=True):
+        held = found.scores[name]
+        assert (held.auc_delong.value == pytest.approx(value, abs=1e-12)) == (name != "c")
+        if name != "c":
+            assert (held.n, held.auc_delong.variance) == (80, pytest.approx(variance, abs=1e-12))
+            assert (held.auc_delong.low, held.auc_delong.high) == pytest.approx(limits, abs=1e-12)
+    for pair, test in zip(found.comparisons, case["tests"], strict=True):
+        assert (pair.a, pair.b, pair.n) == (names[test["a"]], names[test["b"]], 80)
+        assert (pair.z, pair.p) == pytest.approx((test["z"], test["p"]), abs=1e-9)
 
 
 def test_scores_that_are_cut_by_different_rules_are_told():
