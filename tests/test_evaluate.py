@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,14 +90,87 @@ def test_comparisons_start_with_the_reference():
     assert all(pair.p_holm >= pair.p for pair in comparisons)
 
 
-def test_rows_with_a_missing_value_are_listed():
+def left_out(cohort):
+    return [(one.row, one.reason, one.left_out_of, one.score) for one in cohort.excluded]
+
+
+def test_rows_with_a_missing_value_are_listed_by_what_they_are_left_out_of():
     rows = study()
-    rows[3]["dls"], rows[50]["t"], rows[51]["cohort"] = "NaN", "", ""
+    rows[3]["dls"], rows[4]["y"], rows[5] = "NaN", "", {**rows[5], "dls": "", "t1": "", "t": ""}
+    rows[50]["t"], rows[51]["cohort"] = "", ""
     metrics = evaluated(rows)
-    assert [(row.row, row.reason) for row in metrics.cohorts["train"].excluded] == [(5, "missing dls")]
-    assert [(row.row, row.reason) for row in metrics.cohorts["test"].excluded] == [(52, "missing t")]
-    assert (metrics.cohorts["train"].n, metrics.cohorts["test"].n) == (39, 18)
+    assert left_out(metrics.cohorts["train"]) == [
+        (5, "missing dls", "score", "dls"),
+        (6, "missing y", "labels", None),
+        (7, "missing dls, t1, t", "everything", None),
+    ]
+    assert left_out(metrics.cohorts["test"]) == [(52, "missing t", "survival", None)]
+    assert (metrics.cohorts["train"].n, metrics.cohorts["test"].n) == (38, 19)
+    assert [metrics.cohorts["train"].scores[name].n for name in ("dls", "t1")] == [37, 38]
     assert "row 53 names no cohort and is left out" in metrics.warnings
+    assert "cohort train: dls: judged on the 37 of 38 cases that have it" in metrics.warnings
+
+
+def test_a_score_is_judged_on_all_rows_that_have_it_and_a_pair_on_those_that_have_both():
+    rows = study()
+    bare = evaluated(rows)
+    for row in rows[::4]:
+        row["t1"] = ""
+    metrics, both = evaluated(rows), [row for row in rows if row["t1"]]
+    alone = evaluated(rows, Columns(scores=("dls",), label="y", cohort="cohort", time="t", event="e"))
+    for name, cohort in metrics.cohorts.items():
+        assert cohort.scores["dls"] == alone.cohorts[name].scores["dls"] == bare.cohorts[name].scores["dls"]
+        assert cohort.survival == alone.cohorts[name].survival
+        of_pair = evaluated(both).cohorts[name]
+        assert cohort.comparisons == of_pair.comparisons
+        assert cohort.scores["t1"] == of_pair.scores["t1"]
+        assert cohort.comparisons[0].n == of_pair.n < cohort.n
+
+
+def test_a_column_that_some_rows_lack_leaves_the_auc_of_another_alone():
+    """The AUC of `a` on its six rows is 8/9 by hand; without the row that lacks `b` it would be 1."""
+    cells = [
+        ("0", "0.1", "1"),
+        ("0", "0.2", "2"),
+        ("0", "0.6", ""),
+        ("1", "0.5", "3"),
+        ("1", "0.8", "4"),
+        ("1", "0.9", "5"),
+    ]
+    rows = [dict(zip(("y", "a", "b"), row, strict=True)) for row in cells]
+    for names in (("a",), ("a", "b"), ("b", "a")):
+        found = evaluated(rows, Columns(scores=names, label="y")).cohorts["all"].scores["a"]
+        assert (found.n, found.positives, found.auc.value) == (6, 3, pytest.approx(8 / 9))
+
+
+def test_missing_values_score_by_score_agree_with_r():
+    """R's pROC on the rows that have a score, or both of a pair, whatever other rows of the table lack."""
+    cases = json.loads((Path(__file__).parent / "reference" / "roc.json").read_text())["cases"]
+    case = next(one for one in cases if one["name"] == "continuous")
+    names = ("a", "b", "c")
+    rows = [
+        dict(zip(("y", *names), map(str, cells), strict=True))
+        for cells in zip(case["labels"], *case["scores"], strict=True)
+    ]
+    rows += [{"y": str(at % 2), "a": "", "b": "", "c": f"{at / 7}"} for at in range(12)]
+    rows += [{"y": "", "a": "0.5", "b": "0.1", "c": "0.2"}, {"y": "1", "a": "", "b": "", "c": ""}]
+    found = evaluated(rows, Columns(scores=names, label="y")).cohorts["all"]
+    for name, value, variance, limits in zip(names, case["auc"], case["variance"], case["interval"], strict=True):
+        held = found.scores[name]
+        assert (held.auc_delong.value == pytest.approx(value, abs=1e-12)) == (name != "c")
+        if name != "c":
+            assert (held.n, held.auc_delong.variance) == (80, pytest.approx(variance, abs=1e-12))
+            assert (held.auc_delong.low, held.auc_delong.high) == pytest.approx(limits, abs=1e-12)
+    for pair, test in zip(found.comparisons, case["tests"], strict=True):
+        assert (pair.a, pair.b, pair.n) == (names[test["a"]], names[test["b"]], 80)
+        assert (pair.z, pair.p) == pytest.approx((test["z"], test["p"]), abs=1e-9)
+
+
+def test_scores_that_are_cut_by_different_rules_are_told():
+    rows = study()
+    told = "the cut-offs are not chosen by one rule (dls given, t1 youden:train)"
+    assert any(told in text for text in evaluated(rows, cutoffs={"dls": 0.5}, cutoff_from="train").warnings)
+    assert not any("one rule" in text for text in evaluated(rows, cutoff_from="train").warnings)
 
 
 def test_a_cohort_without_labels_keeps_its_survival():
@@ -211,8 +285,11 @@ def test_no_table_crashes_the_evaluation(rows):
         ),
     )
     json.loads(metrics.to_bytes(), parse_constant=lambda text: pytest.fail(f"{text} in metrics.json"))
-    named = sum(cohort.n + len(cohort.excluded) for cohort in metrics.cohorts.values())
-    assert named == sum(row["cohort"] != "" for row in rows)
+    judged = sum(cohort.n for cohort in metrics.cohorts.values())
+    lost = [one for cohort in metrics.cohorts.values() for one in cohort.excluded]
+    assert judged + sum(one.left_out_of in ("everything", "labels") for one in lost) == sum(
+        row["cohort"] != "" for row in rows
+    )
 
 
 def test_a_csv_file_is_read_as_written(tmp_path):

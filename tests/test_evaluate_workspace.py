@@ -179,6 +179,91 @@ def test_cutoffs_come_from_the_out_of_fold_scores_and_say_so(make_study):
     assert all(warning.startswith(f"cohort {OUT_OF_FOLD}") for warning in optimistic)
 
 
+def test_the_cut_off_of_every_score_is_chosen_by_the_rule_of_the_locked_one(make_study):
+    study = replace(make_study(external=external()), cutoff_rule="class_medians")
+    metrics = study_metrics(study)
+    cases = study.cohorts[OUT_OF_FOLD].cases
+    for name in SEQUENCES:
+        odds = [
+            np.array([logit(one.scores[name]) for one in cases if one.case.label is side]) for side in (True, False)
+        ]
+        found = metrics.cohorts["external"].scores[name].cutoff
+        assert logit(found.value) == pytest.approx((np.median(odds[0]) + np.median(odds[1])) / 2)
+    sources = {held.cutoff.source for cohort in metrics.cohorts.values() for held in cohort.scores.values()}
+    assert sources == {f"class_medians:{OUT_OF_FOLD}"}
+    table = study_results(study).tables["performance"]
+    assert set(table.rows.column("rule")) == {"class_medians"}
+    line = dict(zip(table.printed.header, table.printed.lines[0], strict=True))
+    assert (line["Cut-off"], line["Rule"]) == ("0.550", f"between class medians, {OUT_OF_FOLD}")
+
+
+def test_one_case_without_a_sequence_takes_no_curve_away(make_study):
+    study = without(make_study(external=external()), "external", 1)
+    drawn = study_results(study).figures["roc"].rows
+    counts = {
+        (cohort, score): n
+        for cohort, score, n in zip(*(drawn.column(name) for name in ("cohort", "score", "n")), strict=True)
+    }
+    assert counts["external", "T1WI"] == 19
+    assert counts["external", FUSED] == counts["external", "T2WI"] == 20
+    found = study_metrics(study).cohorts["external"]
+    assert [(one.reason, one.left_out_of, one.score) for one in found.excluded] == [
+        ("case ex_000: no T1WI", "score", "T1WI")
+    ]
+
+
+def test_patients_with_several_cases_are_the_unit_of_everything_that_is_printed(make_study, tmp_path):
+    """Two cases a patient, in the training cohort and outside: metrics, tables, figures and ledger say the same."""
+    whole = make_study(external=external())
+
+    def shared(case):
+        number = int(case.id[-3:])
+        row = {**case.row, "months": f"{5 + number // 2}", "event": str(number // 2 % 2)}
+        return replace(case, patient=f"{case.id[:2]} {number // 2}", row=row)
+
+    cases = tuple(shared(case) for case in whole.dataset.cases)
+    by_id = {case.id: case for case in cases}
+    cohorts = {
+        name: ScoredCohort(tuple(replace(one, case=by_id[one.case.id]) for one in cohort.cases))
+        for name, cohort in whole.cohorts.items()
+    }
+    results = study_results(replace(whole, dataset=replace(whole.dataset, cases=cases), cohorts=cohorts))
+    for name, (n, patients) in {OUT_OF_FOLD: (24, 12), "external": (20, 10)}.items():
+        held = results.metrics.cohorts[name]
+        assert (held.n, held.patients) == (n, patients)
+        assert {one.auc.method for one in held.scores.values()} == {"bootstrap-patients"}
+        assert {pair.method for pair in held.comparisons} == {"delong-obuchowski"}
+        assert sum(group.n for group in held.survival.groups.values()) == patients
+        assert f"cohort {name}: the {n} cases are of {patients} patients" in "".join(results.metrics.warnings)
+        of_auc = [row for row in results.auc if (row.cohort, row.row) == (name, FUSED)]
+        drawn = results.figures["roc"].rows
+        low = {
+            line_low
+            for cohort, score, line_low in zip(
+                *(drawn.column(column) for column in ("cohort", "score", "auc_low")), strict=True
+            )
+            if (cohort, score) == (name, FUSED)
+        }
+        assert [row.low for row in of_auc] == [*low] == [held.scores[FUSED].auc.low]
+    printed = results.tables["performance"].printed
+    assert any("bootstrap over patients" in note for note in printed.notes)
+    kaplan_meier = results.figures["kaplan_meier"].rows
+    at_zero = [
+        n
+        for cohort, kind, time, n in zip(
+            *(kaplan_meier.column(one) for one in ("cohort", "kind", "time", "n")), strict=True
+        )
+        if (cohort, kind, time) == ("external", "at risk", 0)
+    ]
+    assert sum(at_zero) == 10
+    ledger = results.tables["ledger"].rows
+    assert "bootstrap over patients" in ledger.column("interval")
+    assert "delong-logit" not in ledger.column("interval")
+    shortcuts = results.tables["shortcuts"].rows
+    assert set(shortcuts.column("lr_p")) == {None}
+    assert all("several cases" in reason for reason in shortcuts.column("reason"))
+
+
 @pytest.mark.parametrize(
     ("name", "shown"), [("a", "a"), (OUT_OF_FOLD, f"{OUT_OF_FOLD} (held out)"), ("", "no cohort named")]
 )

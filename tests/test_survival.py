@@ -12,7 +12,7 @@ from scipy.optimize import brentq, minimize_scalar
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.delong import auc
-from autodls.evaluation.landmark import auc_ipcw, censoring_survival, landmark_benefit
+from autodls.evaluation.landmark import auc_ipcw, censoring_survival, ipcw_weights, landmark_benefit
 from autodls.evaluation.survival import (
     crossing_time,
     group_survival,
@@ -22,6 +22,7 @@ from autodls.evaluation.survival import (
     median_follow_up,
     proportional_hazards,
 )
+from autodls.evaluation.tied_times import tied
 
 CASES = {
     case["name"]: case
@@ -200,16 +201,119 @@ def test_real_cohort_reads_as_survival(shared_data):
 
 
 def test_landmark_by_hand():
-    """Follow-up 2e 3c 6c 7e 8c at landmark 6: one failed, one undetermined, three free of the event."""
+    """Follow-up 2e 3c 6c 7e 8c at landmark 6: one failed, two undetermined (3c and 6c), two free of the event.
+
+    riskRegression counts 6c as undetermined, and so G(6) = 3/4 x 2/3 of those beyond; 2e weighs 1 / G(2-) = 1.
+    """
     times = np.array([2.0, 3, 6, 7, 8])
     events = np.array([1, 0, 0, 1, 0], dtype=bool)
-    scores = np.array([0.5, 0.9, 0.4, 0.6, 0.7])
+    scores = np.array([0.65, 0.9, 0.4, 0.6, 0.7])
     found = landmark_benefit(times, events, scores, 6)
-    assert found.undetermined == 1
-    assert found.auc_excluding.value == found.auc_ipcw == pytest.approx(2 / 3)
-    assert found.auc_undetermined_benefit == pytest.approx(3 / 4)
-    assert found.auc_undetermined_no_benefit == pytest.approx(2 / 6)
+    assert found.undetermined == 2
+    assert found.auc_excluding.value == found.auc_ipcw == pytest.approx(1 / 2)
+    assert found.auc_undetermined_benefit == pytest.approx(2 / 4)
+    assert found.auc_undetermined_no_benefit == pytest.approx(3 / 6)
     assert found.rate_km == pytest.approx(4 / 5)
+    weights = ipcw_weights(times, events, 6, np.ones((1, 5)))
+    np.testing.assert_allclose(weights, [[1, 0, 0, 2, 2]])
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.integers(1, 12), st.booleans()), min_size=1, max_size=30))
+def test_weights_add_up_to_the_kaplan_meier_estimate(rows):
+    """Sums of the weights over n are the Kaplan-Meier estimates of failure and of survival at the landmark.
+
+    The identity (Satten and Datta, Am Stat 2001;55:207-210) holds only where a row that is censored exactly at the
+    landmark is undetermined and those beyond it weigh 1 / G(landmark), not 1 / G(landmark-).
+    """
+    times, events = np.array([t for t, _ in rows], dtype=float), np.array([e for _, e in rows])
+    rate = kaplan_meier(times, events).at(6)
+    weights = ipcw_weights(times, events, 6, np.ones((1, len(times))))[0]
+    assert weights[times <= 6].sum() / len(times) == pytest.approx(
+        1 - kaplan_meier(np.minimum(times, 6.5), events & (times <= 6)).survival[-1]
+    )
+    if rate:
+        assert weights[times > 6].sum() / len(times) == pytest.approx(rate if (times > 6).any() else 0)
+
+
+def test_weighted_auc_has_an_interval_that_no_order_of_rows_moves():
+    times, events, score, _ = arrays("continuous times")
+    found = landmark_benefit(times, events, score, 3).auc_ipcw_interval
+    turned = landmark_benefit(times[::-1], events[::-1], score[::-1], 3).auc_ipcw_interval
+    assert found == turned
+    assert (found.method, found.reason) == ("bootstrap-patients", None)
+    assert 0 < found.low < found.value < found.high < 1
+
+
+def test_interval_of_the_weighted_auc_is_that_of_a_plain_bootstrap_without_censoring():
+    rng = np.random.default_rng(4)
+    times, score = rng.exponential(6, 80), rng.normal(size=80)
+    found = landmark_benefit(times, np.ones(80, dtype=bool), score + 0.1 * times, 6)
+    assert (found.auc_ipcw_interval.low, found.auc_ipcw_interval.high) == pytest.approx(
+        (found.auc_excluding.low, found.auc_excluding.high), abs=0.03
+    )
+
+
+@pytest.mark.parametrize(
+    ("times", "events", "scores", "words"),
+    [
+        ([1, 2, 9, 9], [0, 0, 0, 0], [1, 2, 3, 4], "no weighted AUC"),
+        ([1, 2, 9, 9], [1, 1, 0, 0], [1, 2, 3, 4], "and so in every resample"),
+        ([1, 9, 9, 9], [1, 0, 0, 0], [2, 1, 3, 4], "resamples hold nobody who failed"),
+    ],
+)
+def test_weighted_auc_without_an_interval_says_why(times, events, scores, words):
+    arrays_of = (np.array(times, dtype=float), np.array(events, dtype=bool), np.array(scores, dtype=float))
+    found = landmark_benefit(*arrays_of, 6).auc_ipcw_interval
+    assert (found.low, found.high) == (None, None)
+    assert words in found.reason
+
+
+def nearly(times, seed=0):
+    """The same times off by round-off, as differences of ages come out."""
+    start = np.random.default_rng(seed).integers(40, 80, len(times)).astype(float)
+    found = (start + times) - start
+    assert (found != times).any()
+    return found
+
+
+def test_times_that_differ_by_round_off_are_ties_in_every_routine():
+    rng = np.random.default_rng(1)
+    times, events, score = np.round(rng.exponential(5, 80), 0) / 5 + 0.2, rng.random(80) < 0.7, rng.normal(size=80)
+    high, off = score > 0, nearly(times)
+    assert kaplan_meier(off, events).survival.tolist() == kaplan_meier(times, events).survival.tolist()
+    assert logrank(off, events, high).chi2 == pytest.approx(logrank(times, events, high).chi2, rel=1e-9)
+    for covariate in (score, high.astype(float)):
+        found, exact = hazard_ratio(off, events, covariate), hazard_ratio(times, events, covariate)
+        assert (found.hr, found.low, found.p) == pytest.approx((exact.hr, exact.low, exact.p), rel=1e-9)
+        checked, right = (proportional_hazards(one, events, covariate).p for one in (off, times))
+        assert checked == pytest.approx(right, rel=1e-6)
+    assert median_follow_up(off, events) == pytest.approx(median_follow_up(times, events))
+    assert group_survival(off, events).median == pytest.approx(group_survival(times, events).median)
+    first, second = (landmark_benefit(one, events, score, 1.2) for one in (off, times))
+    assert first == second
+    assert (
+        censoring_survival(off, events, times - 0.01).tolist()
+        == censoring_survival(times, events, times - 0.01).tolist()
+    )
+
+
+@pytest.mark.parametrize("time", [6.000000000000007, 6.0, 5.999999999999993])
+def test_a_time_is_at_the_landmark_to_round_off(time):
+    times, events = np.array([time, 5.1, 9.0, 8.0]), np.array([1, 1, 0, 1], dtype=bool)
+    assert landmark_benefit(times, events, np.arange(4.0), 6).rate_km == 0.5
+    assert kaplan_meier(times, events).at(6) == 0.5
+    assert landmark_benefit(times, np.array([0, 1, 0, 1], dtype=bool), np.arange(4.0), 6).undetermined == 1
+
+
+def test_ties_are_those_of_r():
+    """By the source of R's aeqSurv, 1 + 1e-9 is within sqrt(eps) = 1.5e-8 of 1 and 1 + 1e-7 is not.
+
+    R's share is of the mean of all times, so that one absurd time would tie others; ours is of the neighbour.
+    """
+    assert len(set(tied(np.array([1, 1 + 1e-9, 1 + 1e-7, 3])).tolist())) == 3
+    far = tied(np.array([1.0, 1.5, 2.0, 1e12]))
+    assert far.tolist() == [1.0, 1.5, 2.0, 1e12]
 
 
 def test_weights_of_those_who_failed_late_are_larger():
@@ -246,10 +350,10 @@ def test_weighting_removes_the_bias_of_censoring():
     censoring = rng.exponential(8, size=len(score))
     times, events = np.minimum(truth, censoring), truth <= censoring
     exact = auc(truth > 6, score)
-    found = landmark_benefit(times, events, score, 6)
-    assert found.auc_ipcw == pytest.approx(exact, abs=0.01)
-    assert abs(found.auc_excluding.value - exact) > 4 * abs(found.auc_ipcw - exact)
-    assert found.rate_km == pytest.approx(np.mean(truth > 6), abs=0.012)
+    weighted, known = auc_ipcw(times, events, score, 6), events | (times > 6)
+    assert weighted == pytest.approx(exact, abs=0.01)
+    assert abs(auc(times[known] > 6, score[known]) - exact) > 4 * abs(weighted - exact)
+    assert kaplan_meier(times, events).at(6) == pytest.approx(np.mean(truth > 6), abs=0.012)
 
 
 def test_rate_past_the_end_of_follow_up_is_null():

@@ -197,6 +197,9 @@ def evaluate(
     score: ScoreColumns = None,
     label: Annotated[str | None, typer.Option("--label", help="Label column, 0 or 1.")] = None,
     cohort: Annotated[str | None, typer.Option("--cohort", help="Cohort column.")] = None,
+    patient: Annotated[
+        str | None, typer.Option("--patient", help="Patient column, where patients have several rows.")
+    ] = None,
     cutoff: CutoffValues = None,
     cutoff_from: CutoffCohort = None,
     time: Annotated[str | None, typer.Option("--time", help="Column of follow-up times.")] = None,
@@ -208,7 +211,8 @@ def evaluate(
     from autodls.cli.evaluate_command import run_evaluate
     from autodls.cli.evaluate_table import TableRequest, refuse_table_options, run_evaluate_table
 
-    options = (tuple(score or ()), label, cohort, tuple(cutoff or ()), cutoff_from, time, event, landmark, output)
+    chosen = (tuple(cutoff or ()), cutoff_from, time, event, landmark)
+    options = (tuple(score or ()), label, cohort, patient, *chosen, output)
     if scores is None:
         refuse_table_options(*options)
         judged = run_evaluate(dataset, workspace, rois, device=device, workers=workers, as_json=as_json)

@@ -23,6 +23,7 @@ class TableRequest:
     scores: tuple[str, ...]
     label: str | None
     cohort: str | None
+    patient: str | None
     cutoffs: tuple[str, ...]
     cutoff_from: str | None
     time: str | None
@@ -33,7 +34,8 @@ class TableRequest:
 
 def refuse_table_options(*given: object) -> None:
     """Raise ArgumentError for an option of `TableRequest`, in its order, that is given although there is no table."""
-    names = ("--score", "--label", "--cohort", "--cutoff", "--cutoff-from", "--time", "--event", "--landmark", "-o")
+    names = ("--score", "--label", "--cohort", "--patient", "--cutoff", "--cutoff-from", "--time", "--event",
+             "--landmark", "-o")  # fmt: skip
     if found := [name for name, value in zip(names, given, strict=True) if value not in (None, ())]:
         raise ArgumentError(
             f"{', '.join(found)}: said of a table of scores, and no table is named; name it with --scores FILE, or "
@@ -57,6 +59,7 @@ def run_evaluate_table(request: TableRequest, *, as_json: bool) -> None:
         time=request.time,
         event=request.event,
         cohort=request.cohort,
+        patient=request.patient,
     )
     table = read_scores(request.table, columns)
     choices = Choices(parse_cutoffs(request.cutoffs, request.scores), request.cutoff_from, request.landmark)
@@ -80,12 +83,9 @@ def metric_rows(metrics: Metrics) -> list[RowAuc]:
         RowAuc(
             cohort=name,
             row=score,
-            n=cohort.n,
-            positives=cohort.positives or 0,
-            value=found.auc.value,
-            low=found.auc.low,
-            high=found.auc.high,
-            reason=found.auc.reason,
+            n=found.n or 0,
+            positives=found.positives or 0,
+            **found.auc.model_dump(include={"value", "low", "high", "reason", "method"}),
         )
         for name, cohort in metrics.cohorts.items()
         for score, found in cohort.scores.items()

@@ -23,6 +23,7 @@ from autodls.records.training_log import Epoch
 from autodls.records.workspace import RoiKind
 
 _LOWER_RATE = "lower its learning rate in plan.json and train anew with --restart"
+_INTERVALS = {"delong-logit": "DeLong, logit", "bootstrap-patients": "bootstrap over patients"}
 _TRY_OTHERWISE = "try more epochs, another rate or pretrained encoder weights, or leave its sequence out"
 
 
@@ -141,7 +142,8 @@ def _lock(session: Session, plan: Plan, splits: Splits, as_json: bool) -> None:
     from autodls.training.ensemble import folds_by_mean, lock_model
 
     record = lock_model(session.workspace, session.cohort.description, plan, splits, session.training)
-    rows = out_of_fold_rows(session.workspace.oof_scores, plan.sequences)
+    patients = {case.id: case.patient for case in session.training}
+    rows = out_of_fold_rows(session.workspace.oof_scores, plan.sequences, patients)
     _warn(rows)
     for caution in record.cautions:
         note(f"warning: {caution}")
@@ -169,4 +171,5 @@ def _warn(rows: Sequence[RowAuc]) -> None:
 def show_rows(title: str, rows: Sequence[RowAuc]) -> None:
     """Print a table of AUCs."""
     lines = [[row.cohort, row.row, str(row.n), str(row.positives), row.text] for row in rows]
-    show_table(title, ["cohort", "row", "n", "positive", "AUC (95 % CI, DeLong, logit)"], lines, numbers_from=2)
+    methods = ", or ".join(dict.fromkeys(_INTERVALS[row.method] for row in rows)) or _INTERVALS["delong-logit"]
+    show_table(title, ["cohort", "row", "n", "positive", f"AUC (95 % CI, {methods})"], lines, numbers_from=2)

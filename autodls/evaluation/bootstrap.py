@@ -4,7 +4,7 @@ A resample is a vector of counts: how often each case was drawn. With the negati
 all resamples comes from one cumulative sum. Every model sees the same resamples, so differences stay paired.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +13,7 @@ from autodls.evaluation.delong import Bools, Floats, checked_pair
 from autodls.evaluation.results import Proportion
 
 RESAMPLES = 2000
+_MOST_COUNTS = 1 << 22  # of one block of resamples: 32 MiB
 
 
 def resample_counts(patients: Sequence[str] | int, rng: np.random.Generator, resamples: int = RESAMPLES) -> Floats:
@@ -27,6 +28,22 @@ def resample_counts(patients: Sequence[str] | int, rng: np.random.Generator, res
     drawn += np.arange(resamples)[:, None] * len(unique)
     counts = np.bincount(drawn.ravel(), minlength=resamples * len(unique)).reshape(resamples, len(unique))
     return counts[:, member].astype(np.float64)
+
+
+def bootstrap(
+    statistic: Callable[[Floats], Floats],
+    patients: Sequence[str] | int,
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
+) -> Floats:
+    """The values (..., resamples) of `statistic`, which takes counts (some resamples, n) and gives (..., some).
+
+    The resamples are drawn in blocks, so that a cohort of many rows fits in memory.
+    """
+    rows = patients if isinstance(patients, int) else len(patients)
+    block = max(1, min(resamples, _MOST_COUNTS // max(rows, 1)))
+    sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
+    return np.concatenate([statistic(resample_counts(patients, rng, size)) for size in sizes], axis=-1)
 
 
 def bootstrap_aucs(labels: ArrayLike, scores: ArrayLike, counts: Floats) -> Floats:

@@ -13,8 +13,9 @@ import statsmodels.api as sm
 from numpy.typing import ArrayLike
 from scipy.special import logit
 
-from autodls.evaluation.binary import not_probabilities, wilson
-from autodls.evaluation.delong import Bools, Floats, checked_pair
+from autodls.evaluation.binary import not_probabilities
+from autodls.evaluation.delong import Bools, Floats, Patients, checked_pair
+from autodls.evaluation.intervals import printed_rate
 from autodls.evaluation.results import Calibration, Proportion
 
 
@@ -45,8 +46,13 @@ def calibration(labels: ArrayLike, probabilities: ArrayLike) -> Calibration:
     return Calibration(slope=slope, intercept=intercept, intercept_large=large)
 
 
-def calibration_curve(labels: ArrayLike, probabilities: ArrayLike, groups: int = 10) -> list[CalibrationGroup]:
-    """Observed against predicted share in groups of about equal size, lowest first; equal scores stay together."""
+def calibration_curve(
+    labels: ArrayLike, probabilities: ArrayLike, groups: int = 10, patients: Patients = None
+) -> list[CalibrationGroup]:
+    """Observed against predicted share in groups of about equal size, lowest first; equal scores stay together.
+
+    Where `patients` names several rows of a patient, the intervals are over patients (`printed_rate`).
+    """
     positive, values = checked_pair(labels, probabilities)
     if not len(values):
         return []
@@ -56,7 +62,7 @@ def calibration_curve(labels: ArrayLike, probabilities: ArrayLike, groups: int =
         CalibrationGroup(
             n=int((member == index).sum()),
             mean_probability=float(values[member == index].mean()),
-            observed=wilson(int(positive[member == index].sum()), int((member == index).sum())),
+            observed=printed_rate(positive, member == index, patients),
         )
         for index in np.unique(member)
     ]

@@ -53,8 +53,8 @@ def is_better_than_chance(auc: float | None, lower_limit: float | None) -> bool:
 
 
 def _of_cohort(name: str, cohort: CohortMetrics) -> Iterator[str]:
-    if cohort.excluded:
-        yield f"{len(cohort.excluded)} rows are left out because a value is missing"
+    yield from _of_rows(cohort)
+    yield from _of_cutoffs(cohort)
     for column, score in cohort.scores.items():
         if score.confusion and score.cutoff.source.endswith(f":{name}"):
             yield f"{column}: the cut-off was chosen on these very scores, so the rates at it are optimistic"
@@ -62,12 +62,46 @@ def _of_cohort(name: str, cohort: CohortMetrics) -> Iterator[str]:
     if cohort.survival is not None:
         yield from _of_survival(cohort.survival)
     if cohort.landmark is not None and cohort.landmark.undetermined:
-        yield (
-            f"{cohort.landmark.undetermined} patients were censored before {cohort.landmark.time:g}, so whether they "
-            "benefited is not known"
-        )
+        undetermined, time = cohort.landmark.undetermined, cohort.landmark.time
+        yield f"{undetermined} patients were censored before {time:g} or at it, so whether they benefited is not known"
     if cohort.landmark is not None and cohort.landmark.reason:
         yield f"no landmark AUC: {cohort.landmark.reason}"
+
+
+def _of_rows(cohort: CohortMetrics) -> Iterator[str]:
+    """Rows that are left out of something, and rows that are not independent."""
+    left_out = {
+        of: sum(row.left_out_of == of for row in cohort.excluded) for of in ("everything", "labels", "survival")
+    }
+    if left_out["everything"]:
+        yield f"{left_out['everything']} rows are left out because a value is missing"
+    if left_out["labels"]:
+        yield f"{left_out['labels']} rows have no label and count in survival alone"
+    if left_out["survival"]:
+        yield f"{left_out['survival']} rows have no follow-up and are left out of survival"
+    for column, score in cohort.scores.items():
+        if score.n is not None and score.n < cohort.n:
+            yield f"{column}: judged on the {score.n} of {cohort.n} cases that have it"
+    if cohort.patients is not None and cohort.patients < cohort.n:
+        survival = "; survival takes one record a patient, the mean of its scores" if cohort.survival else ""
+        yield (
+            f"the {cohort.n} cases are of {cohort.patients} patients: intervals are of a bootstrap over patients, "
+            f"tests of AUCs by Obuchowski's variance{survival}"
+        )
+    if cohort.contradicting:
+        (patient, said), more = next(iter(cohort.contradicting.items())), len(cohort.contradicting) - 1
+        others = f", and so {more} more" if more else ""
+        yield (
+            f"patient {patient} has {said}{others}: left out of survival; write the follow-up of the patient in all of "
+            "its rows"
+        )
+
+
+def _of_cutoffs(cohort: CohortMetrics) -> Iterator[str]:
+    sources = {name: score.cutoff.source for name, score in cohort.scores.items() if score.confusion is not None}
+    if len(set(sources.values())) > 1:
+        said = ", ".join(f"{name} {source}" for name, source in sources.items())
+        yield f"the cut-offs are not chosen by one rule ({said}), so the rates at them cannot be compared"
 
 
 def _of_score(score: ScoreMetrics) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 A *placement* is the share of the other class that a case beats, ties counting one half. The AUC is the mean placement
 of the positives, and DeLong's covariance is that of the placements of both classes [1]_. Midranks give all placements
-from one sort [2]_.
+from one sort [2]_. Where `patients` names the patient of each row and some have several, the covariance is
+Obuchowski's, which takes patients for independent, not rows (`clusters`).
 
 References
 ----------
@@ -22,9 +23,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtrc, expit, logit, ndtr, ndtri
 
 from autodls.errors import ArgumentError
+from autodls.evaluation.clusters import clustered_covariance, is_clustered, patients_of_class
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Patients = Sequence[str] | None
 
 _ROUND_OFF = 1e-14  # placements are ratios of counts, so a variance below this is a zero that was rounded
 
@@ -81,10 +84,11 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float | None:
     return float(placements(positive, values)[positive].mean())
 
 
-def auc_with_ci(labels: ArrayLike, scores: ArrayLike, level: float = 0.95) -> AucEstimate:
+def auc_with_ci(labels: ArrayLike, scores: ArrayLike, level: float = 0.95, patients: Patients = None) -> AucEstimate:
     """AUC of `scores` (n,) for `labels` (n,), true or 1 where positive, with DeLong's interval.
 
-    A score is never flipped: an AUC below one half stays there. Raises ArgumentError for scores that are missing.
+    `patients` (n,) names the patient of each row. A score is never flipped: an AUC below one half stays there. Raises
+    ArgumentError for scores that are missing.
 
     >>> estimate = auc_with_ci([0, 0, 0, 1, 1, 1], [0.1, 0.4, 0.6, 0.35, 0.8, 0.9])
     >>> [round(number, 3) for number in (estimate.value, estimate.low, estimate.high)]
@@ -95,9 +99,9 @@ def auc_with_ci(labels: ArrayLike, scores: ArrayLike, level: float = 0.95) -> Au
         return AucEstimate(None, reason=reason)
     placed = placements(positive, values)
     value = float(placed[positive].mean())
-    if reason := _no_variance(positive):
+    if reason := _no_variance(positive, patients):
         return AucEstimate(value, reason=reason)
-    variance = _variance(positive, placed)
+    variance = _variance(positive, placed, patients)
     half = float(_quantile(level) * np.sqrt(variance))
     low, high = logit_interval(value, variance, level)
     reason = _degenerate(value, variance)
@@ -117,20 +121,22 @@ def logit_interval(value: float, variance: float, level: float = 0.95) -> tuple[
     return float(expit(logit(value) - half)), float(expit(logit(value) + half))
 
 
-def delong(labels: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
+def delong(labels: ArrayLike, scores: ArrayLike, patients: Patients = None) -> tuple[Floats, Floats]:
     """AUCs (k,) and their covariance (k, k) for the scores (k, n) of k models on the same n cases.
 
-    Raises ArgumentError with fewer than two cases of a class.
+    Raises ArgumentError with fewer than two cases (patients, where `patients` names them) of a class.
     """
     table = np.atleast_2d(np.asarray(scores, dtype=np.float64))
     positive, _ = checked_pair(labels, table[0])
-    if reason := _no_auc(positive) or _no_variance(positive):
+    if reason := _no_auc(positive) or _no_variance(positive, patients):
         raise ArgumentError(f"DeLong covariance of {len(table)} models: {reason}; two cases of each class are needed")
     placed = np.stack([placements(positive, checked_pair(labels, row)[1]) for row in table])
-    return placed[:, positive].mean(axis=1), _covariance(positive, placed)
+    return placed[:, positive].mean(axis=1), _covariance(positive, placed, patients)
 
 
-def compare_aucs(labels: ArrayLike, first: ArrayLike, second: ArrayLike, level: float = 0.95) -> AucComparison:
+def compare_aucs(
+    labels: ArrayLike, first: ArrayLike, second: ArrayLike, level: float = 0.95, patients: Patients = None
+) -> AucComparison:
     """Paired DeLong test of two models on the same cases; the limits of the difference stay within -1 and 1.
 
     Models that rank alike have a difference of zero without variance: z = 0, p = 1. A difference other than zero
@@ -142,9 +148,9 @@ def compare_aucs(labels: ArrayLike, first: ArrayLike, second: ArrayLike, level: 
         return AucComparison(None, reason=reason)
     difference = placements(positive, values) - placements(positive, others)
     delta = float(difference[positive].mean())
-    if reason := _no_variance(positive):
+    if reason := _no_variance(positive, patients):
         return AucComparison(delta, reason=reason)
-    variance = _variance(positive, difference)
+    variance = _variance(positive, difference, patients)
     if variance < _ROUND_OFF:
         return _without_variance(delta)
     error = float(np.sqrt(variance))
@@ -225,11 +231,13 @@ def _quantile(level: float) -> float:
     return float(ndtri(0.5 + level / 2))
 
 
-def _variance(positive: Bools, placed: Floats) -> float:
-    return float(sum(part.var(ddof=1) / len(part) for part in (placed[positive], placed[~positive])))
+def _variance(positive: Bools, placed: Floats, patients: Patients) -> float:
+    return float(_covariance(positive, placed[None], patients)[0, 0])
 
 
-def _covariance(positive: Bools, placed: Floats) -> Floats:
+def _covariance(positive: Bools, placed: Floats, patients: Patients) -> Floats:
+    if patients is not None and is_clustered(patients):
+        return clustered_covariance(positive, placed, patients)
     parts = (placed[:, positive], placed[:, ~positive])
     return np.asarray(sum(np.atleast_2d(np.cov(part)) / part.shape[1] for part in parts), dtype=np.float64)
 
@@ -242,11 +250,11 @@ def _no_auc(positive: Bools) -> str | None:
     return None
 
 
-def _no_variance(positive: Bools) -> str | None:
-    counts = {"positive": int(positive.sum()), "negative": int((~positive).sum())}
-    for name, count in counts.items():
+def _no_variance(positive: Bools, patients: Patients) -> str | None:
+    one = "patient has a row that" if is_clustered(patients) else "case"
+    for name, count in patients_of_class(positive, patients).items():
         if count < 2:
-            return f"only {count} case is {name}, so the AUC has no variance estimate"
+            return f"only {count} {one} is {name}, so the AUC has no variance estimate"
     return None
 
 

@@ -1,8 +1,9 @@
 """Durable benefit: who is still free of the event after a landmark time?
 
-Benefit means T > landmark. A patient whose follow-up ended before the landmark without an event is undetermined; one
-whose follow-up ended exactly there had no event by then and counts as benefit. The primary AUC weights each patient by
-the inverse probability of still being followed, from the Kaplan-Meier estimate of the censoring times [1]_, [2]_.
+Benefit means T > landmark. A patient whose follow-up ended at or before the landmark without an event is undetermined
+(at the landmark too: nobody saw what came after it), as in riskRegression. The primary AUC weights each patient by the
+inverse probability of still being followed, from the Kaplan-Meier estimate of the censoring times [1]_, [2]_; its
+interval is that of a bootstrap over patients in which that estimate is made anew in every resample.
 
 References
 ----------
@@ -13,25 +14,34 @@ References
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autodls.errors import ArgumentError
-from autodls.evaluation.bootstrap import bootstrap_aucs
+from autodls.evaluation.bootstrap import bootstrap, bootstrap_aucs, percentile_interval
 from autodls.evaluation.delong import Bools, Floats, auc, auc_with_ci
-from autodls.evaluation.results import Landmark, Proportion
+from autodls.evaluation.results import Landmark, PatientsInterval, Proportion
 from autodls.evaluation.survival import kaplan_meier
+from autodls.evaluation.tied_times import tied
+from autodls.seeding import generator
+
+_LOST = "hold nobody who failed by the landmark, or nobody free of the event after it"
 
 
-def landmark_benefit(times: Floats, events: Bools, scores: Floats, landmark: float) -> Landmark:
-    """How well `scores` (n,) predict benefit, a higher score meaning benefit."""
+def landmark_benefit(times: Floats, events: Bools, scores: Floats, landmark: float, seed: int = 0) -> Landmark:
+    """How well `scores` (n,) predict benefit, a higher score meaning benefit; `seed` draws the resamples.
+
+    Every row is a patient. Times that differ by round-off, also from the landmark, are equal.
+    """
     if not landmark > 0 or not np.isfinite(landmark):
         raise ArgumentError(f"landmark {landmark:g}: expected a time above 0, in the unit of the follow-up times")
-    failed = events & (times <= landmark)
-    benefit = (times >= landmark) & ~failed
+    times = tied(times, landmark)
+    failed, benefit = events & (times <= landmark), times > landmark
     known = failed | benefit
     estimate = auc_with_ci(benefit[known], scores[known])
     return Landmark(
         time=landmark,
         auc_ipcw=auc_ipcw(times, events, scores, landmark),
+        auc_ipcw_interval=auc_ipcw_interval(times, events, scores, landmark, seed),
         auc_excluding=Proportion(value=estimate.value, low=estimate.low, high=estimate.high, reason=estimate.reason),
         auc_undetermined_benefit=auc(benefit | ~known, scores) if len(scores) else None,
         auc_undetermined_no_benefit=auc(benefit, scores) if len(scores) else None,
@@ -44,15 +54,48 @@ def landmark_benefit(times: Floats, events: Bools, scores: Floats, landmark: flo
 def auc_ipcw(times: Floats, events: Bools, scores: Floats, landmark: float) -> float | None:
     """AUC for T > `landmark` weighted by the inverse probability of not being censored; None with one class.
 
-    A patient who failed at t weighs 1 / G(t-), one beyond the landmark 1 / G(landmark-), an undetermined one nothing.
+    A patient who failed at t weighs 1 / G(t-), one beyond the landmark 1 / G(landmark), an undetermined one nothing.
     """
-    failed = events & (times <= landmark)
-    benefit = (times >= landmark) & ~failed
-    if not failed.any() or not benefit.any():
+    times = tied(times, landmark)
+    benefit = times > landmark
+    if not (events & ~benefit).any() or not benefit.any():
         return None
-    followed = censoring_survival(times, events, np.minimum(times, landmark))
-    weights = (failed | benefit) / followed
-    return float(bootstrap_aucs(benefit, scores, weights[None])[0, 0])
+    weights = ipcw_weights(times, events, landmark, np.ones((1, len(times))))
+    return float(bootstrap_aucs(benefit, scores, weights)[0, 0])
+
+
+def auc_ipcw_interval(times: Floats, events: Bools, scores: Floats, landmark: float, seed: int = 0) -> PatientsInterval:
+    """`auc_ipcw` with the percentile limits of a bootstrap over the n patients.
+
+    The censoring is estimated anew in every resample. The rows are sorted first, so that their order in a table moves
+    no limit. None with a reason where there is no AUC, where it is 0 or 1 (so is that of every resample), or where
+    more than one resample in twenty has none.
+    """
+    order = np.lexsort((scores, events, times))
+    times, events, scores = tied(times, landmark)[order], events[order], scores[order]
+    estimate = auc_ipcw(times, events, scores, landmark)
+    if estimate is None:
+        return PatientsInterval(reason="there is no weighted AUC")
+    if estimate in (0.0, 1.0):
+        return PatientsInterval(value=estimate, reason=f"the weighted AUC is {estimate:g}, and so in every resample")
+    resampled = bootstrap(
+        lambda counts: bootstrap_aucs(times > landmark, scores, ipcw_weights(times, events, landmark, counts))[0],
+        len(times),
+        generator(seed, "evaluate", "landmark"),
+    )
+    found = percentile_interval(estimate, resampled, lost_because=_LOST)
+    return PatientsInterval.model_validate(found.model_dump())
+
+
+def ipcw_weights(times: Floats, events: Bools, landmark: float, counts: Floats) -> Floats:
+    """Weights (resamples, n) of the patients in resamples that hold each of them `counts` (resamples, n) times."""
+    benefit = times > landmark
+    known = (events & (times <= landmark)) | benefit
+    unique, member = np.unique(times, return_inverse=True)
+    followed = _followed(member, events, counts)
+    until = np.where(benefit, np.searchsorted(unique, landmark, side="right"), member)
+    weights = np.where(known, counts, 0.0)
+    return np.divide(weights, followed[:, until], out=np.zeros_like(weights), where=weights > 0)
 
 
 def censoring_survival(times: Floats, events: Bools, before: Floats) -> Floats:
@@ -64,16 +107,27 @@ def censoring_survival(times: Floats, events: Bools, before: Floats) -> Floats:
     >>> censoring_survival(times, events, times).tolist()
     [1.0, 0.75, 0.75, 0.375]
     """
-    unique, member = np.unique(times, return_inverse=True)
-    censored = np.bincount(member, weights=~events)
-    failed = np.bincount(member, weights=events)
-    at_risk = (censored + failed)[::-1].cumsum()[::-1] - failed
-    kept = 1 - np.divide(censored, at_risk, out=np.zeros_like(censored), where=at_risk > 0)
-    survival = np.concatenate(([1.0], kept.cumprod()))
+    unique, member = np.unique(tied(times), return_inverse=True)
+    survival = _followed(member, events, np.ones((1, len(times))))[0]
     return np.asarray(survival[np.searchsorted(unique, before, side="left")])
+
+
+def _followed(member: NDArray[np.intp], events: Bools, counts: Floats) -> Floats:
+    """G before the first distinct time, before the second, ..., and after the last, (resamples, distinct times + 1).
+
+    `member` (n,) says which of the distinct times each patient has.
+    """
+    order = np.argsort(member, kind="stable")
+    starts = np.flatnonzero(np.diff(member[order], prepend=-1))
+    censored, failed = (
+        np.add.reduceat(np.where(held, counts, 0.0)[:, order], starts, axis=1) for held in (~events, events)
+    )
+    at_risk = (censored + failed)[:, ::-1].cumsum(axis=1)[:, ::-1] - failed
+    kept = 1 - np.divide(censored, at_risk, out=np.zeros_like(censored), where=at_risk > 0)
+    return np.concatenate([np.ones((len(counts), 1)), kept.cumprod(axis=1)], axis=1)
 
 
 def _reason(failed: Bools, benefit: Bools) -> str | None:
     if not failed.any():
         return "no patient is known to have failed by the landmark"
-    return None if benefit.any() else "no patient is known to have been free of the event at the landmark"
+    return None if benefit.any() else "no patient is known to have been free of the event after the landmark"

@@ -6,11 +6,13 @@ from itertools import combinations
 
 from autodls.errors import ArgumentError
 from autodls.evaluation import survival
-from autodls.evaluation.binary import brier, confusion_at, not_probabilities, proportions, youden_cutoff, youden_index
+from autodls.evaluation.binary import brier, confusion_at, not_probabilities, youden_cutoff, youden_index
 from autodls.evaluation.calibration import calibration
 from autodls.evaluation.cautions import cautions
+from autodls.evaluation.clusters import is_clustered, patients_of_class
 from autodls.evaluation.decision_curve import net_benefit
-from autodls.evaluation.delong import Bools, Floats, auc_with_ci, compare_aucs, delong, global_test, holm
+from autodls.evaluation.delong import Bools, Floats, Patients, auc_with_ci, compare_aucs, delong, global_test, holm
+from autodls.evaluation.intervals import brier_interval, printed_auc, printed_rates
 from autodls.evaluation.landmark import landmark_benefit
 from autodls.evaluation.results import (
     Auc,
@@ -25,10 +27,12 @@ from autodls.evaluation.results import (
     PlainAuc,
     Proportion,
     PTest,
+    Rate,
     ScoreMetrics,
     Survival,
 )
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.subsets import contradictions, followed_by, judged_by, judged_rows
 
 _NO_LABEL = "no case of the cohort has a label"
 _NO_SCORE = "no case of the cohort has this score"
@@ -37,11 +41,15 @@ _NO_CUTOFF = "there is no cut-off: give one, or a cohort with both classes to ta
 
 @dataclass(frozen=True)
 class Choices:
-    """What the person chose: cut-offs by score, the cohort whose Youden cut-off the others take, the landmark time."""
+    """What the person chose: cut-offs by score, the cohort whose Youden cut-off the others take, the landmark time.
+
+    `seed` draws the resamples of bootstraps.
+    """
 
     cutoffs: Mapping[str, float] = field(default_factory=dict)
     cutoff_from: str | None = None
     landmark: float | None = None
+    seed: int = 0
 
 
 def evaluate_table(table: ScoreTable, choices: Choices | None = None) -> Metrics:
@@ -56,68 +64,106 @@ def evaluate_table(table: ScoreTable, choices: Choices | None = None) -> Metrics
     for name, cohort in table.cohorts.items():
         source = choices.cutoff_from or name
         cutoffs = {score: _cutoff(table.cohorts[source], score, source, choices) for score in table.scores}
-        cohorts[name] = cohort_metrics(cohort, cutoffs, choices.landmark)
+        cohorts[name] = cohort_metrics(cohort, cutoffs, choices.landmark, seed=choices.seed)
     warnings = (*table.warnings, *cautions(cohorts))
     return Metrics(reference=table.scores[0], cohorts=cohorts, warnings=warnings)
 
 
-def cohort_metrics(cohort: CohortTable, cutoffs: Mapping[str, Cutoff], landmark: float | None = None) -> CohortMetrics:
-    """All metrics of one cohort; `cutoffs` holds every score, the reference first."""
+def cohort_metrics(
+    cohort: CohortTable,
+    cutoffs: Mapping[str, Cutoff],
+    landmark: float | None = None,
+    compared: Sequence[str] | None = None,
+    seed: int = 0,
+) -> CohortMetrics:
+    """All metrics of one cohort; `cutoffs` holds every score, the reference first.
+
+    Each score is judged on all rows that have it, each comparison on the rows that have both. `compared` names the
+    scores that are compared, all when None; `seed` draws the resamples of bootstraps.
+    """
     reference = next(iter(cutoffs))
-    positives = None if cohort.labels is None else int(cohort.labels.sum())
+    names = list(cutoffs) if compared is None else compared
+    judged = judged_rows(cohort)
+    n = int(judged.sum())
+    positives = None if cohort.labels is None else int(cohort.labels[judged].sum())
+    followed = followed_by(cohort, reference)
     return CohortMetrics(
-        n=cohort.n,
+        n=n,
+        patients=None if cohort.patients is None else len({cohort.patients[at] for at in judged.nonzero()[0]}),
+        contradicting=dict(contradictions(cohort, reference)),
         positives=positives,
-        prevalence=None if positives is None or not cohort.n else positives / cohort.n,
+        prevalence=None if positives is None or not n else positives / n,
         excluded=cohort.excluded,
-        scores={name: _of_score(cohort, name, cutoff) for name, cutoff in cutoffs.items()},
-        comparisons=comparisons(cohort, list(cutoffs)),
-        global_test=overall_test(cohort, list(cutoffs)),
-        survival=_survival(cohort, reference, cutoffs[reference].value),
-        landmark=_landmark(cohort, reference, landmark),
+        scores={name: _of_score(cohort, name, cutoff, seed) for name, cutoff in cutoffs.items()},
+        comparisons=comparisons(cohort, names),
+        global_test=overall_test(cohort, names),
+        survival=_survival(followed, reference, cutoffs[reference].value),
+        landmark=_landmark(followed, reference, landmark, seed),
     )
 
 
-def score_metrics(labels: Bools, scores: Floats, cutoff: Cutoff) -> ScoreMetrics:
-    """Discrimination, classification at `cutoff`, calibration and net benefit of one score (n,)."""
-    estimate = auc_with_ci(labels, scores)
+def score_metrics(
+    labels: Bools, scores: Floats, cutoff: Cutoff, patients: Patients = None, seed: int = 0
+) -> ScoreMetrics:
+    """Discrimination, classification at `cutoff`, calibration and net benefit of one score (n,).
+
+    `patients` (n,) names the patient of each row, so that intervals are over patients where some have several rows.
+    """
+    estimate = auc_with_ci(labels, scores, patients=patients)
     confusion = None if cutoff.value is None or not len(labels) else confusion_at(labels, scores, cutoff.value)
     reason = "there are no cases" if cutoff.value is not None else _NO_CUTOFF
-    rates = proportions(confusion) if confusion else _null_rates(reason)
+    rates = _null_rates(reason)
+    if confusion is not None and cutoff.value is not None:
+        rates = printed_rates(labels, scores, cutoff.value, patients, seed)
     error = brier(labels, scores)
     reasons = {} if confusion else {"confusion": reason}
     if unfit := not_probabilities(scores):
         reasons |= {"brier": unfit, "net_benefit": unfit}
     return ScoreMetrics(
-        auc=Auc(value=estimate.value, low=estimate.low, high=estimate.high, reason=estimate.reason),
+        n=len(labels),
+        positives=int(labels.sum()),
+        auc=printed_auc(labels, scores, estimate, patients, seed),
         auc_delong=PlainAuc(
             value=estimate.value,
             low=estimate.plain_low,
             high=estimate.plain_high,
             variance=estimate.variance,
             reason=estimate.reason if estimate.variance is None else None,
+            method="delong-obuchowski" if is_clustered(patients) else "delong",
         ),
         cutoff=cutoff,
         confusion=confusion,
-        **rates,
+        sensitivity=rates["sensitivity"],
+        specificity=rates["specificity"],
+        ppv=rates["ppv"],
+        npv=rates["npv"],
+        accuracy=rates["accuracy"],
         youden=youden_index(confusion) if confusion else Proportion(reason=reason),
         brier=error.value,
+        brier_interval=None if unfit else brier_interval(labels, scores, patients, seed),
         calibration=calibration(labels, scores),
         net_benefit=net_benefit(labels, scores),
         reasons=reasons,
     )
 
 
-def _of_score(cohort: CohortTable, name: str, cutoff: Cutoff) -> ScoreMetrics:
+def _of_score(cohort: CohortTable, name: str, cutoff: Cutoff, seed: int) -> ScoreMetrics:
     if cohort.labels is not None and name in cohort.scores:
-        return score_metrics(cohort.labels, cohort.scores[name], cutoff)
+        held = judged_by(cohort, name)
+        if held.labels is not None:
+            return score_metrics(held.labels, held.scores[name], cutoff, held.patients, seed)
     reason = _NO_LABEL if cohort.labels is None else _NO_SCORE
+    nothing = Rate(reason=reason)
     return ScoreMetrics(
         auc=Auc(reason=reason),
         auc_delong=PlainAuc(reason=reason),
         cutoff=cutoff,
         confusion=None,
-        **_null_rates(reason),
+        sensitivity=nothing,
+        specificity=nothing,
+        ppv=nothing,
+        npv=nothing,
+        accuracy=nothing,
         youden=Proportion(reason=reason),
         brier=None,
         calibration=Calibration(reason=reason),
@@ -126,8 +172,8 @@ def _of_score(cohort: CohortTable, name: str, cutoff: Cutoff) -> ScoreMetrics:
     )
 
 
-def _null_rates(reason: str) -> dict[str, Proportion]:
-    return dict.fromkeys(("sensitivity", "specificity", "ppv", "npv", "accuracy"), Proportion(reason=reason))
+def _null_rates(reason: str) -> dict[str, Rate]:
+    return dict.fromkeys(("sensitivity", "specificity", "ppv", "npv", "accuracy"), Rate(reason=reason))
 
 
 def _cutoff(source: CohortTable, score: str, name: str, choices: Choices) -> Cutoff:
@@ -135,7 +181,8 @@ def _cutoff(source: CohortTable, score: str, name: str, choices: Choices) -> Cut
         return Cutoff(value=choices.cutoffs[score], source="given")
     if source.labels is None or score not in source.scores:
         return Cutoff(source=f"youden:{name}", reason=_NO_LABEL if source.labels is None else _NO_SCORE)
-    value = youden_cutoff(source.labels, source.scores[score])
+    held = judged_by(source, score)
+    value = None if held.labels is None else youden_cutoff(held.labels, held.scores[score])
     reason = None if value is not None else f"cohort {name} does not hold both classes"
     return Cutoff(value=value, source=f"youden:{name}", reason=reason)
 
@@ -148,24 +195,35 @@ def comparisons(cohort: CohortTable, names: Sequence[str]) -> tuple[Comparison, 
 
 
 def _compare(cohort: CohortTable, first: str, second: str) -> Comparison:
-    if cohort.labels is None:
+    held = judged_by(cohort, first, second)
+    if held.labels is None:
         return Comparison(a=first, b=second, reason=_NO_LABEL)
-    if not {first, second} <= set(cohort.scores):
+    if not {first, second} <= set(held.scores):
         return Comparison(a=first, b=second, reason=_NO_SCORE)
-    test = compare_aucs(cohort.labels, cohort.scores[first], cohort.scores[second])
+    test = compare_aucs(held.labels, held.scores[first], held.scores[second], patients=held.patients)
     return Comparison(
-        a=first, b=second, delta=test.delta, low=test.low, high=test.high, z=test.z, p=test.p, reason=test.reason
+        a=first,
+        b=second,
+        n=held.n,
+        delta=test.delta,
+        low=test.low,
+        high=test.high,
+        z=test.z,
+        p=test.p,
+        method="delong-obuchowski" if is_clustered(held.patients) else "delong",
+        reason=test.reason,
     )
 
 
 def overall_test(cohort: CohortTable, names: Sequence[str]) -> ChiSquare:
-    """Whether the AUCs of the scores in `names` differ at all."""
-    present = [cohort.scores[name] for name in names if name in cohort.scores]
-    if cohort.labels is None or len(present) < 2:
-        return ChiSquare(reason=_NO_LABEL if cohort.labels is None else "fewer than two scores")
-    if min(int(cohort.labels.sum()), int((~cohort.labels).sum())) < 2:
+    """Whether the AUCs of the scores in `names` differ at all, on the rows that have all of them."""
+    present = [name for name in names if name in cohort.scores]
+    held = judged_by(cohort, *present)
+    if held.labels is None or len(present) < 2:
+        return ChiSquare(reason=_NO_LABEL if held.labels is None else "fewer than two scores")
+    if min(patients_of_class(held.labels, held.patients).values()) < 2:
         return ChiSquare(reason="fewer than two cases of one class")
-    test = global_test(*delong(cohort.labels, present))
+    test = global_test(*delong(held.labels, [held.scores[name] for name in present], held.patients))
     return ChiSquare(chi2=test.chi2, df=test.df, p=test.p, reason=test.reason)
 
 
@@ -203,10 +261,10 @@ def _ungrouped_survival(times: Floats, events: Bools, scores: Floats | None) -> 
     )
 
 
-def _landmark(cohort: CohortTable, reference: str, landmark: float | None) -> Landmark | None:
+def _landmark(cohort: CohortTable, reference: str, landmark: float | None, seed: int) -> Landmark | None:
     if landmark is None or cohort.times is None or cohort.events is None or reference not in cohort.scores:
         return None
-    return landmark_benefit(cohort.times, cohort.events, cohort.scores[reference], landmark)
+    return landmark_benefit(cohort.times, cohort.events, cohort.scores[reference], landmark, seed)
 
 
 def _check(table: ScoreTable, choices: Choices) -> None:

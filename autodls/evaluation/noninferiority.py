@@ -2,7 +2,8 @@
 
 The two-sided 95 % interval of the difference is set beside 0 and beside the margin, as the CONSORT extension for
 noninferiority trials draws it [1]_. The AUCs are those of the same cases, so the test is DeLong's paired one; where a
-patient has several cases, the interval of a bootstrap over patients decides, as the cases are not independent.
+patient has several cases, the interval of a bootstrap over patients decides, as the cases are not independent, and the
+variance of the test is Obuchowski's.
 
 Two scores that are both worthless do not differ either. So there is no answer where a score is constant or a class has
 few cases, and "not inferior" is said only of a reference that is itself shown to be better than chance [1]_ (assay
@@ -24,6 +25,7 @@ from pydantic import Field
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.bootstrap import bootstrap_aucs, percentile_interval, resample_counts
+from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.delong import Floats, auc_with_ci, compare_aucs
 from autodls.evaluation.results import Comparison, Proportion
 from autodls.records.base import Record
@@ -71,12 +73,13 @@ def noninferiority(
     """
     if not 0 < margin < 1:
         raise ArgumentError(f"margin of {margin:g}: must be an AUC difference between 0 and 1")
-    test = compare_aucs(labels, *scores)
+    test = compare_aucs(labels, *scores, patients=patients)
     delong = Comparison(
-        a=names[0], b=names[1], delta=test.delta, low=test.low, high=test.high, z=test.z, p=test.p, reason=test.reason
-    )
+        a=names[0], b=names[1], n=len(patients), delta=test.delta, low=test.low, high=test.high, z=test.z, p=test.p,
+        method="delong-obuchowski" if is_clustered(patients) else "delong", reason=test.reason,
+    )  # fmt: skip
     aucs = bootstrap_aucs(labels, np.stack(scores), resample_counts(patients, rng)) if test.delta is not None else None
-    clustered = len(set(patients)) < len(patients)
+    clustered = is_clustered(patients)
     bootstrap = Proportion(reason=test.reason)
     if aucs is not None:
         bootstrap = percentile_interval(test.delta, aucs[0] - aucs[1])

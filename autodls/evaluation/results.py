@@ -26,16 +26,39 @@ class Proportion(Record):
     reason: str | None = None
 
 
-class Auc(Proportion):
-    """AUC with DeLong's variance and its interval on the logit scale."""
+class PatientsInterval(Proportion):
+    """An estimate with the percentile limits of a bootstrap over patients."""
 
-    method: Literal["delong-logit"] = "delong-logit"
+    method: Literal["bootstrap-patients"] = "bootstrap-patients"
+
+
+class Auc(Proportion):
+    """AUC with its 95 % interval.
+
+    Where every patient has one row, that is DeLong's on the logit scale; where some have several, the percentile
+    limits of a bootstrap over patients.
+    """
+
+    method: Literal["delong-logit", "bootstrap-patients"] = "delong-logit"
 
 
 class PlainAuc(Proportion):
-    """AUC with DeLong's symmetric interval, cut at 0 and 1, as pROC gives it."""
+    """AUC with DeLong's symmetric interval, cut at 0 and 1, as pROC gives it.
+
+    Where patients have several rows the variance is Obuchowski's.
+    """
 
     variance: float | None = None
+    method: Literal["delong", "delong-obuchowski"] = "delong"
+
+
+class Rate(Proportion):
+    """A share with Wilson's interval; where patients have several rows, with the limits of a bootstrap over patients.
+
+    `wilson-patients` is Wilson's on the number of patients, for a share of 0 or 1, which is that of every resample.
+    """
+
+    method: Literal["wilson", "bootstrap-patients", "wilson-patients"] = "wilson"
 
 
 class Cutoff(Record):
@@ -76,35 +99,43 @@ class NetBenefit(Record):
 
 
 class ScoreMetrics(Record):
-    """One score in one cohort."""
+    """One score in one cohort, on all rows that have it and a label: `n`, of which `positives`."""
 
+    n: int | None = None
+    positives: int | None = None
     auc: Auc
     auc_delong: PlainAuc
     cutoff: Cutoff
     confusion: Confusion | None
-    sensitivity: Proportion
-    specificity: Proportion
-    ppv: Proportion
-    npv: Proportion
-    accuracy: Proportion
+    sensitivity: Rate
+    specificity: Rate
+    ppv: Rate
+    npv: Rate
+    accuracy: Rate
     youden: Proportion
     brier: float | None
+    brier_interval: PatientsInterval | None = None
     calibration: Calibration
     net_benefit: tuple[NetBenefit, ...] | None
     reasons: dict[str, str] = Field(description="why brier, confusion or net_benefit is null, by field")
 
 
 class Comparison(Record):
-    """Paired DeLong test, AUC of `a` minus AUC of `b`."""
+    """Paired DeLong test, AUC of `a` minus AUC of `b`, on the `n` rows that have both and a label.
+
+    Where patients have several rows the variance is Obuchowski's, of which interval and P are both made.
+    """
 
     a: str
     b: str
+    n: int | None = None
     delta: float | None = None
     low: float | None = None
     high: float | None = None
     z: float | None = None
     p: float | None = None
     p_holm: float | None = Field(default=None, description="Holm-adjusted over the pairs of the cohort")
+    method: Literal["delong", "delong-obuchowski"] = "delong"
     reason: str | None = None
 
 
@@ -146,7 +177,7 @@ class GroupSurvival(Record):
 
 
 class Survival(Record):
-    """Follow-up of one cohort by the first score."""
+    """Follow-up of one cohort by the first score: one record a patient, of several rows the mean score."""
 
     median_follow_up: float | None = Field(description="reverse Kaplan-Meier; null where it is not reached")
     logrank: ChiSquare
@@ -161,10 +192,13 @@ class Landmark(Record):
 
     time: float
     auc_ipcw: float | None = Field(description="weighted by the inverse probability of not being censored; primary")
+    auc_ipcw_interval: PatientsInterval | None = Field(
+        default=None, description="the same with the limits of a bootstrap over patients, censoring estimated in each"
+    )
     auc_excluding: Proportion = Field(description="leaving the undetermined out")
     auc_undetermined_benefit: float | None = Field(description="as if every undetermined patient had benefited")
     auc_undetermined_no_benefit: float | None = Field(description="as if none of them had")
-    undetermined: int = Field(description="patients censored before `time`")
+    undetermined: int = Field(description="patients censored at or before `time`")
     rate_km: float | None = Field(description="Kaplan-Meier estimate of the share that benefits")
     reason: str | None = None
 
@@ -174,12 +208,20 @@ class Excluded(Record):
 
     row: int
     reason: str
+    left_out_of: Literal["everything", "labels", "survival", "score"] = Field(
+        default="everything", description="labels: of all that needs a label; score: of what is said of that score"
+    )
+    score: str | None = Field(default=None, description="the score that the row lacks, where it lacks that alone")
 
 
 class CohortMetrics(Record):
-    """Everything about one cohort."""
+    """Everything about one cohort: `n` rows that have a label (where there are labels) and a score."""
 
     n: int
+    patients: int | None = Field(default=None, description="patients of the n rows, where they are named")
+    contradicting: dict[str, str] = Field(
+        default={}, description="patients left out of survival and landmark, as their rows contradict each other, how"
+    )
     positives: int | None
     prevalence: float | None
     excluded: tuple[Excluded, ...]

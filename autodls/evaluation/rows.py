@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from autodls.evaluation.delong import auc_with_ci
+from autodls.evaluation.intervals import printed_auc
 from autodls.records.base import Record
 from autodls.records.scores import FUSED
 from autodls.records.table import read_table
@@ -14,7 +16,7 @@ OUT_OF_FOLD = "train (out of fold)"
 
 
 class RowAuc(Record):
-    """AUC of one row in one cohort, with DeLong's 95 % interval on the logit scale."""
+    """AUC of one row in one cohort, with its 95 % interval (as in `Auc`)."""
 
     cohort: str
     row: str
@@ -24,6 +26,7 @@ class RowAuc(Record):
     low: float | None
     high: float | None
     reason: str | None
+    method: Literal["delong-logit", "bootstrap-patients"] = "delong-logit"
 
     @property
     def text(self) -> str:
@@ -39,31 +42,44 @@ class RowAuc(Record):
         return f"{self.value:.3f} ({self.low:.3f}-{self.high:.3f})"
 
 
-def row_auc(cohort: str, row: str, labels: Sequence[bool], scores: Sequence[float]) -> RowAuc:
-    """The AUC of one row."""
-    estimate = auc_with_ci(np.array(labels, dtype=bool), np.array(scores, dtype=float))
+def row_auc(
+    cohort: str, row: str, labels: Sequence[bool], scores: Sequence[float], patients: Sequence[str] | None = None
+) -> RowAuc:
+    """The AUC of one row; `patients` names the patient of each case."""
+    truth, values = np.array(labels, dtype=bool), np.array(scores, dtype=float)
+    found = printed_auc(truth, values, auc_with_ci(truth, values, patients=patients), patients)
     return RowAuc(
         cohort=cohort,
         row=row,
         n=len(labels),
         positives=int(sum(labels)),
-        value=estimate.value,
-        low=estimate.low,
-        high=estimate.high,
-        reason=estimate.reason,
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        reason=found.reason,
+        method=found.method,
     )
 
 
-def cohort_rows(cohort: str, lines: Sequence[Mapping[str, str]], sequences: Sequence[str]) -> list[RowAuc]:
-    """AUC of the DLS and of each sequence from lines with a column `label` (0, 1 or empty) and one for each row."""
+def cohort_rows(
+    cohort: str,
+    lines: Sequence[Mapping[str, str]],
+    sequences: Sequence[str],
+    patients: Mapping[str, str] | None = None,
+) -> list[RowAuc]:
+    """AUC of the DLS and of each sequence from lines with a column `label` (0, 1 or empty) and one for each row.
+
+    `patients` gives the patient of each case, by which the lines have a column `case`.
+    """
     rows = []
     for row in (FUSED, *sequences):
         known = [line for line in lines if line.get(row) and line.get("label")]
         labels = [line["label"] == "1" for line in known]
-        rows.append(row_auc(cohort, row, labels, [float(line[row]) for line in known]))
+        members = None if patients is None else [patients[line["case"]] for line in known]
+        rows.append(row_auc(cohort, row, labels, [float(line[row]) for line in known], members))
     return rows
 
 
-def out_of_fold_rows(path: Path, sequences: Sequence[str]) -> list[RowAuc]:
-    """The AUCs of oof_scores.csv."""
-    return cohort_rows(OUT_OF_FOLD, read_table(path), sequences)
+def out_of_fold_rows(path: Path, sequences: Sequence[str], patients: Mapping[str, str] | None = None) -> list[RowAuc]:
+    """The AUCs of oof_scores.csv; `patients` gives the patient of each case."""
+    return cohort_rows(OUT_OF_FOLD, read_table(path), sequences, patients)

@@ -41,6 +41,7 @@ class Columns(_Offered):
     """
 
     cohort: str | None = None
+    patient: str | None = None
 
     def __post_init__(self) -> None:
         if not self.scores:
@@ -58,16 +59,18 @@ class Columns(_Offered):
 
     @property
     def used(self) -> tuple[str, ...]:
-        """Names of the columns, scores first, the cohort last."""
-        return (*super().used, *(() if self.cohort is None else (self.cohort,)))
+        """Names of the columns, scores first, the cohort and the patient last."""
+        return (*super().used, *(name for name in (self.cohort, self.patient) if name is not None))
 
 
 @dataclass(frozen=True)
 class CohortTable:
-    """The complete rows of one cohort: `scores` by name, `labels`, `times` and `events`, each (n,).
+    """The rows of one cohort: `scores` by name, `labels`, `times` and `events`, each (n,).
 
-    A score without any value in the cohort is not among `scores`; `labels` is None without any label, `times` and
-    `events` without any follow-up.
+    A score is NaN in a row that lacks it; `labelled` and `followed` (n,) say which rows have a label, and time and
+    event (None: all of them), and what stands in the others means nothing. `patients` names the patient of each row
+    (None: every row is a patient). A score without any value in the cohort is not among `scores`; `labels` is None
+    without any label, `times` and `events` without any follow-up. See `subsets` for the rows that a number is made of.
     """
 
     n: int
@@ -76,6 +79,9 @@ class CohortTable:
     times: Floats | None = None
     events: Bools | None = None
     excluded: tuple[Excluded, ...] = ()
+    patients: tuple[str, ...] | None = None
+    labelled: Bools | None = None
+    followed: Bools | None = None
 
 
 @dataclass(frozen=True)
@@ -99,8 +105,9 @@ def read_scores(path: Path, columns: Columns) -> ScoreTable:
 def table_from_rows(rows: Sequence[TableRow], columns: Columns, where: str) -> ScoreTable:
     """Sort `rows`, cells as text by column name, into cohorts; `where` names their origin in errors.
 
-    A row that lacks a value is left out and listed. A column that is empty in a whole cohort leaves out no row there:
-    the cohort goes without it (a cohort of follow-up without labels, for one).
+    A row is left out, and listed, of what it lacks a value for: of one score, of all that needs a label, of survival,
+    or of everything. A column that is empty in a whole cohort leaves out no row there: the cohort goes without it (a
+    cohort of follow-up without labels, for one). A row that names no patient is a patient of its own.
     """
     if not rows:
         raise ArgumentError(f"{where}: the table has no rows; it needs one for each case")
@@ -114,6 +121,8 @@ def table_from_rows(rows: Sequence[TableRow], columns: Columns, where: str) -> S
             warnings.append(f"row {row.number} names no cohort and is left out")
         else:
             members.setdefault(ONE_COHORT if columns.cohort is None else cells[columns.cohort], []).append(row)
+    if columns.patient is not None:
+        warnings += _patient_warnings(members, columns.patient)
     cohorts = {name: _cohort_table(cohort, columns) for name, cohort in members.items()}
     return ScoreTable(columns.scores, cohorts, tuple(warnings))
 
@@ -161,7 +170,7 @@ class _Row:
             number = None
         if number is None:
             raise ArgumentError(
-                f"{self.at(column)} is not a finite number; correct it, or leave the cell empty to leave the row out"
+                f"{self.at(column)} is not a finite number; correct it, or leave the cell empty where it is not known"
             )
         return number
 
@@ -170,6 +179,9 @@ class _Row:
         if time < 0:
             raise ArgumentError(f"{self.at(column)} is a negative time; correct it")
         return time
+
+    def patient_in(self, column: str) -> str:
+        return f"(row {self.number})" if self.lacks(column) else self.cells[column]
 
     def flag_in(self, column: str) -> bool:
         flag = _BINARY.get(self.cells[column].strip().lower())
@@ -180,20 +192,76 @@ class _Row:
 
 def _cohort_table(rows: Sequence[_Row], columns: Columns) -> CohortTable:
     offered = _offered(rows, columns)
-    missing = {row.number: [name for name in offered.used if row.lacks(name)] for row in rows}
-    complete = [row for row in rows if not missing[row.number]]
-    excluded = [
-        Excluded(row=number, reason=f"missing {', '.join(names)}") for number, names in missing.items() if names
-    ]
+    found = {row.number: _left_out(row, offered, columns.scores[0]) for row in rows}
+    kept = [row for row in rows if not any(one.left_out_of == "everything" for one in found[row.number])]
     label, time, event = offered.label, offered.time, offered.event
+    labelled = np.array([label is not None and not row.lacks(label) for row in kept], dtype=bool)
+    followed = np.array([_is_followed(row, offered) for row in kept], dtype=bool)
     return CohortTable(
-        n=len(complete),
-        scores={name: np.array([row.number_in(name) for row in complete], dtype=float) for name in offered.scores},
-        labels=np.array([row.flag_in(label) for row in complete], dtype=bool) if label else None,
-        times=np.array([row.time_in(time) for row in complete], dtype=float) if time else None,
-        events=np.array([row.flag_in(event) for row in complete], dtype=bool) if event else None,
-        excluded=tuple(excluded),
+        n=len(kept),
+        scores={
+            name: np.array([np.nan if row.lacks(name) else row.number_in(name) for row in kept], dtype=float)
+            for name in offered.scores
+        },
+        labels=np.array([not row.lacks(label) and row.flag_in(label) for row in kept], dtype=bool) if label else None,
+        times=np.array([row.time_in(time) if ok else 0.0 for row, ok in zip(kept, followed, strict=True)], dtype=float)
+        if time
+        else None,
+        events=np.array([ok and row.flag_in(event) for row, ok in zip(kept, followed, strict=True)], dtype=bool)
+        if event
+        else None,
+        excluded=tuple(one for row in rows for one in found[row.number]),
+        patients=None if columns.patient is None else tuple(row.patient_in(columns.patient) for row in kept),
+        labelled=labelled if label else None,
+        followed=followed if time else None,
     )
+
+
+def _is_followed(row: _Row, offered: _Offered) -> bool:
+    return not any(name is None or row.lacks(name) for name in (offered.time, offered.event))
+
+
+def _left_out(row: _Row, offered: _Offered, reference: str) -> list[Excluded]:
+    """What the row is left out of, for the values that it lacks; survival is by the score `reference`."""
+    missing = [name for name in offered.used if row.lacks(name)]
+    if not missing:
+        return []
+    scores = [name for name in offered.scores if name in missing]
+    scored = not offered.scores or len(scores) < len(offered.scores)
+    labelled = offered.label is not None and offered.label not in missing and scored
+    if not labelled and not (_is_followed(row, offered) and reference not in scores):
+        return [Excluded(row=row.number, reason=f"missing {', '.join(missing)}")]
+    found = []
+    if labelled:
+        found += [Excluded(row=row.number, reason=f"missing {one}", left_out_of="score", score=one) for one in scores]
+    elif offered.label is not None:
+        lacks = [offered.label] if offered.label in missing else scores
+        found.append(Excluded(row=row.number, reason=f"missing {', '.join(lacks)}", left_out_of="labels"))
+    if absent := [name for name in (offered.time, offered.event) if name is not None and name in missing]:
+        found.append(Excluded(row=row.number, reason=f"missing {', '.join(absent)}", left_out_of="survival"))
+    return found
+
+
+def _patient_warnings(members: Mapping[str, Sequence[_Row]], column: str) -> list[str]:
+    """Rows without a patient, patients in several cohorts, and names that look alike."""
+    rows = [row for cohort in members.values() for row in cohort]
+    found = [
+        f"row {row.number} names no patient in column '{column}' and counts as a patient of its own"
+        for row in rows
+        if row.lacks(column)
+    ]
+    cohorts: dict[str, set[str]] = {}
+    for name, held in members.items():
+        for row in held:
+            cohorts.setdefault(row.patient_in(column), set()).add(name)
+    found += [
+        f"patient '{patient}' stands in the cohorts {' and '.join(sorted(names))}: they are not independent"
+        for patient, names in cohorts.items()
+        if len(names) > 1
+    ]
+    alike = look_alikes(row.cells[column] for row in rows if not row.lacks(column))
+    spelt = (" and ".join(map(ascii, group)) for group in alike)
+    return found + [f"column '{column}' holds {names}, which look alike: are they one patient?" for names in spelt]
 
 
 def _offered(rows: Sequence[_Row], columns: Columns) -> "_Offered":

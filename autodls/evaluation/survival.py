@@ -1,6 +1,7 @@
 """Survival by score group. The only door to lifelines (and to firthmodels, for separated data).
 
 Arrays: `times` (n,) of follow-up, `events` (n,) true where the event was seen, false where follow-up ended before it.
+Times that differ by round-off are tied everywhere, as in R's survival (`tied_times`).
 
 References
 ----------
@@ -27,6 +28,7 @@ from scipy.stats import norm
 from autodls.errors import ArgumentError
 from autodls.evaluation.delong import Bools, Floats
 from autodls.evaluation.results import ChiSquare, GroupSurvival, HazardRatio, PTest
+from autodls.evaluation.tied_times import tied
 
 _ONE_GROUP = "all patients are in one group"
 _NO_EVENTS = "no events were seen"
@@ -48,9 +50,10 @@ class KaplanMeier:
 
     def at(self, time: float) -> float | None:
         """Share that survives beyond `time`; None past the end of follow-up unless nobody is left."""
-        if time > self.times[-1] and self.survival[-1] > 0:
+        times = tied(self.times, time)
+        if time > times[-1] and self.survival[-1] > 0:
             return None
-        return float(self.survival[np.searchsorted(self.times, time, side="right") - 1])
+        return float(self.survival[np.searchsorted(times, time, side="right") - 1])
 
     @property
     def median(self) -> float | None:
@@ -65,7 +68,7 @@ def kaplan_meier(times: Floats, events: Bools) -> KaplanMeier:
     >>> curve.survival.round(3).tolist()
     [1.0, 0.667, 0.667, 0.0]
     """
-    _check(times, events)
+    times = _checked(times, events)
     fitted = KaplanMeierFitter().fit(times, events)
     survival = fitted.survival_function_.to_numpy(dtype=np.float64)[:, 0]
     limits = fitted.confidence_interval_survival_function_.to_numpy(dtype=np.float64)
@@ -114,7 +117,7 @@ def group_survival(times: Floats, events: Bools) -> GroupSurvival:
 
 def logrank(times: Floats, events: Bools, high: Bools) -> ChiSquare:
     """Two-sided log-rank test of the groups `high` (n,) and its complement."""
-    _check(times, events)
+    times = _checked(times, events)
     if high.all() or not high.any():
         return ChiSquare(reason=_ONE_GROUP)
     if not events.any():
@@ -131,7 +134,7 @@ def hazard_ratio(times: Floats, events: Bools, covariate: Floats) -> HazardRatio
     Where every event falls on the highest (or lowest) covariate at risk the likelihood has no maximum: then Firth's
     penalised likelihood with profile interval [3]_ (its ties are Breslow's), and `method` says so.
     """
-    _check(times, events)
+    times = _checked(times, events)
     if reason := _no_information(times, events, covariate):
         return HazardRatio(reason=reason)
     return (_firth if any(_monotone(times, events, covariate)) else _efron)(times, events, covariate)
@@ -139,7 +142,7 @@ def hazard_ratio(times: Floats, events: Bools, covariate: Floats) -> HazardRatio
 
 def proportional_hazards(times: Floats, events: Bools, covariate: Floats) -> PTest:
     """Test of scaled Schoenfeld residuals against the Kaplan-Meier transform of time [4]_."""
-    _check(times, events)
+    times = _checked(times, events)
     if reason := _no_information(times, events, covariate):
         return PTest(reason=reason)
     if any(_monotone(times, events, covariate)):
@@ -220,9 +223,11 @@ def _fit(table: pd.DataFrame) -> CoxPHFitter:
         return CoxPHFitter().fit(table, "time", "event", fit_options={"precision": 1e-12})
 
 
-def _check(times: Floats, events: Bools) -> None:
+def _checked(times: Floats, events: Bools) -> Floats:
+    """`times` with ties made equal; raises ArgumentError for times that are none."""
     if times.shape != events.shape or times.ndim != 1 or not len(times):
         raise ArgumentError(f"times of shape {times.shape}, events of shape {events.shape}: both must be (n,), n > 0")
     if not np.isfinite(times).all() or (times < 0).any():
         wrong = times[~np.isfinite(times) | (times < 0)][0]
         raise ArgumentError(f"survival time {wrong:g}: times must be finite and not negative; correct or exclude it")
+    return tied(times)

@@ -80,8 +80,12 @@ def flow_of_dataset(cohort: Cohort) -> Flow:
 
 
 def flow_of_scores(metrics: Metrics, without_cohort: int = 0) -> Flow:
-    """The flow of a table of scores; `without_cohort` rows of it name no cohort."""
-    excluded = Counter(row.reason for cohort in metrics.cohorts.values() for row in cohort.excluded)
+    """The flow of a table of scores; `without_cohort` rows of it name no cohort.
+
+    A row that lacks one score of several, or its follow-up, is not excluded: it is judged by the others.
+    """
+    left_out = [row for cohort in metrics.cohorts.values() for row in cohort.excluded]
+    excluded = Counter(row.reason for row in left_out if row.left_out_of in ("everything", "labels"))
     if without_cohort:
         excluded["no cohort named"] += without_cohort
     cohorts = []

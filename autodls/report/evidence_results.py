@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.report.evidence import Evidence, known, says
 from autodls.report.study import Study
+from autodls.report.tables import is_over_patients
 from autodls.report.wording import counted, estimate, number
 
 
@@ -18,8 +19,11 @@ def _cohorts(study: Study) -> str:
 
 def _excluded(study: Study) -> str:
     cohorts = known(study.metrics).cohorts
-    counts = ", ".join(f"{name} {len(cohort.excluded)}" for name, cohort in cohorts.items())
-    return f"Rows left out of the analysis for a missing value: {counts}; the reasons stand in the file."
+    counts = ", ".join(f"{name} {len({row.row for row in cohort.excluded})}" for name, cohort in cohorts.items())
+    return (
+        f"Rows left out of the analysis, or of a part of it, for a missing value: {counts}; what each is left out of, "
+        "and why, stands in the file."
+    )
 
 
 def _measures(study: Study) -> str:
@@ -30,10 +34,18 @@ def _measures(study: Study) -> str:
     return f"{text}; Kaplan-Meier, log-rank, Cox regression." if survival else f"{text}."
 
 
-def _uncertainty(_study: Study) -> str:
-    return (
+def _uncertainty(study: Study) -> str:
+    metrics = known(study.metrics)
+    text = (
         "95% intervals: DeLong on the logit scale for AUCs, Wilson for proportions; paired DeLong tests between scores "
         "with Holm's adjustment."
+    )
+    several = [name for name, cohort in metrics.cohorts.items() if is_over_patients(cohort, metrics.reference)]
+    if not several:
+        return text
+    return (
+        f"{text} In {', '.join(several)} some patients have several cases: there, intervals are of a bootstrap over "
+        "patients and the tests take Obuchowski's variance of clustered data."
     )
 
 

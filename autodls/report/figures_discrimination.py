@@ -8,6 +8,7 @@ from sklearn.metrics import roc_curve
 from autodls.evaluation.delong import Bools, Floats
 from autodls.evaluation.results import CohortMetrics, Metrics
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.subsets import judged_by
 from autodls.report.drawn import Cell, Drawn, Rows
 from autodls.report.panels import (
     LINE_MM,
@@ -34,7 +35,8 @@ _BELOW_MM = 15.0
 def roc_figure(table: ScoreTable, metrics: Metrics) -> Drawn:
     """ROC curves of all scores in every cohort, with AUC (95 % CI) and a dot at the locked cut-off.
 
-    `metrics` are those of `table`. The rows hold the corners of each curve and the operating point at the cut-off.
+    Each curve is of all cases that have its score. `metrics` are those of `table`. The rows hold the corners of each
+    curve and the operating point at the cut-off.
     """
     side_mm = plot_width_mm(len(table.cohorts))
     panels = panel_grid(len(table.cohorts), TITLE_MM + side_mm + _BELOW_MM + LINE_MM * len(table.scores))
@@ -43,7 +45,7 @@ def roc_figure(table: ScoreTable, metrics: Metrics) -> Drawn:
     for position, (panel, (name, cohort)) in enumerate(zip(panels, table.cohorts.items(), strict=True)):
         axes = panel.axes(TITLE_MM, side_mm)
         measured = metrics.cohorts[name]
-        counts = "" if cohort.labels is None else f"{int(cohort.labels.sum())} of {cohort.n} positive"
+        counts = "" if cohort.labels is None else f"{measured.positives} of {measured.n} positive"
         panel_title(axes, position, len(panels), name, (counts,) if counts else ())
         if reason := measured.scores[metrics.reference].auc.reason if _nothing(cohort, measured) else None:
             say_why_empty(axes, reason)
@@ -64,15 +66,15 @@ def _panel(
     lines: list[tuple[Cell, ...]] = []
     handles, labels = [], []
     for order, score in enumerate(measured.scores):
-        values, of_score = cohort.scores.get(score), measured.scores[score]
+        held, of_score = judged_by(cohort, score), measured.scores[score]
         style = series_style(order)
         handles.append(Line2D([], [], **style))  # type: ignore[arg-type]
         labels.append(_label(score, estimate(of_score.auc), room_mm))
-        if values is None or cohort.labels is None:
+        if held.labels is None or not held.n or of_score.auc.value is None:
             continue
-        corners = roc_corners(cohort.labels, values)
+        corners = roc_corners(held.labels, held.scores[score])
         axes.plot(corners[1], corners[2], **style)  # type: ignore[arg-type]
-        auc = (of_score.auc.value, of_score.auc.low, of_score.auc.high, cohort.n, measured.positives)
+        auc = (of_score.auc.value, of_score.auc.low, of_score.auc.high, held.n, int(held.labels.sum()))
         lines += [
             (name, score, "curve", None if np.isinf(cut) else cut, fpr, tpr, *auc)
             for cut, fpr, tpr in corners.T.tolist()

@@ -9,9 +9,10 @@ from autodls.evaluation.binary import not_probabilities
 from autodls.evaluation.bootstrap import resample_counts
 from autodls.evaluation.calibration import CalibrationGroup, calibration_curve
 from autodls.evaluation.decision_curve import net_benefit_band
-from autodls.evaluation.delong import Bools, Floats
+from autodls.evaluation.delong import Bools, Floats, Patients
 from autodls.evaluation.results import CohortMetrics, Metrics, ScoreMetrics
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.subsets import judged_by
 from autodls.report.drawn import Cell, Drawn, Rows
 from autodls.report.panels import (
     TITLE_MM,
@@ -51,6 +52,8 @@ _SCALE = ([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
 def calibration_figure(table: ScoreTable, metrics: Metrics, score: str | None = None) -> Drawn:
     """Observed share against predicted probability with Wilson intervals, above the scores of both classes.
 
+    Where patients have several cases, the intervals are over patients.
+
     `score` is the reference when None. Cases are grouped by score, at least ten to a group and at most ten groups.
     Rows are groups, bins of the distribution, and the recalibration fit, by kind.
     """
@@ -59,8 +62,8 @@ def calibration_figure(table: ScoreTable, metrics: Metrics, score: str | None = 
     panels = panel_grid(len(table.cohorts), TITLE_MM + side_mm + _BELOW_CALIBRATION_MM)
     lines: list[tuple[Cell, ...]] = []
     empty = []
-    for position, (panel, (name, cohort)) in enumerate(zip(panels, table.cohorts.items(), strict=True)):
-        axes = panel.axes(TITLE_MM, side_mm)
+    for position, (panel, (name, rows)) in enumerate(zip(panels, table.cohorts.items(), strict=True)):
+        axes, cohort = panel.axes(TITLE_MM, side_mm), judged_by(rows, chosen)
         measured = metrics.cohorts[name].scores[chosen]
         panel_title(axes, position, len(panels), name, _calibration_words(measured))
         if reason := _why_no_probability(cohort, chosen, measured):
@@ -68,7 +71,7 @@ def calibration_figure(table: ScoreTable, metrics: Metrics, score: str | None = 
             empty.append((name, reason))
         elif cohort.labels is not None:
             below = panel.axes(TITLE_MM + side_mm + _DISTRIBUTION_GAP_MM, _DISTRIBUTION_MM)
-            drawn = _calibration_panel(axes, below, cohort.labels, cohort.scores[chosen])
+            drawn = _calibration_panel(axes, below, cohort.labels, cohort.scores[chosen], cohort.patients)
             lines += [(name, chosen, *line) for line in (*drawn, *_fit_rows(measured))]
     return Drawn(panels[0].figure, Rows(_CALIBRATION_HEADER, tuple(lines)), tuple(empty))
 
@@ -80,15 +83,15 @@ def decision_figure(
     """Net benefit of `score` (the reference when None) beside treating all and none, with a bootstrap band.
 
     A score that was not `calibrated` on other cases is labelled as such: its curve misleads. `rng` draws the
-    resamples, in which every row counts as a patient.
+    resamples of patients, all rows of a patient together.
     """
     chosen = score or metrics.reference
     height_mm = 0.85 * plot_width_mm(len(table.cohorts))
     panels = panel_grid(len(table.cohorts), TITLE_MM + height_mm + _BELOW_DECISION_MM)
     lines: list[tuple[Cell, ...]] = []
     empty = []
-    for position, (panel, (name, cohort)) in enumerate(zip(panels, table.cohorts.items(), strict=True)):
-        axes = panel.axes(TITLE_MM, height_mm)
+    for position, (panel, (name, rows)) in enumerate(zip(panels, table.cohorts.items(), strict=True)):
+        axes, cohort = panel.axes(TITLE_MM, height_mm), judged_by(rows, chosen)
         measured = metrics.cohorts[name]
         note = () if calibrated else ("as given, not recalibrated",)
         panel_title(axes, position, len(panels), name, note)
@@ -125,8 +128,10 @@ def _fit_rows(measured: ScoreMetrics) -> list[tuple[Cell, ...]]:
     return [(kind, *(None,) * 5, value, None, None) for kind, value in values.items()]
 
 
-def _calibration_panel(axes: Axes, below: Axes, labels: Bools, scores: Floats) -> list[tuple[Cell, ...]]:
-    groups = calibration_curve(labels, scores, groups=int(np.clip(len(scores) // _CASES_PER_GROUP, 2, 10)))
+def _calibration_panel(
+    axes: Axes, below: Axes, labels: Bools, scores: Floats, patients: Patients
+) -> list[tuple[Cell, ...]]:
+    groups = calibration_curve(labels, scores, int(np.clip(len(scores) // _CASES_PER_GROUP, 2, 10)), patients)
     axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.8, zorder=0)
     _draw_groups(axes, groups)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel="Observed share of positives")
@@ -175,7 +180,7 @@ def _decision_panel(
     curve = measured.scores[score].net_benefit
     if curve is None or cohort.labels is None or measured.prevalence is None:
         return []
-    band = net_benefit_band(cohort.labels, cohort.scores[score], resample_counts(cohort.n, rng))
+    band = net_benefit_band(cohort.labels, cohort.scores[score], resample_counts(cohort.patients or cohort.n, rng))
     if band is None:
         return []
     threshold = [point.threshold for point in curve]
@@ -183,7 +188,7 @@ def _decision_panel(
     axes.axhline(0, color=BLACK, linewidth=0.8)
     axes.fill_between(threshold, band.low, band.high, color=BLUE, alpha=0.16, linewidth=0)
     axes.plot(threshold, [point.model for point in curve], color=BLUE, linewidth=1.5)
-    top = max(float(band.high.max()), measured.prevalence)
+    top = max(float(band.high.max()), cohort.labels.mean())
     axes.set(xlim=(0, 1), ylim=(-0.3 * top, 1.1 * top), xlabel="Threshold probability", ylabel="Net benefit")
     axes.set_xticks(*_SCALE)
     handles = [

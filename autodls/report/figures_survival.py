@@ -10,7 +10,9 @@ from matplotlib.ticker import MaxNLocator
 from autodls.evaluation.delong import Bools, Floats
 from autodls.evaluation.results import CohortMetrics, Metrics, Survival
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.subsets import followed_by
 from autodls.evaluation.survival import KaplanMeier, kaplan_meier
+from autodls.evaluation.tied_times import reaches
 from autodls.report.drawn import Cell, Drawn, Rows
 from autodls.report.panels import (
     TITLE_MM,
@@ -43,6 +45,8 @@ def survival_figure(
 ) -> Drawn:
     """Kaplan-Meier curves above and below the cut-off of the reference, with log-log bands, in every cohort.
 
+    Every patient is one record, of several rows the mean score.
+
     `unit` is that of time, such as "months"; `endpoint` names what is survived; `groups` names the score in the
     legend. Above each panel stand the Cox hazard ratio, high over low, and the log-rank P; below, the numbers at risk.
     Rows are points of the curves, censored times, numbers at risk, events and tests, by kind.
@@ -51,8 +55,8 @@ def survival_figure(
     panels = panel_grid(len(table.cohorts), TITLE_MM + height_mm + _GAP_MM + _AT_RISK_MM + _LEGEND_MM)
     lines: list[tuple[Cell, ...]] = []
     empty = []
-    for position, (panel, (name, cohort)) in enumerate(zip(panels, table.cohorts.items(), strict=True)):
-        axes = panel.axes(TITLE_MM, height_mm)
+    for position, (panel, (name, rows)) in enumerate(zip(panels, table.cohorts.items(), strict=True)):
+        axes, cohort = panel.axes(TITLE_MM, height_mm), followed_by(rows, metrics.reference)
         measured = metrics.cohorts[name]
         reason = _why_empty(cohort, measured, metrics.reference)
         panel_title(axes, position, len(panels), name, () if reason else survival_words(measured.survival))
@@ -114,7 +118,7 @@ def _panel(axes: Axes, below: Axes, groups: list[_Group], label: str) -> list[tu
         _draw_curve(axes, group, curve)
         lines += _curve_rows(group, curve)
         lines.append((group.name, "events", None, int(group.events.sum()), None, None, len(group.times)))
-        lines += [(group.name, "at risk", t, None, None, None, int((group.times >= t).sum())) for t in ticks]
+        lines += [(group.name, "at risk", t, None, None, None, int(reaches(group.times, t).sum())) for t in ticks]
     axes.set(xlim=(-0.03 * end, 1.03 * end), ylim=(-0.02, 1.02))
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
@@ -179,4 +183,4 @@ def _number_at_risk(axes: Axes, groups: list[_Group], ticks: list[float], limits
             color=_COLOURS[group.name],
         )
         for tick in ticks:
-            axes.text(tick, height, str(int((group.times >= tick).sum())), ha="center", va="center_baseline")
+            axes.text(tick, height, str(int(reaches(group.times, tick).sum())), ha="center", va="center_baseline")

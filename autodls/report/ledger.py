@@ -6,14 +6,16 @@ the headline: the out-of-fold AUC is what the training cohort can say.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from autodls.evaluation.bootstrap import bootstrap_aucs, percentile_interval, resample_counts
+from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.delong import Bools, Floats, auc, auc_with_ci
 from autodls.evaluation.results import Proportion
 from autodls.evaluation.scores_table import CohortTable
+from autodls.evaluation.subsets import judged_by
 from autodls.records.scores import FUSED, FoldScore, Part
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
 from autodls.report.wording import NONE, estimate, number
@@ -36,7 +38,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """One score in all places; `bootstrap` is the interval of `out_of_fold` with patients drawn as a whole."""
+    """One score in all places; `bootstrap` is the interval of `out_of_fold` with patients drawn as a whole.
+
+    Where a patient has several cases it is that of `out_of_fold` too: DeLong's takes cases for independent.
+    """
 
     score: str
     resubstituted: Entry
@@ -108,12 +113,15 @@ def _ledger_row(
     labels, values = _arrays(pooled, name)
     out_of_fold = _pooled(labels, values)
     members = [patients.get(score.case, score.case) for score in pooled]
+    resampled = _bootstrap(labels, values, members, out_of_fold.auc.value, rng)
+    if is_clustered(members):
+        out_of_fold = replace(out_of_fold, auc=resampled, interval=_BOOTSTRAP)
     return LedgerRow(
         score=name,
         resubstituted=_mean_of_folds(folds, "train", name),
         inner=_mean_of_folds(folds, "inner", name),
         out_of_fold=out_of_fold,
-        bootstrap=_bootstrap(labels, values, members, out_of_fold.auc.value, rng),
+        bootstrap=resampled,
         held_out={cohort: _in_cohort(table, name) for cohort, table in held_out.items()},
     )
 
@@ -151,7 +159,8 @@ def _in_cohort(table: CohortTable, name: str) -> Entry:
         reason = _NO_LABEL if table.labels is None else _NO_SCORE
         positives = 0 if table.labels is None else int(table.labels.sum())
         return Entry(table.n, positives, 0, Proportion(reason=reason), _DELONG)
-    return _pooled(table.labels, table.scores[name])
+    held = judged_by(table, name)
+    return _pooled(np.asarray(held.labels, dtype=bool), held.scores[name])
 
 
 def _bootstrap(
@@ -168,7 +177,7 @@ def _entries(row: LedgerRow) -> list[tuple[str, str | None, Entry]]:
         ("resubstituted", None, row.resubstituted),
         ("inner", None, row.inner),
         ("out-of-fold", None, row.out_of_fold),
-        ("out-of-fold", None, resampled),
+        *((("out-of-fold", None, resampled),) if row.out_of_fold.interval != _BOOTSTRAP else ()),
         *(("held-out", cohort, entry) for cohort, entry in row.held_out.items()),
     ]
 

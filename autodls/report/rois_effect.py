@@ -7,6 +7,7 @@ from scipy.special import logit
 
 from autodls.evaluation.binary import wilson
 from autodls.evaluation.delong import Bools, Floats, auc_with_ci
+from autodls.evaluation.intervals import printed_auc
 from autodls.evaluation.noninferiority import noninferiority
 from autodls.evaluation.results import Auc
 from autodls.evaluation.score_agreement import score_agreement
@@ -39,7 +40,7 @@ def cohort_effect(
     return CohortEffect(
         n=len(cases),
         positives=int(labels.sum()),
-        auc={cell: _auc(labels, values) for cell, values in scores.items()},
+        auc={cell: _auc(labels, values, patients) for cell, values in scores.items()},
         against_manual={
             cell: CellEffect(
                 delta=noninferiority(
@@ -87,13 +88,15 @@ def _without(cases: Sequence[CrossedCase], fall_backs: Collection[str]) -> SureC
     if len(sure) == len(cases):
         return None
     labels = np.array([case.label for case in sure], dtype=bool)
-    aucs = {cell: _auc(labels, np.array([case.scores[cell] for case in sure], dtype=np.float64)) for cell in CELLS}
+    patients = [case.patient for case in sure]
+    aucs = {
+        cell: _auc(labels, np.array([case.scores[cell] for case in sure], dtype=np.float64), patients) for cell in CELLS
+    }
     return SureCases(n=len(sure), positives=int(labels.sum()), auc=aucs)
 
 
-def _auc(labels: Bools, scores: Floats) -> Auc:
-    found = auc_with_ci(labels, scores)
-    return Auc(value=found.value, low=found.low, high=found.high, reason=found.reason)
+def _auc(labels: Bools, scores: Floats, patients: Sequence[str]) -> Auc:
+    return printed_auc(labels, scores, auc_with_ci(labels, scores, patients=patients), patients)
 
 
 def _groups(scores: Sequence[PerturbedScore]) -> Iterator[list[PerturbedScore]]:

@@ -19,8 +19,8 @@ from autodls.report.wording import NONE, counted, estimate, number, with_limits
 _CHANGED = {"eroded": "smaller", "dilated": "larger", "shifted": "moved"}
 _METHODS = {
     "delong": "DeLong's, of the paired test",
-    "bootstrap": "of a bootstrap over patients, as some have several cases; p is DeLong's, which takes these for "
-    "independent",
+    "bootstrap": "of a bootstrap over patients, as some have several cases; p is of Obuchowski's variance of clustered "
+    "data",
 }
 _LIMITS_OF_CHANGES = (
     "Smaller and larger by a ball, moved along one random direction a case; a radius below the distance of two slices "

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from scipy.special import expit, logit
@@ -18,7 +19,7 @@ from autodls.records.table import is_missing, read_number
 
 MEAN = "mean of sequences"  # no channel can be called so
 NO_COHORT = "no cohort named"
-_LEAST = float(np.finfo(np.float64).epsneg)  # a score of 0 or 1 has no log-odds
+LEAST = float(np.finfo(np.float64).epsneg)  # a score of 0 or 1 has no log-odds
 _HELD_OUT = " (held out)"
 _EVENTS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
@@ -35,7 +36,7 @@ class ScoredCase:
         own = [self.scores[name] for name in sequences if name in self.scores]
         if not own:
             return self.scores
-        return {**self.scores, MEAN: float(expit(logit(np.clip(own, _LEAST, 1 - _LEAST)).mean()))}
+        return {**self.scores, MEAN: float(expit(logit(np.clip(own, LEAST, 1 - LEAST)).mean()))}
 
 
 @dataclass(frozen=True)
@@ -106,34 +107,28 @@ def cohort_name(name: str) -> str:
     return name + _HELD_OUT if name.startswith(OUT_OF_FOLD) else name
 
 
-def labelled_table(study: ScoredStudy, cohort: ScoredCohort, names: Sequence[str]) -> CohortTable:
-    """The labelled cases of a cohort that have all scores `names`, and those scores; cases without label are listed.
+def cohort_table(study: ScoredStudy, cohort: ScoredCohort) -> CohortTable:
+    """The scored cases of a cohort with every score that they have, their labels, follow-up and patients.
 
-    A cohort without any label holds all its cases, without labels.
+    What a case is left out of is listed. A cohort without any label holds all its cases, without labels.
     """
-    judged = [scored for scored in cohort.cases if scored.case.label is not None]
-    known = [(scored.case, scored.with_mean(study.sequences)) for scored in judged or cohort.cases]
-    held = [(case, scores) for case, scores in known if set(names) <= set(scores)]
-    excluded = {scored.case.id: "no label" for scored in cohort.cases if judged and scored.case.label is None}
+    cases = [scored.case for scored in cohort.cases]
+    held = [scored.with_mean(study.sequences) for scored in cohort.cases]
+    scores = {name: np.array([one.get(name, np.nan) for one in held], dtype=np.float64) for name in study.judged}
+    follow_ups = [follow_up(case, study.survival) for case in cases]
+    known = [found if isinstance(found, FollowUp) else None for found in follow_ups]
+    labelled = np.array([case.label is not None for case in cases], dtype=bool)
+    followed = np.array([found is not None for found in known], dtype=bool)
     return CohortTable(
-        n=len(held),
-        scores={name: np.array([scores[name] for _, scores in held], dtype=np.float64) for name in names if held},
-        labels=np.array([case.label for case, _ in held], dtype=bool) if judged else None,
-        excluded=_listed(study, {**cohort.unscored, **excluded}),
-    )
-
-
-def followed_table(study: ScoredStudy, cohort: ScoredCohort) -> CohortTable:
-    """The cases of a cohort that have follow-up, with the fused score, whether they have a label or not."""
-    known = [(scored, follow_up(scored.case, study.survival)) for scored in cohort.cases]
-    held = [(scored, found) for scored, found in known if isinstance(found, FollowUp)]
-    if not held:
-        return CohortTable(n=0, scores={})
-    return CohortTable(
-        n=len(held),
-        scores={FUSED: np.array([scored.scores[FUSED] for scored, _ in held], dtype=np.float64)},
-        times=np.array([found.time for _, found in held], dtype=np.float64),
-        events=np.array([found.event for _, found in held], dtype=bool),
+        n=len(cases),
+        scores={name: values for name, values in scores.items() if not np.isnan(values).all()},
+        labels=np.array([case.label is True for case in cases], dtype=bool) if labelled.any() else None,
+        times=np.array([found.time if found else 0.0 for found in known], dtype=np.float64) if followed.any() else None,
+        events=np.array([found is not None and found.event for found in known]) if followed.any() else None,
+        excluded=_left_out(study, cohort, labels=bool(labelled.any())),
+        patients=tuple(case.patient for case in cases),
+        labelled=labelled if labelled.any() else None,
+        followed=followed if followed.any() else None,
     )
 
 
@@ -153,6 +148,17 @@ def follow_up(case: Case, columns: SurvivalColumns | None) -> FollowUp | str:
     return FollowUp(time, event)
 
 
-def _listed(study: ScoredStudy, reasons: Mapping[str, str]) -> tuple[Excluded, ...]:
-    rows = sorted((study.rows.get(case, 0), f"case {case}: {reason}") for case, reason in reasons.items())
-    return tuple(Excluded(row=row, reason=reason) for row, reason in rows)
+def _left_out(study: ScoredStudy, cohort: ScoredCohort, *, labels: bool) -> tuple[Excluded, ...]:
+    """Cases without a score, cases without a label where others have one, and sequences that a case lacks."""
+
+    def left_out(case: str, reason: str, of: Literal["everything", "labels", "score"], score: str | None) -> Excluded:
+        return Excluded(row=study.rows.get(case, 0), reason=f"case {case}: {reason}", left_out_of=of, score=score)
+
+    found = [left_out(case, reason, "everything", None) for case, reason in cohort.unscored.items()]
+    for scored in cohort.cases:
+        if labels and scored.case.label is None:
+            found.append(left_out(scored.case.id, "no label", "labels", None))
+        else:
+            lacking = [name for name in study.sequences if name not in scored.scores]
+            found += [left_out(scored.case.id, f"no {name}", "score", name) for name in lacking]
+    return tuple(sorted(found, key=lambda one: (one.row, one.reason)))

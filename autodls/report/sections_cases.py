@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from autodls.evaluation.binary import confusion_at, proportions, youden_cutoff
+from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.preprocessing.shown import LEFT_OUT
 from autodls.records.scores import FUSED
 from autodls.records.training_log import told_of
@@ -47,6 +48,7 @@ def explorer(study: Study) -> Section:
         return Section(key, title, absent(ARTEFACTS["out_of_fold"]))
     cutoff = _cutoff(study, cases)
     low, high = _range(cases)
+    several = _several_a_patient(study)
     body = [
         paragraph(
             "Out-of-fold scores of the training cohort. Numbers follow the cut-off as you move it (also with the arrow "
@@ -57,8 +59,9 @@ def explorer(study: Study) -> Section:
             "div",
             _strip(cases, cutoff, (low, high)),
             _slider(low, high, cutoff),
-            el("div", _rates_table(cases, cutoff), _confusion_table(cases, cutoff), class_="pair"),
+            el("div", _rates_table(cases, cutoff, several), _confusion_table(cases, cutoff), class_="pair"),
             class_="explorer",
+            data_plain=several,
             data_explorer=True,
             data_locked=repr(cutoff),
         ),
@@ -253,11 +256,20 @@ def _show(name: str, text: str) -> Markup:
     return el("span", text, data_show=name)
 
 
-def _rates_table(cases: Sequence[ScoredCase], cutoff: float) -> Markup:
+def _several_a_patient(study: Study) -> bool:
+    """Whether patients have several cases, so that Wilson's intervals, which the page counts anew, do not hold."""
+    cohort = study.metrics.cohorts.get(OUT_OF_FOLD) if study.metrics else None
+    return cohort is not None and cohort.patients is not None and cohort.patients < cohort.n
+
+
+def _rates_table(cases: Sequence[ScoredCase], cutoff: float, several: bool) -> Markup:
+    """The rates, without intervals where there are `several` cases a patient."""
     rates = proportions(confusion_at(*_arrays(cases), cutoff))
+    shown = {name: number(rate.value) if several else estimate(rate) for name, rate in rates.items()}
     lines = [("Cut-off", _show("cutoff", f"{cutoff:.3f}"))]
-    lines += [(title, _show(name, estimate(rates[name]))) for name, title in _RATES.items()]
-    return data_table("At this cut-off", ("Quantity", "Value (95% CI)"), lines, class_="numbers")
+    lines += [(title, _show(name, shown[name])) for name, title in _RATES.items()]
+    value = "Value (no interval: several cases a patient)" if several else "Value (95% CI)"
+    return data_table("At this cut-off", ("Quantity", value), lines, class_="numbers")
 
 
 def _confusion_table(cases: Sequence[ScoredCase], cutoff: float) -> Markup:

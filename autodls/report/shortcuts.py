@@ -26,8 +26,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from autodls.errors import ArgumentError
-from autodls.evaluation.delong import AucComparison, AucEstimate, Bools, Floats, auc_with_ci, compare_aucs
-from autodls.evaluation.results import ChiSquare
+from autodls.evaluation.clusters import is_clustered
+from autodls.evaluation.delong import AucComparison, Bools, Floats, auc_with_ci, compare_aucs
+from autodls.evaluation.intervals import printed_auc
+from autodls.evaluation.results import Auc, ChiSquare
 from autodls.records.columns import read_column
 from autodls.records.splits import Splits
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
@@ -36,6 +38,7 @@ from autodls.report.wording import estimate, p_value, with_limits
 Covariates = Mapping[str, Mapping[str, float | str]]
 _CODES = 6  # a column of at most this many different numbers is coded as levels, such as a stage
 _MISSING = "(missing)"
+_NOT_INDEPENDENT = "some patients have several cases, which the likelihood-ratio test takes for independent"
 _HEADER = (
     "baseline", "columns", "n", "positives", "auc", "low", "high", "delta", "delta_low", "delta_high", "delta_p",
     "lr_chi2", "lr_df", "lr_p", "reason",
@@ -54,7 +57,7 @@ class Shortcut:
     columns: tuple[str, ...]
     n: int
     positives: int
-    auc: AucEstimate
+    auc: Auc
     delta: AucComparison
     added: ChiSquare
 
@@ -113,22 +116,34 @@ def shortcut_scores(splits: Splits, labels: Mapping[str, bool], covariates: Cova
 
 
 def shortcut(
-    name: str, splits: Splits, labels: Mapping[str, bool], covariates: Covariates, dls: Mapping[str, float]
+    name: str,
+    splits: Splits,
+    labels: Mapping[str, bool],
+    covariates: Covariates,
+    dls: Mapping[str, float],
+    patients: Mapping[str, str] | None = None,
 ) -> Shortcut:
-    """Judge the baseline `name` beside `dls`, the out-of-fold log-odds of the deep-learning score by case."""
+    """Judge the baseline `name` beside `dls`, the out-of-fold log-odds of the deep-learning score by case.
+
+    `patients` gives the patient of each case: where some have several, intervals and P are over patients, and there is
+    no likelihood-ratio test.
+    """
     scores = shortcut_scores(splits, labels, covariates)
     if lacking := [case for case in scores if case not in dls]:
         raise ArgumentError(f"case {lacking[0]} has no out-of-fold score; run 'autodls train fold all'")
     truth = np.array([labels[case] for case in scores], dtype=bool)
     baseline, deep = np.array(list(scores.values())), np.array([dls[case] for case in scores])
+    members = None if patients is None else [patients.get(case, case) for case in scores]
+    several = is_clustered(members)
+    found = auc_with_ci(truth, baseline, patients=members)
     return Shortcut(
         name=name,
         columns=tuple(covariates),
         n=len(truth),
         positives=int(truth.sum()),
-        auc=auc_with_ci(truth, baseline),
-        delta=compare_aucs(truth, deep, baseline),
-        added=added_value(truth, deep, covariates, list(scores)),
+        auc=printed_auc(truth, baseline, found, members),
+        delta=compare_aucs(truth, deep, baseline, patients=members),
+        added=ChiSquare(reason=_NOT_INDEPENDENT) if several else added_value(truth, deep, covariates, list(scores)),
     )
 
 

@@ -4,45 +4,52 @@ So a sequence that some patients lack takes no patient away from the judgement o
 without follow-up counts for the AUC.
 """
 
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from itertools import combinations
+from collections.abc import Callable, Collection, Iterator, Mapping
 
-from autodls.evaluation.binary import youden_cutoff
+import numpy as np
+from scipy.special import expit, logit
+
+from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
 from autodls.evaluation.cautions import cautions
-from autodls.evaluation.delong import holm
-from autodls.evaluation.metrics import cohort_metrics, comparisons, overall_test
-from autodls.evaluation.results import CohortMetrics, Comparison, Cutoff, Metrics
+from autodls.evaluation.delong import Bools, Floats
+from autodls.evaluation.metrics import cohort_metrics
+from autodls.evaluation.results import CohortMetrics, Cutoff, Metrics
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.subsets import judged_by
 from autodls.records.scores import FUSED
 from autodls.records.segmentation import doubts
-from autodls.report.scored_study import ScoredCohort, ScoredStudy, follow_up, followed_table, labelled_table
+from autodls.report.scored_study import LEAST, ScoredCohort, ScoredStudy, cohort_table, follow_up
 
 Cutoffs = Mapping[str, Cutoff]
 
 
 def study_metrics(study: ScoredStudy) -> Metrics:
-    """All metrics of all cohorts; the cut-off of every score was chosen on the out-of-fold scores."""
-    cutoffs = {name: _cutoff(study, name) for name in study.judged}
-    cohorts = {name: _cohort(study, cohort, cutoffs) for name, cohort in study.cohorts.items()}
+    """All metrics of all cohorts; the cut-off of every score was chosen on the out-of-fold scores, all by one rule."""
+    tables = study_tables(study).cohorts
+    cutoffs = {name: _cutoff(study, tables[OUT_OF_FOLD], name) for name in study.judged}
+    landmark = study.survival.landmark if study.survival else None
+    cohorts = {
+        name: cohort_metrics(table, cutoffs, landmark, compared=study.scores, seed=study.seed)
+        for name, table in tables.items()
+    }
     compared = {name: _only(cohort, study.scores) for name, cohort in cohorts.items()}
     warnings = (*cautions(compared), *_cautions(study))
     return Metrics(reference=FUSED, cohorts=cohorts, warnings=warnings)
 
 
-def figure_table(study: ScoredStudy) -> ScoreTable:
-    """What the figures of labels draw: of each cohort the scores that all of its cases have."""
-    tables = {}
-    for name, cohort in study.cohorts.items():
-        complete = [score for score in study.scores if score == FUSED or not cases_without(study, cohort, score)]
-        tables[name] = labelled_table(study, cohort, complete)
-    return ScoreTable(study.scores, tables)
+def study_tables(study: ScoredStudy) -> ScoreTable:
+    """The cases of every cohort, as metrics and figures take them."""
+    return ScoreTable(study.scores, {name: cohort_table(study, cohort) for name, cohort in study.cohorts.items()})
 
 
 def figure_metrics(metrics: Metrics, table: ScoreTable) -> Metrics:
-    """`metrics` of the scores in `table`."""
-    cohorts = {name: _only(cohort, (FUSED, *table.cohorts[name].scores)) for name, cohort in metrics.cohorts.items()}
+    """`metrics` of the scores that are drawn: those of `table` that a case of the cohort has, and the reference."""
+    drawn = {
+        name: [FUSED, *(score for score in table.scores if score in cohort.scores)]
+        for name, cohort in table.cohorts.items()
+    }
+    cohorts = {name: _only(cohort, drawn[name]) for name, cohort in metrics.cohorts.items()}
     return metrics.model_copy(update={"cohorts": cohorts})
 
 
@@ -51,41 +58,31 @@ def _only(cohort: CohortMetrics, names: Collection[str]) -> CohortMetrics:
     return cohort.model_copy(update={"scores": {name: held for name, held in cohort.scores.items() if name in names}})
 
 
-def cases_without(study: ScoredStudy, cohort: ScoredCohort, score: str) -> int:
-    """How many of the cases that are judged by the reference lack `score`."""
-    return labelled_table(study, cohort, [FUSED]).n - labelled_table(study, cohort, [FUSED, score]).n
-
-
-def _cutoff(study: ScoredStudy, name: str) -> Cutoff:
-    table = labelled_table(study, study.cohorts[OUT_OF_FOLD], [name])
+def _cutoff(study: ScoredStudy, table: CohortTable, name: str) -> Cutoff:
+    """The locked cut-off of the fused score; of any other score, what the same rule chooses on the same cases."""
+    source = f"{study.cutoff_rule}:{OUT_OF_FOLD}"
     if name == FUSED:
-        return Cutoff(value=study.cutoff, source=f"{study.cutoff_rule}:{OUT_OF_FOLD}")
-    source = f"youden:{OUT_OF_FOLD}"
-    value = youden_cutoff(table.labels, table.scores[name]) if table.labels is not None and table.n else None
+        return Cutoff(value=study.cutoff, source=source)
+    held = judged_by(table, name)
+    value = None if held.labels is None or name not in held.scores else _RULES[study.cutoff_rule](*_pair(held, name))
     return Cutoff(value=value, source=source, reason=None if value is not None else "no case of both classes has it")
 
 
-def _cohort(study: ScoredStudy, cohort: ScoredCohort, cutoffs: Cutoffs) -> CohortMetrics:
-    def table(*names: str) -> CohortTable:
-        return labelled_table(study, cohort, names)
-
-    landmark = study.survival.landmark if study.survival else None
-    followed = cohort_metrics(followed_table(study, cohort), {FUSED: cutoffs[FUSED]}, landmark)
-    alone = {name: cohort_metrics(table(name), {name: cutoffs[name]}) for name in study.judged}
-    return alone[FUSED].model_copy(
-        update={
-            "scores": {name: alone[name].scores[name] for name in study.judged},
-            "comparisons": _adjusted([comparisons(table(*pair), pair)[0] for pair in combinations(study.scores, 2)]),
-            "global_test": overall_test(table(*study.scores), study.scores),
-            "survival": followed.survival,
-            "landmark": followed.landmark,
-        }
-    )
+def _pair(held: CohortTable, name: str) -> tuple[Bools, Floats]:
+    return np.asarray(held.labels, dtype=bool), held.scores[name]
 
 
-def _adjusted(pairs: list[Comparison]) -> tuple[Comparison, ...]:
-    adjusted = holm([pair.p for pair in pairs])
-    return tuple(pair.model_copy(update={"p_holm": p}) for pair, p in zip(pairs, adjusted, strict=True))
+def _medians_of_log_odds(labels: Bools, scores: Floats) -> float | None:
+    """Half way between the median log-odds of the classes, as a probability: as a locked model's cut-off is chosen."""
+    middle = class_medians_cutoff(labels, logit(np.clip(scores, LEAST, 1 - LEAST)))
+    return None if middle is None else float(expit(middle))
+
+
+_RULES: Mapping[str, Callable[[Bools, Floats], float | None]] = {
+    "youden": youden_cutoff,
+    "class_medians": _medians_of_log_odds,
+}
+"""By the names that a plan may give; `training/ensemble.py` applies them to the fused score."""
 
 
 def _cautions(study: ScoredStudy) -> Iterator[str]:
@@ -97,13 +94,6 @@ def _of_cohort(study: ScoredStudy, cohort: ScoredCohort) -> Iterator[str]:
     yield from (f"case {case} is not scored: {reason}" for case, reason in cohort.unscored.items())
     if doubt := doubts(cohort.drawn):
         yield f"{doubt}; the flags stand beside the scores"
-    n = labelled_table(study, cohort, [FUSED]).n
-    for score in study.sequences:
-        if lacking := cases_without(study, cohort, score):
-            yield f"{score}: judged on the {n - lacking} of {n} cases that have it, and not drawn among the ROC curves"
-    patients = Counter(scored.case.patient for scored in cohort.cases)
-    if several := sum(count > 1 for count in patients.values()):
-        yield f"{several} patients have several cases; DeLong's and Wilson's intervals take these for independent"
     for scored in cohort.cases:
         found = follow_up(scored.case, study.survival)
         if isinstance(found, str) and found:

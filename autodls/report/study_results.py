@@ -7,7 +7,6 @@ from autodls.errors import ArgumentError
 from autodls.evaluation.baseline import baseline_table
 from autodls.evaluation.results import Metrics, Proportion
 from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc
-from autodls.evaluation.scores_table import ScoreTable
 from autodls.records.cohort import Case, Cohort, training_cohorts
 from autodls.records.scores import FUSED
 from autodls.records.workspace import Workspace
@@ -16,9 +15,9 @@ from autodls.report.drawn import Drawn, Printed, Rows, Table, save_figure, save_
 from autodls.report.figures import study_figures
 from autodls.report.figures_survival import survival_figure
 from autodls.report.ledger import Entry, LedgerRow, ledger_table, optimism_ledger
-from autodls.report.scored_study import ScoredStudy, cohort_name, followed_table, labelled_table
+from autodls.report.scored_study import ScoredStudy, cohort_name
 from autodls.report.shortcuts import Covariates, Shortcut, covariates_of, shortcut, shortcut_table, volume_covariate
-from autodls.report.study_metrics import figure_metrics, figure_table, study_metrics
+from autodls.report.study_metrics import figure_metrics, study_metrics, study_tables
 from autodls.report.tables import (
     baseline_rows,
     comparison_table,
@@ -82,18 +81,17 @@ def write_results(workspace: Workspace, results: StudyResults) -> None:
 def auc_rows(study: ScoredStudy, metrics: Metrics) -> list[RowAuc]:
     """The AUC of every score of every cohort, with the number of cases that it was judged on."""
     rows = []
-    for name, cohort in study.cohorts.items():
+    for name in study.cohorts:
         for score in study.judged:
-            table, found = labelled_table(study, cohort, [score]), metrics.cohorts[name].scores[score].auc
-            positives = 0 if table.labels is None else int(table.labels.sum())
-            limits = found.model_dump(include={"value", "low", "high", "reason"})
-            rows.append(RowAuc(cohort=name, row=score, n=table.n, positives=positives, **limits))
+            held = metrics.cohorts[name].scores[score]
+            limits = held.auc.model_dump(include={"value", "low", "high", "reason", "method"})
+            rows.append(RowAuc(cohort=name, row=score, n=held.n or 0, positives=held.positives or 0, **limits))
     return rows
 
 
 def _auc_table(rows: list[RowAuc]) -> Table:
-    header = ("cohort", "row", "n", "positives", "auc", "low", "high", "reason")
-    lines = tuple((r.cohort, r.row, r.n, r.positives, r.value, r.low, r.high, r.reason) for r in rows)
+    header = ("cohort", "row", "n", "positives", "auc", "low", "high", "interval", "reason")
+    lines = tuple((r.cohort, r.row, r.n, r.positives, r.value, r.low, r.high, r.method, r.reason) for r in rows)
     printed = tuple((r.cohort, r.row, str(r.n), str(r.positives), estimate(r)) for r in rows)
     notes = tuple(f"{r.cohort}, {r.row}: {r.reason}" for r in rows if r.reason)
     head = ("Cohort", "Score", "n", "Positive", "AUC (95% CI)")
@@ -138,7 +136,7 @@ def _ledger(study: ScoredStudy, metrics: Metrics) -> list[LedgerRow]:
 
 def _entry(row: RowAuc) -> Entry:
     found = Proportion(value=row.value, low=row.low, high=row.high, reason=row.reason)
-    return Entry(row.n, row.positives, 1 if row.value is not None else 0, found, "delong-logit")
+    return Entry(row.n, row.positives, 1 if row.value is not None else 0, found, row.method)
 
 
 def _shortcuts(study: ScoredStudy) -> tuple[list[Shortcut], list[str]]:
@@ -146,10 +144,11 @@ def _shortcuts(study: ScoredStudy) -> tuple[list[Shortcut], list[str]]:
     training = {case.id: case for case in study.dataset.training}
     labels = {case.id: bool(case.label) for case in training.values()}
     dls = {score.case: score.log_odds[FUSED] for fold in study.folds for score in fold if score.part == "validation"}
+    patients = {case.id: case.patient for case in training.values()}
     found, left_out = [], []
     for name, covariates in _offered(study, training).items():
         try:
-            found.append(shortcut(name, study.splits, labels, covariates(), dls))
+            found.append(shortcut(name, study.splits, labels, covariates(), dls, patients))
         except ArgumentError as failure:
             left_out.append(f"shortcut baseline '{name}' is left out: {failure}")
     return found, left_out
@@ -174,7 +173,7 @@ def _offered(study: ScoredStudy, training: Mapping[str, Case]) -> dict[str, Call
 
 def _figures(study: ScoredStudy, metrics: Metrics) -> dict[str, Drawn]:
     settings = study.dataset.description.autodls
-    table = figure_table(study)
+    table = study_tables(study)
     drawn = study_figures(
         table,
         figure_metrics(metrics, table),
@@ -183,12 +182,8 @@ def _figures(study: ScoredStudy, metrics: Metrics) -> dict[str, Drawn]:
         positive=settings.target.name,
         calibrated=True,
     )
-    followed = {name: followed_table(study, cohort) for name, cohort in study.cohorts.items()}
-    if settings.survival and any(one.times is not None for one in followed.values()):
-        survivors = ScoreTable((FUSED,), followed)
-        drawn["kaplan_meier"] = survival_figure(
-            survivors, metrics, settings.survival.unit, "Event-free survival", "DLS"
-        )
+    if settings.survival and any(one.times is not None for one in table.cohorts.values()):
+        drawn["kaplan_meier"] = survival_figure(table, metrics, settings.survival.unit, "Event-free survival", "DLS")
     return drawn
 
 

@@ -1,13 +1,22 @@
 """The tables of a paper: each returns its rows with all digits, and the same as it is printed."""
 
 from autodls.evaluation.baseline import BaselineTable, Variable
-from autodls.evaluation.results import CohortMetrics, Comparison, Metrics, Proportion, ScoreMetrics, Survival
+from autodls.evaluation.results import (
+    CohortMetrics,
+    Comparison,
+    Landmark,
+    Metrics,
+    Proportion,
+    ScoreMetrics,
+    Survival,
+)
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
 from autodls.report.wording import NONE, estimate, number, p_value, with_limits
 
 _RATES = ("accuracy", "sensitivity", "specificity", "ppv", "npv")
 _RATE_HEADS = ("Accuracy", "Sensitivity", "Specificity", "PPV", "NPV")
 _INTERVAL = ("", "_low", "_high")
+_RULES = {"youden": "Youden's index", "class_medians": "between class medians", "given": "given"}
 
 
 def baseline_rows(table: BaselineTable) -> Table:
@@ -28,9 +37,10 @@ def baseline_rows(table: BaselineTable) -> Table:
 def performance_table(metrics: Metrics) -> Table:
     """Table 2: discrimination and classification of every score in every cohort, with 95 % intervals."""
     header = (
-        "cohort", "score", "n", "positives", "prevalence", "cutoff", "cutoff_source", "tp", "fp", "fn", "tn",
+        "cohort", "score", "n", "positives", "prevalence", "cutoff", "cutoff_source", "rule", "tp", "fp", "fn", "tn",
         *(f"{name}{part}" for name in ("auc", "auc_delong", *_RATES) for part in _INTERVAL),
-        "youden", "brier", "calibration_slope", "calibration_intercept", "calibration_in_the_large", "reason",
+        "youden", "brier", "brier_low", "brier_high", "calibration_slope", "calibration_intercept",
+        "calibration_in_the_large", "patients", "auc_interval", "rate_interval", "reason",
     )  # fmt: skip
     pairs = [
         (cohort, of_cohort, score, of_score)
@@ -38,22 +48,29 @@ def performance_table(metrics: Metrics) -> Table:
         for score, of_score in of_cohort.scores.items()
     ]
     printed = tuple(
-        (cohort, score, estimate(held.auc), *(estimate(_rate(held, rate)) for rate in _RATES))
+        (cohort, score, _n(held), estimate(held.auc), number(held.cutoff.value), _rule(held),
+         *(estimate(_rate(held, rate)) for rate in _RATES))
         for cohort, _, score, held in pairs
-    )
+    )  # fmt: skip
     notes = ["AUC with DeLong's interval on the logit scale; the others with Wilson's, at the cut-off."]
+    notes += over_patients(metrics)
     notes += [f"{cohort}, {score}: {held.auc.reason}" for cohort, _, score, held in pairs if held.auc.reason]
     rows = Rows(header, tuple(_performance_line(*pair) for pair in pairs))
-    head = ("Cohort", "Score", "AUC (95% CI)", *_RATE_HEADS)
+    head = ("Cohort", "Score", "n", "AUC (95% CI)", "Cut-off", "Rule", *_RATE_HEADS)
     return Table(rows, Printed("Performance", head, printed, unique_reasons(notes)))
 
 
 def comparison_table(metrics: Metrics) -> Table:
     """Paired DeLong tests of all pairs of scores in every cohort, and the global test of the cohort."""
-    header = ("cohort", "a", "b", "delta", "low", "high", "z", "df", "chi2", "p", "p_holm", "reason")
+    header = ("cohort", "a", "b", "delta", "low", "high", "z", "df", "chi2", "p", "p_holm", "n", "method", "reason")
     lines: list[tuple[Cell, ...]] = []
     printed: list[tuple[str, ...]] = []
     notes = ["Difference of AUCs, a minus b, by DeLong's paired test; Holm's adjustment within the cohort."]
+    notes += [
+        f"{name}: some patients have several cases, so interval and P are of Obuchowski's variance of clustered data"
+        for name, cohort in metrics.cohorts.items()
+        if any(pair.method == "delong-obuchowski" for pair in cohort.comparisons)
+    ]
     for name, cohort in metrics.cohorts.items():
         for pair in cohort.comparisons:
             lines.append(_comparison_line(name, pair))
@@ -62,7 +79,8 @@ def comparison_table(metrics: Metrics) -> Table:
             notes += [f"{name}, {pair.a} and {pair.b}: {pair.reason}"] if pair.reason else []
         if len(cohort.comparisons) > 1:
             test = cohort.global_test
-            lines.append((name, "all", None, None, None, None, None, test.df, test.chi2, test.p, None, test.reason))
+            numbers = (None, None, None, None, None, test.df, test.chi2, test.p, None, None, None)
+            lines.append((name, "all", *numbers, test.reason))
             printed.append((name, "all scores alike", NONE, NONE, p_value(test.p), NONE))
     head = ("Cohort", "a", "b", "ΔAUC (95% CI)", "P", "P (Holm)")
     return Table(
@@ -81,6 +99,7 @@ def survival_table(metrics: Metrics) -> Table:
     printed = tuple(_printed_survival(name, survival) for name, survival in followed.items())
     notes = ["Hazard ratio high over low (Cox, Efron's ties); events of patients in each group."]
     notes += [f"{name}: {held.cox.reason}" for name, held in followed.items() if held.cox.reason]
+    notes += _one_record(metrics)
     firth = [name for name, held in followed.items() if held.cox.method == "firth-profile"]
     notes += [f"{name}: separated, so Firth's penalised likelihood with profile interval" for name in firth]
     head = ("Cohort", "Events, low", "Events, high", "HR (95% CI)", "P (log-rank)", "P (proportional hazards)")
@@ -91,24 +110,78 @@ def survival_table(metrics: Metrics) -> Table:
 def landmark_table(metrics: Metrics) -> Table:
     """Benefit beyond the landmark: the weighted AUC first, then what the undetermined patients could make of it."""
     header = (
-        "cohort", "time", "auc_ipcw", "auc_excluding", "auc_excluding_low", "auc_excluding_high",
-        "auc_undetermined_benefit", "auc_undetermined_no_benefit", "undetermined", "rate_km", "reason",
+        "cohort", "time", "auc_ipcw", "auc_ipcw_low", "auc_ipcw_high", "auc_excluding", "auc_excluding_low",
+        "auc_excluding_high", "auc_undetermined_benefit", "auc_undetermined_no_benefit", "undetermined", "rate_km",
+        "reason",
     )  # fmt: skip
     held = {name: cohort.landmark for name, cohort in metrics.cohorts.items() if cohort.landmark is not None}
     lines = tuple(
-        (name, mark.time, mark.auc_ipcw, *_limits(mark.auc_excluding), mark.auc_undetermined_benefit,
+        (name, mark.time, mark.auc_ipcw, *_limits(_ipcw(mark))[1:], *_limits(mark.auc_excluding),
+         mark.auc_undetermined_benefit,
          mark.auc_undetermined_no_benefit, mark.undetermined, mark.rate_km, mark.reason)
         for name, mark in held.items()
     )  # fmt: skip
     printed = tuple(
-        (name, number(mark.auc_ipcw), estimate(mark.auc_excluding), number(mark.auc_undetermined_benefit),
+        (name, estimate(_ipcw(mark)), estimate(mark.auc_excluding), number(mark.auc_undetermined_benefit),
          number(mark.auc_undetermined_no_benefit), str(mark.undetermined), number(mark.rate_km))
         for name, mark in held.items()
     )  # fmt: skip
-    notes = ["AUC weighted by the inverse probability of censoring; rate of benefit from Kaplan-Meier."]
+    notes = [
+        "AUC weighted by the inverse probability of censoring, with the limits of a bootstrap over patients; rate of "
+        "benefit from Kaplan-Meier."
+    ]
     notes += [f"{name}: {mark.reason}" for name, mark in held.items() if mark.reason]
-    head = ("Cohort", "AUC (IPCW)", "without undetermined", "all benefit", "none benefits", "Undetermined", "Rate")
+    notes += [f"{name}: no interval: {_ipcw(mark).reason}" for name, mark in held.items() if _ipcw(mark).reason]
+    notes += _one_record(metrics)
+    head = (
+        "Cohort",
+        "AUC (IPCW, 95% CI)",
+        "without undetermined",
+        "all benefit",
+        "none benefits",
+        "Undetermined",
+        "Rate",
+    )
     return Table(Rows(header, lines), Printed("Benefit beyond the landmark", head, printed, tuple(notes)))
+
+
+def is_over_patients(cohort: CohortMetrics, score: str) -> bool:
+    """Whether the intervals of `score` in `cohort` are of a bootstrap over patients, as some have several rows."""
+    return cohort.scores[score].auc.method == "bootstrap-patients"
+
+
+def over_patients(metrics: Metrics) -> list[str]:
+    """A note for every cohort whose intervals are over patients."""
+    return [
+        f"{name}: {cohort.n} cases of {cohort.patients} patients, so intervals are of a bootstrap over patients (of a "
+        "rate of 0 or 1, Wilson's on the number of patients)"
+        for name, cohort in metrics.cohorts.items()
+        if is_over_patients(cohort, metrics.reference)
+    ]
+
+
+def _one_record(metrics: Metrics) -> list[str]:
+    return [
+        f"{name}: one record a patient, of several cases the mean score"
+        for name, cohort in metrics.cohorts.items()
+        if is_over_patients(cohort, metrics.reference) and cohort.survival is not None
+    ]
+
+
+def _ipcw(mark: Landmark) -> Proportion:
+    return mark.auc_ipcw_interval or Proportion(value=mark.auc_ipcw)
+
+
+def _n(held: ScoreMetrics) -> str:
+    return NONE if held.n is None else str(held.n)
+
+
+def _rule(held: ScoreMetrics) -> str:
+    """The rule of the cut-off and the cohort that it was chosen on, as "Youden's index, train"."""
+    if held.cutoff.value is None:
+        return NONE
+    rule, colon, cohort = held.cutoff.source.partition(":")
+    return f"{_RULES.get(rule, rule)}, {cohort}" if colon else _RULES.get(rule, rule)
 
 
 def _baseline_lines(table: BaselineTable, variable: Variable) -> list[tuple[Cell, ...]]:
@@ -143,18 +216,21 @@ def _rate(held: ScoreMetrics, name: str) -> Proportion:
 
 def _performance_line(cohort: str, of_cohort: CohortMetrics, score: str, held: ScoreMetrics) -> tuple[Cell, ...]:
     counts = held.confusion
+    n, positives = (of_cohort.n, of_cohort.positives) if held.n is None else (held.n, held.positives)
+    squared = held.brier_interval or Proportion()
     intervals = (held.auc, held.auc_delong, *(_rate(held, rate) for rate in _RATES))
     return (
-        cohort, score, of_cohort.n, of_cohort.positives, of_cohort.prevalence, held.cutoff.value, held.cutoff.source,
+        cohort, score, n, positives, None if not n or positives is None else positives / n,
+        held.cutoff.value, held.cutoff.source, held.cutoff.source.partition(":")[0],
         *((counts.tp, counts.fp, counts.fn, counts.tn) if counts else (None,) * 4),
         *(value for interval in intervals for value in _limits(interval)),
-        held.youden.value, held.brier, held.calibration.slope, held.calibration.intercept,
-        held.calibration.intercept_large, held.auc.reason,
+        held.youden.value, held.brier, squared.low, squared.high, held.calibration.slope, held.calibration.intercept,
+        held.calibration.intercept_large, of_cohort.patients, held.auc.method, held.sensitivity.method, held.auc.reason,
     )  # fmt: skip
 
 
 def _comparison_line(cohort: str, pair: Comparison) -> tuple[Cell, ...]:
-    numbers = (pair.delta, pair.low, pair.high, pair.z, None, None, pair.p, pair.p_holm)
+    numbers = (pair.delta, pair.low, pair.high, pair.z, None, None, pair.p, pair.p_holm, pair.n, pair.method)
     return cohort, pair.a, pair.b, *numbers, pair.reason
 
 

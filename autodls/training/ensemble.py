@@ -68,7 +68,7 @@ def lock_model(
     fingerprint = Fingerprint.load(workspace.fingerprint, "run 'autodls plan'", StaleRecordError).travelling()
     fingerprint.save(workspace.model.fingerprint)
     cutoffs = choose_cutoffs(pooled, recalibration)
-    rows = out_of_fold_rows(workspace.oof_scores, plan.sequences)
+    rows = out_of_fold_rows(workspace.oof_scores, plan.sequences, {case.id: case.patient for case in cases})
     record = ModelRecord(
         dataset=plan.dataset,
         target=description.autodls.target,
