@@ -8,7 +8,7 @@ from autodls.parallel import Advance, map_parallel, no_advance
 from autodls.planning.check_columns import column_problems
 from autodls.planning.check_images import CaseTask, check_case, unused_roi_problems
 from autodls.planning.check_looks import look_problems
-from autodls.planning.check_table import survival_problems
+from autodls.planning.check_table import label_problems, patient_problems, survival_problems
 from autodls.planning.copies import copy_problems
 from autodls.records.cohort import Case, Cohort, join_cohort
 from autodls.records.problems import Problem
@@ -72,6 +72,8 @@ def check_dataset(folder: Path, workers: int = 1, advance: Advance = no_advance)
     findings = map_parallel(check_case, tasks, [case.id for case in cohort.cases], workers, advance)
     problems = [
         *joined.problems,
+        *label_problems(description),
+        *patient_problems(cohort.cases),
         *survival_problems(cohort.cases, description),
         *column_problems(cohort.cases, description),
         *(problem for finding in findings for problem in finding.problems),

@@ -1,4 +1,4 @@
-"""Problems of the table that concern neither labels nor files: follow-up."""
+"""Problems of the table and of dataset.json that stop nothing but `check`: follow-up, and what was decided for one."""
 
 from collections.abc import Iterable, Sequence
 from statistics import median
@@ -24,6 +24,32 @@ def survival_problems(cases: Iterable[Case], description: DatasetDescription) ->
         *_unit_problems(known, columns),
         *_mixed_units(known, columns),
         *(problem for case in known for problem in _case_problems(case, columns)),
+    ]
+
+
+def patient_problems(cases: Iterable[Case]) -> list[Problem]:
+    """Cases of one patient with different labels: sound where they are lesions of their own, else a slip."""
+    example: dict[tuple[str, bool], str] = {}
+    for case in cases:
+        if case.label is not None:
+            example.setdefault((case.patient, case.label), case.id)
+    both = [patient for patient, label in example if label and (patient, False) in example]
+    if not both:
+        return []
+    more = f" and {len(both) - 1} more have" if len(both) > 1 else " has"
+    positive, negative = example[both[0], True], example[both[0], False]
+    what = f"patient '{both[0]}'{more} positive and negative cases ({positive} is positive, {negative} negative)"
+    why = "nothing to repair where each lesion has its own label: folds count such a patient as positive"
+    return [warning("", what, f"{why}; else correct the target column")]
+
+
+def label_problems(description: DatasetDescription) -> list[Problem]:
+    """Labels that are taken for organs by their names: the person may have meant otherwise."""
+    if not description.not_tumour:
+        return []
+    what = f"labels {', '.join(description.not_tumour)} of dataset.json are not counted as tumour, by their names"
+    return [
+        warning("", what, "nothing to repair if they are none; else name every label of the tumour in autodls.tumor")
     ]
 
 

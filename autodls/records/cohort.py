@@ -19,7 +19,7 @@ from autodls.records.dataset import DatasetDescription
 from autodls.records.files import sha256_of_bytes
 from autodls.records.identities import in_one_spelling, misspelt_files, spelling_problems
 from autodls.records.listing import IMAGES, CaseFiles, list_files, stray_problems
-from autodls.records.problems import Problem, error, warning
+from autodls.records.problems import Problem, error
 from autodls.records.rows import (
     Row,
     concerns_training,
@@ -221,11 +221,9 @@ def _cohort_problems(cohort: Cohort) -> list[Problem]:
     """What makes training impossible or its judgement worthless, though every case be sound."""
     return [
         *_patients_on_both_sides(cohort),
-        *_patients_of_both_classes(cohort),
         *_nothing_to_learn(cohort.training, cohort),
         *_unknown_cohorts(cohort),
         *_telling_columns(cohort.description),
-        *_labels_left_out(cohort.description),
         *(
             error("", f"no training case has sequence '{sequence}'", "add its images, or take it out of channel_names")
             for sequence in cohort.description.sequences
@@ -249,22 +247,6 @@ def _patients_on_both_sides(cohort: Cohort) -> list[Problem]:
         for case in cohort.cases
         if cohort.is_training(case) and case.patient in held_out
     ]
-
-
-def _patients_of_both_classes(cohort: Cohort) -> list[Problem]:
-    """Cases of one patient with different labels: sound where they are lesions of their own, else a slip."""
-    example: dict[tuple[str, bool], str] = {}
-    for case in cohort.cases:
-        if case.label is not None:
-            example.setdefault((case.patient, case.label), case.id)
-    both = [patient for patient, label in example if label and (patient, False) in example]
-    if not both:
-        return []
-    more = f" and {len(both) - 1} more have" if len(both) > 1 else " has"
-    positive, negative = example[both[0], True], example[both[0], False]
-    what = f"patient '{both[0]}'{more} positive and negative cases ({positive} is positive, {negative} negative)"
-    why = "nothing to repair where each lesion has its own label: folds count such a patient as positive"
-    return [warning("", what, f"{why}; else correct the target column")]
 
 
 def _nothing_to_learn(training: Sequence[Case], cohort: Cohort) -> list[Problem]:
@@ -305,16 +287,6 @@ def _telling_columns(description: DatasetDescription) -> list[Problem]:
         error("", f"autodls.clinical holds '{column}', which is the target or the follow-up", "take it out of clinical")
         for column in dict.fromkeys(settings.clinical)
         if column in (settings.target.column, *follow_up)
-    ]
-
-
-def _labels_left_out(description: DatasetDescription) -> list[Problem]:
-    """Labels that are taken for organs by their names: the person may have meant otherwise."""
-    if not description.not_tumour:
-        return []
-    what = f"labels {', '.join(description.not_tumour)} of dataset.json are not counted as tumour, by their names"
-    return [
-        warning("", what, "nothing to repair if they are none; else name every label of the tumour in autodls.tumor")
     ]
 
 
