@@ -6,9 +6,13 @@ from itertools import groupby
 from autodls.records.table import read_number
 from autodls.report.drawn import Printed, unique_reasons
 from autodls.report.study import Line
-from autodls.report.wording import NONE, counted, number, p_value, with_limits
+from autodls.report.wording import NONE, SHORTCUT_NOTES, added_p, counted, number, p_value, with_limits
 
 _SYMMETRIC = ("t", "ANOVA")  # these compare means, so the limits are mean -+ SD
+_BEFORE_SIGNS = (
+    "Made by an earlier version: P (likelihood ratio) is of either sign and too small out of fold, and gains over a "
+    "baseline below 0.5 are inflated; run 'autodls evaluate' again."
+)
 _INSIDE = (("resubstituted", "Resubstituted"), ("inner", "Inner hold-out"), ("out-of-fold", "Out-of-fold"))
 
 
@@ -91,13 +95,13 @@ def _shortcuts(lines: Sequence[Line]) -> Printed:
             _interval(line),
             _interval(line, "delta", "delta_low", "delta_high"),
             p_value(_value(line, "delta_p")),
-            p_value(_value(line, "lr_p")),
+            added_p(_value(line, "lr_p"), read_number(line.get("lr_sign", ""))),
         )
         for line in lines
     )
-    notes = ["Out-of-fold scores on the folds of the deep-learning score; gain: its AUC less that of the baseline."]
+    notes = [*SHORTCUT_NOTES] if all("lr_sign" in line for line in lines) else [_BEFORE_SIGNS]
     notes += [f"{line['baseline']}: {line['reason']}" for line in lines if line["reason"]]
-    head = ("Baseline", "Columns", "AUC (95% CI)", "Gain of DLS (95% CI)", "P (DeLong)", "P (likelihood ratio)")
+    head = ("Baseline", "Columns", "AUC (95% CI)", "Gain of DLS (95% CI)", "P (DeLong)", "P (likelihood ratio), sign")
     return Printed("Shortcut baselines", head, printed, tuple(notes))
 
 
