@@ -1,8 +1,10 @@
 """Table 1: who the patients are, cohort by cohort, and whether the cohorts differ.
 
-A numeric variable is compared by a t test (two cohorts) or one-way ANOVA (more) where it looks normal in every cohort,
-else by Mann-Whitney or Kruskal-Wallis. The t test pools the variance, as ANOVA does. A categorical one is compared by
-Pearson's chi-square without correction, or by Fisher's exact test where an expected count is under 5.
+A numeric variable is compared by Welch's t test (two cohorts) or Welch's ANOVA (more; Biometrika 1951;38:330-336) where
+it looks normal in every cohort, else by Mann-Whitney or Kruskal-Wallis. The paper's t test and ANOVA pool the variance:
+where a small cohort spreads twice as far as a large one they find a difference in one of six comparisons of equal
+means, Welch's in one of twenty. A categorical variable is compared by Pearson's chi-square without correction, or by
+Fisher's exact test where an expected count is under 5.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -12,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy import stats
+from statsmodels.stats.oneway import anova_oneway
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.delong import Floats
@@ -20,7 +23,7 @@ from autodls.records.columns import Column, read_column
 
 Strings = NDArray[np.str_]
 Indices = NDArray[np.int64]
-Test = Literal["t", "ANOVA", "Mann-Whitney", "Kruskal-Wallis", "chi-square", "Fisher"]
+Test = Literal["Welch t", "Welch ANOVA", "Mann-Whitney", "Kruskal-Wallis", "chi-square", "Fisher"]
 _FISHER_RESAMPLES = 100_000
 _NORMAL_P = 0.05
 
@@ -114,10 +117,10 @@ def compare_numbers(groups: Sequence[Floats]) -> tuple[Test | None, float | None
     if len(groups) < 2 or min(len(group) for group in groups) < 2 or np.ptp(np.concatenate(groups)) == 0:
         return None, None
     if looks_normal(groups):
-        name: Test = "t" if len(groups) == 2 else "ANOVA"
-        p = stats.ttest_ind(*groups).pvalue if len(groups) == 2 else stats.f_oneway(*groups).pvalue
-        return name, float(p)
-    name = "Mann-Whitney" if len(groups) == 2 else "Kruskal-Wallis"
+        if len(groups) == 2:
+            return "Welch t", float(stats.ttest_ind(*groups, equal_var=False).pvalue)
+        return "Welch ANOVA", float(anova_oneway(groups, use_var="unequal").pvalue)
+    name: Test = "Mann-Whitney" if len(groups) == 2 else "Kruskal-Wallis"
     p = stats.mannwhitneyu(*groups).pvalue if len(groups) == 2 else stats.kruskal(*groups).pvalue
     return name, float(p)
 

@@ -4,6 +4,7 @@ References
 ----------
 .. [1] Cox. Two further applications of a model for binary regression. Biometrika 1958;45:562-565.
 .. [2] Van Calster et al. Calibration: the Achilles heel of predictive analytics. BMC Med 2019;17:230.
+.. [3] Liang, Zeger. Longitudinal data analysis using generalized linear models. Biometrika 1986;73:13-22.
 """
 
 from dataclasses import dataclass
@@ -11,12 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 import statsmodels.api as sm
 from numpy.typing import ArrayLike
-from scipy.special import logit
+from scipy.special import expit, logit
 
 from autodls.evaluation.binary import not_probabilities
+from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.delong import Bools, Floats, Patients, checked_pair
 from autodls.evaluation.intervals import printed_rate
 from autodls.evaluation.results import Calibration, Proportion
+
+_Z = 1.959963984540054
+_SINGULAR = 1e14
+_POOR_SLOPES = (0.5, 2.0)
 
 
 @dataclass(frozen=True)
@@ -28,22 +34,59 @@ class CalibrationGroup:
     observed: Proportion
 
 
-def calibration(labels: ArrayLike, probabilities: ArrayLike) -> Calibration:
+def calibration(labels: ArrayLike, probabilities: ArrayLike, patients: Patients = None) -> Calibration:
     """Slope and intercept of the logistic regression of the label on the logit [1]_, and the intercept at slope 1 [2]_.
 
     Perfect calibration has slope 1 and both intercepts 0. Every value is None for scores outside 0..1 or exactly 0 or
     1 (their logit is infinite, and clipping would invent one) and with one class; slope and intercept are None for a
-    constant score and for separated classes.
+    constant score and for separated classes. Limits are Wald's, 95 %; where `patients` (n,) names several rows of a
+    patient, by the sandwich variance over patients [3]_.
     """
     positive, values = checked_pair(labels, probabilities)
     if reason := _no_calibration(positive, values):
         return Calibration(reason=reason)
     logits = logit(values)
-    large = _logistic(positive, np.ones((len(logits), 1)), offset=logits)[0]
+    ones = np.ones((len(logits), 1))
+    large = _logistic(positive, ones, offset=logits)[0]
+    low, high = _limits(large, _half_width(positive, ones, expit(large + logits), patients))
+    in_large = Calibration(intercept_large=large, intercept_large_low=low, intercept_large_high=high)
     if reason := _no_slope(positive, logits):
-        return Calibration(intercept_large=large, reason=reason)
-    intercept, slope = _logistic(positive, np.column_stack([np.ones(len(logits)), logits]))
-    return Calibration(slope=slope, intercept=intercept, intercept_large=large)
+        return in_large.model_copy(update={"reason": reason})
+    design = np.column_stack([ones, logits])
+    intercept, slope = _logistic(positive, design)
+    low, high = _limits(slope, _half_width(positive, design, expit(intercept + slope * logits), patients))
+    of_slope = {"slope": slope, "slope_low": low, "slope_high": high, "intercept": intercept}
+    return in_large.model_copy(update=of_slope)
+
+
+def is_poorly_calibrated(found: Calibration) -> bool:
+    """Whether the slope is below a half or above 2, and its interval does not hold 1.
+
+    The slope of exact probabilities is itself that far from 1 in 10 to 45 % of cohorts of 24 (simulated).
+    """
+    if found.slope is None or found.slope_low is None or found.slope_high is None:
+        return False
+    lowest, highest = _POOR_SLOPES
+    return not lowest <= found.slope <= highest and not found.slope_low <= 1 <= found.slope_high
+
+
+def why_not_shown_calibrated(found: Calibration) -> str | None:
+    """Why a threshold of these probabilities may mean something else; None where the cohort shows what they are worth.
+
+    That is a slope whose interval holds 1 and lies within a half and 2, and an intercept in the large whose interval
+    holds 0.
+    """
+    if found.slope is None or found.slope_low is None or found.slope_high is None:
+        return f"calibration is not known: {found.reason}"
+    slope = f"slope {found.slope:.2f} ({found.slope_low:.2f} to {found.slope_high:.2f})"
+    if not found.slope_low <= 1 <= found.slope_high:
+        return f"the score is not calibrated: {slope}"
+    low, large, high = found.intercept_large_low, found.intercept_large, found.intercept_large_high
+    if low is not None and high is not None and not low <= 0 <= high:
+        return f"the score is not calibrated: in the large {large:.2f} ({low:.2f} to {high:.2f})"
+    if found.slope_low < _POOR_SLOPES[0] or found.slope_high > _POOR_SLOPES[1]:
+        return f"the score is not shown to be calibrated: {slope}"
+    return None
 
 
 def calibration_curve(
@@ -71,6 +114,27 @@ def calibration_curve(
 def _logistic(positive: Bools, design: Floats, offset: Floats | None = None) -> list[float]:
     model = sm.GLM(positive.astype(np.float64), design, family=sm.families.Binomial(), offset=offset)
     return [float(value) for value in model.fit(tol=1e-12, maxiter=200).params]
+
+
+def _limits(value: float, half: float | None) -> tuple[float | None, float | None]:
+    return (None, None) if half is None else (value - half, value + half)
+
+
+def _half_width(positive: Bools, design: Floats, fitted: Floats, patients: Patients) -> float | None:
+    """Half the 95 % interval of the last coefficient of a logistic regression with `fitted` probabilities (n,).
+
+    None where all of them are 0 or 1 to the last digit, which leaves no information.
+    """
+    information = (design * (fitted * (1 - fitted))[:, None]).T @ design
+    if not np.linalg.cond(information) < _SINGULAR:
+        return None
+    inverse = np.linalg.inv(information)
+    if patients is not None and is_clustered(patients):
+        unique, member = np.unique(np.asarray(patients), return_inverse=True)
+        scores = np.zeros((len(unique), design.shape[1]))
+        np.add.at(scores, member, design * (positive - fitted)[:, None])
+        inverse = inverse @ (scores.T @ scores) @ inverse * len(unique) / (len(unique) - 1)
+    return float(_Z * np.sqrt(inverse[-1, -1]))
 
 
 def _no_calibration(positive: Bools, values: Floats) -> str | None:

@@ -39,7 +39,19 @@ _CALIBRATION_HEADER = (
     "low",
     "high",
 )
-_DECISION_HEADER = ("cohort", "score", "threshold", "net_benefit", "low", "high", "treat_all", "treat_none")
+_DECISION_HEADER = (
+    "cohort",
+    "score",
+    "threshold",
+    "net_benefit",
+    "low",
+    "high",
+    "treat_all",
+    "treat_none",
+    "less_treat_all",
+    "less_treat_all_low",
+    "less_treat_all_high",
+)
 _BELOW_CALIBRATION_MM, _BELOW_DECISION_MM = 35.0, 22.0
 _DISTRIBUTION_MM, _DISTRIBUTION_GAP_MM = 12.0, 3.5
 _BINS = 20
@@ -82,6 +94,8 @@ def decision_figure(
 ) -> Drawn:
     """Net benefit of `score` (the reference when None) beside treating all and none, with a bootstrap band.
 
+    The band ends where fewer than ten patients are called; the CSV has the difference to treating all with its own.
+
     A score that was not `calibrated` on other cases is labelled as such: its curve misleads. `rng` draws the
     resamples of patients, all rows of a patient together.
     """
@@ -93,7 +107,8 @@ def decision_figure(
     for position, (panel, (name, rows)) in enumerate(zip(panels, table.cohorts.items(), strict=True)):
         axes, cohort = panel.axes(TITLE_MM, height_mm), judged_by(rows, chosen)
         measured = metrics.cohorts[name]
-        note = () if calibrated else ("as given, not recalibrated",)
+        note = ("calibration not shown",) if measured.scores[chosen].net_benefit_caution else ()
+        note = note if calibrated else ("as given, not recalibrated",)
         panel_title(axes, position, len(panels), name, note)
         if reason := _why_no_probability(cohort, chosen, measured.scores[chosen]):
             say_why_empty(axes, reason)
@@ -113,19 +128,22 @@ def _calibration_words(measured: ScoreMetrics) -> tuple[str, ...]:
     found = measured.calibration
     return (
         f"slope {number(found.slope, 2)}, intercept {number(found.intercept, 2)}",
-        f"in the large {number(found.intercept_large, 2)}, Brier {number(measured.brier)}",
+        f"in the large {number(found.intercept_large, 2)}, Brier {number(measured.brier)}"
+        f" (scaled {number(measured.brier_scaled, 2)})",
     )
 
 
 def _fit_rows(measured: ScoreMetrics) -> list[tuple[Cell, ...]]:
     fitted_line = measured.calibration
+    limits = {"slope": (fitted_line.slope_low, fitted_line.slope_high)}
     values = {
         "slope": fitted_line.slope,
         "intercept": fitted_line.intercept,
         "in the large": fitted_line.intercept_large,
         "brier": measured.brier,
+        "brier scaled": measured.brier_scaled,
     }
-    return [(kind, *(None,) * 5, value, None, None) for kind, value in values.items()]
+    return [(kind, *(None,) * 5, value, *limits.get(kind, (None, None))) for kind, value in values.items()]
 
 
 def _calibration_panel(
@@ -180,7 +198,9 @@ def _decision_panel(
     curve = measured.scores[score].net_benefit
     if curve is None or cohort.labels is None or measured.prevalence is None:
         return []
-    band = net_benefit_band(cohort.labels, cohort.scores[score], resample_counts(cohort.patients or cohort.n, rng))
+    band = net_benefit_band(
+        cohort.labels, cohort.scores[score], resample_counts(cohort.patients or cohort.n, rng), cohort.patients
+    )
     if band is None:
         return []
     threshold = [point.threshold for point in curve]
@@ -188,7 +208,7 @@ def _decision_panel(
     axes.axhline(0, color=BLACK, linewidth=0.8)
     axes.fill_between(threshold, band.low, band.high, color=BLUE, alpha=0.16, linewidth=0)
     axes.plot(threshold, [point.model for point in curve], color=BLUE, linewidth=1.5)
-    top = max(float(band.high.max()), cohort.labels.mean())
+    top = float(np.nanmax([*band.high, cohort.labels.mean()]))
     axes.set(xlim=(0, 1), ylim=(-0.3 * top, 1.1 * top), xlabel="Threshold probability", ylabel="Net benefit")
     axes.set_xticks(*_SCALE)
     handles = [
@@ -198,6 +218,12 @@ def _decision_panel(
     ]
     legend_below(axes, handles, [f"{fitted(score, 30)} (95% CI)", "treat all", "treat none"])
     return [
-        (score, point.threshold, point.model, float(low), float(high), point.all, point.none)
-        for point, low, high in zip(curve, band.low, band.high, strict=True)
+        (score, point.threshold, point.model, _known(low), _known(high), point.all, point.none, *map(_known, less_all))
+        for point, low, high, *less_all in zip(
+            curve, band.low, band.high, band.less_all, band.less_all_low, band.less_all_high, strict=True
+        )
     ]
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -8,12 +8,17 @@ from autodls.report.drawn import Printed, unique_reasons
 from autodls.report.study import Line
 from autodls.report.wording import NONE, SHORTCUT_NOTES, added_p, counted, number, p_value, with_limits
 
-_SYMMETRIC = ("t", "ANOVA")  # these compare means, so the limits are mean -+ SD
+_SYMMETRIC = ("Welch t", "Welch ANOVA", "t", "ANOVA")  # these compare means, so the limits are mean -+ SD
 _BEFORE_SIGNS = (
     "Made by an earlier version: P (likelihood ratio) is of either sign and too small out of fold, and gains over a "
     "baseline below 0.5 are inflated; run 'autodls evaluate' again."
 )
-_INSIDE = (("resubstituted", "Resubstituted"), ("inner", "Inner hold-out"), ("out-of-fold", "Out-of-fold"))
+_INSIDE = (
+    ("resubstituted", "Resubstituted"),
+    ("inner", "Inner hold-out"),
+    ("out-of-fold by fold", "Out-of-fold, by fold"),
+    ("out-of-fold", "Out-of-fold"),
+)
 
 
 def reprinted(name: str, lines: Sequence[Line]) -> Printed:
@@ -29,7 +34,7 @@ def _baseline(lines: Sequence[Line]) -> Printed:
     printed: list[tuple[str, ...]] = []
     for _, group in groupby(lines, key=lambda line: line["variable"]):
         printed += _baseline_variable(list(group), list(cohorts))
-    notes = ["Numbers are mean \N{PLUS-MINUS SIGN} SD where t or ANOVA compares them, else centre and limits."]
+    notes = ["Numbers are mean \N{PLUS-MINUS SIGN} SD where Welch's t or ANOVA compares them, else centre and limits."]
     notes += ["Counts are given with % of the known values."]
     notes += [f"{line['variable']}: {line['reason']}" for line in lines if line["reason"]]
     head = ("Variable", *(f"{name} (n = {n})" for name, n in cohorts.items()), "P", "Test")
@@ -74,13 +79,15 @@ def _ledger(lines: Sequence[Line]) -> Printed:
         held: dict[str, Line] = {}
         for line in group:
             held.setdefault(line["cohort"] if line["where"] == "held-out" else line["where"], line)
-        seen, unseen = (_value(held[where], "auc") for where in ("resubstituted", "out-of-fold"))
+        inside = held.get("out-of-fold by fold", held["out-of-fold"])  # an earlier version saved pooled scores alone
+        seen, unseen = _value(held["resubstituted"], "auc"), _value(inside, "auc")
         optimism = number(None if seen is None or unseen is None else seen - unseen)
         cells = (_interval(held[place]) if place in held else NONE for place in (*places, *cohorts))
         printed.append((score, *cells, optimism))
     notes = [
-        "Resubstituted and inner: mean AUC of the folds (lowest to highest). Out-of-fold and held-out: AUC (95% CI).",
-        "Optimism: resubstituted less out-of-fold. Only out-of-fold and held-out AUCs say how new patients fare.",
+        "Resubstituted, inner and by fold: mean AUC of the folds (lowest to highest). Out-of-fold and held-out: AUC "
+        "(95% CI).",
+        "Optimism: resubstituted less out-of-fold by fold. Only out-of-fold and held-out AUCs say how new patients fare.",
         *(f"{line['score']}, {line['cohort'] or line['where']}: {line['reason']}" for line in lines if line["reason"]),
     ]
     head = ("Score", *(title for _, title in _INSIDE), *cohorts, "Optimism")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from statistics import fmean
 
 from autodls import __version__
+from autodls.evaluation.calibration import is_poorly_calibrated
 from autodls.evaluation.cautions import EVENTS_PER_VARIABLE
 from autodls.evaluation.results import Metrics
 from autodls.evaluation.rows import OUT_OF_FOLD
@@ -12,7 +13,7 @@ from autodls.records.table import read_number
 from autodls.report.page import Markup, Section, absent, bullets, data_table, el, joined, paragraph
 from autodls.report.sections_learning import learning_warnings
 from autodls.report.study import ARTEFACTS, Study
-from autodls.report.wording import counted, number
+from autodls.report.wording import counted, number, with_limits
 
 _UNMOVED = 0.5  # as in `autodls explain`
 _METRICS = ARTEFACTS["metrics"]
@@ -135,8 +136,9 @@ def _of_metrics(metrics: Metrics) -> Iterator[str]:
             side = "positive" if cohort.positives else "negative"
             yield f"Cohort {name}: all {cohort.n} cases are {side}; they cannot show how well the score discriminates."
         calibration = cohort.scores[metrics.reference].calibration
-        if calibration.slope is not None and not 0.5 <= calibration.slope <= 2:
-            yield f"Cohort {name}: the score is poorly calibrated (slope {number(calibration.slope, 2)}, ideal 1)."
+        if is_poorly_calibrated(calibration):
+            slope = with_limits(calibration.slope, calibration.slope_low, calibration.slope_high, 2)
+            yield f"Cohort {name}: the score is poorly calibrated (slope {slope}, ideal 1)."
 
 
 def _stale(study: Study) -> Iterator[str]:

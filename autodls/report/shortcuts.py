@@ -175,9 +175,9 @@ def added_value(labels: Bools, dls: Floats, covariates: Covariates, cases: Seque
     """Likelihood-ratio test [1]_ of adding `dls` (n,) to the unpenalised logistic regression on `covariates`.
 
     Both models are fitted on the same n `cases`. `dls` must be out of fold, or it brings its over-fitting with it. P is
-    one-sided, for a coefficient above 0, from the signed root of the statistic over the square root of 2: without
-    information, a score that is linear in the labels of the other folds correlates with the label by a sum over pairs of
-    cases in which each pair stands twice, (i scored by j, j by i), so its variance is twice that of independent cases.
+    one-sided, for a coefficient above 0, from the signed root of the statistic over the square root of 2. Without
+    information, a score that is linear in the labels of the other folds goes with the label by a sum over pairs of
+    cases in which each pair stands twice (i scored by j, j by i): its variance is twice that of independent cases.
     """
     design = _preparation(covariates).fit_transform(_frame(covariates, cases))
     plain = np.column_stack([np.ones(len(labels)), np.asarray(design, dtype=np.float64)])
