@@ -74,7 +74,12 @@ def test_the_ledger_tells_seen_from_unseen() -> None:
     row = optimism_ledger(folds, {"external": held_out()}, {}, np.random.default_rng(0))[0]
     aucs = [entry.auc.value for entry in (row.resubstituted, row.inner, row.out_of_fold)]
     assert aucs == sorted(aucs, key=lambda value: -(value or 0))
-    assert row.optimism == pytest.approx((aucs[0] or 0) - (aucs[2] or 0))
+    by_fold = [
+        auc(*zip(*[(s.label, s.log_odds["dls"]) for s in fold if s.part == "validation"], strict=True))
+        for fold in folds
+    ]
+    assert row.by_fold.auc.value == pytest.approx(np.mean([value or 0 for value in by_fold]))
+    assert row.optimism == pytest.approx((aucs[0] or 0) - (row.by_fold.auc.value or 0))
     expected = [
         auc(*zip(*[(s.label, s.log_odds["dls"]) for s in fold if s.part == "train"], strict=True)) for fold in folds
     ]
@@ -86,7 +91,7 @@ def test_the_ledger_tells_seen_from_unseen() -> None:
 
 def test_patients_are_drawn_as_a_whole() -> None:
     folds = fold_scores({"train": 1.0, "inner": 1.0, "validation": 1.0}, ())
-    pairs = {case: f"patient_{at // 20}" for at, case in enumerate(CASES)}
+    pairs = {case: f"patient_{at // 3}" for at, case in enumerate(CASES)}
     alone, together = (optimism_ledger(folds, {}, patients, np.random.default_rng(0))[0] for patients in ({}, pairs))
     assert alone.out_of_fold.auc.value == together.out_of_fold.auc.value
     assert (alone.out_of_fold.interval, together.out_of_fold.interval) == ("delong-logit", "bootstrap over patients")
@@ -103,24 +108,43 @@ def test_the_ledger_prints_a_line_a_score_and_says_what_is_missing() -> None:
         "Score",
         "Resubstituted",
         "Inner hold-out",
+        "Out-of-fold, by fold",
         "Out-of-fold",
         "external",
         "ici",
         "Optimism",
     )
     assert [line[0] for line in table.printed.lines] == ["dls", "T1WI"]
-    assert table.printed.lines[0][5] == "\N{EN DASH}"
+    assert table.printed.lines[0][6] == "\N{EN DASH}"
     assert "dls, ici: no case of the cohort has a label" in table.printed.notes
     assert "T1WI, external: no case of the cohort has this score" in table.printed.notes
-    assert table.rows.column("where")[:6] == [
+    assert table.rows.column("where")[:7] == [
         "resubstituted",
         "inner",
+        "out-of-fold by fold",
         "out-of-fold",
         "out-of-fold",
         "held-out",
         "held-out",
     ]
-    assert table.rows.column("interval")[3] == "bootstrap over patients"
+    assert table.rows.column("interval")[4] == "bootstrap over patients"
+
+
+def test_what_pooling_loses_is_no_optimism() -> None:
+    """Folds that rank alike on scales of their own: the pooled AUC falls, the mean of the folds does not."""
+    folds = fold_scores({"train": 2.0, "inner": 2.0, "validation": 2.0}, ())
+    apart = [
+        [
+            score.model_copy(
+                update={"log_odds": {"dls": score.log_odds["dls"] + (8 * at if score.part == "validation" else 0)}}
+            )
+            for score in fold
+        ]
+        for at, fold in enumerate(folds)
+    ]
+    plain, shifted = (optimism_ledger(one, {}, {}, np.random.default_rng(0))[0] for one in (folds, apart))
+    assert (shifted.out_of_fold.auc.value or 1) < (plain.out_of_fold.auc.value or 0) - 0.1
+    assert shifted.optimism == pytest.approx(plain.optimism)
 
 
 def test_folds_with_one_class_are_left_out_of_the_mean_and_counted() -> None:

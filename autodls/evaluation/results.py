@@ -56,9 +56,9 @@ class Rate(Proportion):
     """A share with Wilson's interval, of as many cases as the rows are worth where patients have several.
 
     `wilson-effective` is Wilson's on the effective number of cases, `wilson-patients` the same for a share near 0 or 1,
-    whose rows do not show their correlation and count as one a patient. `wilson-own-cutoff` is for a Youden cut-off that was
-    chosen on these very rows: the share less what choosing has gained, with the spread that choosing adds; `value` is
-    the share as counted. `bootstrap-patients` stands in files of earlier versions.
+    whose rows do not show their correlation and count as one a patient. `wilson-own-cutoff` is for a Youden cut-off
+    that was chosen on these very rows: limits of the share less what choosing has gained, with the spread that choosing
+    adds, while `value` is the share as counted. `bootstrap-patients` stands in files of earlier versions.
     """
 
     effective: float | None = Field(default=None, description="number of independent cases that the limits are for")

@@ -56,8 +56,8 @@ class ScoreAgreement(Record):
 def score_agreement(first: ArrayLike, second: ArrayLike, cutoffs: tuple[float, float]) -> ScoreAgreement:
     """Agreement of two probabilities (n,) of the same cases; `cutoffs` are those of the first and of the second.
 
-    The ICC is of log-odds: its interval supposes normal values of even spread, which probabilities are not. Bland-Altman
-    stays on the scale that a reader acts on.
+    The ICC is of log-odds: its interval supposes normal values of even spread, which probabilities are not.
+    Bland-Altman stays on the scale that a reader acts on.
     """
     one, other = _paired(first, second)
     if (unfit := not_probabilities(np.concatenate([one, other]))) and len(one):

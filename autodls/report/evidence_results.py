@@ -46,7 +46,8 @@ def _uncertainty(study: Study) -> str:
         return text
     return (
         f"{text} In {', '.join(several)} some patients have several cases: there, intervals of AUCs are of a bootstrap "
-        "over patients, those of rates Wilson's for an effective number of cases, and the tests take Obuchowski's variance of clustered data."
+        "over patients, of proportions Wilson's for an effective number of cases, and the tests take Obuchowski's "
+        "variance of clustered data."
     )
 
 

@@ -38,9 +38,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """One score in all places; `by_fold` has the mean of the folds' AUCs on their validation cases, and `bootstrap` is the interval of `out_of_fold` with patients drawn as a whole.
+    """One score in all places, `by_fold` the mean of the folds' AUCs on their validation cases.
 
-    Where a patient has several cases it is that of `out_of_fold` too: DeLong's takes cases for independent.
+    `bootstrap` is the interval of `out_of_fold` with patients drawn as a whole. Where a patient has several cases it is
+    that of `out_of_fold` too: DeLong's takes cases for independent.
     """
 
     score: str
@@ -91,7 +92,7 @@ def ledger_table(rows: Sequence[LedgerRow]) -> Table:
         for row in rows
     )
     notes = [
-        "Resubstituted, inner and by fold: mean AUC of the folds (lowest to highest). Out-of-fold and held-out: AUC "
+        "Resubstituted, inner, by fold: mean AUC of the folds (lowest to highest). Out-of-fold and held-out: AUC "
         "(95% CI); optimism: resubstituted less by fold.",
         "Only out-of-fold and held-out AUCs say how the score does on new patients.",
     ]

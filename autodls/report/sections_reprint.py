@@ -79,15 +79,16 @@ def _ledger(lines: Sequence[Line]) -> Printed:
         held: dict[str, Line] = {}
         for line in group:
             held.setdefault(line["cohort"] if line["where"] == "held-out" else line["where"], line)
-        inside = held.get("out-of-fold by fold", held["out-of-fold"])  # an earlier version saved pooled scores alone
+        inside = held.get("out-of-fold by fold", held["out-of-fold"])  # earlier versions saved pooled scores alone
         seen, unseen = _value(held["resubstituted"], "auc"), _value(inside, "auc")
         optimism = number(None if seen is None or unseen is None else seen - unseen)
         cells = (_interval(held[place]) if place in held else NONE for place in (*places, *cohorts))
         printed.append((score, *cells, optimism))
     notes = [
-        "Resubstituted, inner and by fold: mean AUC of the folds (lowest to highest). Out-of-fold and held-out: AUC "
+        "Resubstituted, inner, by fold: mean AUC of the folds (lowest to highest). Out-of-fold and held-out: AUC "
         "(95% CI).",
-        "Optimism: resubstituted less out-of-fold by fold. Only out-of-fold and held-out AUCs say how new patients fare.",
+        "Optimism: resubstituted less out-of-fold by fold. Only out-of-fold and held-out AUCs say how new patients "
+        "fare.",
         *(f"{line['score']}, {line['cohort'] or line['where']}: {line['reason']}" for line in lines if line["reason"]),
     ]
     head = ("Score", *(title for _, title in _INSIDE), *cohorts, "Optimism")
