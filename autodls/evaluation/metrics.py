@@ -16,11 +16,12 @@ from autodls.evaluation.binary import (
 )
 from autodls.evaluation.calibration import calibration, why_not_shown_calibrated
 from autodls.evaluation.cautions import cautions
-from autodls.evaluation.clusters import is_clustered, patients_of_class
+from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.decision_curve import net_benefit
-from autodls.evaluation.delong import Bools, Floats, Patients, auc_with_ci, compare_aucs, delong, global_test, holm
+from autodls.evaluation.delong import Bools, Floats, Patients, auc_with_ci, compare_aucs, holm
 from autodls.evaluation.intervals import brier_interval, printed_auc, printed_rates
 from autodls.evaluation.landmark import landmark_benefit
+from autodls.evaluation.overall import aucs_differ
 from autodls.evaluation.own_cutoff import rates_at_own_cutoff
 from autodls.evaluation.results import (
     Auc,
@@ -42,8 +43,6 @@ from autodls.evaluation.results import (
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.subsets import contradictions, followed_by, judged_by, judged_rows
 
-FEWEST_FOR_GLOBAL, FEWEST_A_DEGREE = 20, 7
-"""Patients of a class for the chi-square of several AUCs; with 7 of them equal models have P < 0.05 in 10 to 32 %."""
 _NO_LABEL = "no case of the cohort has a label"
 _NO_SCORE = "no case of the cohort has this score"
 _NO_CUTOFF = "there is no cut-off: give one, or a cohort with both classes to take it from"
@@ -237,14 +236,7 @@ def overall_test(cohort: CohortTable, names: Sequence[str]) -> ChiSquare:
     held = judged_by(cohort, *present)
     if held.labels is None or len(present) < 2:
         return ChiSquare(reason=_NO_LABEL if held.labels is None else "fewer than two scores")
-    fewest = max(FEWEST_FOR_GLOBAL, FEWEST_A_DEGREE * (len(present) - 1))
-    for side, count in patients_of_class(held.labels, held.patients).items():
-        if count < fewest:
-            return ChiSquare(
-                reason=f"{count} {side}, fewer than the {fewest} that the test of {len(present)} AUCs needs"
-            )
-    test = global_test(*delong(held.labels, [held.scores[name] for name in present], held.patients))
-    return ChiSquare(chi2=test.chi2, df=test.df, p=test.p, reason=test.reason)
+    return aucs_differ(held.labels, [held.scores[name] for name in present], held.patients)
 
 
 def _survival(cohort: CohortTable, reference: str, cutoff: float | None) -> Survival | None:

@@ -24,7 +24,8 @@ _FIGURES = {
     ),
     "decision_curve": (
         "Net benefit against the threshold probability, beside treating all and treating none.",
-        "Decision curves: the score helps where its curve lies above both treating all and treating none.",
+        "Decision curves: the score helps where its curve lies above both treating all and treating none. "
+        "The band holds for each threshold by itself and ends where fewer than ten patients are called.",
     ),
     "kaplan_meier": (
         "Kaplan-Meier curves of the groups above and below the cut-off, with numbers at risk.",
