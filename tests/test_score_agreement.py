@@ -79,7 +79,7 @@ def test_icc_is_of_log_odds_and_its_interval_holds_for_probabilities():
 
 
 def test_agreement_is_of_probabilities():
-    with pytest.raises(ArgumentError, match="outside 0..1, e.g. 1.2"):
+    with pytest.raises(ArgumentError, match=r"outside 0\.\.1, e\.g\. 1\.2"):
         score_agreement([0.1, 1.2, 0.3], [0.1, 0.2, 0.3], (0.5, 0.5))
 
 
