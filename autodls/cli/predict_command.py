@@ -108,7 +108,7 @@ def _explain(
     """Heat maps of every case that was scored, into OUT/heatmaps/; raises DatasetError where one cannot be read now."""
     from autodls.cli.heatmaps import Explained, samples_of, write_maps
     from autodls.inference.explain import MapShare, write_shares
-    from autodls.records.workspace import HeatmapFolder
+    from autodls.records.heatmap_folder import HeatmapFolder
 
     folder = HeatmapFolder(output / "heatmaps")
     scores = {score.case: score.dls for score in prediction.cases}
