@@ -81,6 +81,8 @@ def run_predict(
         _show(prediction, output)
     for failure in prediction.failed:
         note(f"not scored: {failure.reason}")
+    if prediction.failed:
+        note(f"{len(prediction.failed)} of {len(cases)} cases not scored; column 'failed' of scores.csv says why")
     return _EXIT_SOME_FAILED if prediction.failed else 0
 
 

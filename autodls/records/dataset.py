@@ -35,6 +35,7 @@ _RESERVED = frozenset(
         "cutoff",
         "spread",
         "flags",
+        "failed",
     }
 )
 FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")

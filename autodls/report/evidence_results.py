@@ -19,7 +19,7 @@ def _cohorts(study: Study) -> str:
 def _excluded(study: Study) -> str:
     cohorts = known(study.metrics).cohorts
     counts = ", ".join(f"{name} {len(cohort.excluded)}" for name, cohort in cohorts.items())
-    return f"Rows left out of the analysis for a missing value: {counts}; the reasons stand in the file."
+    return f"Rows left out of the analysis for want of a label or a score: {counts}; the reasons stand in the file."
 
 
 def _measures(study: Study) -> str:
@@ -71,7 +71,9 @@ def _wrong_calls(study: Study) -> str:
     for name in study.unseen_cohorts:
         found = metrics.cohorts[name].scores[metrics.reference].confusion
         texts.append(f"{name}: {found.fp} false positive, {found.fn} false negative" if found else f"{name}: no calls")
-    return f"{'; '.join(texts)}; the score table of this report names the cases."
+    unnamed = [name for name, cases in study.held_out.items() if all(case.label is None for case in cases)]
+    but = f", but for {', '.join(unnamed)}" if unnamed else ""
+    return f"{'; '.join(texts)}; the score table of this report names the cases{but}."
 
 
 def _calibrated(study: Study) -> str:
@@ -91,7 +93,12 @@ def _follow_up(study: Study) -> str:
 
 
 def _cautions(study: Study) -> str:
-    return f"{len(known(study.metrics).warnings)} weaknesses were found; they open this report."
+    return f"{len(known(study.metrics).warnings)} warnings came with the metrics; they open this report."
+
+
+def _shortcuts(study: Study) -> str:
+    names = [line.get("baseline", "") for line in study.tables.get("shortcuts", ())]
+    return f"Logistic regression on {', '.join(names)}, each on the same folds."
 
 
 RESULTS: Mapping[str, Evidence] = {
@@ -111,10 +118,7 @@ RESULTS: Mapping[str, Evidence] = {
     "flow": Evidence(("figure:cohort_flow",), says("Cohort flow diagram.")),
     "characteristics": Evidence(("table:baseline",), says("Baseline table, cohort by cohort, with missing values.")),
     "optimism": Evidence(("table:ledger",), says("Resubstituted, inner, out-of-fold and held-out AUC side by side.")),
-    "shortcuts": Evidence(
-        ("table:shortcuts",),
-        says("Logistic regression on tumour volume, clinical variables or site, where known, on the same folds."),
-    ),
+    "shortcuts": Evidence(("table:shortcuts",), _shortcuts),
     "single_sequences": Evidence(
         ("table:comparisons",), says("Each sequence by itself, compared with the fused score.")
     ),
