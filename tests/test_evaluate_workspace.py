@@ -277,7 +277,7 @@ def test_a_second_run_reads_no_network_and_writes_the_same_bytes(workspace, monk
     [table] = (place.root / "results" / "scores").glob("*.csv")
     with table.open() as handle:
         held = {row["case"]: row for row in csv.DictReader(handle)}
-    assert [held[case]["label"] for case in held] == ["0", "1", "0", "1"]
+    assert [held[case]["label"] for case in held] == ["1", "0", "1", "0"]
     assert held["case_15"]["failed"].startswith("no ROI") and held["case_15"]["dls"] == ""
     with (place.figures / "cohort_flow.csv").open() as handle:
         flow = [(row["what"], row["n"]) for row in csv.DictReader(handle) if row["box"] == "excluded"]
