@@ -191,8 +191,7 @@ def _as_measured_before(workspace: Workspace, plan: Plan) -> Plan:
     measured = {"predicted_memory_gib", "predicted_training_minutes"}
     reasons = plan.reasons | {f"budget.{name}": before.reasons.get(f"budget.{name}", "") for name in measured}
     budget = plan.budget.model_copy(update={name: getattr(before.budget, name) for name in measured})
-    same = plan.model_copy(update={"budget": budget, "reasons": reasons}).with_derived()
-    return before if before == same else plan
+    return before if before == plan.model_copy(update={"budget": budget, "reasons": reasons}) else plan
 
 
 def run_preprocess(dataset: Path, workspace: Path | None, workers: int) -> None:

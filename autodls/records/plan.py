@@ -203,6 +203,9 @@ class Expectation(Record):
 
 
 _WEIGHTS = "network.encoder_weights"
+_FORETOLD = frozenset(
+    {"expectation", "budget.predicted_memory_gib", "budget.predicted_training_minutes", "budget.measured_on"}
+)
 
 
 class Plan(Record):
@@ -255,8 +258,9 @@ class Plan(Record):
         return self.model_copy(update={"network": network, "derived": derived})
 
     def with_derived(self) -> "Plan":
-        """This plan, whose values are those that its reasons were written for."""
-        return self.model_copy(update={"derived": self._values(name for name in self.reasons if name != "expectation")})
+        """This plan, whose settings are those that its reasons were written for; what it foretells is no setting."""
+        names = [name for name in self.reasons if name not in _FORETOLD]
+        return self.model_copy(update={"derived": self._values(names)})
 
     @property
     def by_hand(self) -> tuple[str, ...]:
