@@ -73,6 +73,8 @@ def _study(options: argparse.Namespace, preset: Path, seed: int) -> dict[str, fl
     truth = write_cohort(dataset, settings, workers=2)
     if options.permute_labels:
         _permute(dataset, seed)
+    elif (dataset / AS_WRITTEN).exists():
+        write_bytes(dataset / "clinical.csv", (dataset / AS_WRITTEN).read_bytes())
     for words in (["plan", "--preset", str(preset)], ["train", "fold", "all", "--at-once", "2"], ["evaluate"]):
         command = [sys.executable, "-m", "autodls", *words, "-d", str(dataset), "-w", str(place)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
