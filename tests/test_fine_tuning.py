@@ -114,9 +114,8 @@ def test_what_is_compared_is_the_score_that_stands(tmp_path, seed):
     and betters its own loss whatever becomes of the sequences.
     """
     plan = study_plan(fine_tuning_epochs=3, fine_tuning_learning_rate=0.1, fusion_learning_rate=1e-12)
-    fusion = plan.network.fusion.model_copy(update={"fallback": "mean"})
-    plan = plan.model_copy(update={"network": plan.network.model_copy(update={"fusion": fusion})})
-    study = tiny_study(tmp_path / "study", plan, seed=seed)
+    study = falling_back(tiny_study(tmp_path / "study", plan, seed=seed))
+    plan = study.plan
     run = trained(study)
     cpu = torch.device("cpu")
     before, after = load_fold(run.folder, plan, cpu), load_fold(run.folder.fine_tuned, plan, cpu)
@@ -162,8 +161,19 @@ def test_weights_that_were_written_in_part_are_made_again(study, monkeypatch):
     assert hashes(run.folder.root) == expected
 
 
-@pytest.mark.parametrize("what", ["labels", "pixels"])
-def test_validation_cases_change_no_byte_and_the_train_part_does(study, what):
+def falling_back(study):
+    """The study with the mean of the sequences to fall back on."""
+    fusion = study.plan.network.fusion.model_copy(update={"fallback": "mean"})
+    network = study.plan.network.model_copy(update={"fusion": fusion})
+    return replace(study, plan=study.plan.model_copy(update={"network": network}))
+
+
+@pytest.mark.parametrize(("what", "fallback"), [("labels", "none"), ("pixels", "none"), ("labels", "mean")])
+def test_validation_cases_change_no_byte_and_the_train_part_does(study, tmp_path, what, fallback):
+    if fallback == "mean":  # of a cohort in which the mean gains by fine-tuning
+        plan = study_plan(fine_tuning_epochs=3, fine_tuning_learning_rate=0.1, fusion_learning_rate=1e-12)
+        study = falling_back(tiny_study(tmp_path / "another", plan, seed=1))
+
     def weights(part, name):
         data = study.data()
         rows = data.rows(getattr(study.splits.folds[0], part))
