@@ -7,6 +7,7 @@ from autodls import __version__
 from autodls.evaluation.cautions import EVENTS_PER_VARIABLE
 from autodls.evaluation.results import Metrics
 from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.records.base import Record
 from autodls.records.table import read_number
 from autodls.report.page import Markup, Section, absent, bullets, data_table, el, joined, paragraph
 from autodls.report.sections_learning import learning_warnings
@@ -168,9 +169,11 @@ def _altered(study: Study) -> Iterator[str]:
     """Records in the folder of the model that are not those that it was locked with."""
     if study.model is None:
         return
-    locked = {"plan": (study.plan, study.model.plan_sha256)}
-    locked |= {"fingerprint": (study.fingerprint, study.model.fingerprint_sha256)}
-    for name, (record, digest) in locked.items():
+    locked: tuple[tuple[str, Record | None, str], ...] = (
+        ("plan", study.plan, study.model.plan_sha256),
+        ("fingerprint", study.fingerprint, study.model.fingerprint_sha256),
+    )
+    for name, record, digest in locked:
         if name in study.paths and record is not None and record.sha256() != digest:
             yield f"{study.paths[name]} is not the one that the model was locked with."
 
