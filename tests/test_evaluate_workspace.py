@@ -356,6 +356,17 @@ def test_a_second_run_reads_no_network_and_writes_the_same_bytes(workspace, monk
     name = f"{OUT_OF_FOLD} & <b> (held out)"
     assert (rows[name, FUSED]["n"], rows[name, "T2WI"]["n"], rows[OUT_OF_FOLD, FUSED]["n"]) == (3, 2, 12)
     assert "case case_15 is not scored: no ROI" in first.err
+    assert first.err.splitlines()[-1].endswith(
+        "1 of 4 held-out cases not scored; column 'failed' of their scores says why"
+    )
+    [table] = (place.root / "results" / "scores").glob("*.csv")
+    with table.open() as handle:
+        held = {row["case"]: row for row in csv.DictReader(handle)}
+    assert [held[case]["label"] for case in held] == ["1", "0", "1", "0"]
+    assert held["case_15"]["failed"].startswith("no ROI") and held["case_15"]["dls"] == ""
+    with (place.figures / "cohort_flow.csv").open() as handle:
+        flow = [(row["what"], row["n"]) for row in csv.DictReader(handle) if row["box"] == "excluded"]
+    assert flow == [("not scored (column 'failed' of the scores says why)", "1")]
     before = snapshot(place.root / "results")
     assert any(file.startswith("scores/train_out_of_fold_b-") for file in before)
 

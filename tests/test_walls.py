@@ -20,6 +20,7 @@ from autodls.preprocessing.store import save_sample
 from autodls.records.files import sha256_of_file
 from autodls.records.scores import FoldRecord
 from autodls.records.splits import Splits
+from autodls.records.tensors import read_note
 from autodls.training.data import centre_crop
 from autodls.training.ensemble import lock_model, pool_scores
 from autodls.training.fold import train_fold
@@ -82,6 +83,15 @@ def test_inner_hold_out_chooses_the_epoch_and_teaches_no_weight(study):
     encoders = {f"{name}.safetensors" for name in study.plan.sequences}
     assert {name for name in before if before[name] == after[name]} == encoders
     assert before["fusion.safetensors"] != after["fusion.safetensors"], "the scales are fitted on it"
+
+
+def test_the_inner_hold_out_has_no_part_in_encoders_that_are_kept_at_the_end_of_the_schedule(study):
+    study = replace(study, plan=study_plan(kept_epoch="last", patience=1))
+    before, after = train(study, "a", study.data()), train(study, "b", changed(study, "inner", "labels"))
+    encoders = {f"{name}.safetensors" for name in study.plan.sequences}
+    assert {name for name in before if before[name] == after[name]} == encoders
+    folder = study.run(0, "a").folder
+    assert {read_note(folder.sequence(name))["best_epoch"] for name in study.plan.sequences} == {2}
 
 
 def test_pca_is_fitted_on_the_training_part_alone(study, monkeypatch):

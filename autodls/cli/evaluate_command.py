@@ -93,6 +93,9 @@ def run_evaluate(
     unscored = {case: why for cohort in study.cohorts.values() for case, why in cohort.unscored.items()}
     for case, why in unscored.items():
         note(f"not scored: case {case}: {why}")
+    if unscored:
+        given = sum(len(cases) for cases in session.cohort.held_out.values())
+        note(f"{len(unscored)} of {given} held-out cases not scored; column 'failed' of their scores says why")
     return Judged(results.auc, unscored)
 
 
@@ -178,7 +181,8 @@ def _held_out(session: Session, model: ModelRecord, plan: Plan, scoring: Scoring
             record = session.workspace.heldout_record(name)
             given = _as_scored(session, cases)
             prediction = score_held_out(model, load, given, record, advance, scoring.workers)
-            write_held_out(session.workspace.heldout_scores(name), record, prediction, plan.sequences)
+            labels = {case.id: case.label for case in cases}
+            write_held_out(session.workspace.heldout_scores(name), record, prediction, plan.sequences, labels)
             scored[cohort_name(name)] = _scored_cohort(cases, prediction)
     return scored
 

@@ -22,11 +22,12 @@ from autodls.inference.prediction import CaseScore
 from autodls.models.device import memory_of, resolve_device
 from autodls.preprocessing.store import Sample, load_summary
 from autodls.records.cohort import Case
+from autodls.records.heatmap_folder import HeatmapFolder
 from autodls.records.lock import locked
 from autodls.records.scores import FUSED, write_csv
 from autodls.records.segmentation import DrawnRoi, doubts
 from autodls.records.table import read_table
-from autodls.records.workspace import HeatmapFolder, RoiKind
+from autodls.records.workspace import RoiKind
 from autodls.report.scored_study import cohort_name
 from autodls.seeding import generator
 

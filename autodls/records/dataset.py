@@ -37,6 +37,7 @@ _RESERVED = frozenset(
         "cutoff",
         "spread",
         "flags",
+        "failed",
     }
 )
 FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")

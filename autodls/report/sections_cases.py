@@ -84,6 +84,7 @@ def scores(study: Study) -> Section:
             "Training cases by the fold that did not see them, cases of held-out cohorts by the locked ensemble. "
             "A heading sorts; type 'false' to see all wrong calls."
         ),
+        _unscored(cases),
         _flagged(study, cases),
         filter_box("Show cases with", "scores"),
         data_table(
@@ -98,6 +99,12 @@ def scores(study: Study) -> Section:
     return Section(key, title, joined(body))
 
 
+def _unscored(cases: Sequence[ScoredCase]) -> Markup:
+    """How many cases have no score."""
+    count = sum(case.score is None for case in cases)
+    return paragraph(f"{count} of {len(cases)} cases could not be scored.") if count else Markup("")
+
+
 def _flagged(study: Study, cases: Sequence[ScoredCase]) -> Markup:
     """What a person should know of single scores, such as a doubtful automatic ROI.
 
@@ -110,7 +117,8 @@ def _flagged(study: Study, cases: Sequence[ScoredCase]) -> Markup:
     lines = [(case.case, case.group, "; ".join(found)) for case, found in zip(cases, own, strict=True) if any(found)]
     if not lines:
         return Markup("")
-    said = f"{len(lines)} of {len(cases)} scores carry a flag: look at these cases before you rely on their scores."
+    scored = sum(case.score is not None for case in cases)
+    said = f"{len(lines)} of {scored} scores carry a flag: look at these cases before you rely on their scores."
     cut = sum(any(flag.startswith(LEFT_OUT) for flag in found) for found in own)
     if cut:
         said += f" In {cut} of {len(cases)} cases the pictures leave tumour out: the networks do not see all of it."
@@ -283,7 +291,8 @@ def _confusion_table(cases: Sequence[ScoredCase], cutoff: float) -> Markup:
 
 def _extra_columns(study: Study, cases: Sequence[ScoredCase]) -> list[str]:
     sequences = study.plan.sequences if study.plan else ()
-    return [name for name in (*sequences, "present", "rois") if any(name in case.cells for case in cases)]
+    found = [name for name in (*sequences, "present", "rois") if any(name in case.cells for case in cases)]
+    return [*found, *(["failed"] if any(case.cells.get("failed") for case in cases) else [])]
 
 
 def _line(case: ScoredCase, cutoff: float | None) -> Iterator[str]:

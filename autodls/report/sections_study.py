@@ -8,6 +8,7 @@ from autodls import __version__
 from autodls.evaluation.cautions import EVENTS_PER_VARIABLE
 from autodls.evaluation.results import Metrics
 from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.records.base import Record
 from autodls.records.table import read_number
 from autodls.report.page import Markup, Section, absent, bullets, data_table, el, joined, paragraph
 from autodls.report.sections_learning import learning_warnings
@@ -142,6 +143,8 @@ def _of_metrics(metrics: Metrics) -> Iterator[str]:
 def _stale(study: Study) -> Iterator[str]:
     """Records that are no longer those that the model was locked with."""
     if study.model is None:
+        if study.metrics is not None:
+            yield f"The model of {ARTEFACTS['metrics'].path} is not there: the plan here may not be what was trained."
         return
     locked = {
         ARTEFACTS["plan"].path: study.model.plan_sha256,
@@ -151,13 +154,29 @@ def _stale(study: Study) -> Iterator[str]:
     }
     found = dict(study.hashes)
     # A model has them as they travel: the plan without the folder of a weights file, the fingerprint without hashes.
-    if study.plan is not None:
-        found[ARTEFACTS["plan"].path] = study.plan.without_paths().sha256()
-    if study.fingerprint is not None:
-        found[ARTEFACTS["fingerprint"].path] = study.fingerprint.travelling().sha256()
+    if study.plan_now is not None:
+        found[ARTEFACTS["plan"].path] = study.plan_now.without_paths().sha256()
+    if study.fingerprint_now is not None:
+        found[ARTEFACTS["fingerprint"].path] = study.fingerprint_now.travelling().sha256()
+    own = {ARTEFACTS[name].path: path for name, path in study.paths.items()}
     for path, digest in locked.items():
         if found.get(path, digest) != digest:
-            yield f"{path} has changed since the model was locked: what it says here may not be what was trained."
+            told = f"this report is of {own[path]}" if path in own else "what it says here may not be what was trained"
+            yield f"{path} has changed since the model was locked: {told}."
+    yield from _altered(study)
+
+
+def _altered(study: Study) -> Iterator[str]:
+    """Records in the folder of the model that are not those that it was locked with."""
+    if study.model is None:
+        return
+    locked: tuple[tuple[str, Record | None, str], ...] = (
+        ("plan", study.plan, study.model.plan_sha256),
+        ("fingerprint", study.fingerprint, study.model.fingerprint_sha256),
+    )
+    for name, record, digest in locked:
+        if name in study.paths and record is not None and record.sha256() != digest:
+            yield f"{study.paths[name]} is not the one that the model was locked with."
 
 
 def _few_events(study: Study) -> Iterator[str]:

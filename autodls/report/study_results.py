@@ -30,7 +30,7 @@ from autodls.seeding import generator
 
 TABLES = ("auc", "performance", "comparisons", "baseline", "survival", "landmark", "ledger", "shortcuts")
 FIGURES = ("cohort_flow", "roc", "calibration", "decision_curve", "kaplan_meier")
-_NOT_SCORED = "not scored (the warnings say why)"
+_NOT_SCORED = "not scored (column 'failed' of the scores says why)"
 
 
 @dataclass(frozen=True)

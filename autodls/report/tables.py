@@ -55,6 +55,8 @@ def performance_table(metrics: Metrics) -> Table:
     notes = ["AUC with DeLong's interval on the logit scale; the others with Wilson's, at the cut-off."]
     notes += over_patients(metrics)
     notes += [f"{cohort}, {score}: {held.auc.reason}" for cohort, _, score, held in pairs if held.auc.reason]
+    left_out = {name: len(cohort.excluded) for name, cohort in metrics.cohorts.items() if cohort.excluded}
+    notes += [f"{name}: left out for want of a score or label: {count}" for name, count in left_out.items()]
     rows = Rows(header, tuple(_performance_line(*pair) for pair in pairs))
     head = ("Cohort", "Score", "n", "AUC (95% CI)", "Cut-off", "Rule", *_RATE_HEADS)
     return Table(rows, Printed("Performance", head, printed, unique_reasons(notes)))
