@@ -19,7 +19,7 @@ from autodls.records.dataset import DatasetDescription
 from autodls.records.files import sha256_of_bytes
 from autodls.records.identities import in_one_spelling, misspelt_files, spelling_problems
 from autodls.records.listing import IMAGES, CaseFiles, list_files, stray_problems
-from autodls.records.problems import Problem, error
+from autodls.records.problems import Problem, error, warning
 from autodls.records.rows import (
     Row,
     concerns_training,

@@ -21,7 +21,7 @@ def _excluded(study: Study) -> str:
     cohorts = known(study.metrics).cohorts
     counts = ", ".join(f"{name} {len({row.row for row in cohort.excluded})}" for name, cohort in cohorts.items())
     return (
-        f"Rows left out of the analysis, or of a part of it, for want of a label, a score or a time: {counts}; what each "
+        f"Rows left out of the analysis, or of a part of it, for want of a label, score or time: {counts}; what each "
         "is left out of, and why, stands in the file."
     )
 
