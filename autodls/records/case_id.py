@@ -40,7 +40,7 @@ def look_alikes(names: Iterable[str], *, numbers: bool = True) -> list[tuple[str
 
     Names are compared in compatible spelling (Unicode NFKC), without case, blanks and signs that are not seen; Cyrillic
     and Greek letters count as the Latin ones that they look like. One number is one name however a spreadsheet spells
-    it (7, 7.0, 007), and so are names that differ in zeros before a number (P7, P007): `numbers` False tells them apart.
+    it (7, 7.0, 007), and so are names that differ in zeros before a number (P7, P007), but for `numbers` False.
 
     >>> look_alikes(["A1", "B1", "a1", "B\u200b1", "tra\u0456n", "train"])
     [('A1', 'a1'), ('B1', 'B\u200b1'), ('train', 'tra\u0456n')]
