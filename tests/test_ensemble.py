@@ -24,7 +24,8 @@ from autodls.records.plan import TrainingPlan
 from autodls.records.scale import LogisticScale, sigmoid
 from autodls.records.scores import FUSED, FoldScore
 from autodls.records.table import read_table
-from autodls.training.ensemble import choose_cutoffs, lock_model, recalibrate
+from autodls.training.derived import choose_cutoffs, recalibrate
+from autodls.training.ensemble import lock_model
 
 FOLDS = 5
 IDENTITY = LogisticScale(slope=1.0, intercept=0.0)
@@ -38,6 +39,9 @@ class FixedFold:
     scales: dict
     encoders = ()
     fusion = SimpleNamespace(position=torch.zeros(1))
+
+    def scale_of(self, row):
+        return self.scales[row]
 
     def fuse(self, _seen, _present, batch_cases):
         assert batch_cases == 1

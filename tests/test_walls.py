@@ -21,7 +21,8 @@ from autodls.records.files import sha256_of_file
 from autodls.records.scores import FoldRecord
 from autodls.records.splits import Splits
 from autodls.training.data import centre_crop
-from autodls.training.ensemble import lock_model, pool_scores
+from autodls.training.derived import pool_scores
+from autodls.training.ensemble import lock_model
 from autodls.training.fold import train_fold
 
 WEIGHTS = "*.safetensors"

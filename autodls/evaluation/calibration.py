@@ -9,13 +9,15 @@ References
 from dataclasses import dataclass
 
 import numpy as np
-import statsmodels.api as sm
 from numpy.typing import ArrayLike
 from scipy.special import logit
 
 from autodls.evaluation.binary import not_probabilities, wilson
 from autodls.evaluation.delong import Bools, Floats, checked_pair
+from autodls.evaluation.logistic import fit_logistic, intercept_at_slope_one
 from autodls.evaluation.results import Calibration, Proportion
+
+_NO_MAXIMUM = "the logistic regression of the label on the score does not converge"
 
 
 @dataclass(frozen=True)
@@ -32,17 +34,19 @@ def calibration(labels: ArrayLike, probabilities: ArrayLike) -> Calibration:
 
     Perfect calibration has slope 1 and both intercepts 0. Every value is None for scores outside 0..1 or exactly 0 or
     1 (their logit is infinite, and clipping would invent one) and with one class; slope and intercept are None for a
-    constant score and for separated classes.
+    constant score, for separated classes, and where the fit does not converge.
     """
     positive, values = checked_pair(labels, probabilities)
     if reason := _no_calibration(positive, values):
         return Calibration(reason=reason)
     logits = logit(values)
-    large = _logistic(positive, np.ones((len(logits), 1)), offset=logits)[0]
+    large = intercept_at_slope_one(positive, logits)
     if reason := _no_slope(positive, logits):
         return Calibration(intercept_large=large, reason=reason)
-    intercept, slope = _logistic(positive, np.column_stack([np.ones(len(logits)), logits]))
-    return Calibration(slope=slope, intercept=intercept, intercept_large=large)
+    fitted = fit_logistic(positive, np.column_stack([np.ones(len(logits)), logits]))
+    if fitted is None:
+        return Calibration(intercept_large=large, reason=_NO_MAXIMUM)
+    return Calibration(slope=float(fitted[1]), intercept=float(fitted[0]), intercept_large=large)
 
 
 def calibration_curve(labels: ArrayLike, probabilities: ArrayLike, groups: int = 10) -> list[CalibrationGroup]:
@@ -60,11 +64,6 @@ def calibration_curve(labels: ArrayLike, probabilities: ArrayLike, groups: int =
         )
         for index in np.unique(member)
     ]
-
-
-def _logistic(positive: Bools, design: Floats, offset: Floats | None = None) -> list[float]:
-    model = sm.GLM(positive.astype(np.float64), design, family=sm.families.Binomial(), offset=offset)
-    return [float(value) for value in model.fit(tol=1e-12, maxiter=200).params]
 
 
 def _no_calibration(positive: Bools, values: Floats) -> str | None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from autodls.errors import InputError, ModelFolderError
 from autodls.records.base import Record, json_bytes
@@ -14,6 +14,8 @@ from autodls.records.workspace import RoiKind
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
+
+_NEWER = ("cautions", "fold_scales", "fold_correlation", "ensemble_recalibration")
 
 
 class ModelRecord(Record):
@@ -30,7 +32,17 @@ class ModelRecord(Record):
     folds: Annotated[int, Field(ge=1)]
     training_cases: Count
     training_positives: Count
-    recalibration: LogisticScale = Field(description="from mean log-odds of the folds to the score, fitted out of fold")
+    fold_scales: tuple[dict[str, LogisticScale], ...] = Field(
+        default=(),
+        description="of each fold, by row: from its log-odds to those that all folds share; absent from older models",
+    )
+    recalibration: LogisticScale = Field(description="from log-odds of one fold to the score, fitted out of fold")
+    fold_correlation: float | None = Field(
+        default=None, description="of two folds' log-odds within a class; absent where it cannot be told"
+    )
+    ensemble_recalibration: LogisticScale | None = Field(
+        default=None, description="from mean log-odds of the folds to the score; where absent, 'recalibration' serves"
+    )
     cutoff: Probability = Field(description="call a case high when its score is at or above this")
     cutoff_source: str
     youden_cutoff: Probability = Field(description="Youden's cut-off of the same out-of-fold scores, for comparison")
@@ -49,11 +61,18 @@ class ModelRecord(Record):
     versions: dict[str, str]
     record_sha256: str = Field(default="", description="SHA-256 of this record with this field empty")
 
+    @model_validator(mode="after")
+    def _scale_a_fold(self) -> Self:
+        if self.fold_scales and len(self.fold_scales) != self.folds:
+            raise ValueError(f"{len(self.fold_scales)} fold_scales for {self.folds} folds")
+        return self
+
     @model_serializer(mode="wrap")
     def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A model without cautions is written as older versions did, so that the hash of theirs still fits."""
+        """What a model does not have is left out where older versions did, so that the hash of theirs still fits."""
         content: dict[str, Any] = write(self)
-        return {name: value for name, value in content.items() if name != "cautions" or self.cautions != ()}
+        absent = {name for name in _NEWER if getattr(self, name) == type(self).model_fields[name].default}
+        return {name: value for name, value in content.items() if name not in absent}
 
     @classmethod
     def load(cls, path: Path, repair: str, error: type[InputError] = ModelFolderError) -> Self:

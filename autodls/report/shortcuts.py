@@ -10,13 +10,11 @@ References
        2011;30:11-21 (likelihood-ratio test as the test of added value).
 """
 
-import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 from scipy.linalg import orth
 from scipy.stats import chi2
 from sklearn.compose import ColumnTransformer
@@ -27,6 +25,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.delong import AucComparison, AucEstimate, Bools, Floats, auc_with_ci, compare_aucs
+from autodls.evaluation.logistic import fit_logistic, log_likelihood
 from autodls.evaluation.results import ChiSquare
 from autodls.records.splits import Splits
 from autodls.records.table import is_missing, read_number
@@ -198,16 +197,13 @@ def _regression(covariates: Covariates) -> Pipeline:
 
 
 def _log_likelihood(labels: Bools, design: Floats) -> float | None:
-    """Maximum of the log-likelihood, None where the classes are separated.
+    """Maximum of the log-likelihood, None where there is none: the classes are separated.
 
     One-hot columns and the intercept depend on each other; an orthonormal basis of them has the same maximum.
     """
     basis = orth(design) * np.sqrt(len(labels))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # separation is recognised below
-        fitted = sm.GLM(labels.astype(np.float64), basis, family=sm.families.Binomial()).fit(tol=1e-10, maxiter=200)
-    likelihood = float(fitted.llf)
-    return likelihood if np.isfinite(likelihood) and likelihood < -1e-6 else None
+    coefficients = fit_logistic(labels, basis)
+    return None if coefficients is None else log_likelihood(labels, basis @ coefficients)
 
 
 def _reasons(one: Shortcut) -> list[str]:
