@@ -4,13 +4,17 @@ References
 ----------
 .. [1] Cox. Two further applications of a model for binary regression. Biometrika 1958;45:562-565.
 .. [2] Van Calster et al. Calibration: the Achilles heel of predictive analytics. BMC Med 2019;17:230.
+.. [3] Austin, Steyerberg. Graphical assessment of internal and external calibration of logistic regression models by
+       using loess smoothers. Stat Med 2014;33:517-535 (span 0.75, without robustness iterations).
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
+from statsmodels.nonparametric.smoothers_lowess import lowess
 
 from autodls.evaluation.binary import not_probabilities, wilson
 from autodls.evaluation.delong import Bools, Floats, checked_pair
@@ -18,6 +22,20 @@ from autodls.evaluation.logistic import fit_logistic, intercept_at_slope_one
 from autodls.evaluation.results import Calibration, Proportion
 
 _NO_MAXIMUM = "the logistic regression of the label on the score does not converge"
+
+
+_LEAST_CASES = 20  # for a smooth curve
+_SPAN, _GRID, _REACHED = 0.75, 51, 0.95
+
+
+@dataclass(frozen=True)
+class SmoothCalibration:
+    """Smoothed share of positives at predicted probabilities, with 95 % limits, each (points,); NaN where unknown."""
+
+    predicted: Floats
+    observed: Floats
+    low: Floats
+    high: Floats
 
 
 @dataclass(frozen=True)
@@ -64,6 +82,36 @@ def calibration_curve(labels: ArrayLike, probabilities: ArrayLike, groups: int =
         )
         for index in np.unique(member)
     ]
+
+
+def smooth_calibration(labels: ArrayLike, probabilities: ArrayLike, counts: Floats) -> SmoothCalibration | None:
+    """Observed against predicted probability by local regression [3]_, between the lowest and the highest prediction.
+
+    `counts` (resamples, n) of `bootstrap.resample_counts` draw the band. None with fewer than twenty cases, with one
+    class, and where too few predictions differ.
+    """
+    positive, values = checked_pair(labels, probabilities)
+    if len(values) < _LEAST_CASES or positive.all() or not positive.any() or len(np.unique(values)) < _LEAST_CASES // 2:
+        return None
+    grid = np.linspace(values.min(), values.max(), _GRID)
+    curves = [_smooth(positive, values, grid, one.astype(int)) for one in counts]
+    low, high = _limits(np.array(curves))
+    return SmoothCalibration(grid, _smooth(positive, values, grid, np.ones(len(values), dtype=int)), low, high)
+
+
+def _smooth(positive: Bools, values: Floats, grid: Floats, times: NDArray[np.int64]) -> Floats:
+    y, x = np.repeat(positive.astype(np.float64), times), np.repeat(values, times)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where a resample holds too few different values nearby, there is no number
+        return np.asarray(np.clip(lowess(y, x, frac=_SPAN, it=0, xvals=grid), 0, 1))
+
+
+def _limits(curves: Floats) -> tuple[Floats, Floats]:
+    """95 % percentile limits at every point that nineteen of twenty resamples reach, NaN elsewhere."""
+    reached = np.isfinite(curves).mean(axis=0) >= _REACHED
+    limits = np.full((2, curves.shape[1]), np.nan)
+    limits[:, reached] = np.nanquantile(curves[:, reached], [0.025, 0.975], axis=0)
+    return limits[0], limits[1]
 
 
 def _no_calibration(positive: Bools, values: Floats) -> str | None:

@@ -35,6 +35,7 @@ from autodls.report.wording import estimate, p_value, with_limits
 Covariates = Mapping[str, Mapping[str, float | str]]
 _CODES = 6  # a column of at most this many different numbers is coded as levels, such as a stage
 _MISSING = "(missing)"
+_MOST_STEPS = 1000
 _HEADER = (
     "baseline", "columns", "n", "positives", "auc", "low", "high", "delta", "delta_low", "delta_high", "delta_p",
     "lr_chi2", "lr_df", "lr_p", "reason",
@@ -97,6 +98,8 @@ def shortcut_scores(splits: Splits, labels: Mapping[str, bool], covariates: Cova
         if truth.all() or not truth.any():
             raise ArgumentError(f"fold {fold.index}: all {len(truth)} training cases are of one class; use fewer folds")
         model = _regression(covariates).fit(_frame(covariates, seen), truth)
+        if model[-1].n_iter_.max() >= _MOST_STEPS:
+            raise ArgumentError(f"fold {fold.index}: the regression does not converge in {_MOST_STEPS} steps")
         log_odds = model.decision_function(_frame(covariates, fold.validation))
         scores |= dict(zip(fold.validation, log_odds.tolist(), strict=True))
     return dict(sorted(scores.items()))
@@ -193,7 +196,7 @@ def _preparation(covariates: Covariates) -> ColumnTransformer:
 
 
 def _regression(covariates: Covariates) -> Pipeline:
-    return make_pipeline(_preparation(covariates), LogisticRegression(max_iter=1000))
+    return make_pipeline(_preparation(covariates), LogisticRegression(max_iter=_MOST_STEPS))
 
 
 def _log_likelihood(labels: Bools, design: Floats) -> float | None:

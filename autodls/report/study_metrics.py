@@ -17,6 +17,7 @@ from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.records.scores import FUSED
 from autodls.records.segmentation import doubts
+from autodls.report.out_of_fold import fold_cautions, out_of_fold_metrics
 from autodls.report.scored_study import ScoredCohort, ScoredStudy, follow_up, followed_table, labelled_table
 
 Cutoffs = Mapping[str, Cutoff]
@@ -26,8 +27,9 @@ def study_metrics(study: ScoredStudy) -> Metrics:
     """All metrics of all cohorts; the cut-off of every score was chosen on the out-of-fold scores."""
     cutoffs = {name: _cutoff(study, name) for name in study.judged}
     cohorts = {name: _cohort(study, cohort, cutoffs) for name, cohort in study.cohorts.items()}
+    cohorts[OUT_OF_FOLD] = out_of_fold_metrics(study, cohorts[OUT_OF_FOLD])
     compared = {name: _only(cohort, study.scores) for name, cohort in cohorts.items()}
-    warnings = (*cautions(compared), *_cautions(study))
+    warnings = (*cautions(compared), *fold_cautions(cohorts[OUT_OF_FOLD].folds), *_cautions(study))
     return Metrics(reference=FUSED, cohorts=cohorts, warnings=warnings)
 
 

@@ -16,6 +16,7 @@ from autodls.report.drawn import Drawn, Printed, Rows, Table, save_figure, save_
 from autodls.report.figures import study_figures
 from autodls.report.figures_survival import survival_figure
 from autodls.report.ledger import Entry, LedgerRow, ledger_table, optimism_ledger
+from autodls.report.out_of_fold import fold_table, with_probabilities
 from autodls.report.scored_study import ScoredStudy, cohort_name, followed_table, labelled_table
 from autodls.report.shortcuts import Covariates, Shortcut, covariates_of, shortcut, shortcut_table, volume_covariate
 from autodls.report.study_metrics import figure_metrics, figure_table, study_metrics
@@ -29,7 +30,7 @@ from autodls.report.tables import (
 from autodls.report.wording import estimate
 from autodls.seeding import generator
 
-TABLES = ("auc", "performance", "comparisons", "baseline", "survival", "landmark", "ledger", "shortcuts")
+TABLES = ("auc", "performance", "comparisons", "baseline", "survival", "landmark", "ledger", "shortcuts", "folds")
 FIGURES = ("cohort_flow", "roc", "calibration", "decision_curve", "kaplan_meier")
 _NOT_SCORED = "not scored (the warnings say why)"
 
@@ -56,6 +57,7 @@ def study_results(study: ScoredStudy) -> StudyResults:
         "baseline": _baseline(study),
         "ledger": ledger_table(_ledger(study, metrics)),
         "shortcuts": shortcut_table(shortcuts),
+        "folds": fold_table(metrics),
     }
     if any(cohort.survival is not None for cohort in metrics.cohorts.values()):
         tables["survival"] = survival_table(metrics)
@@ -178,6 +180,7 @@ def _figures(study: ScoredStudy, metrics: Metrics) -> dict[str, Drawn]:
         generator(study.seed, "evaluate", "decision curve"),
         positive=settings.target.name,
         calibrated=True,
+        probabilities=with_probabilities(table, study),
     )
     followed = {name: followed_table(study, cohort) for name, cohort in study.cohorts.items()}
     if settings.survival and any(one.times is not None for one in followed.values()):
