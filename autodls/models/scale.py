@@ -1,6 +1,7 @@
 """Fit the scale of a fold's scores, on cases that the fold's networks did not see.
 
-Folds score on different scales, so their scores are put on a common one before they are pooled or averaged. The map is
+Folds score on different scales, so their scores are put on a common one before they are pooled or averaged: here by a
+fold on its own, and where the model is locked by all folds together (`autodls/training/common_scale.py`). The map is
 logistic (Platt 1999): log-odds = slope * logit + intercept. With few cases a fit by likelihood alone runs away when
 they separate, so the log of the slope and the intercept carry normal priors that pull to the identity.
 """
