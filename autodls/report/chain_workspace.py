@@ -194,6 +194,8 @@ def _score_faults(chain: Chain) -> Iterator[str]:
     """The pooled scores, their recalibration and the cut-offs, derived again."""
     workspace, record = chain.workspace, ModelRecord.load(chain.workspace.model.record, _TRAIN)
     derived = derive(workspace, chain.plan, chain.splits, _labelled(chain), common_scale=bool(record.fold_scales))
+    if not record.fold_scales:
+        derived = derived.as_locked_before(record.recalibration)
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder) / "oof_scores.csv"
         flags = case_flags(workspace, chain.plan, chain.splits)

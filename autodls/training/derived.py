@@ -1,7 +1,7 @@
 """What a locked model takes from the scores of its folds: common scale, recalibration, cut-off."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
 from autodls.training.common_scale import common_scales, correlation_between_folds, on_common_scale
 
+_OLDER_FIT = 1e-3
 _WEAK_PRIOR_SD = 10.0  # the pooled scores are many: the prior only keeps a perfect separation finite
 
 
@@ -47,6 +48,16 @@ class Derived:
             "cutoff": cutoff,
             "youden_cutoff": self.cutoffs["youden"],
         }
+
+    def as_locked_before(self, recalibration: LogisticScale) -> "Derived":
+        """The same with the `recalibration` of an older version, whose fit ended a little short of its maximum.
+
+        As it is where that is another recalibration.
+        """
+        found, expected = ([one.slope, one.intercept] for one in (recalibration, self.recalibration))
+        if not np.allclose(found, expected, rtol=_OLDER_FIT, atol=_OLDER_FIT):
+            return self
+        return replace(self, recalibration=recalibration, cutoffs=choose_cutoffs(self.pooled, recalibration))
 
 
 def derive(
