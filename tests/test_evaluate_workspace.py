@@ -304,7 +304,7 @@ def test_a_hostile_study_gives_warnings_and_every_file(make_study, tmp_path):
     assert found["cohorts"][lost]["n"] == 0
     assert f"cohort {lost}: case ex_009 is not scored: {unscored['ex_009']}" in found["warnings"]
     names = {path.name for path in (*workspace.tables.iterdir(), *workspace.figures.iterdir())}
-    tables = ("auc", "performance", "comparisons", "baseline", "survival", "landmark", "ledger", "shortcuts")
+    tables = ("auc", "performance", "comparisons", "baseline", "survival", "landmark", "ledger", "shortcuts", "folds")
     figures = ("cohort_flow", "roc", "calibration", "decision_curve", "kaplan_meier")
     assert names == {f"{name}.csv" for name in (*tables, *figures)} | {
         f"{name}.{ending}" for name in figures for ending in ("png", "svg")

@@ -74,6 +74,16 @@ def test_highest_and_lowest_scores_are_chosen():
     assert _ends([], 4) == []
 
 
+def test_a_bold_fold_does_not_give_all_extreme_cases():
+    def case(name, score, fold):
+        return Explained(InputCase(name, {}, None), "c", fold, dls=score)
+
+    bold = [case(f"bold {score}", score, 0) for score in (1, 2, 3, 4, 96, 97, 98, 99)]
+    timid = [case(f"timid {score}", score, fold) for fold in (1, 2) for score in (40 + fold, 60 + fold)]
+    chosen = _ends([*timid, *bold], 8)
+    assert [one.dls for one in chosen] == [99, 98, 62, 61, 42, 41, 2, 1]
+
+
 def test_cases_are_asked_for_by_id_or_number(study, model):
     session = Session.open(study[0], study[1].root)
     named = choose_cases(session, model, "case_09, case_01")

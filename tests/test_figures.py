@@ -10,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
+from statsmodels.nonparametric.smoothers_lowess import lowess
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.metrics import Choices, evaluate_table
@@ -81,7 +82,7 @@ def test_roc_corners_with_ties_are_one_diagonal_step() -> None:
 
 
 def test_calibration_rows_count_every_case_in_groups_and_in_bins(study: ScoreTable) -> None:
-    drawn = calibration_figure(study, evaluate_table(study))
+    drawn = calibration_figure(study, evaluate_table(study), np.random.default_rng(0))
     for name, held in study.cohorts.items():
         for kind in ("group", "bin"):
             lines = [line for line in drawn.rows.lines if line[0] == name and line[2] == kind]
@@ -91,6 +92,30 @@ def test_calibration_rows_count_every_case_in_groups_and_in_bins(study: ScoreTab
     metrics = evaluate_table(study)
     slopes = [line[8] for line in drawn.rows.lines if line[2] == "slope"]
     assert slopes == [metrics.cohorts[name].scores["dls"].calibration.slope for name in study.cohorts]
+
+
+def test_calibration_points_are_not_joined_and_the_curve_is_lowess_within_its_band(study: ScoreTable) -> None:
+    drawn = calibration_figure(study, evaluate_table(study), np.random.default_rng(0))
+    for axes, (name, held) in zip(drawn.figure.axes[::2], study.cohorts.items(), strict=True):
+        groups = [line for line in drawn.rows.lines if line[0] == name and line[2] == "group"]
+        (points,) = [line for line in axes.lines if line.get_marker() == "o"]
+        assert points.get_linestyle() == "None"
+        assert len(points.get_xdata()) == len(groups)
+        smooth = [line[7:] for line in drawn.rows.lines if line[0] == name and line[2] == "smooth"]
+        x, y, low, high = np.array(smooth, float).T
+        expected = lowess(held.labels.astype(float), held.scores["dls"], frac=0.75, it=0, xvals=x)
+        np.testing.assert_allclose(y, np.clip(expected, 0, 1))
+        known = np.isfinite(low)
+        assert known.mean() > 0.5
+        assert ((low <= y + 0.02) & (y <= high + 0.02))[known].mean() > 0.9
+
+
+def test_few_cases_have_no_smooth_curve() -> None:
+    labels, scores = np.arange(12) % 2 == 0, np.linspace(0.1, 0.9, 12)
+    table = ScoreTable(("dls",), {"few": CohortTable(n=12, scores={"dls": scores}, labels=labels)})
+    drawn = calibration_figure(table, evaluate_table(table), np.random.default_rng(0))
+    assert not [line for line in drawn.rows.lines if line[2] == "smooth"]
+    assert len([line for line in drawn.rows.lines if line[2] == "group"]) == 2
 
 
 def test_decision_band_holds_the_curve_and_repeats(study: ScoreTable) -> None:
@@ -179,7 +204,7 @@ def test_a_panel_without_classes_says_why(held: CohortTable, reason: str) -> Non
     metrics = evaluate_table(table)
     drawn = (
         roc_figure(table, metrics),
-        calibration_figure(table, metrics),
+        calibration_figure(table, metrics, np.random.default_rng(0)),
         decision_figure(table, metrics, np.random.default_rng(0)),
     )
     for one in drawn:
@@ -192,7 +217,10 @@ def test_a_score_that_is_no_probability_has_no_calibration_and_no_decision_curve
     held = cohort(30)
     table = ScoreTable(("dls",), {"all": CohortTable(30, {"dls": held.scores["dls"] * 9}, held.labels)})
     metrics = evaluate_table(table)
-    for drawn in (calibration_figure(table, metrics), decision_figure(table, metrics, np.random.default_rng(0))):
+    for drawn in (
+        calibration_figure(table, metrics, np.random.default_rng(0)),
+        decision_figure(table, metrics, np.random.default_rng(0)),
+    ):
         assert "lie outside 0..1" in drawn.empty[0][1]
         assert not drawn.rows.lines
 

@@ -163,12 +163,24 @@ def _named(name: str, cases: Mapping[str, Explained]) -> Explained:
 
 
 def _ends(cases: Sequence[Explained], count: int) -> list[Explained]:
-    """Up to `count` cases: the highest and the lowest scores, in this order; the first where there are no scores."""
+    """Up to `count` cases: the highest and the lowest scores, in this order; the first where there are no scores.
+
+    No fold gives a second case at one end before each has given one: a fold that scores more boldly than the others
+    would give all.
+    """
     ranked = sorted(cases, key=lambda case: -case.dls if case.dls is not None else 2.0)
     if len(ranked) <= count or any(case.dls is None for case in ranked):
         return ranked[:count]
     low = count // 2
-    return [*ranked[: count - low], *ranked[len(ranked) - low :]]
+    highest = _in_turn(ranked)[: count - low]
+    lowest = _in_turn([case for case in reversed(ranked) if case not in highest])[:low]
+    return sorted([*highest, *lowest], key=ranked.index)
+
+
+def _in_turn(ranked: Sequence[Explained]) -> list[Explained]:
+    """The first case of every fold, the second of every fold, and so on; within a turn by rank."""
+    turn = {id(case): sum(other.fold == case.fold for other in ranked[:at]) for at, case in enumerate(ranked)}
+    return sorted(ranked, key=lambda case: turn[id(case)])
 
 
 def _require_trained_on(session: Session, case: Explained, sample: Sample) -> None:

@@ -161,7 +161,8 @@ def _ensemble(study: Study) -> str:
 
 
 def _prediction(study: Study) -> str:
-    scale = known(study.model).recalibration
+    model = known(study.model)
+    scale = model.ensemble_recalibration or model.recalibration
     return (
         "'autodls predict -m MODEL -i IMAGES'; score = 1 / (1 + exp(-(a + b x))), x the mean log-odds of the folds, "
         f"a = {scale.intercept:.6g}, b = {scale.slope:.6g}."
@@ -174,8 +175,15 @@ def _imbalance(study: Study) -> str:
 
 
 def _recalibration(study: Study) -> str:
-    scale = known(study.model).recalibration
-    return f"Logistic recalibration on out-of-fold scores: intercept {scale.intercept:.4g}, slope {scale.slope:.4g}."
+    model = known(study.model)
+    scale, of_mean = model.recalibration, model.ensemble_recalibration
+    text = f"Logistic recalibration on out-of-fold scores: intercept {scale.intercept:.4g}, slope {scale.slope:.4g}"
+    if of_mean is not None:
+        text += (
+            f"; for the mean of the folds, whose scores correlate by {known(model.fold_correlation):.2f} within a "
+            f"class, intercept {of_mean.intercept:.4g}, slope {of_mean.slope:.4g}"
+        )
+    return f"{text}. Calibration out of fold is cross-fitted: each fold by the recalibration of the others."
 
 
 def _output(study: Study) -> str:

@@ -21,18 +21,22 @@ def study_figures(
     unit: str = "",
     endpoint: str = "Survival",
     calibrated: bool = False,
+    probabilities: ScoreTable | None = None,
 ) -> dict[str, Drawn]:
     """Every figure that the data allow; `metrics` are those of `table`.
 
     Figures of labels need a cohort with labels, Kaplan-Meier curves one with follow-up. `positive` names the positive
     class, `unit` that of time, `endpoint` what is survived; `calibrated` says that the reference was recalibrated on
-    other cases. `rng` draws the bootstrap of the decision curve.
+    other cases. `probabilities` is `table` for the figures of calibration and of decisions, where these judge other
+    numbers. `rng` draws the bootstrap of the decision and calibration curves.
     """
     drawn = {"cohort_flow": flow_figure(flow, positive)}
     if any(cohort.labels is not None for cohort in table.cohorts.values()):
         drawn["roc"] = roc_figure(table, metrics)
-        drawn["calibration"] = calibration_figure(table, metrics)
-        drawn["decision_curve"] = decision_figure(table, metrics, rng, calibrated=calibrated)
+        judged = probabilities or table
+        decision = decision_figure(judged, metrics, rng, calibrated=calibrated)
+        drawn["calibration"] = calibration_figure(judged, metrics, rng)
+        drawn["decision_curve"] = decision
     if any(cohort.times is not None for cohort in table.cohorts.values()):
         drawn["kaplan_meier"] = survival_figure(table, metrics, unit, endpoint, metrics.reference)
     return drawn

@@ -7,7 +7,7 @@ from matplotlib.patches import Patch
 
 from autodls.evaluation.binary import not_probabilities
 from autodls.evaluation.bootstrap import resample_counts
-from autodls.evaluation.calibration import CalibrationGroup, calibration_curve
+from autodls.evaluation.calibration import CalibrationGroup, SmoothCalibration, calibration_curve, smooth_calibration
 from autodls.evaluation.decision_curve import net_benefit_band
 from autodls.evaluation.delong import Bools, Floats, Patients
 from autodls.evaluation.results import CohortMetrics, Metrics, ScoreMetrics
@@ -44,18 +44,21 @@ _BELOW_CALIBRATION_MM, _BELOW_DECISION_MM = 35.0, 22.0
 _DISTRIBUTION_MM, _DISTRIBUTION_GAP_MM = 12.0, 3.5
 _BINS = 20
 _CASES_PER_GROUP = 10
+_SMOOTHED = 500  # resamples of the smooth curve
 _DASHED = (0, (4, 1.5))
 _SCALE = ([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
 
 
 @styled
-def calibration_figure(table: ScoreTable, metrics: Metrics, score: str | None = None) -> Drawn:
-    """Observed share against predicted probability with Wilson intervals, above the scores of both classes.
+def calibration_figure(
+    table: ScoreTable, metrics: Metrics, rng: np.random.Generator, score: str | None = None
+) -> Drawn:
+    """Observed share against predicted probability: smooth with a bootstrap band, and by group with Wilson intervals.
 
-    Where patients have several cases, the intervals are over patients.
-
-    `score` is the reference when None. Cases are grouped by score, at least ten to a group and at most ten groups.
-    Rows are groups, bins of the distribution, and the recalibration fit, by kind.
+    Below stand the scores of both classes. `score` is the reference when None. Cases are grouped by score, at least ten
+    to a group and at most ten groups. `rng` draws the resamples; where patients have several cases, band and intervals
+    are over patients. Rows are groups, points of the smooth curve, bins of the distribution, and the recalibration fit,
+    by kind.
     """
     chosen = score or metrics.reference
     side_mm = plot_width_mm(len(table.cohorts))
@@ -71,7 +74,7 @@ def calibration_figure(table: ScoreTable, metrics: Metrics, score: str | None = 
             empty.append((name, reason))
         elif cohort.labels is not None:
             below = panel.axes(TITLE_MM + side_mm + _DISTRIBUTION_GAP_MM, _DISTRIBUTION_MM)
-            drawn = _calibration_panel(axes, below, cohort.labels, cohort.scores[chosen], cohort.patients)
+            drawn = _calibration_panel(axes, below, cohort.labels, cohort.scores[chosen], cohort.patients, rng)
             lines += [(name, chosen, *line) for line in (*drawn, *_fit_rows(measured))]
     return Drawn(panels[0].figure, Rows(_CALIBRATION_HEADER, tuple(lines)), tuple(empty))
 
@@ -129,10 +132,14 @@ def _fit_rows(measured: ScoreMetrics) -> list[tuple[Cell, ...]]:
 
 
 def _calibration_panel(
-    axes: Axes, below: Axes, labels: Bools, scores: Floats, patients: Patients
+    axes: Axes, below: Axes, labels: Bools, scores: Floats, patients: Patients, rng: np.random.Generator
 ) -> list[tuple[Cell, ...]]:
     groups = calibration_curve(labels, scores, int(np.clip(len(scores) // _CASES_PER_GROUP, 2, 10)), patients)
     axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.8, zorder=0)
+    smooth = smooth_calibration(labels, scores, resample_counts(patients or len(scores), rng, _SMOOTHED))
+    if smooth is not None:
+        axes.fill_between(smooth.predicted, smooth.low, smooth.high, color=BLUE, alpha=0.16, linewidth=0)
+        axes.plot(smooth.predicted, smooth.observed, color=BLUE, linewidth=1.3)
     _draw_groups(axes, groups)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel="Observed share of positives")
     axes.set_yticks(*_SCALE)
@@ -143,7 +150,17 @@ def _calibration_panel(
          group.observed.value, group.observed.low, group.observed.high)
         for group in groups
     ]  # fmt: skip
-    return [*drawn, *bins]
+    return [*drawn, *_smooth_rows(smooth), *bins]
+
+
+def _smooth_rows(smooth: SmoothCalibration | None) -> list[tuple[Cell, ...]]:
+    if smooth is None:
+        return []
+    columns = np.column_stack([smooth.predicted, smooth.observed, smooth.low, smooth.high])
+    return [
+        ("smooth", None, None, None, None, *(float(value) if np.isfinite(value) else None for value in line))
+        for line in columns
+    ]
 
 
 def _draw_groups(axes: Axes, groups: list[CalibrationGroup]) -> None:
@@ -151,9 +168,7 @@ def _draw_groups(axes: Axes, groups: list[CalibrationGroup]) -> None:
     value, low, high = (np.array([getattr(share, part) for share in held]) for part in ("value", "low", "high"))
     mean = [group.mean_probability for group in groups]
     spread = np.clip([value - low, high - value], 0, None)
-    axes.errorbar(
-        mean, value, yerr=spread, fmt="o-", color=BLUE, markersize=3.5, linewidth=1.1, elinewidth=0.8, capsize=0
-    )
+    axes.errorbar(mean, value, yerr=spread, fmt="o", color=BLUE, markersize=3.5, elinewidth=0.8, capsize=0)
 
 
 def _draw_distribution(axes: Axes, labels: Bools, scores: Floats) -> list[tuple[Cell, ...]]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from autodls.evaluation.results import Metrics
 from autodls.report.drawn import Table
+from autodls.report.out_of_fold import fold_table
 from autodls.report.page import Markup, Section, absent, el, figure, joined, paragraph, printed_table
 from autodls.report.sections_reprint import reprinted
 from autodls.report.study import ARTEFACTS, TABLES, Study
@@ -20,11 +21,14 @@ _FIGURES = {
     ),
     "calibration": (
         "Observed share of positive cases against the score, with the distribution of the scores.",
-        "Calibration: a score that means what it says lies on the diagonal.",
+        "Calibration: a score that means what it says lies on the diagonal. Points are groups of cases with Wilson's "
+        "interval, the curve a local regression (lowess) with a bootstrap band. Out of fold each fold is recalibrated "
+        "on the other folds, since on its own scores the locked recalibration has slope 1 by construction.",
     ),
     "decision_curve": (
         "Net benefit against the threshold probability, beside treating all and treating none.",
-        "Decision curves: the score helps where its curve lies above both treating all and treating none.",
+        "Decision curves: the score helps where its curve lies above both treating all and treating none. Out of fold "
+        "each fold is recalibrated on the other folds.",
     ),
     "kaplan_meier": (
         "Kaplan-Meier curves of the groups above and below the cut-off, with numbers at risk.",
@@ -47,10 +51,16 @@ def performance(study: Study) -> Section:
         computed(study, performance_table, "performance"),
         drawn(study, "roc"),
         computed(study, comparison_table, "comparisons"),
+        *([computed(study, fold_table, "folds")] if _has_folds(study) else []),
         drawn(study, "calibration"),
         drawn(study, "decision_curve"),
     ]
     return Section("performance", "Performance", joined(body))
+
+
+def _has_folds(study: Study) -> bool:
+    """Metrics of older versions do not hold the folds."""
+    return study.metrics is None or any(cohort.folds for cohort in study.metrics.cohorts.values())
 
 
 def survival(study: Study) -> Section | None:

@@ -15,6 +15,7 @@ from autodls.report.drawn import Drawn, Printed, Rows, Table, save_figure, save_
 from autodls.report.figures import study_figures
 from autodls.report.figures_survival import survival_figure
 from autodls.report.ledger import Entry, LedgerRow, ledger_table, optimism_ledger
+from autodls.report.out_of_fold import fold_table, with_probabilities
 from autodls.report.scored_study import ScoredStudy, cohort_name
 from autodls.report.shortcuts import Covariates, Shortcut, covariates_of, shortcut, shortcut_table, volume_covariate
 from autodls.report.study_metrics import figure_metrics, study_metrics, study_tables
@@ -28,7 +29,7 @@ from autodls.report.tables import (
 from autodls.report.wording import estimate
 from autodls.seeding import generator
 
-TABLES = ("auc", "performance", "comparisons", "baseline", "survival", "landmark", "ledger", "shortcuts")
+TABLES = ("auc", "performance", "comparisons", "baseline", "survival", "landmark", "ledger", "shortcuts", "folds")
 FIGURES = ("cohort_flow", "roc", "calibration", "decision_curve", "kaplan_meier")
 _NOT_SCORED = "not scored (column 'failed' of the scores says why)"
 
@@ -55,6 +56,7 @@ def study_results(study: ScoredStudy) -> StudyResults:
         "baseline": _baseline(study),
         "ledger": ledger_table(_ledger(study, metrics)),
         "shortcuts": shortcut_table(shortcuts),
+        "folds": fold_table(metrics),
     }
     if any(cohort.survival is not None for cohort in metrics.cohorts.values()):
         tables["survival"] = survival_table(metrics)
@@ -181,6 +183,7 @@ def _figures(study: ScoredStudy, metrics: Metrics) -> dict[str, Drawn]:
         generator(study.seed, "evaluate", "decision curve"),
         positive=settings.target.name,
         calibrated=True,
+        probabilities=with_probabilities(table, study),
     )
     if settings.survival and any(one.times is not None for one in table.cohorts.values()):
         drawn["kaplan_meier"] = survival_figure(table, metrics, settings.survival.unit, "Event-free survival", "DLS")
