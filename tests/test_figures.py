@@ -271,8 +271,7 @@ def test_names_are_one_printable_line() -> None:
     assert plain("\n") == "(no name)"
 
 
-@pytest.mark.filterwarnings("ignore:Glyph")
-@pytest.mark.parametrize("name", ["W" * 60, "i" * 200, "深" * 40, "a b " * 30])
+@pytest.mark.parametrize("name", ["W" * 60, "i" * 200, "Ж" * 40, "a b " * 30])
 def test_names_are_shortened_and_broken_to_their_place(name: str) -> None:
     assert width_mm(fitted(name, 20.0)) <= 20.0
     assert "…" in fitted(name, 20.0)

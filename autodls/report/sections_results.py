@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from autodls.evaluation.results import Metrics
 from autodls.report.drawn import Table
+from autodls.report.lettering import told_of
 from autodls.report.page import Markup, Section, absent, el, figure, joined, paragraph, printed_table
 from autodls.report.sections_reprint import reprinted
 from autodls.report.study import ARTEFACTS, TABLES, Study
@@ -85,7 +86,13 @@ def drawn(study: Study, name: str) -> Markup:
     if name not in study.figures:
         return absent(ARTEFACTS[f"figure:{name}"])
     alt, caption = _FIGURES[name]
-    return figure(study.figures[name], alt, f"{caption} Numbers: results/figures/{name}.csv.")
+    return figure(study.figures[name], alt, f"{caption} Numbers: results/figures/{name}.csv.{_stand_ins(study)}")
+
+
+def _stand_ins(study: Study) -> str:
+    """Which name the figures show in place of one that no font could draw."""
+    told = told_of(study.metrics.warnings if study.metrics is not None else ())
+    return "".join(f" In the figure, '{shown}' is {name}." for name, shown in told.items())
 
 
 def saved(study: Study, name: str) -> Markup:

@@ -13,8 +13,9 @@ from autodls.records.scores import FUSED
 from autodls.records.workspace import Workspace
 from autodls.report.cohort_flow import Flow, flow_of_dataset
 from autodls.report.drawn import Drawn, Printed, Rows, Table, save_figure, save_table
-from autodls.report.figures import study_figures
+from autodls.report.figures import figure_names, study_figures
 from autodls.report.figures_survival import survival_figure
+from autodls.report.lettering import standing_in
 from autodls.report.ledger import Entry, LedgerRow, ledger_table, optimism_ledger
 from autodls.report.scored_study import ScoredStudy, cohort_name, followed_table, labelled_table
 from autodls.report.shortcuts import Covariates, Shortcut, covariates_of, shortcut, shortcut_table, volume_covariate
@@ -61,8 +62,13 @@ def study_results(study: ScoredStudy) -> StudyResults:
         tables["survival"] = survival_table(metrics)
     if any(cohort.landmark is not None for cohort in metrics.cohorts.values()):
         tables["landmark"] = landmark_table(metrics)
-    told = metrics.model_copy(update={"warnings": (*metrics.warnings, *left_out)})
-    return StudyResults(told, tuple(rows), tables, _figures(study, metrics))
+    settings, flow = study.dataset.description.autodls, _flow(study)
+    others = [("target", settings.target.name), *((("unit", settings.survival.unit),) if settings.survival else ())]
+    shown, undrawable = figure_names(metrics, flow, others)
+    with standing_in(shown):
+        figures = _figures(study, metrics, flow)
+    told = metrics.model_copy(update={"warnings": (*metrics.warnings, *left_out, *undrawable)})
+    return StudyResults(told, tuple(rows), tables, figures)
 
 
 def write_results(workspace: Workspace, results: StudyResults) -> None:
@@ -168,13 +174,13 @@ def _offered(study: ScoredStudy, training: Mapping[str, Case]) -> dict[str, Call
     return offered
 
 
-def _figures(study: ScoredStudy, metrics: Metrics) -> dict[str, Drawn]:
+def _figures(study: ScoredStudy, metrics: Metrics, flow: Flow) -> dict[str, Drawn]:
     settings = study.dataset.description.autodls
     table = figure_table(study)
     drawn = study_figures(
         table,
         figure_metrics(metrics, table),
-        _flow(study),
+        flow,
         generator(study.seed, "evaluate", "decision curve"),
         positive=settings.target.name,
         calibrated=True,
