@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from autodls.evaluation.binary import confusion_at, proportions, youden_cutoff
+from autodls.evaluation.randomisation import weights_verdict
 from autodls.records.scores import FUSED
 from autodls.records.training_log import told_of
+from autodls.report.findings import sentence
 from autodls.report.page import (
     Attribute,
     Markup,
@@ -158,13 +160,10 @@ def _map_shares(study: Study) -> Markup:
 
 def _randomisation(study: Study) -> Markup:
     """The sanity check: maps must change when the weights are shuffled."""
-    found = study.shuffled_map_correlations
-    if not found:
+    checked = weights_verdict(study.shuffled_map_correlations)
+    if checked is None:
         return Markup("")
-    return paragraph(
-        f"Weight randomisation: with shuffled weights the mean rank correlation of {len(found)} fused maps with the "
-        f"real ones is {number(float(np.mean(found)), 2)}; the nearer to 0, the more the maps show what was learned."
-    )
+    return paragraph(el("strong", sentence(checked.text)), f" {sentence(checked.thresholds)}")
 
 
 def _judged(study: Study) -> list[ScoredCase]:

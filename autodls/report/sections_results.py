@@ -25,11 +25,13 @@ _FIGURES = {
     ),
     "decision_curve": (
         "Net benefit against the threshold probability, beside treating all and treating none.",
-        "Decision curves: the score helps where its curve lies above both treating all and treating none.",
+        "Decision curves: the score helps where its curve lies above both treating all and treating none. Drawn from "
+        "half the least to twice the greatest prevalence (at most 0.8), where a threshold is plausible.",
     ),
     "kaplan_meier": (
         "Kaplan-Meier curves of the groups above and below the cut-off, with numbers at risk.",
-        "Kaplan-Meier curves by the locked cut-off, with numbers at risk, hazard ratio and log-rank P.",
+        "Kaplan-Meier curves by the locked cut-off, with numbers at risk, medians (NR: not reached), median follow-up "
+        "(reverse Kaplan-Meier), hazard ratio and log-rank P.",
     ),
 }
 _SHOWN_ELSEWHERE = frozenset(TABLES)

@@ -13,10 +13,12 @@ from autodls.records.scores import FUSED
 from autodls.records.workspace import Workspace
 from autodls.report.cohort_flow import Flow, flow_of_dataset
 from autodls.report.drawn import Drawn, Printed, Rows, Table, save_figure, save_table
+from autodls.report.endpoint import endpoint_name
 from autodls.report.figures import figure_names, study_figures
 from autodls.report.figures_survival import survival_figure
-from autodls.report.lettering import standing_in
 from autodls.report.ledger import Entry, LedgerRow, ledger_table, optimism_ledger
+from autodls.report.lettering import standing_in
+from autodls.report.news import Gain, news
 from autodls.report.scored_study import ScoredStudy, cohort_name, followed_table, labelled_table
 from autodls.report.shortcuts import Covariates, Shortcut, covariates_of, shortcut, shortcut_table, volume_covariate
 from autodls.report.study_metrics import figure_metrics, figure_table, study_metrics
@@ -67,7 +69,9 @@ def study_results(study: ScoredStudy) -> StudyResults:
     shown, undrawable = figure_names(metrics, flow, others)
     with standing_in(shown):
         figures = _figures(study, metrics, flow)
-    told = metrics.model_copy(update={"warnings": (*metrics.warnings, *left_out, *undrawable)})
+    gains = [Gain(one.name, one.auc.value, one.delta.delta, one.delta.low, one.delta.high) for one in shortcuts]
+    warnings = (*news(metrics, gains), *metrics.warnings, *left_out, *undrawable)
+    told = metrics.model_copy(update={"warnings": warnings})
     return StudyResults(told, tuple(rows), tables, figures)
 
 
@@ -188,9 +192,8 @@ def _figures(study: ScoredStudy, metrics: Metrics, flow: Flow) -> dict[str, Draw
     followed = {name: followed_table(study, cohort) for name, cohort in study.cohorts.items()}
     if settings.survival and any(one.times is not None for one in followed.values()):
         survivors = ScoreTable((FUSED,), followed)
-        drawn["kaplan_meier"] = survival_figure(
-            survivors, metrics, settings.survival.unit, "Event-free survival", "DLS"
-        )
+        endpoint = endpoint_name(settings.survival)
+        drawn["kaplan_meier"] = survival_figure(survivors, metrics, settings.survival.unit, endpoint, "DLS")
     return drawn
 
 
