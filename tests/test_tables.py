@@ -118,7 +118,9 @@ def test_baseline_prints_counts_shares_and_missing() -> None:
         baseline_table(columns, ["train"] * 267 + ["internal"] * 115 + ["external"] * 134, np.random.default_rng(0))
     )
     assert table.printed.header[1:4] == ("train (n = 267)", "internal (n = 115)", "external (n = 134)")
-    assert ("  yes", "72 (27.0%)", "29 (25.2%)", "42 (31.3%)", "", "") in table.printed.lines
+    assert ("  yes", "72 (27.0%)", "29 (25.2%)", "42 (31.3%)", "", "", "") in table.printed.lines
+    # by hand: 0.3134 - 0.2522 over the root of the mean of 0.3134 x 0.6866 and 0.2522 x 0.7478
+    assert table.printed.lines[0] == ("Smoking", "", "", "", "0.14", "0.519", "chi-square")
     assert table.printed.lines[0][-2:] == ("0.519", "chi-square")
     assert ("  missing", "267", "115", "134", "", "") in table.printed.lines
     assert any("every value is missing" in note for note in table.printed.notes)

@@ -21,12 +21,13 @@ from autodls.report.panels import (
 )
 from autodls.report.style import BLUE, VERMILLION, styled
 from autodls.report.text_width import fitted
-from autodls.report.wording import number, p_equation, plural, with_limits
+from autodls.report.wording import DASH, number, p_equation, plural, with_limits
 
 _HEADER = ("cohort", "group", "kind", "time", "value", "low", "high", "n")
 _GAP_MM, _AT_RISK_MM, _LEGEND_MM = 9.5, 11.0, 16.5
 _HEAD_MM = TITLE_MM + 3.6  # a third line below the name
 _MOST_STEPS = 6
+_MONTHS = (1.0, 2.0, 3.0, 6.0, 12.0, 24.0, 36.0, 60.0)
 NOT_REACHED = "NR"
 _COLOURS = {"high": VERMILLION, "low": BLUE}
 _DASHES = {"high": (0, (5, 1.2)), "low": "-"}
@@ -52,7 +53,7 @@ def survival_figure(
     tests, by kind.
     """
     followed = [float(one.times.max()) for one in table.cohorts.values() if one.n and one.times is not None]
-    step = time_step(max(followed, default=1.0))
+    step = time_step(max(followed, default=1.0), unit)
     height_mm = 0.85 * plot_width_mm(len(table.cohorts))
     panels = panel_grid(len(table.cohorts), _HEAD_MM + height_mm + _GAP_MM + _AT_RISK_MM + _LEGEND_MM)
     lines: list[tuple[Cell, ...]] = []
@@ -67,22 +68,23 @@ def survival_figure(
             empty.append((name, reason))
             continue
         below = panel.axes(_HEAD_MM + height_mm + _GAP_MM, _AT_RISK_MM)
-        drawn = _panel(axes, below, _split(cohort, measured, metrics.reference), groups, step)
+        drawn = _panel(axes, below, _split(cohort, measured, metrics.reference), step, (groups, unit))
         axes.set(xlabel=f"Time ({fitted(unit, 25)})" if unit else "Time", ylabel=fitted(endpoint, height_mm))
         lines += [(name, *line) for line in (*drawn, *_tests(measured.survival))]
     return Drawn(panels[0].figure, Rows(_HEADER, tuple(lines)), tuple(empty))
 
 
-def time_step(end: float) -> float:
-    """The step of the axis of time and of the numbers at risk: at most six steps to `end`, a half year where it fits.
+def time_step(end: float, unit: str = "") -> float:
+    """The step of the axis of time and of the numbers at risk: at most six steps to `end`; months by parts of a year.
 
-    >>> [time_step(end) for end in (27.0, 30.1, 66.0, 0.9)]
-    [6.0, 6.0, 12.0, 0.2]
+    >>> [time_step(end, "months") for end in (27.0, 30.1, 66.0)], [time_step(end, "days") for end in (27.0, 900.0)]
+    ([6.0, 6.0, 12.0], [5.0, 200.0])
     """
     if end <= 0:
         return 1.0
-    power = 10.0 ** np.floor(np.log10(end / _MOST_STEPS))
-    steps = sorted({float(power * first) for first in (1, 2, 3, 5, 10)} | {6.0, 12.0, 24.0})
+    power = float(10.0 ** np.floor(np.log10(end / _MOST_STEPS)))
+    usual = [power * first for first in (1, 2, 5, 10)]
+    steps = _MONTHS if unit == "months" and _MONTHS[0] <= end / _MOST_STEPS <= _MONTHS[-1] else usual
     return next(step for step in steps if end / step <= _MOST_STEPS)
 
 
@@ -134,7 +136,9 @@ def _split(cohort: CohortTable, measured: CohortMetrics, reference: str) -> list
     return [_Group(name, cohort.times[held], cohort.events[held]) for name, held in members.items() if held.any()]
 
 
-def _panel(axes: Axes, below: Axes, groups: list[_Group], label: str, step: float) -> list[tuple[Cell, ...]]:
+def _panel(
+    axes: Axes, below: Axes, groups: list[_Group], step: float, words: tuple[str, str]
+) -> list[tuple[Cell, ...]]:
     end = max(float(group.times.max()) for group in groups) or step
     ticks = (step * np.arange(int(end / step + 1e-9) + 1)).round(9).tolist()
     lines = []
@@ -151,16 +155,16 @@ def _panel(axes: Axes, below: Axes, groups: list[_Group], label: str, step: floa
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
     _number_at_risk(below, groups, ticks, axes.get_xlim())
     handles = [Line2D([], [], color=_COLOURS[group.name], linestyle=_DASHES[group.name]) for group in groups]
-    legend_below(below, handles, [_legend(group, label) for group in groups], gap_mm=1.0)
+    legend_below(below, handles, [_legend(group, *words) for group in groups], gap_mm=1.0)
     return lines
 
 
-def _legend(group: _Group, label: str) -> str:
-    """Name, events and median of a group, on two lines."""
+def _legend(group: _Group, label: str, unit: str) -> str:
+    """Name, events and median with its interval of a group, on two lines."""
     found = group_survival(group.times, group.events)
     limits = [NOT_REACHED if limit is None else number(limit, 1) for limit in (found.median_low, found.median_high)]
-    median = NOT_REACHED if found.median is None else number(found.median, 1)
-    shown = f"median {median} (95% CI {limits[0]} to {limits[1]})"
+    median = NOT_REACHED if found.median is None else f"{number(found.median, 1)} {fitted(unit, 10)}".rstrip()
+    shown = f"median {median} (95% CI {DASH.join(limits)})"
     return f"{fitted(label, 15)} {group.name}: {plural(found.events, 'event')} of {found.n}\n{shown}"
 
 

@@ -6,7 +6,7 @@ from autodls.evaluation.results import Metrics
 from autodls.report.drawn import Table
 from autodls.report.lettering import told_of
 from autodls.report.page import Markup, Section, absent, el, figure, joined, paragraph, printed_table
-from autodls.report.sections_reprint import reprinted
+from autodls.report.sections_reprint import by_outcome, reprinted
 from autodls.report.study import ARTEFACTS, TABLES, Study
 from autodls.report.tables import comparison_table, landmark_table, performance_table, survival_table
 
@@ -34,13 +34,16 @@ _FIGURES = {
         "(reverse Kaplan-Meier), hazard ratio and log-rank P.",
     ),
 }
-_SHOWN_ELSEWHERE = frozenset(TABLES)
+OUTCOMES = "baseline_by_outcome"
+_SHOWN_ELSEWHERE = frozenset({*TABLES, "tumour_volume"})  # volumes are kept to be measured once, for no reader
 _OF_ROIS = "rois_"  # they have a chapter of their own
 
 
 def cohorts(study: Study) -> Section:
     """Who entered the study, and Table 1."""
     body = [drawn(study, "cohort_flow"), saved(study, "baseline")]
+    if lines := study.tables.get(OUTCOMES):
+        body += [printed_table(printed, f"results/tables/{OUTCOMES}.csv") for printed in by_outcome(lines)]
     return Section("cohorts", "Cohorts", joined(body))
 
 

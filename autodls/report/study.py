@@ -21,7 +21,10 @@ from autodls.records.training_log import LoggedStage, log_lines, logged_stages
 from autodls.records.workspace import Workspace, safe_name
 from autodls.report.rois_records import RoiBenchmark
 
-TABLES = ("auc", "baseline", "performance", "comparisons", "survival", "landmark", "ledger", "shortcuts")
+TABLES = (
+    "auc", "baseline", "baseline_by_outcome", "performance", "comparisons", "survival", "landmark", "ledger",
+    "shortcuts",
+)  # fmt: skip
 FIGURES = ("cohort_flow", "roc", "calibration", "decision_curve", "kaplan_meier")
 ALL_MAPS = "all"  # in the tables of heat maps: the maps of all sequences, added up
 _PLAN, _TRAIN, _EVALUATE = "autodls plan", "autodls train fold all", "autodls evaluate"
@@ -50,7 +53,10 @@ ARTEFACTS: Mapping[str, Artefact] = {
     **{f"figure:{name}": Artefact(f"results/figures/{name}.svg", _EVALUATE) for name in FIGURES},
     "heatmaps": Artefact("results/heatmaps", "autodls explain"),
 }
-_OPTIONAL = frozenset({"table:survival", "table:landmark", "figure:kaplan_meier", "table:shortcuts", "table:baseline"})
+_OPTIONAL = frozenset(
+    {f"table:{name}" for name in ("survival", "landmark", "shortcuts", "baseline", "baseline_by_outcome")}
+    | {"figure:kaplan_meier"}
+)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from autodls.errors import ArgumentError
-from autodls.evaluation.baseline import baseline_table
+from autodls.evaluation.baseline import BaselineTable, baseline_table
 from autodls.evaluation.results import Metrics, Proportion
 from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc
 from autodls.evaluation.scores_table import ScoreTable
@@ -26,13 +26,17 @@ from autodls.report.tables import (
     baseline_rows,
     comparison_table,
     landmark_table,
+    outcome_rows,
     performance_table,
     survival_table,
 )
 from autodls.report.wording import estimate
 from autodls.seeding import generator
 
-TABLES = ("auc", "performance", "comparisons", "baseline", "survival", "landmark", "ledger", "shortcuts")
+TABLES = (
+    "auc", "performance", "comparisons", "baseline", "baseline_by_outcome", "survival", "landmark", "ledger",
+    "shortcuts",
+)  # fmt: skip
 FIGURES = ("cohort_flow", "roc", "calibration", "decision_curve", "kaplan_meier")
 _NOT_SCORED = "not scored (the warnings say why)"
 
@@ -60,6 +64,8 @@ def study_results(study: ScoredStudy) -> StudyResults:
         "ledger": ledger_table(_ledger(study, metrics)),
         "shortcuts": shortcut_table(shortcuts),
     }
+    if outcomes := _by_outcome(study):
+        tables["baseline_by_outcome"] = outcome_rows(outcomes)
     if any(cohort.survival is not None for cohort in metrics.cohorts.values()):
         tables["survival"] = survival_table(metrics)
     if any(cohort.landmark is not None for cohort in metrics.cohorts.values()):
@@ -110,12 +116,27 @@ def _auc_table(rows: list[RowAuc]) -> Table:
     return Table(Rows(header, lines), Printed("AUC", head, printed, notes))
 
 
+def _by_outcome(study: ScoredStudy) -> dict[str, BaselineTable]:
+    """The clinical variables of negatives and positives, in every cohort that has both."""
+    names = study.dataset.description.autodls.clinical
+    found = {}
+    for cohort, held in study.cohorts.items():
+        cases = sorted(
+            (one.case for one in held.cases if one.case.label is not None), key=lambda case: bool(case.label)
+        )
+        outcomes = [_target(case) for case in cases]
+        if names and len(set(outcomes)) == 2:
+            columns = {name: [case.row[name] for case in cases] for name in names}
+            shown = _training_name(study.dataset) if cohort == OUT_OF_FOLD else cohort
+            rng = generator(study.seed, "evaluate", "baseline by outcome", cohort)
+            found[shown] = baseline_table(columns, outcomes, rng)
+    return found
+
+
 def _baseline(study: ScoredStudy) -> Table:
     """Table 1 of the cases of all cohorts: the clinical variables and the target."""
     settings = study.dataset.description.autodls
-    named = {
-        name: _training_name(study.dataset) if name == OUT_OF_FOLD else name for name, cohort in study.cohorts.items()
-    }
+    named = {name: _training_name(study.dataset) if name == OUT_OF_FOLD else name for name in study.cohorts}
     members = [(named[name], scored.case) for name, cohort in study.cohorts.items() for scored in cohort.cases]
     columns = {name: [case.row[name] for _, case in members] for name in settings.clinical}
     columns.setdefault(settings.target.name, [_target(case) for _, case in members])
