@@ -193,7 +193,7 @@ def test_a_score_that_is_no_probability_has_no_calibration_and_no_decision_curve
     table = ScoreTable(("dls",), {"all": CohortTable(30, {"dls": held.scores["dls"] * 9}, held.labels)})
     metrics = evaluate_table(table)
     for drawn in (calibration_figure(table, metrics), decision_figure(table, metrics, np.random.default_rng(0))):
-        assert "lie outside 0..1" in drawn.empty[0][1]
+        assert "outside 0..1" in drawn.empty[0][1]
         assert not drawn.rows.lines
 
 

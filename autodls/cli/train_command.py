@@ -169,4 +169,4 @@ def _warn(rows: Sequence[RowAuc]) -> None:
 def show_rows(title: str, rows: Sequence[RowAuc]) -> None:
     """Print a table of AUCs."""
     lines = [[row.cohort, row.row, str(row.n), str(row.positives), row.text] for row in rows]
-    show_table(title, ["cohort", "row", "n", "positive", "AUC (95 % CI, DeLong, logit)"], lines, numbers_from=2)
+    show_table(title, ["cohort", "score", "n", "positive", "AUC (95% CI, DeLong, logit)"], lines, numbers_from=2)

@@ -7,6 +7,7 @@ from scipy.special import logit
 
 from autodls.evaluation.results import CohortMetrics, HazardRatio, ScoreMetrics, Survival
 from autodls.evaluation.rows import RowAuc
+from autodls.records.words import plural
 
 WIDE_INTERVAL = 0.2  # an AUC interval this wide cannot tell a moderate model from a good one
 EVENTS_PER_VARIABLE = 10
@@ -54,7 +55,7 @@ def is_better_than_chance(auc: float | None, lower_limit: float | None) -> bool:
 
 def _of_cohort(name: str, cohort: CohortMetrics) -> Iterator[str]:
     if cohort.excluded:
-        yield f"{len(cohort.excluded)} rows are left out because a value is missing"
+        yield f"{plural(len(cohort.excluded), 'row')} left out because a value is missing"
     for column, score in cohort.scores.items():
         if score.confusion and score.cutoff.source.endswith(f":{name}"):
             yield f"{column}: the cut-off was chosen on these very scores, so the rates at it are optimistic"
@@ -63,8 +64,8 @@ def _of_cohort(name: str, cohort: CohortMetrics) -> Iterator[str]:
         yield from _of_survival(cohort.survival)
     if cohort.landmark is not None and cohort.landmark.undetermined:
         yield (
-            f"{cohort.landmark.undetermined} patients were censored before {cohort.landmark.time:g}, so whether they "
-            "benefited is not known"
+            f"{plural(cohort.landmark.undetermined, 'patient')} censored before {cohort.landmark.time:g}, so whether "
+            "they benefited is not known"
         )
     if cohort.landmark is not None and cohort.landmark.reason:
         yield f"no landmark AUC: {cohort.landmark.reason}"
@@ -74,7 +75,7 @@ def _of_score(score: ScoreMetrics) -> Iterator[str]:
     if score.auc.reason:
         yield f"AUC: {score.auc.reason}"
     if score.auc.low is not None and score.auc.high is not None and score.auc.high - score.auc.low > WIDE_INTERVAL:
-        yield f"the 95 % interval of the AUC is wide ({score.auc.low:.2f} to {score.auc.high:.2f})"
+        yield f"the 95% interval of the AUC is wide ({score.auc.low:.2f} to {score.auc.high:.2f})"
     if is_below_chance(score.auc.value, score.auc.high):
         yield f"the AUC is below chance (up to {score.auc.high or 0.0:.2f}): {INVERTED}"
     if score.calibration.reason and score.auc.value is not None:
@@ -89,7 +90,7 @@ def _of_survival(survival: Survival) -> Iterator[str]:
         yield f"the hazards are not proportional (P = {check:.3g}), so one hazard ratio does not tell all"
     events = sum(group.events for group in survival.groups.values())
     if survival.groups and 0 < events < EVENTS_PER_VARIABLE:
-        yield f"only {events} events for one variable; at least {EVENTS_PER_VARIABLE} are advised"
+        yield f"only {plural(events, 'event')} for one variable; at least {EVENTS_PER_VARIABLE} are advised"
 
 
 def _of_cox(model: HazardRatio) -> Iterator[str]:

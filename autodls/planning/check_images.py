@@ -127,7 +127,7 @@ def _drawn_roi_problems(task: CaseTask, sequence: str, path: Path, grids: dict[s
         return []
     box_mm = tumour_box(roi)
     return [
-        warning(case, f"{other} shows {100 * share:.0f} % of the tumour's box", "check where its image was exported to")
+        warning(case, f"{other} shows {100 * share:.0f}% of the tumour's box", "check where its image was exported to")
         for other, grid in grids.items()
         if (share := shown_share(box_mm, grid)) < MIN_SHOWN
     ]

@@ -10,6 +10,7 @@ from autodls.evaluation.delong import Bools, Floats
 from autodls.evaluation.results import CohortMetrics, Metrics, Survival
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.survival import KaplanMeier, group_survival, kaplan_meier
+from autodls.records.words import plural
 from autodls.report.drawn import Cell, Drawn, Rows
 from autodls.report.panels import (
     TITLE_MM,
@@ -21,7 +22,7 @@ from autodls.report.panels import (
 )
 from autodls.report.style import BLUE, VERMILLION, styled
 from autodls.report.text_width import fitted
-from autodls.report.wording import DASH, number, p_equation, plural, with_limits
+from autodls.report.wording import DASH, number, p_equation, with_limits
 
 _HEADER = ("cohort", "group", "kind", "time", "value", "low", "high", "n")
 _GAP_MM, _AT_RISK_MM, _LEGEND_MM = 9.5, 11.0, 16.5

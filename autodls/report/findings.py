@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from autodls.evaluation.results import Metrics
 from autodls.report.wording import DASH
 
 NEWS = "Before you believe the headline"
@@ -97,6 +98,13 @@ def by_kind(findings: Iterable[Finding]) -> dict[str, list[str]]:
     for finding in dict.fromkeys(findings):
         held[finding.kind].append(finding.text)
     return {kind: texts for kind, texts in held.items() if texts}
+
+
+def told_together(metrics: Metrics) -> list[str]:
+    """The warnings of the metrics as sentences, those that are alike as one, the heaviest kind first."""
+    scores = dict.fromkeys(name for cohort in metrics.cohorts.values() for name in cohort.scores)
+    found = by_kind(merged(metrics.warnings, tuple(metrics.cohorts), tuple(scores)))
+    return [text for texts in found.values() for text in texts]
 
 
 def sentence(text: str) -> str:

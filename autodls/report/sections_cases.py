@@ -8,6 +8,7 @@ from autodls.evaluation.binary import confusion_at, proportions, youden_cutoff
 from autodls.evaluation.randomisation import weights_verdict
 from autodls.records.scores import FUSED
 from autodls.records.training_log import told_of
+from autodls.records.words import plural
 from autodls.report.findings import sentence
 from autodls.report.page import (
     Attribute,
@@ -108,7 +109,9 @@ def _flagged(study: Study, cases: Sequence[ScoredCase]) -> Markup:
     lines = [(case.case, case.group, "; ".join(found)) for case, found in zip(cases, own, strict=True) if any(found)]
     if not lines:
         return Markup("")
-    said = f"{len(lines)} of {len(cases)} scores carry a flag: look at these cases before you rely on their scores."
+    said = (
+        f"Flagged: {len(lines)} of {plural(len(cases), 'score')}. Look at these cases before you rely on their scores."
+    )
     return joined([paragraph(said), data_table("Flagged scores", ("Case", "Fold or cohort", "Flags"), lines)])
 
 

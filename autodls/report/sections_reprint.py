@@ -11,7 +11,7 @@ from autodls.report.tables import BY_OUTCOME, SMD_NOTE
 from autodls.report.wording import NONE, counted, number, p_value, with_limits
 
 _SYMMETRIC = ("t", "ANOVA")  # these compare means, so the limits are mean -+ SD
-_INSIDE = (("resubstituted", "Resubstituted"), ("inner", "Inner hold-out"), ("out-of-fold", "Out-of-fold"))
+_INSIDE = (("resubstituted", "Apparent"), ("inner", "Early-stopping set"), ("out-of-fold", "Out-of-fold"))
 
 
 def reprinted(name: str, lines: Sequence[Line]) -> Printed:
@@ -86,12 +86,12 @@ def _ledger(lines: Sequence[Line]) -> Printed:
         cells = (_interval(held[place]) if place in held else NONE for place in (*places, *cohorts))
         printed.append((score, *cells, optimism))
     notes = [
-        "Resubstituted and inner: mean AUC of the folds (lowest to highest). Out-of-fold and held-out: AUC (95% CI).",
-        "Optimism: resubstituted less out-of-fold. Only out-of-fold and held-out AUCs say how new patients fare.",
+        "Apparent, early-stopping: mean AUC of the folds (lowest to highest). Out-of-fold, held-out: AUC (95% CI).",
+        "Optimism: apparent less out-of-fold. Only out-of-fold and held-out AUCs say how new patients fare.",
         *(f"{line['score']}, {line['cohort'] or line['where']}: {line['reason']}" for line in lines if line["reason"]),
     ]
     head = ("Score", *(title for _, title in _INSIDE), *cohorts, "Optimism")
-    return Printed("Optimism ledger", head, tuple(printed), unique_reasons(notes))
+    return Printed("Apparent against validated performance", head, tuple(printed), unique_reasons(notes))
 
 
 def _shortcuts(lines: Sequence[Line]) -> Printed:
@@ -116,7 +116,7 @@ def _auc(lines: Sequence[Line]) -> Printed:
     printed = tuple(
         (line["cohort"], line["row"], line["n"], line["positives"], _interval(line), line["reason"]) for line in lines
     )
-    return Printed("AUC of every row", ("Cohort", "Row", "n", "Positive", "AUC (95% CI)", "Remark"), printed)
+    return Printed("AUC of every score", ("Cohort", "Score", "n", "Positive", "AUC (95% CI)", "Remark"), printed)
 
 
 def _value(line: Line, column: str) -> float | None:

@@ -73,7 +73,7 @@ def optimism(study: Study) -> Section:
     """How much of the AUC is optimism, and how much is to be had without the images."""
     body = [
         paragraph(
-            "Scores look best on the cases that made them. What falls from left to right in the ledger was optimism; "
+            "Scores look best on the cases that made them. What falls from left to right in the table was optimism; "
             "only its out-of-fold and held-out columns tell how the score does on new patients."
         ),
         saved(study, "ledger"),

@@ -8,6 +8,7 @@ from autodls.evaluation.randomisation import PASSED, weights_verdict
 from autodls.evaluation.results import Metrics
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.records.table import read_number
+from autodls.records.words import plural
 from autodls.report.findings import DATA, MAPS, NEWS, RUN, UNSURE, Finding, by_kind, merged, sentence
 from autodls.report.news import Gain, news
 from autodls.report.page import Markup, Section, absent, bullets, data_table, el, joined, paragraph
@@ -27,7 +28,7 @@ def glance(study: Study) -> Section:
         absent(_METRICS) if study.metrics is None else Markup(""),
         paragraph(
             "The AUC of the cases that the model was trained on is no measure of it and is not shown here; "
-            "the optimism ledger below sets it beside the others."
+            "the table of apparent against validated performance sets it beside the others."
         ),
     ]
     return Section("glance", "Study at a glance", joined(parts))
@@ -104,10 +105,12 @@ def _case_cards(study: Study) -> Iterator[Markup]:
     if study.fingerprint is not None:
         seen = study.fingerprint
         positives = counted(seen.positives, seen.cases)
-        yield _card("Training cases", str(seen.cases), f"{positives} positive; {seen.patients} patients")
+        yield _card("Training cases", str(seen.cases), f"{positives} positive; {plural(seen.patients, 'patient')}")
     if study.plan is not None:
         names = ", ".join(study.plan.sequences)
-        yield _card("Sequences", str(len(study.plan.sequences)), f"{names}; {study.plan.training.folds} folds")
+        yield _card(
+            "Sequences", str(len(study.plan.sequences)), f"{names}; {plural(study.plan.training.folds, 'fold')}"
+        )
 
 
 def _findings(study: Study) -> Iterator[Finding]:
@@ -135,7 +138,8 @@ def _of_metrics(metrics: Metrics) -> Iterator[Finding]:
     for name, cohort in metrics.cohorts.items():
         if cohort.positives is not None and cohort.n and cohort.positives in {0, cohort.n}:
             side = "positive" if cohort.positives else "negative"
-            text = f"Cohort {name}: all {cohort.n} cases are {side}; they cannot show how well the score discriminates."
+            which = f"all {cohort.n} cases are {side}" if cohort.n > 1 else f"the only case is {side}"
+            text = f"Cohort {name}: {which}; this cannot show how well the score discriminates."
             yield Finding(NEWS, text)
 
 
@@ -181,6 +185,7 @@ def _few_events(study: Study) -> Iterator[str]:
         rarer = min(positives, cases - positives)
         if columns and rarer < EVENTS_PER_VARIABLE * len(columns):
             yield (
-                f"Shortcut baseline '{line.get('baseline', '')}': {rarer} cases of the rarer class for {len(columns)} "
-                f"variables; at least {EVENTS_PER_VARIABLE} a variable are advised, so it may look worse than it is."
+                f"Shortcut baseline '{line.get('baseline', '')}': {plural(rarer, 'case')} of the rarer class for "
+                f"{plural(len(columns), 'variable')}; at least {EVENTS_PER_VARIABLE} a variable are "
+                "advised, so it may look worse than it is."
             )

@@ -83,15 +83,6 @@ def counted(count: int, total: int) -> str:
     return f"{count} ({100 * count / total:.1f}%)" if total else f"{count}"
 
 
-def plural(count: int, noun: str) -> str:
-    """A count with its noun.
-
-    >>> plural(1, "case"), plural(2, "case"), plural(0, "event")
-    ('1 case', '2 cases', '0 events')
-    """
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def plain(text: str) -> str:
     """A name from a user's file as one printable line: line ends, control and direction marks become spaces.
 
