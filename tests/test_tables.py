@@ -122,7 +122,7 @@ def test_baseline_prints_counts_shares_and_missing() -> None:
     # by hand: 0.3134 - 0.2522 over the root of the mean of 0.3134 x 0.6866 and 0.2522 x 0.7478
     assert table.printed.lines[0] == ("Smoking", "", "", "", "0.14", "0.519", "chi-square")
     assert table.printed.lines[0][-2:] == ("0.519", "chi-square")
-    assert ("  missing", "267", "115", "134", "", "") in table.printed.lines
+    assert ("  missing", "267", "115", "134", "", "", "") in table.printed.lines
     assert any("every value is missing" in note for note in table.printed.notes)
     smokers = [line for line in table.rows.lines if line[2] == "yes"]
     assert [line[5] for line in smokers] == [72, 29, 42]

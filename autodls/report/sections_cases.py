@@ -224,9 +224,7 @@ def _dots(cases: Sequence[ScoredCase], limits: tuple[float, float]) -> Iterator[
 
 
 def _slider(low: float, high: float, cutoff: float) -> Markup:
-    slider = el(
-        "input", type="range", id="cutoff-slider", aria_label="Cut-off", min=low, max=high, step=0.001, value=cutoff
-    )
+    slider = el("input", type="range", id="cutoff-slider", min=low, max=high, step=0.001, value=cutoff)
     buttons = {
         "locked": "Locked cut-off",
         "sensitive": "Sensitivity \N{GREATER-THAN OR EQUAL TO} 90%",
@@ -234,7 +232,7 @@ def _slider(low: float, high: float, cutoff: float) -> Markup:
     }
     return joined(
         [
-            el("p", slider, class_="controls slide"),
+            el("p", el("label", "Cut-off", for_="cutoff-slider"), slider, class_="controls slide"),
             el(
                 "p",
                 *(el("button", text, type="button", data_cut=name) for name, text in buttons.items()),
