@@ -91,11 +91,11 @@ def _fell(what: str, was: float | None, now: float | None, lost: tuple[float, fl
 
 
 def _outdone(cohort: CohortMetrics, reference: str) -> Iterator[str]:
-    """Scores of less than the whole that have a higher AUC than the reference."""
+    """Scores that are compared with the reference and have a higher AUC."""
     own = cohort.scores[reference].auc.value
     tested = {pair.b: pair.p for pair in cohort.comparisons if pair.a == reference}
     for name, held in cohort.scores.items():
-        if own is None or held.auc.value is None or held.auc.value <= own + 1e-12:
+        if name not in tested or own is None or held.auc.value is None or held.auc.value <= own + 1e-12:
             continue
         test = f", {p_equation(tested[name])}" if tested.get(name) is not None else ""
         yield f"{name} alone reaches an AUC of {number(held.auc.value)}, {reference} {number(own)}{test}"
