@@ -305,10 +305,15 @@ def test_a_hostile_study_gives_warnings_and_every_file(make_study, tmp_path):
     assert f"cohort {lost}: case ex_009 is not scored: {unscored['ex_009']}" in found["warnings"]
     names = {path.name for path in (*workspace.tables.iterdir(), *workspace.figures.iterdir())}
     tables = ("auc", "performance", "comparisons", "baseline", "survival", "landmark", "ledger", "shortcuts", "folds")
+    tables += ("baseline_by_outcome",)
     figures = ("cohort_flow", "roc", "calibration", "decision_curve", "kaplan_meier")
     assert names == {f"{name}.csv" for name in (*tables, *figures)} | {
         f"{name}.{ending}" for name in figures for ending in ("png", "svg")
     }
+    with workspace.table("baseline_by_outcome").open() as handle:
+        compared = {(row["cohort"], row["outcome"]) for row in csv.DictReader(handle)}
+    assert {cohort for cohort, _ in compared}.isdisjoint({"one class", "no label", lost}), "there is nobody to compare"
+    assert {outcome for cohort, outcome in compared if cohort == "train"} == {"negative", "positive"}
     with workspace.table("shortcuts").open() as handle:
         shortcuts = {row["baseline"]: row for row in csv.DictReader(handle)}
     assert list(shortcuts) == ["tumour volume", "clinical variables", "site"]

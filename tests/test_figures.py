@@ -18,13 +18,15 @@ from autodls.evaluation.results import Excluded
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.survival import kaplan_meier
 from autodls.records.cohort import read_cohort
+from autodls.records.dataset import SurvivalColumns
 from autodls.records.scale import sigmoid
 from autodls.records.scores import without_formula, write_csv
 from autodls.report.cohort_flow import CohortCount, Flow, flow_figure, flow_of_dataset, flow_of_scores
 from autodls.report.drawn import Drawn, Rows, save_figure
+from autodls.report.endpoint import endpoint_name
 from autodls.report.figures import study_figures
 from autodls.report.figures_discrimination import roc_corners, roc_figure
-from autodls.report.figures_probability import calibration_figure, decision_figure
+from autodls.report.figures_probability import calibration_figure, decision_figure, plausible_thresholds
 from autodls.report.figures_survival import survival_figure
 from autodls.report.style import in_style
 from autodls.report.text_width import fitted, width_mm, wrapped
@@ -221,7 +223,7 @@ def test_a_score_that_is_no_probability_has_no_calibration_and_no_decision_curve
         calibration_figure(table, metrics, np.random.default_rng(0)),
         decision_figure(table, metrics, np.random.default_rng(0)),
     ):
-        assert "lie outside 0..1" in drawn.empty[0][1]
+        assert "outside 0..1" in drawn.empty[0][1]
         assert not drawn.rows.lines
 
 
@@ -309,8 +311,7 @@ def test_names_are_one_printable_line() -> None:
     assert plain("\n") == "(no name)"
 
 
-@pytest.mark.filterwarnings("ignore:Glyph")
-@pytest.mark.parametrize("name", ["W" * 60, "i" * 200, "深" * 40, "a b " * 30])
+@pytest.mark.parametrize("name", ["W" * 60, "i" * 200, "Ж" * 40, "a b " * 30])
 def test_names_are_shortened_and_broken_to_their_place(name: str) -> None:
     assert width_mm(fitted(name, 20.0)) <= 20.0
     assert "…" in fitted(name, 20.0)
@@ -322,3 +323,60 @@ def test_names_are_shortened_and_broken_to_their_place(name: str) -> None:
 def test_rows_refuse_a_line_of_another_length() -> None:
     with pytest.raises(ArgumentError, match="line 0 has 1 cells for 2 columns"):
         Rows(("a", "b"), ((1,),))
+
+
+def test_all_panels_of_the_decision_curve_share_plausible_axes(study: ScoreTable) -> None:
+    metrics = evaluate_table(study)
+    drawn = decision_figure(study, metrics, np.random.default_rng(0))
+    axes = drawn.figure.axes
+    limits = plausible_thresholds([cohort.prevalence or 0 for cohort in metrics.cohorts.values()])
+    assert limits == (0.15, 0.7)  # a third is positive: half and twice of it, outwards to 0.05
+    assert {one.get_xlim() for one in axes} == {limits}
+    assert len({one.get_ylim() for one in axes}) == 1
+    assert {float(str(value)) for value in drawn.rows.column("threshold")} >= {0.01, 0.99}, "the numbers are all there"
+
+
+@pytest.mark.parametrize(
+    ("prevalences", "limits"), [([0.06], (0.01, 0.15)), ([0.4, 0.9], (0.2, 0.8)), ([0.0, 1.0], (0.05, 0.8))]
+)
+def test_plausible_thresholds_lie_around_the_prevalence(prevalences: list[float], limits: tuple[float, float]) -> None:
+    assert plausible_thresholds(prevalences) == limits
+
+
+def test_survival_has_one_step_of_time_medians_and_follow_up_with_units() -> None:
+    held = CohortTable(
+        8,
+        {"dls": np.repeat([0.2, 0.8], 4)},
+        None,
+        np.array([10.0, 20.0, 30.0, 40.0, 5.0, 6.0, 7.0, 8.0]),
+        np.array([True, True, False, False, True, True, True, True]),
+    )
+    short = CohortTable(8, held.scores, None, (held.times if held.times is not None else np.zeros(8)) / 2, held.events)
+    table = ScoreTable(("dls",), {"train": held, "external": short})
+    drawn = survival_figure(
+        table, evaluate_table(table, Choices(cutoffs={"dls": 0.5})), "months", "Overall survival", "DLS"
+    )
+    times = {
+        name: {line[3] for line in drawn.rows.lines if line[0] == name and line[2] == "at risk"}
+        for name in table.cohorts
+    }
+    assert times == {"train": {0.0, 12.0, 24.0, 36.0}, "external": {0.0, 12.0}}
+    shown = texts(drawn.figure)
+    assert "median follow-up 35.0 months" in shown  # reversed: one half from 30 on, nobody from 40 on; the middle
+    assert "DLS high: 4 events of 4\nmedian 6.5 months (95% CI 5.0\u2013NR)" in shown
+    assert "Overall survival" in shown
+
+
+@pytest.mark.parametrize(
+    ("time", "event", "name", "expected"),
+    [
+        ("pfs_months", "pfs_event", None, "Progression-free survival"),
+        ("OS_time", "OS", None, "Overall survival"),
+        ("days", "death", None, "Overall survival"),
+        ("time", "event", None, "Survival"),
+        ("relapse_days", "relapse", None, "Free of relapse"),
+        ("time", "event", "Locoregional control", "Locoregional control"),
+    ],
+)
+def test_the_end_point_has_its_own_name(time: str, event: str, name: str | None, expected: str) -> None:
+    assert endpoint_name(SurvivalColumns(time=time, event=event, unit="days", name=name)) == expected

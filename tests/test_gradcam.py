@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from guided_networks import eventful_encoder, guided_input, guided_plan
+from guided_networks import eventful_encoder, guided_input, guided_plan, unsettle_norms
 from monai.visualize import GradCAM
 from tiny_models import brightness_encoder, random_input, tiny_fold, tiny_plan
 from torch import nn
@@ -34,11 +34,8 @@ def trained_encoder():
     draw = torch.Generator().manual_seed(0)
     encoder = SequenceEncoder("resnet50", dropout=0.3, batch_norm_momentum=0.1)
     encoder.start_from_random(draw)
+    unsettle_norms(encoder, draw, bias=0)
     with torch.no_grad():
-        for module in encoder.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.weight.uniform_(0.4, 0.8, generator=draw)
-                module.running_mean.normal_(0, 0.1, generator=draw)
         encoder.eval().net.fc.weight.normal_(0, 0.5, generator=draw)
         usual = encoder.features(torch.randn(4, 3, 64, 64, generator=draw)).mean(dim=(0, 2, 3))
         usual /= usual.norm()

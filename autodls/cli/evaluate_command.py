@@ -71,6 +71,7 @@ def run_evaluate(
     Scores are kept as they come, so a killed run continues.
     """
     from autodls.models.device import resolve_device
+    from autodls.report.findings import told_together
     from autodls.report.study_results import study_results, write_results
 
     scoring = Scoring(resolve_device(device), workers)
@@ -85,12 +86,12 @@ def run_evaluate(
     if as_json:
         say(json.dumps([row.model_dump() for row in results.auc], indent=1))
     else:
-        show_rows("AUC of every row in every cohort", results.auc)
+        show_rows("AUC of every score in every cohort", results.auc)
         folds = results.tables["folds"].printed
         show_table(folds.title, folds.header, folds.lines, numbers_from=1)
         say(f"all metrics: {session.workspace.metrics}")
         say(f"tables and figures: {session.workspace.tables}, {session.workspace.figures}")
-    for warning in results.metrics.warnings:
+    for warning in told_together(results.metrics):
         note(f"warning: {warning}")
     unscored = {case: why for cohort in study.cohorts.values() for case, why in cohort.unscored.items()}
     for case, why in unscored.items():

@@ -120,7 +120,7 @@ def crop_mm(situation: Situation) -> Decision:
     seen = extent + 2 * RIM_MM
     crop = max(SMALLEST_CROP_MM, float(math.ceil(seen * stored / size)))
     reason = (
-        f"95 % of tumours extend over at most {extent:.0f} mm ({plane}); with a rim of {RIM_MM:g} mm on each side the "
+        f"95% of tumours extend over at most {extent:.0f} mm ({plane}); with a rim of {RIM_MM:g} mm on each side the "
         f"network should see {seen:.0f} mm, which is the central {size} of {stored} px"
     )
     at_least = f", and at least {SMALLEST_CROP_MM:g} mm" if crop == SMALLEST_CROP_MM else ""

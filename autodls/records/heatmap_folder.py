@@ -25,6 +25,11 @@ class HeatmapFolder:
         """Whether the maps change when the weights are shuffled."""
         return self.root / "randomisation.csv"
 
+    @property
+    def summary(self) -> Path:
+        """Which cases were explained, and the verdict of the check of the weights."""
+        return self.root / "explain.json"
+
     def fused_picture(self, case: str) -> Path:
         """The maps of the fused score over the images."""
         return self.root / f"{case}_dls.png"

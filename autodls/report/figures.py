@@ -1,5 +1,7 @@
 """All figures of a study, by the name of their files."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from autodls.evaluation.results import Metrics
@@ -9,6 +11,7 @@ from autodls.report.drawn import Drawn
 from autodls.report.figures_discrimination import roc_figure
 from autodls.report.figures_probability import calibration_figure, decision_figure
 from autodls.report.figures_survival import survival_figure
+from autodls.report.lettering import drawn_name, is_drawable, stand_ins, undrawable_caution
 
 
 def study_figures(
@@ -40,3 +43,19 @@ def study_figures(
     if any(cohort.times is not None for cohort in table.cohorts.values()):
         drawn["kaplan_meier"] = survival_figure(table, metrics, unit, endpoint, metrics.reference)
     return drawn
+
+
+def figure_names(
+    metrics: Metrics, flow: Flow, others: Sequence[tuple[str, str]] = ()
+) -> tuple[dict[str, str], list[str]]:
+    """The stand-ins of the names that no font can draw, and a sentence for each that ties it to its name.
+
+    `others` are names beside cohorts and scores, each with what it names, such as ("target", "PD-L1 high"): of these
+    only the signs that no font has are replaced.
+    """
+    cohorts = list(dict.fromkeys([*metrics.cohorts, *(count.name for count in flow.cohorts)]))
+    scores = list(dict.fromkeys(score for cohort in metrics.cohorts.values() for score in cohort.scores))
+    kinds = {"cohort": stand_ins("cohort", cohorts), "score": stand_ins("score", scores)}
+    told = [undrawable_caution(kind, name, shown) for kind, held in kinds.items() for name, shown in held.items()]
+    told += [undrawable_caution(kind, name, drawn_name(name)) for kind, name in others if not is_drawable(name)]
+    return {**kinds["cohort"], **kinds["score"]}, told

@@ -5,10 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from autodls.evaluation.binary import confusion_at, proportions, youden_cutoff
+from autodls.evaluation.randomisation import weights_verdict
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.preprocessing.shown import LEFT_OUT
 from autodls.records.scores import FUSED
 from autodls.records.training_log import told_of
+from autodls.records.words import plural
+from autodls.report.findings import sentence
 from autodls.report.page import (
     Attribute,
     Markup,
@@ -118,7 +121,7 @@ def _flagged(study: Study, cases: Sequence[ScoredCase]) -> Markup:
     if not lines:
         return Markup("")
     scored = sum(case.score is not None for case in cases)
-    said = f"{len(lines)} of {scored} scores carry a flag: look at these cases before you rely on their scores."
+    said = f"Flagged: {len(lines)} of {plural(scored, 'score')}. Look at these cases before you rely on their scores."
     cut = sum(any(flag.startswith(LEFT_OUT) for flag in found) for found in own)
     if cut:
         said += f" In {cut} of {len(cases)} cases the pictures leave tumour out: the networks do not see all of it."
@@ -178,13 +181,10 @@ def _map_shares(study: Study) -> Markup:
 
 def _randomisation(study: Study) -> Markup:
     """The sanity check: maps must change when the weights are shuffled."""
-    found = study.shuffled_map_correlations
-    if not found:
+    checked = weights_verdict(study.shuffled_map_correlations)
+    if checked is None:
         return Markup("")
-    return paragraph(
-        f"Weight randomisation: with shuffled weights the mean rank correlation of {len(found)} fused maps with the "
-        f"real ones is {number(float(np.mean(found)), 2)}; the nearer to 0, the more the maps show what was learned."
-    )
+    return paragraph(el("strong", sentence(checked.text)), f" {sentence(checked.thresholds)}")
 
 
 def _judged(study: Study) -> list[ScoredCase]:
@@ -250,7 +250,7 @@ def _slider(low: float, high: float, cutoff: float) -> Markup:
     }
     return joined(
         [
-            el("p", el("label", "Cut-off", for_="cutoff-slider"), slider, class_="controls"),
+            el("p", el("label", "Cut-off", for_="cutoff-slider"), slider, class_="controls slide"),
             el(
                 "p",
                 *(el("button", text, type="button", data_cut=name) for name, text in buttons.items()),

@@ -21,7 +21,10 @@ from autodls.records.training_log import LoggedStage, log_lines, logged_stages
 from autodls.records.workspace import Workspace, safe_name
 from autodls.report.rois_records import RoiBenchmark
 
-TABLES = ("auc", "baseline", "performance", "comparisons", "survival", "landmark", "ledger", "shortcuts", "folds")
+TABLES = (
+    "auc", "baseline", "baseline_by_outcome", "performance", "comparisons", "survival", "landmark", "ledger",
+    "shortcuts", "folds",
+)  # fmt: skip
 FIGURES = ("cohort_flow", "roc", "calibration", "decision_curve", "kaplan_meier")
 ALL_MAPS = "all"  # in the tables of heat maps: the maps of all sequences, added up
 _PLAN, _TRAIN, _EVALUATE = "autodls plan", "autodls train fold all", "autodls evaluate"
@@ -51,7 +54,8 @@ ARTEFACTS: Mapping[str, Artefact] = {
     "heatmaps": Artefact("results/heatmaps", "autodls explain"),
 }
 _OPTIONAL = frozenset(
-    {"table:survival", "table:landmark", "figure:kaplan_meier", "table:shortcuts", "table:baseline", "table:folds"}
+    {f"table:{name}" for name in ("survival", "landmark", "shortcuts", "baseline", "baseline_by_outcome", "folds")}
+    | {"figure:kaplan_meier"}
 )
 
 
