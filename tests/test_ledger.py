@@ -106,8 +106,8 @@ def test_the_ledger_prints_a_line_a_score_and_says_what_is_missing() -> None:
     table = ledger_table(optimism_ledger(folds, cohorts, {}, np.random.default_rng(0)))
     assert table.printed.header == (
         "Score",
-        "Resubstituted",
-        "Inner hold-out",
+        "Apparent",
+        "Early-stopping set",
         "Out-of-fold, by fold",
         "Out-of-fold",
         "external",

@@ -45,7 +45,7 @@ def expect(fingerprint: Fingerprint, folds: int) -> Expectation:
         design_effect=None if fingerprint.by_patient is None else round(design_effect, 2),
         statement=(
             f"With {_cohort(fingerprint, design_effect)}, {per_fold:.1f} of the rarer class per fold, an out-of-fold "
-            f"AUC of {ASSUMED_AUC:g} would have a 95 % confidence interval of about {low:.2f} to {high:.2f}: it "
+            f"AUC of {ASSUMED_AUC:g} would have a 95% confidence interval of about {low:.2f} to {high:.2f}: it "
             f"{verdict}, and two models whose AUCs differ by less than {half_width:.2f} can hardly be told apart."
         ),
     )

@@ -92,8 +92,8 @@ def ledger_table(rows: Sequence[LedgerRow]) -> Table:
         for row in rows
     )
     notes = [
-        "Resubstituted, inner, by fold: mean AUC of the folds (lowest to highest). Out-of-fold and held-out: AUC "
-        "(95% CI); optimism: resubstituted less by fold.",
+        "Apparent, early-stopping, by fold: mean AUC of the folds (lowest to highest). Out-of-fold, held-out: AUC "
+        "(95% CI). Optimism: apparent less by fold.",
         "Only out-of-fold and held-out AUCs say how the score does on new patients.",
     ]
     notes += [
@@ -102,8 +102,10 @@ def ledger_table(rows: Sequence[LedgerRow]) -> Table:
         for where, cohort, entry in _entries(row)
         if entry.auc.reason
     ]
-    head = ("Score", "Resubstituted", "Inner hold-out", "Out-of-fold, by fold", "Out-of-fold", *cohorts, "Optimism")
-    return Table(Rows(_HEADER, lines), Printed("Optimism ledger", head, printed, unique_reasons(notes)))
+    head = ("Score", "Apparent", "Early-stopping set", "Out-of-fold, by fold", "Out-of-fold", *cohorts, "Optimism")
+    return Table(
+        Rows(_HEADER, lines), Printed("Apparent against validated performance", head, printed, unique_reasons(notes))
+    )
 
 
 def _ledger_row(

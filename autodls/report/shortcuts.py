@@ -22,7 +22,6 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 from pydantic import Field
 from scipy.linalg import orth
 from scipy.special import expit
@@ -37,6 +36,7 @@ from autodls.errors import ArgumentError
 from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.delong import AucComparison, Bools, Floats, auc_with_ci, compare_aucs
 from autodls.evaluation.intervals import printed_auc
+from autodls.evaluation.logistic import log_likelihood
 from autodls.evaluation.results import Auc, ChiSquare
 from autodls.records.columns import read_column
 from autodls.records.splits import Splits
@@ -48,6 +48,8 @@ _CODES = 6  # a column of at most this many different numbers is coded as levels
 _MISSING = "(missing)"
 _FOLDS_SHARE_CASES = 2.0  # variance of what an out-of-fold score without information seems to add, to that of its own
 _NOT_INDEPENDENT = "some patients have several cases, which the likelihood-ratio test takes for independent"
+_MOST_STEPS = 1000
+_NO_PENALTY, _SEPARATED = 1e9, -1e-4
 _HEADER = (
     "baseline", "columns", "n", "positives", "auc", "low", "high", "delta", "delta_low", "delta_high", "delta_p",
     "lr_chi2", "lr_df", "lr_p", "reason", "delta_over", "lr_sign",
@@ -133,6 +135,8 @@ def shortcut_scores(splits: Splits, labels: Mapping[str, bool], covariates: Cova
         if truth.all() or not truth.any():
             raise ArgumentError(f"fold {fold.index}: all {len(truth)} training cases are of one class; use fewer folds")
         model = _regression(covariates).fit(_frame(covariates, seen), truth)
+        if model[-1].n_iter_.max() >= _MOST_STEPS:
+            raise ArgumentError(f"fold {fold.index}: the regression does not converge in {_MOST_STEPS} steps")
         log_odds = model.decision_function(_frame(covariates, fold.validation))
         scores |= dict(zip(fold.validation, log_odds.tolist(), strict=True))
     return dict(sorted(scores.items()))
@@ -244,7 +248,7 @@ def _preparation(covariates: Covariates) -> ColumnTransformer:
 
 
 def _regression(covariates: Covariates) -> Pipeline:
-    return make_pipeline(_preparation(covariates), LogisticRegression(max_iter=1000))
+    return make_pipeline(_preparation(covariates), LogisticRegression(max_iter=_MOST_STEPS))
 
 
 @dataclass(frozen=True)
@@ -256,16 +260,19 @@ class _Maximum:
 
 
 def _maximum(labels: Bools, design: Floats) -> _Maximum | None:
-    """Maximum of the likelihood, None where the classes are separated.
+    """Supremum of the likelihood, None where it is that of a certainty: the classes are separated.
 
-    One-hot columns and the intercept depend on each other; an orthonormal basis of them has the same maximum.
+    One-hot columns and the intercept depend on each other; an orthonormal basis of them has the same supremum. A level
+    or a gap of cases that are all of one class has no finite coefficient, and yet a supremum: a vanishing penalty stops
+    there.
     """
     basis = orth(design) * np.sqrt(len(labels))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # separation is recognised below
-        fitted = sm.GLM(labels.astype(np.float64), basis, family=sm.families.Binomial()).fit(tol=1e-10, maxiter=200)
-    likelihood = float(fitted.llf)
-    return _Maximum(likelihood, basis @ fitted.params) if np.isfinite(likelihood) and likelihood < -1e-6 else None
+        warnings.simplefilter("ignore")  # of steps near the end of the penalty
+        model = LogisticRegression(C=_NO_PENALTY, fit_intercept=False, solver="newton-cholesky", tol=1e-9)
+        log_odds = basis @ model.set_params(max_iter=_MOST_STEPS).fit(basis, labels).coef_[0]
+    likelihood = log_likelihood(labels, log_odds)
+    return _Maximum(likelihood, log_odds) if likelihood < _SEPARATED else None
 
 
 def _reasons(one: Shortcut) -> list[str]:
