@@ -6,14 +6,23 @@ from itertools import combinations
 
 from autodls.errors import ArgumentError
 from autodls.evaluation import survival
-from autodls.evaluation.binary import brier, confusion_at, not_probabilities, youden_cutoff, youden_index
-from autodls.evaluation.calibration import calibration
+from autodls.evaluation.binary import (
+    brier,
+    confusion_at,
+    not_probabilities,
+    scaled_brier,
+    youden_cutoff,
+    youden_index,
+)
+from autodls.evaluation.calibration import calibration, why_not_shown_calibrated
 from autodls.evaluation.cautions import cautions
-from autodls.evaluation.clusters import is_clustered, patients_of_class
+from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.decision_curve import net_benefit
-from autodls.evaluation.delong import Bools, Floats, Patients, auc_with_ci, compare_aucs, delong, global_test, holm
+from autodls.evaluation.delong import Bools, Floats, Patients, auc_with_ci, compare_aucs, holm
 from autodls.evaluation.intervals import brier_interval, printed_auc, printed_rates
 from autodls.evaluation.landmark import landmark_benefit
+from autodls.evaluation.overall import aucs_differ
+from autodls.evaluation.own_cutoff import rates_at_own_cutoff
 from autodls.evaluation.results import (
     Auc,
     Calibration,
@@ -63,7 +72,9 @@ def evaluate_table(table: ScoreTable, choices: Choices | None = None) -> Metrics
     cohorts = {}
     for name, cohort in table.cohorts.items():
         source = choices.cutoff_from or name
-        cutoffs = {score: _cutoff(table.cohorts[source], score, source, choices) for score in table.scores}
+        cutoffs = {
+            score: _cutoff(table.cohorts[source], score, source, choices, own=source == name) for score in table.scores
+        }
         cohorts[name] = cohort_metrics(cohort, cutoffs, choices.landmark, seed=choices.seed)
     warnings = (*table.warnings, *cautions(cohorts))
     return Metrics(reference=table.scores[0], cohorts=cohorts, warnings=warnings)
@@ -114,8 +125,10 @@ def score_metrics(
     reason = "there are no cases" if cutoff.value is not None else _NO_CUTOFF
     rates = _null_rates(reason)
     if confusion is not None and cutoff.value is not None:
-        rates = printed_rates(labels, scores, cutoff.value, patients, seed)
-    error = brier(labels, scores)
+        rates = printed_rates(labels, scores, cutoff.value, patients)
+        if cutoff.own and cutoff.source.startswith("youden"):
+            rates = rates_at_own_cutoff(rates, labels, scores, patients, seed)
+    error, calibrated = brier(labels, scores), calibration(labels, scores, patients)
     reasons = {} if confusion else {"confusion": reason}
     if unfit := not_probabilities(scores):
         reasons |= {"brier": unfit, "net_benefit": unfit}
@@ -141,8 +154,10 @@ def score_metrics(
         youden=youden_index(confusion) if confusion else Proportion(reason=reason),
         brier=error.value,
         brier_interval=None if unfit else brier_interval(labels, scores, patients, seed),
-        calibration=calibration(labels, scores),
+        brier_scaled=scaled_brier(labels, scores).value,
+        calibration=calibrated,
         net_benefit=net_benefit(labels, scores),
+        net_benefit_caution=None if unfit else why_not_shown_calibrated(calibrated),
         reasons=reasons,
     )
 
@@ -176,7 +191,7 @@ def _null_rates(reason: str) -> dict[str, Rate]:
     return dict.fromkeys(("sensitivity", "specificity", "ppv", "npv", "accuracy"), Rate(reason=reason))
 
 
-def _cutoff(source: CohortTable, score: str, name: str, choices: Choices) -> Cutoff:
+def _cutoff(source: CohortTable, score: str, name: str, choices: Choices, own: bool) -> Cutoff:
     if score in choices.cutoffs:
         return Cutoff(value=choices.cutoffs[score], source="given")
     if source.labels is None or score not in source.scores:
@@ -184,7 +199,7 @@ def _cutoff(source: CohortTable, score: str, name: str, choices: Choices) -> Cut
     held = judged_by(source, score)
     value = None if held.labels is None else youden_cutoff(held.labels, held.scores[score])
     reason = None if value is not None else f"cohort {name} does not hold both classes"
-    return Cutoff(value=value, source=f"youden:{name}", reason=reason)
+    return Cutoff(value=value, source=f"youden:{name}", own=own, reason=reason)
 
 
 def comparisons(cohort: CohortTable, names: Sequence[str]) -> tuple[Comparison, ...]:
@@ -221,10 +236,7 @@ def overall_test(cohort: CohortTable, names: Sequence[str]) -> ChiSquare:
     held = judged_by(cohort, *present)
     if held.labels is None or len(present) < 2:
         return ChiSquare(reason=_NO_LABEL if held.labels is None else "fewer than two scores")
-    if min(patients_of_class(held.labels, held.patients).values()) < 2:
-        return ChiSquare(reason="fewer than two cases of one class")
-    test = global_test(*delong(held.labels, [held.scores[name] for name in present], held.patients))
-    return ChiSquare(chi2=test.chi2, df=test.df, p=test.p, reason=test.reason)
+    return aucs_differ(held.labels, [held.scores[name] for name in present], held.patients)
 
 
 def _survival(cohort: CohortTable, reference: str, cutoff: float | None) -> Survival | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from autodls.evaluation.bootstrap import bootstrap_aucs, percentile_interval, resample_counts
+from autodls.evaluation.bootstrap import bootstrap_auc_interval
 from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.delong import Bools, Floats, auc, auc_with_ci
 from autodls.evaluation.results import Proportion
@@ -38,22 +38,24 @@ class Entry:
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """One score in all places; `bootstrap` is the interval of `out_of_fold` with patients drawn as a whole.
+    """One score in all places, `by_fold` the mean of the folds' AUCs on their validation cases.
 
-    Where a patient has several cases it is that of `out_of_fold` too: DeLong's takes cases for independent.
+    `bootstrap` is the interval of `out_of_fold` with patients drawn as a whole. Where a patient has several cases it is
+    that of `out_of_fold` too: DeLong's takes cases for independent.
     """
 
     score: str
     resubstituted: Entry
     inner: Entry
+    by_fold: Entry
     out_of_fold: Entry
     bootstrap: Proportion
     held_out: Mapping[str, Entry]
 
     @property
     def optimism(self) -> float | None:
-        """Resubstituted less out-of-fold AUC."""
-        seen, unseen = self.resubstituted.auc.value, self.out_of_fold.auc.value
+        """Resubstituted less out-of-fold AUC, both means over folds: what pooling loses is no optimism."""
+        seen, unseen = self.resubstituted.auc.value, self.by_fold.auc.value
         return None if seen is None or unseen is None else seen - unseen
 
 
@@ -82,6 +84,7 @@ def ledger_table(rows: Sequence[LedgerRow]) -> Table:
             row.score,
             estimate(row.resubstituted.auc),
             estimate(row.inner.auc),
+            estimate(row.by_fold.auc),
             estimate(row.out_of_fold.auc),
             *(estimate(row.held_out[name].auc) if name in row.held_out else NONE for name in cohorts),
             number(row.optimism),
@@ -89,7 +92,8 @@ def ledger_table(rows: Sequence[LedgerRow]) -> Table:
         for row in rows
     )
     notes = [
-        "Apparent, early-stopping: mean AUC of the folds (lowest to highest). Out-of-fold, held-out: AUC (95% CI).",
+        "Apparent, early-stopping, by fold: mean AUC of the folds (lowest to highest). Out-of-fold, held-out: AUC "
+        "(95% CI). Optimism: apparent less by fold.",
         "Only out-of-fold and held-out AUCs say how the score does on new patients.",
     ]
     notes += [
@@ -98,7 +102,7 @@ def ledger_table(rows: Sequence[LedgerRow]) -> Table:
         for where, cohort, entry in _entries(row)
         if entry.auc.reason
     ]
-    head = ("Score", "Apparent", "Early-stopping set", "Out-of-fold", *cohorts, "Optimism")
+    head = ("Score", "Apparent", "Early-stopping set", "Out-of-fold, by fold", "Out-of-fold", *cohorts, "Optimism")
     return Table(
         Rows(_HEADER, lines), Printed("Apparent against validated performance", head, printed, unique_reasons(notes))
     )
@@ -122,6 +126,7 @@ def _ledger_row(
         score=name,
         resubstituted=_mean_of_folds(folds, "train", name),
         inner=_mean_of_folds(folds, "inner", name),
+        by_fold=_mean_of_folds(folds, "validation", name),
         out_of_fold=out_of_fold,
         bootstrap=resampled,
         held_out={cohort: _in_cohort(table, name) for cohort, table in held_out.items()},
@@ -170,7 +175,7 @@ def _bootstrap(
 ) -> Proportion:
     if value is None:
         return Proportion(reason="there is no out-of-fold AUC")
-    return percentile_interval(value, bootstrap_aucs(labels, values, resample_counts(patients, rng))[0])
+    return bootstrap_auc_interval(labels, values, patients, rng)
 
 
 def _entries(row: LedgerRow) -> list[tuple[str, str | None, Entry]]:
@@ -178,6 +183,7 @@ def _entries(row: LedgerRow) -> list[tuple[str, str | None, Entry]]:
     return [
         ("resubstituted", None, row.resubstituted),
         ("inner", None, row.inner),
+        ("out-of-fold by fold", None, row.by_fold),
         ("out-of-fold", None, row.out_of_fold),
         *((("out-of-fold", None, resampled),) if row.out_of_fold.interval != _BOOTSTRAP else ()),
         *(("held-out", cohort, entry) for cohort, entry in row.held_out.items()),
