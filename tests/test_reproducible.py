@@ -206,7 +206,7 @@ DAMAGE = {
     "an image": ("dataset", lambda root: rewrite(root / "dataset/imagesTr/PH0001_0000.nii.gz"), "labelsTr: a training"),
     "an ROI": ("dataset", lambda root: rewrite(root / "dataset/labelsTr/PH0001.nii.gz"), "labelsTr: a training"),
     "a label": ("dataset", lambda root: relabel(root / "dataset/clinical.csv"), "labels are not those"),
-    "tumour values": ("dataset", lambda root: edit_json(root / "dataset/dataset.json", labels__lesion=2), "tumour values"),
+    "tumour values": ("dataset", lambda root: edit_json(root / "dataset/dataset.json", labels__gtv=2), "tumour values"),
     "a held-out image": (
         "dataset", lambda root: rewrite(root / "dataset/imagesTr/EX0001_0000.nii.gz"), "case EX0001 was scored from",
     ),
