@@ -1,7 +1,8 @@
 """The intervals that are printed: of independent rows, or over patients where some have several rows.
 
 One row a patient: DeLong's on the logit scale for the AUC, Wilson's for rates. Several: the percentile limits of a
-bootstrap that draws patients with all their rows. Where every row says the same, as for a sensitivity of 1, so does
+bootstrap that draws patients with all their rows. Out of fold, that of an AUC is of twice the variance
+(`shared_folds`). Where every row says the same, as for a sensitivity of 1, so does
 every resample, and a limit of 1 would be invented; Wilson's interval on the number of patients stands there instead, as
 if the rows of a patient were one.
 """
@@ -12,7 +13,8 @@ from autodls.evaluation.binary import wilson
 from autodls.evaluation.bootstrap import bootstrap, bootstrap_aucs, percentile_interval
 from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.delong import AucEstimate, Bools, Floats, Patients
-from autodls.evaluation.results import Auc, PatientsInterval, Rate
+from autodls.evaluation.results import Auc, AucMethod, PatientsInterval, Rate
+from autodls.evaluation.shared_folds import is_of_folds, widened_auc
 from autodls.seeding import generator
 
 _NOTHING = "hold no case to divide by"
@@ -21,14 +23,17 @@ _NOTHING = "hold no case to divide by"
 def printed_auc(labels: Bools, scores: Floats, estimate: AucEstimate, patients: Patients, seed: int = 0) -> Auc:
     """The AUC `estimate` of `scores` (n,) with the interval that is printed; `seed` draws the resamples."""
     if patients is None or not is_clustered(patients):
-        return Auc(value=estimate.value, low=estimate.low, high=estimate.high, reason=estimate.reason)
+        limits = {"low": estimate.low, "high": estimate.high}
+        return Auc(value=estimate.value, **limits, reason=estimate.reason, method=estimate.method)
+    out_of_fold = is_of_folds(estimate.method)
+    method: AucMethod = "bootstrap-patients-cv" if out_of_fold else "bootstrap-patients"
     if estimate.reason is not None:
-        return Auc(value=estimate.value, reason=estimate.reason, method="bootstrap-patients")
+        return Auc(value=estimate.value, reason=estimate.reason, method=method)
     resampled = bootstrap(
         lambda counts: bootstrap_aucs(labels, scores, counts)[0], patients, generator(seed, "evaluate", "patients")
     )
     found = percentile_interval(estimate.value, resampled)
-    return Auc(**found.model_dump(), method="bootstrap-patients")
+    return Auc(**(widened_auc(found) if out_of_fold else found).model_dump(), method=method)
 
 
 def printed_rates(

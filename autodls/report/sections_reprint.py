@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
+from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.shared_folds import meaning_of
 from autodls.records.table import read_number
 from autodls.report.drawn import Printed, unique_reasons
 from autodls.report.study import Line
@@ -77,6 +79,7 @@ def _ledger(lines: Sequence[Line]) -> Printed:
     notes = [
         "Resubstituted and inner: mean AUC of the folds (lowest to highest). Out-of-fold and held-out: AUC (95% CI).",
         "Optimism: resubstituted less out-of-fold. Only out-of-fold and held-out AUCs say how new patients fare.",
+        *dict.fromkeys(meaning_of(line["interval"]) for line in lines if line["where"] == "out-of-fold"),
         *(f"{line['score']}, {line['cohort'] or line['where']}: {line['reason']}" for line in lines if line["reason"]),
     ]
     head = ("Score", *(title for _, title in _INSIDE), *cohorts, "Optimism")
@@ -105,7 +108,9 @@ def _auc(lines: Sequence[Line]) -> Printed:
     printed = tuple(
         (line["cohort"], line["row"], line["n"], line["positives"], _interval(line), line["reason"]) for line in lines
     )
-    return Printed("AUC of every row", ("Cohort", "Row", "n", "Positive", "AUC (95% CI)", "Remark"), printed)
+    methods = {line["interval"]: None for line in lines if line["cohort"] == OUT_OF_FOLD}
+    notes = tuple(dict.fromkeys(map(meaning_of, methods)))
+    return Printed("AUC of every row", ("Cohort", "Row", "n", "Positive", "AUC (95% CI)", "Remark"), printed, notes)
 
 
 def _value(line: Line, column: str) -> float | None:

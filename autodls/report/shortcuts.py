@@ -135,14 +135,14 @@ def shortcut(
     baseline, deep = np.array(list(scores.values())), np.array([dls[case] for case in scores])
     members = None if patients is None else [patients.get(case, case) for case in scores]
     several = is_clustered(members)
-    found = auc_with_ci(truth, baseline, patients=members)
+    found = auc_with_ci(truth, baseline, patients=members, out_of_fold=True)
     return Shortcut(
         name=name,
         columns=tuple(covariates),
         n=len(truth),
         positives=int(truth.sum()),
         auc=printed_auc(truth, baseline, found, members),
-        delta=compare_aucs(truth, deep, baseline, patients=members),
+        delta=compare_aucs(truth, deep, baseline, patients=members, out_of_fold=True),
         added=ChiSquare(reason=_NOT_INDEPENDENT) if several else added_value(truth, deep, covariates, list(scores)),
     )
 

@@ -10,6 +10,8 @@ from autodls.evaluation.results import (
     ScoreMetrics,
     Survival,
 )
+from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.shared_folds import is_of_folds, meaning_of
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
 from autodls.report.wording import NONE, estimate, number, p_value, with_limits
 
@@ -53,7 +55,7 @@ def performance_table(metrics: Metrics) -> Table:
         for cohort, _, score, held in pairs
     )  # fmt: skip
     notes = ["AUC with DeLong's interval on the logit scale; the others with Wilson's, at the cut-off."]
-    notes += over_patients(metrics)
+    notes += [*over_patients(metrics), *out_of_fold(metrics)]
     notes += [f"{cohort}, {score}: {held.auc.reason}" for cohort, _, score, held in pairs if held.auc.reason]
     rows = Rows(header, tuple(_performance_line(*pair) for pair in pairs))
     head = ("Cohort", "Score", "n", "AUC (95% CI)", "Cut-off", "Rule", *_RATE_HEADS)
@@ -69,7 +71,13 @@ def comparison_table(metrics: Metrics) -> Table:
     notes += [
         f"{name}: some patients have several cases, so interval and P are of Obuchowski's variance of clustered data"
         for name, cohort in metrics.cohorts.items()
-        if any(pair.method == "delong-obuchowski" for pair in cohort.comparisons)
+        if any(pair.method.startswith("delong-obuchowski") for pair in cohort.comparisons)
+    ]
+    notes += [
+        f"{name}: out of fold, so intervals and P, that of all scores too, are of twice DeLong's variance: folds share "
+        "their training cases"
+        for name, cohort in metrics.cohorts.items()
+        if any(is_of_folds(pair.method) for pair in cohort.comparisons)
     ]
     for name, cohort in metrics.cohorts.items():
         for pair in cohort.comparisons:
@@ -147,7 +155,14 @@ def landmark_table(metrics: Metrics) -> Table:
 
 def is_over_patients(cohort: CohortMetrics, score: str) -> bool:
     """Whether the intervals of `score` in `cohort` are of a bootstrap over patients, as some have several rows."""
-    return cohort.scores[score].auc.method == "bootstrap-patients"
+    return cohort.scores[score].auc.method.startswith("bootstrap-patients")
+
+
+def out_of_fold(metrics: Metrics) -> list[str]:
+    """What the interval of out-of-fold AUCs is of, for every cohort that has some."""
+    methods = {name: cohort.scores[metrics.reference].auc.method for name, cohort in metrics.cohorts.items()}
+    found = [f"{name}: {meaning_of(method)}" for name, method in methods.items() if is_of_folds(method)]
+    return found or [f"{name}: {meaning_of(method)}" for name, method in methods.items() if name == OUT_OF_FOLD]
 
 
 def over_patients(metrics: Metrics) -> list[str]:
