@@ -22,6 +22,7 @@ from sklearn.metrics import roc_auc_score
 from autodls.phantom.cohort import PhantomSettings, PhantomTruth, write_cohort
 from autodls.planning.presets import load_preset
 from autodls.preprocessing.store import Sample, load_sample
+from autodls.records.files import write_bytes, write_text
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits
 from autodls.records.table import read_table
@@ -29,6 +30,7 @@ from autodls.records.workspace import Workspace
 
 RIM_PX, SURROUNDINGS_PX = 3, 4
 TRAINING = "train (out of fold)"
+AS_WRITTEN = "clinical.as-written.csv"
 
 
 def main() -> None:
@@ -71,6 +73,8 @@ def _study(options: argparse.Namespace, preset: Path, seed: int) -> dict[str, fl
     truth = write_cohort(dataset, settings, workers=2)
     if options.permute_labels:
         _permute(dataset, seed)
+    elif (dataset / AS_WRITTEN).exists():
+        write_bytes(dataset / "clinical.csv", (dataset / AS_WRITTEN).read_bytes())
     for words in (["plan", "--preset", str(preset)], ["train", "fold", "all", "--at-once", "2"], ["evaluate"]):
         command = [sys.executable, "-m", "autodls", *words, "-d", str(dataset), "-w", str(place)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -85,15 +89,21 @@ def _study(options: argparse.Namespace, preset: Path, seed: int) -> dict[str, fl
 
 
 def _permute(dataset: Path, seed: int) -> None:
-    """Give every row the outcome of another one."""
-    header, *lines = (dataset / "clinical.csv").read_text().splitlines()
+    """Give every row the outcome of another one, once: a folder that is used again has the same labels.
+
+    They are shuffled in the table as it was written, which is kept beside it.
+    """
+    table, written = dataset / "clinical.csv", dataset / AS_WRITTEN
+    if not written.exists():
+        write_bytes(written, table.read_bytes())
+    header, *lines = written.read_text().splitlines()
     column = header.split(",").index("cps")
     rows = [line.split(",") for line in lines]
     order = np.random.default_rng(seed).permutation(len(rows))
     outcomes = [rows[other][column] for other in order]
     for row, outcome in zip(rows, outcomes, strict=True):
         row[column] = outcome
-    (dataset / "clinical.csv").write_text("\n".join([header, *(",".join(row) for row in rows)]) + "\n")
+    write_text(table, "\n".join([header, *(",".join(row) for row in rows)]) + "\n")
 
 
 def _references(workspace: Workspace, dataset: Path, truth: PhantomTruth) -> dict[str, float]:

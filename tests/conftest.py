@@ -3,8 +3,9 @@
 import csv
 import json
 import os
+import random
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -196,3 +197,14 @@ def segmented_study(tmp_path_factory: pytest.TempPathFactory) -> "SegmentedStudy
     from tiny_segmentation import make_segmented_study
 
     return make_segmented_study(tmp_path_factory.mktemp("segmented"))
+
+
+@pytest.fixture
+def own_global_streams() -> Iterator[None]:
+    """batchgenerators draws from the global streams of NumPy and Python."""
+    before, before_python = np.random.get_state(), random.getstate()  # noqa: NPY002
+    np.random.seed(0)  # noqa: NPY002
+    random.seed(0)
+    yield
+    np.random.set_state(before)  # noqa: NPY002
+    random.setstate(before_python)

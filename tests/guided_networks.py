@@ -8,17 +8,24 @@ from autodls.models.encoder import SequenceEncoder
 from autodls.models.pooling import PLANES
 
 
+def unsettle_norms(encoder, draw, gains=(0.4, 0.8), bias=0.1, means=0.1):
+    """Draw gains from a range, and biases and running means of that deviation, of every batch norm; 0 leaves them."""
+    with torch.no_grad():
+        for module in encoder.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.weight.uniform_(*gains, generator=draw)
+                for part, deviation in ((module.bias, bias), (module.running_mean, means)):
+                    if deviation:
+                        part.normal_(0, deviation, generator=draw)
+
+
 def eventful_encoder(name, *, roi_guided):
     """In evaluation mode; every weight and every statistic of it shows in the logits."""
     draw = torch.Generator().manual_seed(0)
     encoder = SequenceEncoder(name, dropout=0.2, batch_norm_momentum=0.1, roi_guided=roi_guided)
     encoder.start_from_random(draw)
+    unsettle_norms(encoder, draw)
     with torch.no_grad():
-        for module in encoder.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.weight.uniform_(0.4, 0.8, generator=draw)
-                module.bias.normal_(0, 0.1, generator=draw)
-                module.running_mean.normal_(0, 0.1, generator=draw)
         encoder.net.fc.weight.normal_(0, 0.5, generator=draw)
         encoder.net.fc.bias.copy_(torch.tensor([0.2, -0.1]))
     return encoder.eval()

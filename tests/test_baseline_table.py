@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from autodls.errors import ArgumentError
-from autodls.evaluation.baseline import baseline_table, compare_counts, compare_numbers, looks_normal
+from autodls.evaluation.baseline import (
+    baseline_table,
+    compare_counts,
+    compare_numbers,
+    counts_smd,
+    looks_normal,
+    numbers_smd,
+)
 from autodls.seeding import generator
 
 CASES = json.loads((Path(__file__).parent / "reference" / "tables.json").read_text())["cases"]
@@ -103,3 +110,27 @@ def test_a_cohort_without_any_value_shows_a_dash():
 def test_columns_must_have_a_cell_for_every_case():
     with pytest.raises(ArgumentError, match="'age' has 2 cells for 3 cases"):
         baseline_table({"age": ["1", "2"]}, ["a", "a", "b"], rng())
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),  # by hand, Austin 2009; more than two levels: Yang and Dalton 2012
+    [
+        ([[50, 40], [50, 60]], 0.1 / np.sqrt((0.25 + 0.24) / 2)),
+        ([[50, 40], [30, 40], [20, 20]], np.sqrt(0.01 * 0.16 / (0.225 * 0.16 - 0.07**2))),
+        ([[10, 30, 5], [10, 30, 5]], 0.0),
+        ([[5, 0], [0, 5]], None),
+        ([[5, 0], [4, 0]], None),
+        ([[5], [4]], None),
+    ],
+)
+def test_standardised_difference_of_shares_is_as_by_hand(counts, expected):
+    assert counts_smd(counts) == (None if expected is None else pytest.approx(expected, abs=1e-12))
+
+
+def test_standardised_difference_of_means_is_the_largest_of_all_pairs():
+    first, second, third = np.array([8.0, 10.0, 12.0]), np.array([9.0, 11.0, 13.0]), np.array([10.0, 14.0, 18.0])
+    assert numbers_smd([first, second]) == pytest.approx(0.5)  # 1 / sqrt((4 + 4) / 2)
+    assert numbers_smd([first, second, third]) == pytest.approx(4 / np.sqrt(10))  # (16 + 4) / 2
+    assert numbers_smd([first, first[:1]]) is None
+    assert numbers_smd([np.ones(3), np.ones(3)]) == 0
+    assert numbers_smd([np.ones(3), np.zeros(3)]) is None

@@ -145,11 +145,11 @@ BREAKS: dict[str, tuple[Break, str, str, str, str]] = {
     "soft roi of a slope": (
         lambda d, _: scale(roi(d), 0.7), CASE, "error", "found 0.7 (its header scales what is stored: 0.7", "threshold",
     ),
-    "roi outside": (lambda d, _: shift(roi(d), 300.0), CASE, "error", "outside its image, which shows 0 %", "origin"),
-    "sequence elsewhere": (lambda d, _: shift(image(d, 1), 300.0), CASE, "warning", "T2WI shows 0 %", "exported"),
+    "roi outside": (lambda d, _: shift(roi(d), 300.0), CASE, "error", "outside its image, which shows 0%", "origin"),
+    "sequence elsewhere": (lambda d, _: shift(image(d, 1), 300.0), CASE, "warning", "T2WI shows 0%", "exported"),
     "blank over the tumour": (
         lambda d, _: rewrite(image(d, 1), lambda a: a[1:-1, 6:-6, 6:-6].fill(0)),
-        CASE, "warning", "T2WI has no signal in 100 % of the tumour", "or remove its file",
+        CASE, "warning", "T2WI has no signal in 100% of the tumour", "or remove its file",
     ),
     "no label": (lambda d, e: e(d, CASE, cps=""), CASE, "warning", "no label: column 'cps'", "fill it in"),
     "label is no number": (lambda d, e: e(d, CASE, cps="high"), CASE, "error", "'high', to which '>= 20'", "number"),

@@ -529,6 +529,7 @@ def test_real_gliomas_are_checked_and_planned(shared_data, tmp_path):
 def test_real_sarcomas_are_checked_and_planned(sts8_dataset):
     """Eight patients, MR and PET on grids of their own: enough for two folds."""
     assert autodls("check", "-d", sts8_dataset, "--workers", 2).status == 0
-    answer = autodls("plan", "-d", sts8_dataset, "--workers", 2, "--explain")
+    assert autodls("plan", "-d", sts8_dataset, "--workers", 2).status == 0
+    answer = autodls("plan", "-d", sts8_dataset, "--explain")
     assert answer.status == 0 and "why" in answer.out
     assert json.loads((sts8_dataset / "autodls" / "plan.json").read_text())["training"]["folds"] == 2

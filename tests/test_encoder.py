@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from guided_networks import unsettle_norms
 from torch import nn
 
 from autodls.models.encoder import SequenceEncoder
@@ -42,11 +43,8 @@ def trained():
     encoder = SequenceEncoder("resnet50", dropout=0.5, batch_norm_momentum=0.3)
     draw = torch.Generator().manual_seed(0)
     encoder.start_from_random(draw)
+    unsettle_norms(encoder, draw, gains=(0.3, 0.6), means=0)
     with torch.no_grad():
-        for module in encoder.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.weight.uniform_(0.3, 0.6, generator=draw)
-                module.bias.normal_(0, 0.1, generator=draw)
         encoder.train()(torch.randn(4, 3, 64, 64, generator=draw))
     return encoder.eval()
 

@@ -1,5 +1,6 @@
 """Folds together: one scale, mean log-odds, and a cut-off that keeps its place."""
 
+import shutil
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import get_args
@@ -24,7 +25,10 @@ from autodls.records.plan import TrainingPlan
 from autodls.records.scale import LogisticScale, sigmoid
 from autodls.records.scores import FUSED, FoldScore
 from autodls.records.table import read_table
-from autodls.training.ensemble import choose_cutoffs, lock_model, recalibrate
+from autodls.records.workspace import Workspace
+from autodls.report.chain_workspace import verify_kind
+from autodls.training.derived import choose_cutoffs, derive, recalibrate
+from autodls.training.ensemble import lock_model, out_of_fold, write_out_of_fold
 
 FOLDS = 5
 IDENTITY = LogisticScale(slope=1.0, intercept=0.0)
@@ -38,6 +42,9 @@ class FixedFold:
     scales: dict
     encoders = ()
     fusion = SimpleNamespace(position=torch.zeros(1))
+
+    def scale_of(self, row):
+        return self.scales[row]
 
     def fuse(self, _seen, _present, batch_cases):
         assert batch_cases == 1
@@ -332,3 +339,27 @@ def test_recalibration_is_of_the_fused_row():
     labels = np.array([score.label for score in scores])
     expected = fit_scale(np.linspace(-2, 2, 50), labels, 10.0)
     assert recalibrate([(0, score) for score in scores]) == expected
+
+
+def test_a_workspace_that_an_older_version_locked_is_whole(study, tmp_path):
+    """Every fold on its own scale, one recalibration, fitted by numerical gradients."""
+    whole, record = study
+    workspace = Workspace(shutil.copytree(whole.workspace.root, tmp_path / "old"))
+    old = derive(workspace, whole.plan, whole.splits, whole.cases, common_scale=False)
+    almost = old.recalibration.model_copy(update={"slope": old.recalibration.slope * 1.00001})
+    old = old.as_locked_before(almost)
+    assert old.recalibration == almost
+    write_out_of_fold(
+        workspace.oof_scores,
+        out_of_fold(old.pooled, almost),
+        whole.plan,
+        "manual",
+        {case.id: () for case in whole.cases},
+    )
+    locked = {**old.locked(whole.plan), "oof_scores_sha256": sha256_of_file(workspace.oof_scores)}
+    record.model_copy(update=locked).sealed().save(workspace.model.record)
+    assert "fold_scales" not in workspace.model.record.read_text()
+    (link,) = [link for link in verify_kind(workspace, None) if link.name.startswith("folds -> out-of-fold")]
+    assert link.faults == ()
+    other = LogisticScale(slope=almost.slope * 1.1, intercept=almost.intercept)
+    assert old.as_locked_before(other) == old

@@ -231,8 +231,9 @@ def test_patients_with_several_cases_are_the_unit_of_everything_that_is_printed(
     for name, (n, patients) in {OUT_OF_FOLD: (24, 12), "external": (20, 10)}.items():
         held = results.metrics.cohorts[name]
         assert (held.n, held.patients) == (n, patients)
-        assert {one.auc.method for one in held.scores.values()} == {"bootstrap-patients"}
-        assert {pair.method for pair in held.comparisons} == {"delong-obuchowski"}
+        of_folds = "-cv" if name == OUT_OF_FOLD else ""
+        assert {one.auc.method for one in held.scores.values()} == {f"bootstrap-patients{of_folds}"}
+        assert {pair.method for pair in held.comparisons} == {f"delong-obuchowski{of_folds}"}
         assert sum(group.n for group in held.survival.groups.values()) == patients
         assert f"cohort {name}: the {n} cases are of {patients} patients" in "".join(results.metrics.warnings)
         of_auc = [row for row in results.auc if (row.cohort, row.row) == (name, FUSED)]
@@ -257,7 +258,7 @@ def test_patients_with_several_cases_are_the_unit_of_everything_that_is_printed(
     ]
     assert sum(at_zero) == 10
     ledger = results.tables["ledger"].rows
-    assert "bootstrap over patients" in ledger.column("interval")
+    assert "bootstrap-patients-cv" in ledger.column("interval")
     assert "delong-logit" not in ledger.column("interval")
     shortcuts = results.tables["shortcuts"].rows
     assert set(shortcuts.column("lr_p")) == {None}
@@ -304,11 +305,16 @@ def test_a_hostile_study_gives_warnings_and_every_file(make_study, tmp_path):
     assert found["cohorts"][lost]["n"] == 0
     assert f"cohort {lost}: case ex_009 is not scored: {unscored['ex_009']}" in found["warnings"]
     names = {path.name for path in (*workspace.tables.iterdir(), *workspace.figures.iterdir())}
-    tables = ("auc", "performance", "comparisons", "baseline", "survival", "landmark", "ledger", "shortcuts")
+    tables = ("auc", "performance", "comparisons", "baseline", "survival", "landmark", "ledger", "shortcuts", "folds")
+    tables += ("baseline_by_outcome",)
     figures = ("cohort_flow", "roc", "calibration", "decision_curve", "kaplan_meier")
     assert names == {f"{name}.csv" for name in (*tables, *figures)} | {
         f"{name}.{ending}" for name in figures for ending in ("png", "svg")
     }
+    with workspace.table("baseline_by_outcome").open() as handle:
+        compared = {(row["cohort"], row["outcome"]) for row in csv.DictReader(handle)}
+    assert {cohort for cohort, _ in compared}.isdisjoint({"one class", "no label", lost}), "there is nobody to compare"
+    assert {outcome for cohort, outcome in compared if cohort == "train"} == {"negative", "positive"}
     with workspace.table("shortcuts").open() as handle:
         shortcuts = {row["baseline"]: row for row in csv.DictReader(handle)}
     assert list(shortcuts) == ["tumour volume", "clinical variables", "site"]
@@ -356,6 +362,17 @@ def test_a_second_run_reads_no_network_and_writes_the_same_bytes(workspace, monk
     name = f"{OUT_OF_FOLD} & <b> (held out)"
     assert (rows[name, FUSED]["n"], rows[name, "T2WI"]["n"], rows[OUT_OF_FOLD, FUSED]["n"]) == (3, 2, 12)
     assert "case case_15 is not scored: no ROI" in first.err
+    assert first.err.splitlines()[-1].endswith(
+        "1 of 4 held-out cases not scored; column 'failed' of their scores says why"
+    )
+    [table] = (place.root / "results" / "scores").glob("*.csv")
+    with table.open() as handle:
+        held = {row["case"]: row for row in csv.DictReader(handle)}
+    assert [held[case]["label"] for case in held] == ["1", "0", "1", "0"]
+    assert held["case_15"]["failed"].startswith("no ROI") and held["case_15"]["dls"] == ""
+    with (place.figures / "cohort_flow.csv").open() as handle:
+        flow = [(row["what"], row["n"]) for row in csv.DictReader(handle) if row["box"] == "excluded"]
+    assert flow == [("not scored (column 'failed' of the scores says why)", "1")]
     before = snapshot(place.root / "results")
     assert any(file.startswith("scores/train_out_of_fold_b-") for file in before)
 

@@ -9,10 +9,11 @@ import pytest
 from command_line import autodls
 from tiny_workspace import tiny_workspace
 
-from autodls.cli.explain_command import _cautions, _ends, choose_cases, mean_correlation
+from autodls.cli.explain_command import _cautions, _ends, choose_cases, fused_correlations
 from autodls.cli.heatmaps import ENSEMBLE, Explained, samples_of
 from autodls.cli.session import Session
 from autodls.errors import ArgumentError
+from autodls.evaluation.randomisation import weights_verdict
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.inference.explain import ALL, RandomisedMap, explain_sample
 from autodls.inference.inputs import InputCase
@@ -74,6 +75,16 @@ def test_highest_and_lowest_scores_are_chosen():
     assert _ends([], 4) == []
 
 
+def test_a_bold_fold_does_not_give_all_extreme_cases():
+    def case(name, score, fold):
+        return Explained(InputCase(name, {}, None), "c", fold, dls=score)
+
+    bold = [case(f"bold {score}", score, 0) for score in (1, 2, 3, 4, 96, 97, 98, 99)]
+    timid = [case(f"timid {score}", score, fold) for fold in (1, 2) for score in (40 + fold, 60 + fold)]
+    chosen = _ends([*timid, *bold], 8)
+    assert [one.dls for one in chosen] == [99, 98, 62, 61, 42, 41, 2, 1]
+
+
 def test_cases_are_asked_for_by_id_or_number(study, model):
     session = Session.open(study[0], study[1].root)
     named = choose_cases(session, model, "case_09, case_01")
@@ -97,9 +108,13 @@ def test_explain_writes_pictures_maps_and_tables_and_clears_old_ones(study):
     assert "only 2 x 2 cells" in answer.err
     told = json.loads(answer.out)
     assert told["cases"] == ["case_00", "case_08"]
+    assert told == {"folder": str(folder.root), **json.loads(folder.summary.read_text())}
+    verdict = told["weight_randomisation"]
+    assert verdict["text"].startswith(f"weight randomisation {verdict['verdict']}: with shuffled weights the maps")
+    assert "Adebayo" in verdict["thresholds"] and verdict["cases"] == 2
     maps = {f"case_00_{row}.nii.gz" for row in (FUSED, *SEQUENCES)} | {"case_08_dls.nii.gz", "case_08_CE-T1WI.nii.gz"}
     pictures = {f"{case}_{kind}.png" for case in told["cases"] for kind in ("dls", "sequences")}
-    tables = {"cases.csv", "shares.csv", "randomisation.csv"}
+    tables = {"cases.csv", "shares.csv", "randomisation.csv", "explain.json"}
     assert {path.name for path in folder.root.iterdir()} == maps | pictures | tables
     cases = rows_of(folder.cases)
     assert [(row["case"], row["cohort"], row["label"]) for row in cases] == [
@@ -139,16 +154,17 @@ def store_sample_of(study, case, other):
     save_sample(workspace.sample(case), sample)
 
 
-def test_correlations_that_cancel_out_are_no_caution():
-    def rows(*values):
-        return [RandomisedMap("a", FUSED, ALL, value) for value in values] + [RandomisedMap("a", "T2WI", "T2WI", 1.0)]
+def test_correlations_of_opposite_sign_do_not_cancel_out_to_a_pass():
+    def verdict(*values):
+        rows = [RandomisedMap("a", FUSED, ALL, value) for value in values] + [RandomisedMap("a", "T2WI", "T2WI", 1.0)]
+        return weights_verdict(fused_correlations(rows))
 
-    assert mean_correlation(rows(0.8, -0.8, None)) == 0
-    assert mean_correlation(rows()) is None
-    assert list(_cautions(0.4, 7)) == list(_cautions(None, 7)) == []
-    assert [sentence.split(" (")[0] for sentence in _cautions(-0.9, 7)] == [
-        "with shuffled weights the maps hardly change"
-    ]
+    assert verdict() is None
+    assert verdict(0.8, -0.8, None).verdict == "not passed"
+    assert list(_cautions(verdict(0.2, -0.1), 7)) == list(_cautions(None, 7)) == []
+    for value, said in ((0.57, "not passed: with shuffled weights the maps hardly change"), (0.4, "unclear")):
+        [caution] = _cautions(verdict(value), 7)
+        assert caution.startswith(f"weight randomisation {said}")
 
 
 def test_predict_writes_heat_maps_when_asked(study, tmp_path):

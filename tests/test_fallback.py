@@ -19,7 +19,9 @@ from autodls.records.scale import LogisticScale
 from autodls.records.scores import FUSED, read_fold_scores
 from autodls.records.workspace import FoldFolder
 from autodls.training.ensemble import lock_model
+from autodls.training.fine_tuning_stage import fine_tuning_settings
 from autodls.training.fusion_stage import _fusion_settings, is_shown_better, log_losses, settled
+from autodls.training.sequence_stage import fit_settings
 
 CPU = torch.device("cpu")
 
@@ -137,6 +139,13 @@ def test_a_transformer_that_learns_nothing_is_not_locked(tmp_path, monkeypatch, 
     for score in read_fold_scores(study.workspace.fold(0).scores, plan.sequences):
         own = [score.log_odds[name] for name in plan.sequences if name in score.log_odds]
         assert score.log_odds[FUSED] == pytest.approx(float(scales[FUSED].log_odds(np.array(np.mean(own)))), abs=1e-4)
+
+
+def test_the_epoch_of_fusion_and_fine_tuning_is_chosen_where_that_of_encoders_is_not(tmp_path):
+    plan = study_plan(kept_epoch="last", fine_tuning_epochs=2)
+    fold = tiny_study(tmp_path, plan).splits.folds[0]
+    kept = [make(plan, fold).kept_epoch for make in (_fusion_settings, fine_tuning_settings)]
+    assert (fit_settings(plan, "T1WI", 0).kept_epoch, *kept) == ("last", "best", "best")
 
 
 def test_the_fusion_is_fitted_by_sgd_whatever_fits_the_encoders(tmp_path):

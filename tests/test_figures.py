@@ -10,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
+from statsmodels.nonparametric.smoothers_lowess import lowess
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.metrics import Choices, evaluate_table
@@ -17,13 +18,15 @@ from autodls.evaluation.results import Excluded
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.survival import kaplan_meier
 from autodls.records.cohort import read_cohort
+from autodls.records.dataset import SurvivalColumns
 from autodls.records.scale import sigmoid
 from autodls.records.scores import without_formula, write_csv
 from autodls.report.cohort_flow import CohortCount, Flow, flow_figure, flow_of_dataset, flow_of_scores
 from autodls.report.drawn import Drawn, Rows, save_figure
+from autodls.report.endpoint import endpoint_name
 from autodls.report.figures import study_figures
 from autodls.report.figures_discrimination import roc_corners, roc_figure
-from autodls.report.figures_probability import calibration_figure, decision_figure
+from autodls.report.figures_probability import calibration_figure, decision_figure, plausible_thresholds
 from autodls.report.figures_survival import survival_figure
 from autodls.report.style import in_style
 from autodls.report.text_width import fitted, width_mm, wrapped
@@ -81,7 +84,7 @@ def test_roc_corners_with_ties_are_one_diagonal_step() -> None:
 
 
 def test_calibration_rows_count_every_case_in_groups_and_in_bins(study: ScoreTable) -> None:
-    drawn = calibration_figure(study, evaluate_table(study))
+    drawn = calibration_figure(study, evaluate_table(study), np.random.default_rng(0))
     for name, held in study.cohorts.items():
         for kind in ("group", "bin"):
             lines = [line for line in drawn.rows.lines if line[0] == name and line[2] == kind]
@@ -91,6 +94,30 @@ def test_calibration_rows_count_every_case_in_groups_and_in_bins(study: ScoreTab
     metrics = evaluate_table(study)
     slopes = [line[8] for line in drawn.rows.lines if line[2] == "slope"]
     assert slopes == [metrics.cohorts[name].scores["dls"].calibration.slope for name in study.cohorts]
+
+
+def test_calibration_points_are_not_joined_and_the_curve_is_lowess_within_its_band(study: ScoreTable) -> None:
+    drawn = calibration_figure(study, evaluate_table(study), np.random.default_rng(0))
+    for axes, (name, held) in zip(drawn.figure.axes[::2], study.cohorts.items(), strict=True):
+        groups = [line for line in drawn.rows.lines if line[0] == name and line[2] == "group"]
+        (points,) = [line for line in axes.lines if line.get_marker() == "o"]
+        assert points.get_linestyle() == "None"
+        assert len(points.get_xdata()) == len(groups)
+        smooth = [line[7:] for line in drawn.rows.lines if line[0] == name and line[2] == "smooth"]
+        x, y, low, high = np.array(smooth, float).T
+        expected = lowess(held.labels.astype(float), held.scores["dls"], frac=0.75, it=0, xvals=x)
+        np.testing.assert_allclose(y, np.clip(expected, 0, 1))
+        known = np.isfinite(low)
+        assert known.mean() > 0.5
+        assert ((low <= y + 0.02) & (y <= high + 0.02))[known].mean() > 0.9
+
+
+def test_few_cases_have_no_smooth_curve() -> None:
+    labels, scores = np.arange(12) % 2 == 0, np.linspace(0.1, 0.9, 12)
+    table = ScoreTable(("dls",), {"few": CohortTable(n=12, scores={"dls": scores}, labels=labels)})
+    drawn = calibration_figure(table, evaluate_table(table), np.random.default_rng(0))
+    assert not [line for line in drawn.rows.lines if line[2] == "smooth"]
+    assert len([line for line in drawn.rows.lines if line[2] == "group"]) == 2
 
 
 def test_decision_band_holds_the_curve_and_repeats(study: ScoreTable) -> None:
@@ -179,7 +206,7 @@ def test_a_panel_without_classes_says_why(held: CohortTable, reason: str) -> Non
     metrics = evaluate_table(table)
     drawn = (
         roc_figure(table, metrics),
-        calibration_figure(table, metrics),
+        calibration_figure(table, metrics, np.random.default_rng(0)),
         decision_figure(table, metrics, np.random.default_rng(0)),
     )
     for one in drawn:
@@ -192,8 +219,11 @@ def test_a_score_that_is_no_probability_has_no_calibration_and_no_decision_curve
     held = cohort(30)
     table = ScoreTable(("dls",), {"all": CohortTable(30, {"dls": held.scores["dls"] * 9}, held.labels)})
     metrics = evaluate_table(table)
-    for drawn in (calibration_figure(table, metrics), decision_figure(table, metrics, np.random.default_rng(0))):
-        assert "lie outside 0..1" in drawn.empty[0][1]
+    for drawn in (
+        calibration_figure(table, metrics, np.random.default_rng(0)),
+        decision_figure(table, metrics, np.random.default_rng(0)),
+    ):
+        assert "outside 0..1" in drawn.empty[0][1]
         assert not drawn.rows.lines
 
 
@@ -281,8 +311,7 @@ def test_names_are_one_printable_line() -> None:
     assert plain("\n") == "(no name)"
 
 
-@pytest.mark.filterwarnings("ignore:Glyph")
-@pytest.mark.parametrize("name", ["W" * 60, "i" * 200, "深" * 40, "a b " * 30])
+@pytest.mark.parametrize("name", ["W" * 60, "i" * 200, "Ж" * 40, "a b " * 30])
 def test_names_are_shortened_and_broken_to_their_place(name: str) -> None:
     assert width_mm(fitted(name, 20.0)) <= 20.0
     assert "…" in fitted(name, 20.0)
@@ -294,3 +323,60 @@ def test_names_are_shortened_and_broken_to_their_place(name: str) -> None:
 def test_rows_refuse_a_line_of_another_length() -> None:
     with pytest.raises(ArgumentError, match="line 0 has 1 cells for 2 columns"):
         Rows(("a", "b"), ((1,),))
+
+
+def test_all_panels_of_the_decision_curve_share_plausible_axes(study: ScoreTable) -> None:
+    metrics = evaluate_table(study)
+    drawn = decision_figure(study, metrics, np.random.default_rng(0))
+    axes = drawn.figure.axes
+    limits = plausible_thresholds([cohort.prevalence or 0 for cohort in metrics.cohorts.values()])
+    assert limits == (0.15, 0.7)  # a third is positive: half and twice of it, outwards to 0.05
+    assert {one.get_xlim() for one in axes} == {limits}
+    assert len({one.get_ylim() for one in axes}) == 1
+    assert {float(str(value)) for value in drawn.rows.column("threshold")} >= {0.01, 0.99}, "the numbers are all there"
+
+
+@pytest.mark.parametrize(
+    ("prevalences", "limits"), [([0.06], (0.01, 0.15)), ([0.4, 0.9], (0.2, 0.8)), ([0.0, 1.0], (0.05, 0.8))]
+)
+def test_plausible_thresholds_lie_around_the_prevalence(prevalences: list[float], limits: tuple[float, float]) -> None:
+    assert plausible_thresholds(prevalences) == limits
+
+
+def test_survival_has_one_step_of_time_medians_and_follow_up_with_units() -> None:
+    held = CohortTable(
+        8,
+        {"dls": np.repeat([0.2, 0.8], 4)},
+        None,
+        np.array([10.0, 20.0, 30.0, 40.0, 5.0, 6.0, 7.0, 8.0]),
+        np.array([True, True, False, False, True, True, True, True]),
+    )
+    short = CohortTable(8, held.scores, None, (held.times if held.times is not None else np.zeros(8)) / 2, held.events)
+    table = ScoreTable(("dls",), {"train": held, "external": short})
+    drawn = survival_figure(
+        table, evaluate_table(table, Choices(cutoffs={"dls": 0.5})), "months", "Overall survival", "DLS"
+    )
+    times = {
+        name: {line[3] for line in drawn.rows.lines if line[0] == name and line[2] == "at risk"}
+        for name in table.cohorts
+    }
+    assert times == {"train": {0.0, 12.0, 24.0, 36.0}, "external": {0.0, 12.0}}
+    shown = texts(drawn.figure)
+    assert "median follow-up 35.0 months" in shown  # reversed: one half from 30 on, nobody from 40 on; the middle
+    assert "DLS high: 4 events of 4\nmedian 6.5 months (95% CI 5.0\u2013NR)" in shown
+    assert "Overall survival" in shown
+
+
+@pytest.mark.parametrize(
+    ("time", "event", "name", "expected"),
+    [
+        ("pfs_months", "pfs_event", None, "Progression-free survival"),
+        ("OS_time", "OS", None, "Overall survival"),
+        ("days", "death", None, "Overall survival"),
+        ("time", "event", None, "Survival"),
+        ("relapse_days", "relapse", None, "Free of relapse"),
+        ("time", "event", "Locoregional control", "Locoregional control"),
+    ],
+)
+def test_the_end_point_has_its_own_name(time: str, event: str, name: str | None, expected: str) -> None:
+    assert endpoint_name(SurvivalColumns(time=time, event=event, unit="days", name=name)) == expected

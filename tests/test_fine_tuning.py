@@ -16,7 +16,7 @@ from autodls.records.tensors import read_note
 from autodls.training import loop
 from autodls.training.data import centre_crop
 from autodls.training.ensemble import lock_model
-from autodls.training.fine_tuning_stage import FINE_TUNING, fine_tune, new_task
+from autodls.training.fine_tuning_stage import FINE_TUNING, fine_tune, inner_log_loss, new_task
 from autodls.training.fold import stages_of, train_fold
 from autodls.training.loss import UNKNOWN
 
@@ -108,6 +108,24 @@ def test_two_stages_stand_where_nothing_is_gained(study):
     assert all(found[f"fine-tuned/{name}"] == found[name] for name in FITTED)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_compared_is_the_score_that_stands(tmp_path, seed):
+    """A fold that fell back on the mean of its sequences is judged by that mean: its transformer has learnt nothing,
+    and betters its own loss whatever becomes of the sequences.
+    """
+    plan = study_plan(fine_tuning_epochs=3, fine_tuning_learning_rate=0.1, fusion_learning_rate=1e-12)
+    study = falling_back(tiny_study(tmp_path / "study", plan, seed=seed))
+    plan = study.plan
+    run = trained(study)
+    cpu = torch.device("cpu")
+    before, after = load_fold(run.folder, plan, cpu), load_fold(run.folder.fine_tuned, plan, cpu)
+    assert before.fused_by == "mean"
+    task = new_task(run.data, run.fold, plan, run.folder)
+    losses = [inner_log_loss(task, fold) for fold in (before, after)]
+    same = all(hashes(run.folder.fine_tuned.root)[name] == hashes(run.folder.root, name)[name] for name in FITTED)
+    assert losses[1] == losses[0] if same else losses[1] < losses[0]
+
+
 @pytest.mark.parametrize("epoch", [0, 2])
 def test_killed_and_continued_it_gives_the_same_bytes(study, epoch):
     def kill(done):
@@ -143,8 +161,19 @@ def test_weights_that_were_written_in_part_are_made_again(study, monkeypatch):
     assert hashes(run.folder.root) == expected
 
 
-@pytest.mark.parametrize("what", ["labels", "pixels"])
-def test_validation_cases_change_no_byte_and_the_train_part_does(study, what):
+def falling_back(study):
+    """The study with the mean of the sequences to fall back on."""
+    fusion = study.plan.network.fusion.model_copy(update={"fallback": "mean"})
+    network = study.plan.network.model_copy(update={"fusion": fusion})
+    return replace(study, plan=study.plan.model_copy(update={"network": network}))
+
+
+@pytest.mark.parametrize(("what", "fallback"), [("labels", "none"), ("pixels", "none"), ("labels", "mean")])
+def test_validation_cases_change_no_byte_and_the_train_part_does(study, tmp_path, what, fallback):
+    if fallback == "mean":  # of a cohort in which the mean gains by fine-tuning
+        plan = study_plan(fine_tuning_epochs=3, fine_tuning_learning_rate=0.1, fusion_learning_rate=1e-12)
+        study = falling_back(tiny_study(tmp_path / "another", plan, seed=1))
+
     def weights(part, name):
         data = study.data()
         rows = data.rows(getattr(study.splits.folds[0], part))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from guided_networks import eventful_encoder, guided_input, guided_plan
+from guided_networks import eventful_encoder, guided_input, guided_plan, unsettle_norms
 from monai.visualize import GradCAM
 from tiny_models import brightness_encoder, random_input, tiny_fold, tiny_plan
 from torch import nn
@@ -14,6 +14,7 @@ from autodls.models.encoder import SequenceEncoder
 from autodls.models.fold_model import class_margin
 from autodls.models.folded import FoldedEncoder
 from autodls.models.gradcam import activation_map, fold_maps, heat_maps, shuffled, to_input_size
+from autodls.records.scale import LogisticScale
 
 FEATURES, STRIDE_PX = 2048, 32  # of a ResNet-50
 
@@ -33,11 +34,8 @@ def trained_encoder():
     draw = torch.Generator().manual_seed(0)
     encoder = SequenceEncoder("resnet50", dropout=0.3, batch_norm_momentum=0.1)
     encoder.start_from_random(draw)
+    unsettle_norms(encoder, draw, bias=0)
     with torch.no_grad():
-        for module in encoder.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.weight.uniform_(0.4, 0.8, generator=draw)
-                module.running_mean.normal_(0, 0.1, generator=draw)
         encoder.eval().net.fc.weight.normal_(0, 0.5, generator=draw)
         usual = encoder.features(torch.randn(4, 3, 64, 64, generator=draw)).mean(dim=(0, 2, 3))
         usual /= usual.norm()
@@ -245,3 +243,15 @@ def test_enlarging_passes_through_the_cells_and_stays_within_them(size_px):
     np.testing.assert_allclose(enlarged[:, ::STRIDE_PX, ::STRIDE_PX], cells)
     assert enlarged.min() >= cells.min() - 1e-12
     assert enlarged.max() <= cells.max() + 1e-12
+
+
+def test_a_map_is_weighted_by_the_scale_that_all_folds_share_and_the_fused_score_is_not_changed_by_it():
+    plan = tiny_plan()
+    fold = tiny_fold(plan)
+    wide = replace(fold, common={row: LogisticScale(slope=3.0, intercept=1.0) for row in fold.scales})
+    pixels, present = random_input(plan)
+    plain, scaled = (fold_maps(one, pixels, present, rectified=False) for one in (fold, wide))
+    for name, picture in plain.fused.items():
+        np.testing.assert_allclose(scaled.fused[name], 3 * picture, rtol=1e-5)
+    mean, wide_mean = (replace(one, fused_by="mean") for one in (fold, wide))
+    torch.testing.assert_close(wide_mean.logits(pixels, present).fused, mean.logits(pixels, present).fused)

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from monai.networks import nets
+from planning_records import fingerprint, plan, sequence
 from torch import Tensor
 
 from autodls.machine import usable_cores, usable_memory_gib
@@ -25,6 +26,7 @@ from autodls.planning.memory import (
     memory_parts_gib,
     predicted_memory_gib,
 )
+from autodls.training.optimizers import OPTIMIZERS
 
 PROCESS = """
 import json, re, resource, sys
@@ -45,7 +47,8 @@ def peak_bytes():
 
 net = resnet101(spatial_dims=2, n_input_channels=3, shortcut_type="B", bias_downsample=False, conv1_t_size=7,
                 conv1_t_stride=2, num_classes=2).to(memory_format=torch.channels_last)
-optimizer = torch.optim.SGD(net.parameters(), lr=0.001, momentum=0.9, nesterov=True)
+optimizer = (torch.optim.AdamW(net.parameters(), lr=0.001, fused=True) if sys.argv[2] == "adamw" else
+             torch.optim.SGD(net.parameters(), lr=0.001, momentum=0.9, nesterov=True))
 for batch, side, steps in json.loads(sys.argv[1]):
     for _ in range(steps):
         planes = torch.randn(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
@@ -75,15 +78,17 @@ def test_cores_are_those_that_the_process_may_run_on(monkeypatch: pytest.MonkeyP
     assert usable_cores() == os.cpu_count()
 
 
-def test_prediction_holds_against_a_real_process() -> None:
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_prediction_holds_against_a_real_process(optimizer: str) -> None:
     """Peak memory of the process after two steps, then after one step of ever larger batches."""
     steps = [(4, 64, 2), (16, 96, 1), (16, 128, 1)]
-    command = [sys.executable, "-c", PROCESS, json.dumps(steps)]
+    command = [sys.executable, "-c", PROCESS, json.dumps(steps), optimizer]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     lines = [[int(field) for field in line.split()] for line in output.splitlines()]
     assert len(lines) == len(steps)
     for batch, side, peak in lines:
-        predicted = predicted_memory_gib(TrainingLoad("resnet101", side, batch, "fp32", "cpu"))
+        load = TrainingLoad("resnet101", side, batch, "fp32", "cpu", optimizer=optimizer)
+        predicted = predicted_memory_gib(load)
         assert predicted == pytest.approx(peak / 2**30, rel=0.15), (batch, side)
 
 
@@ -153,6 +158,27 @@ def test_bf16_halves_activations_but_for_pooling_and_copies_weights() -> None:
     full, half = memory_parts_gib(load), memory_parts_gib(replace(load, precision="bf16"))
     assert 0.5 < half["activations"] / full["activations"] < 0.52
     assert half["weights"] == pytest.approx(full["weights"] * 18 / 16)
+
+
+def test_every_tensor_that_an_optimizer_keeps_is_counted() -> None:
+    """Counted in the state of the real one: SGD with momentum keeps one a weight, AdamW two (and a step)."""
+    for name, make in OPTIMIZERS.items():
+        layer = torch.nn.Linear(30, 20)
+        fitting = make(layer, 0.1, 0.9, 0.0)
+        layer(torch.ones(2, 30)).sum().backward()
+        fitting.step()
+        kept = sum(value.numel() for state in fitting.state.values() for value in state.values() if value.numel() > 1)
+        weights = sum(value.numel() for value in layer.parameters())
+        load = TrainingLoad("resnet18", 64, 4, "fp32", "cpu", optimizer=name)
+        copies = encoder_parts_gib(load)["weights"] * 2**30 / 4 / encoder_cost("resnet18", 64).parameters
+        assert copies == pytest.approx(3 + kept / weights)
+
+
+def test_a_plan_with_adamw_needs_more_than_with_sgd() -> None:
+    seen = fingerprint(**{"CE": sequence()})  # type: ignore[arg-type]
+    plans = [plan(seen, network__encoder="resnet101", training__optimizer=name) for name in ("sgd", "adamw")]
+    gib = [made.budget.predicted_memory_gib for made in plans]
+    assert gib[1] - gib[0] == pytest.approx(encoder_cost("resnet101", 224).parameters * 4 / 2**30, abs=0.01)
 
 
 def test_the_cohort_is_part_of_the_memory() -> None:

@@ -2,9 +2,12 @@
 
 import json
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from scipy.special import logit
 from tiny_model_folder import small_volume_plan, write_model_folder
 from tiny_models import random_input, tiny_plan
 
@@ -13,6 +16,8 @@ from autodls.inference.model_folder import load_model
 from autodls.records.files import sha256_of_bytes, sha256_of_file
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
+from autodls.records.scale import LogisticScale
+from autodls.records.scores import FUSED
 from autodls.records.workspace import ModelFolder
 
 CPU = torch.device("cpu")
@@ -216,6 +221,33 @@ def test_a_record_of_before_there_was_a_hash_of_the_card_is_sealed(folder):
     content["record_sha256"] = sha256_of_bytes(old.encode())
     (folder / "model.json").write_text(json.dumps(content))
     assert record_of(folder).is_sealed
+
+
+def test_a_model_without_common_scale_scores_as_before_and_one_with_it_as_its_record_says(folder):
+    pixels, present = random_input(small_volume_plan())
+    old = load(folder)
+    content = json.loads((folder / "model.json").read_text())
+    assert not {"fold_scales", "fold_correlation", "ensemble_recalibration"} & set(content)
+    scales = tuple({FUSED: LogisticScale(slope=slope, intercept=-0.5)} for slope in (2.0, 0.25))
+    of_mean = LogisticScale(slope=3.0, intercept=0.4)
+    changes = {"fold_scales": scales, "fold_correlation": 0.7, "ensemble_recalibration": of_mean}
+    old.record.model_copy(update=changes).sealed().save(folder / "model.json")
+    new = load(folder)
+    assert new.record.is_sealed
+    single = [replace(old, folds=[fold]).score(pixels, present) for fold in old.folds]
+    own = np.array([logit(one.dls) for one in single])
+    common = np.array([[2.0], [0.25]]) * own - 0.5
+    np.testing.assert_allclose(logit(new.score(pixels, present).dls), 3 * common.mean(axis=0) + 0.4, rtol=1e-6)
+    alone = replace(new, folds=[new.folds[0]]).score(pixels, present)
+    np.testing.assert_allclose(logit(alone.dls), common[0], rtol=1e-6)
+
+
+def test_scales_of_other_folds_are_refused(folder):
+    scales = [{FUSED: {"slope": 1.0, "intercept": 0.0}}] * 3
+    content = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(content | {"fold_scales": scales}))
+    with pytest.raises(ModelFolderError, match="3 fold_scales for 2 folds"):
+        load(folder)
 
 
 class TestSeal:

@@ -1,6 +1,5 @@
 """nnU-Net's policy against batchgenerators, given the same parameters; `test_nnunet_draws.py` is of what is drawn."""
 
-import random
 from dataclasses import fields, replace
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 import torch
 from batchgenerators.augmentations import color_augmentations, noise_augmentations, resample_augmentations
 from batchgenerators.augmentations.spatial_transformations import augment_spatial
+from nnunet_policy import SIDES, SIZE_PX, drawn
 from scipy import stats
 
 from autodls.training import nnunet_augmentation, on_device
@@ -21,9 +21,9 @@ from autodls.training.intensity_transforms import (
     multiply,
     standard_normal,
 )
-from autodls.training.nnunet_augmentation import apply_nnunet, augment_nnunet, draw_nnunet
+from autodls.training.nnunet_augmentation import apply_nnunet, augment_nnunet
 
-SIDES, SIZE_PX = (44, 50), 32
+pytestmark = pytest.mark.usefixtures("own_global_streams")
 NEUTRAL = {"noise_deviation": 0, "blur_sigma_px": 0, "brightness": 1, "contrast": 1, "gamma_inverted": 1, "gamma": 1}
 
 
@@ -32,24 +32,9 @@ def images(count=6, side=40, channels=None, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * 2 + 1
 
 
-def drawn(cases=200, channels=3, size_px=SIZE_PX, sides=SIDES, seed=0):
-    return draw_nnunet((cases, channels, *sides), size_px, np.random.default_rng(seed))
-
-
 def only_in_space(draw):
     same = {name: torch.full_like(getattr(draw, name), value) for name, value in NEUTRAL.items()}
     return replace(draw, **same, coarse_px=torch.full_like(draw.coarse_px, SIZE_PX))
-
-
-@pytest.fixture(autouse=True)
-def own_global_streams():
-    """batchgenerators draws from the global streams of NumPy and Python."""
-    before, before_python = np.random.get_state(), random.getstate()  # noqa: NPY002
-    np.random.seed(0)  # noqa: NPY002
-    random.seed(0)
-    yield
-    np.random.set_state(before)  # noqa: NPY002
-    random.setstate(before_python)
 
 
 # -- operations, given the same parameters -----------------------------------------------------------------------------

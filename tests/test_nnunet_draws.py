@@ -1,7 +1,5 @@
 """What nnU-Net's policy draws, against what batchgenerators draws: how often, in which range, for which channels."""
 
-import random
-
 import numpy as np
 import pytest
 from batchgenerators.augmentations import noise_augmentations, resample_augmentations
@@ -13,26 +11,11 @@ from batchgenerators.transforms.color_transforms import (
 from batchgenerators.transforms.noise_transforms import GaussianBlurTransform, GaussianNoiseTransform
 from batchgenerators.transforms.resample_transforms import SimulateLowResolutionTransform
 from batchgenerators.transforms.spatial_transforms import MirrorTransform, SpatialTransform
+from nnunet_policy import SIDES, SIZE_PX, drawn
 from scipy import stats
 
-from autodls.training.nnunet_augmentation import draw_nnunet
-
-SIDES, SIZE_PX, CASES = (44, 50), 32, 3000
-
-
-def drawn(channels=2, size_px=SIZE_PX):
-    return draw_nnunet((CASES, channels, *SIDES), size_px, np.random.default_rng(0))
-
-
-@pytest.fixture(autouse=True)
-def own_global_streams():
-    """batchgenerators draws from the global streams of NumPy and Python."""
-    before, before_python = np.random.get_state(), random.getstate()  # noqa: NPY002
-    np.random.seed(0)  # noqa: NPY002
-    random.seed(0)
-    yield
-    np.random.set_state(before)  # noqa: NPY002
-    random.setstate(before_python)
+CASES = 3000
+pytestmark = pytest.mark.usefixtures("own_global_streams")
 
 
 def brightness_of_batchgenerators(cases, _monkeypatch):
@@ -114,7 +97,7 @@ DRAWS = {
 @pytest.mark.parametrize("name", DRAWS)
 def test_parameters_are_drawn_as_batchgenerators_draws_them(name, monkeypatch):
     unchanged, read = DRAWS[name]
-    ours = getattr(drawn(), name).double().numpy().reshape(CASES, -1)
+    ours = getattr(drawn(CASES, 2), name).double().numpy().reshape(CASES, -1)
     theirs = np.asarray(read(CASES, monkeypatch))
     assert ours.shape == theirs.shape
     changed, changed_there = ((values != unchanged).sum(axis=1) for values in (ours, theirs))
@@ -130,7 +113,7 @@ def test_parameters_are_drawn_as_batchgenerators_draws_them(name, monkeypatch):
 
 @pytest.mark.parametrize(("axis", "what"), [(0, "row"), (1, "column")])
 def test_crops_lie_where_those_of_batchgenerators_lie(axis, what):
-    draw = drawn(size_px=8)
+    draw = drawn(CASES, 2, size_px=8)
     ours = draw.centre_px[:, axis].numpy()
     whole = (draw.angle_rad == 0).numpy() & (draw.scale == 1).numpy()
     theirs = place_of_batchgenerators(CASES, what)[:, 0]

@@ -18,17 +18,10 @@ from autodls.planning.fingerprint import extract_fingerprint
 from autodls.planning.planner import derive_plan
 from autodls.planning.presets import Preset, load_preset, preset_names, presets_folder
 from autodls.planning.rules import RULES
+from autodls.records import plan as records
 from autodls.records.cohort import read_cohort
 from autodls.records.fingerprint import Fingerprint
-from autodls.records.plan import (
-    FusionPlan,
-    MaskPolicy,
-    NetworkPlan,
-    Plan,
-    PreprocessingPlan,
-    SegmentationPlan,
-    TrainingPlan,
-)
+from autodls.records.plan import Plan
 
 GOLDEN = presets_folder() / "golden"
 CONTRACT = """
@@ -84,12 +77,14 @@ def test_every_value_has_a_reason(preset: str, resources: Resources) -> None:
 
 
 def test_rules_and_records_name_the_same_fields() -> None:
-    fields = {f"preprocessing.{name}" for name in PreprocessingPlan.model_fields} - {"preprocessing.roi_channel"}
-    fields |= {f"network.{name}" for name in NetworkPlan.model_fields} - {"network.fusion"}
-    fields |= {f"network.fusion.{name}" for name in FusionPlan.model_fields}
-    fields |= {f"training.{name}" for name in TrainingPlan.model_fields}
-    fields |= {f"segmentation.{name}" for name in SegmentationPlan.model_fields} - {"segmentation.mask"}
-    fields |= {f"segmentation.mask.{name}" for name in MaskPolicy.model_fields}
+    fields = {f"preprocessing.{name}" for name in records.PreprocessingPlan.model_fields} - {
+        "preprocessing.roi_channel"
+    }
+    fields |= {f"network.{name}" for name in records.NetworkPlan.model_fields} - {"network.fusion"}
+    fields |= {f"network.fusion.{name}" for name in records.FusionPlan.model_fields}
+    fields |= {f"training.{name}" for name in records.TrainingPlan.model_fields}
+    fields |= {f"segmentation.{name}" for name in records.SegmentationPlan.model_fields} - {"segmentation.mask"}
+    fields |= {f"segmentation.mask.{name}" for name in records.MaskPolicy.model_fields}
     assert fields == set(RULES)
 
 

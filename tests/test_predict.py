@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from command_line import autodls
 from tiny_model_folder import SEQUENCES, small_volume_plan
 from tiny_models import tiny_model
 
@@ -127,12 +128,36 @@ class TestFiles:
         return tmp_path / "out"
 
     def test_scores_csv(self, out):
-        first, second = rows_of(out / "scores.csv")
-        promised = ["case", "dls", "call", "cutoff", "spread", *SEQUENCES, "present", "rois", "flags"]
+        first, second, _ = rows_of(out / "scores.csv")
+        promised = ["case", "dls", "call", "cutoff", "spread", *SEQUENCES, "present", "rois", "flags", "failed"]
         assert list(first)[: len(promised)] == promised and list(first)[len(promised) :] == ["dls_raw"]
         assert first["case"] == "case_00" and first["present"] == "CE-T1WI T2WI" and first["flags"] == ""
         assert second["T2WI"] == "" and second["present"] == "CE-T1WI" and second["flags"] == "scored without T2WI"
         assert first["call"] in ("high", "low") and first["rois"] == "manual"
+        assert first["failed"] == second["failed"] == ""
+
+    def test_a_case_that_failed_is_a_row_with_its_reason(self, out):
+        third = rows_of(out / "scores.csv")[2]
+        assert {name for name, cell in third.items() if cell} == {"case", "failed"}
+        assert third["case"] == "case_02" and third["failed"].startswith("no ROI file case_02.nii.gz")
+
+    def test_rows_are_in_the_order_of_the_cases_that_were_given(self, model, study, tmp_path):
+        roi(study, "case_00").unlink()
+        write_prediction(tmp_path / "first", predict(model, study), SEQUENCES)
+        assert [row["case"] for row in rows_of(tmp_path / "first" / "scores.csv")] == list(CASES)
+
+    def test_the_table_is_one_that_evaluate_takes(self, out, tmp_path):
+        """The failed case is left out and listed: nothing is invented for it."""
+        path = out / "scores.csv"
+        labelled = [{**row, "y": str(at % 2)} for at, row in enumerate(rows_of(path))]
+        with path.open("w", newline="") as handle:
+            writer = csv.DictWriter(handle, list(labelled[0]))
+            writer.writeheader()
+            writer.writerows(labelled)
+        answer = autodls("evaluate", "--scores", path, "--label", "y", "--score", "dls", "-o", tmp_path / "judged")
+        assert answer.status == 0, answer.err
+        found = json.loads((tmp_path / "judged" / "metrics.json").read_text())["cohorts"]["all"]
+        assert (found["n"], [row["row"] for row in found["excluded"]]) == (2, [4])
 
     def test_predict_json(self, out, study, model):
         written = json.loads((out / "predict.json").read_text())
@@ -144,7 +169,7 @@ class TestFiles:
 
     def test_both_say_the_same_without_loss(self, out):
         prediction = Prediction.model_validate_json((out / "predict.json").read_bytes())
-        for score, row in zip(prediction.cases, rows_of(out / "scores.csv"), strict=True):
+        for score, row in zip(prediction.cases, rows_of(out / "scores.csv")[:2], strict=True):
             assert (score.dls, score.spread, score.dls_raw) == tuple(
                 map(float, (row["dls"], row["spread"], row["dls_raw"]))
             )
@@ -156,7 +181,8 @@ class TestFiles:
         (study / "labelsTr" / "other.txt").write_text("")
         prediction = predict(model, study)
         write_prediction(tmp_path / "out", prediction, SEQUENCES)
-        assert len(prediction.failed) == 3 and rows_of(tmp_path / "out" / "scores.csv") == []
+        assert len(prediction.failed) == 3
+        assert [bool(row["failed"]) for row in rows_of(tmp_path / "out" / "scores.csv")] == [True] * 3
 
 
 def rewrite(path, change):
@@ -351,6 +377,15 @@ class TestHeldOut:
         self.scored(model, folder, tmp_path / "after.csv")
         assert (tmp_path / "before.csv").read_bytes() == (tmp_path / "after.csv").read_bytes()
 
+    def test_labels_stand_in_the_table_alone(self, model, tmp_path, make_dataset):
+        folder, path = make_dataset(tmp_path / "study", training=4, held_out=2), tmp_path / "scores.csv"
+        self.scored(model, folder, path)
+        record = path.with_suffix(".json")
+        before = record.read_bytes()
+        labels = {"case_04": True, "case_05": None}
+        write_held_out(path, record, Prediction.load(record, ""), SEQUENCES, labels)
+        assert [row["label"] for row in rows_of(path)] == ["1", ""] and record.read_bytes() == before
+
     def test_networks_are_read_once(self, model, tmp_path, make_dataset):
         folder, path = make_dataset(tmp_path / "study", training=4, held_out=2), tmp_path / "scores.csv"
         self.scored(model, folder, path)
@@ -366,7 +401,9 @@ class TestHeldOut:
         cut_short(image(folder, "case_04"))
         failures = self.scored(model, folder, tmp_path / "scores.csv")
         assert len(failures) == 1 and "case_04" in failures[0]
-        assert [row["case"] for row in rows_of(tmp_path / "scores.csv")] == ["case_05"]
+        failed, scored = rows_of(tmp_path / "scores.csv")
+        assert (failed["case"], failed["dls"], scored["case"], scored["failed"]) == ("case_04", "", "case_05", "")
+        assert failed["failed"] in failures[0] and float(scored["dls"]) > 0
 
     def test_a_file_that_cannot_be_read_stops_no_other(self, model, tmp_path, make_dataset):
         folder = make_dataset(tmp_path / "study", training=4, held_out=2)
@@ -374,7 +411,9 @@ class TestHeldOut:
         image(folder, "case_04").symlink_to("/proc/self/mem")  # a plain file that even root cannot read
         failures = self.scored(model, folder, tmp_path / "scores.csv")
         assert len(failures) == 1 and "case_04" in failures[0]
-        assert [row["case"] for row in rows_of(tmp_path / "scores.csv")] == ["case_05"]
+        failed, scored = rows_of(tmp_path / "scores.csv")
+        assert (failed["case"], failed["dls"], scored["case"], scored["failed"]) == ("case_04", "", "case_05", "")
+        assert failed["failed"] in failures[0] and float(scored["dls"]) > 0
 
     def test_a_file_that_explains_a_gap_is_no_missing_sequence(self, model, tmp_path, make_dataset):
         """Also where the case was scored before with the same images."""
@@ -384,4 +423,4 @@ class TestHeldOut:
         (tmp_path / "aside.nii.gz").rename(folder / "imagesTr" / "case_04_T2.nii.gz")
         (failure,) = self.scored(model, folder, tmp_path / "scores.csv")
         assert "case case_04: imagesTr/case_04_T2.nii.gz is not read" in failure
-        assert [row["case"] for row in rows_of(tmp_path / "scores.csv")] == ["case_05"]
+        assert [row["case"] for row in rows_of(tmp_path / "scores.csv") if not row["failed"]] == ["case_05"]

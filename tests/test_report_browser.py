@@ -29,6 +29,15 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
 )  # fmt: skip
 Driver = Any
+# How far the middle of the slider's thumb, 16 px wide, lies from the line of the cut-off in the strip above it.
+_THUMB_FROM_LINE_PX = """
+    const slider = document.getElementById('cutoff-slider'), line = document.querySelector('.cut');
+    slider.value = arguments[0];
+    slider.dispatchEvent(new Event('input'));
+    const share = (slider.value - slider.min) / (slider.max - slider.min), box = slider.getBoundingClientRect();
+    const drawn = line.getBoundingClientRect();
+    return box.left + 8 + share * (box.width - 16) - (drawn.left + drawn.right) / 2;
+"""
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +147,8 @@ def test_the_cut_off_counts_as_the_package_does(browser: Driver, reports: dict[s
     assert agrees(float(slider.get_attribute("value")))
     assert browser.execute_script("return document.querySelector('.cut').getAttribute('x1')") != before
     assert "sensitivity" in slider.get_attribute("aria-valuetext")
+    for value in (0, 0.25, 1):
+        assert abs(browser.execute_script(_THUMB_FROM_LINE_PX, value)) < 2
     locked, sensitive, specific = find(browser, "[data-cut]")
     sensitive.click()
     assert float(shown(browser, "sensitivity").split()[0]) >= 0.9

@@ -12,10 +12,13 @@ from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.results import Metrics
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.report.drawn import save_table
+from autodls.report.sections_reprint import by_outcome
 from autodls.report.tables import (
+    BY_OUTCOME,
     baseline_rows,
     comparison_table,
     landmark_table,
+    outcome_rows,
     performance_table,
     survival_table,
 )
@@ -118,12 +121,27 @@ def test_baseline_prints_counts_shares_and_missing() -> None:
         baseline_table(columns, ["train"] * 267 + ["internal"] * 115 + ["external"] * 134, np.random.default_rng(0))
     )
     assert table.printed.header[1:4] == ("train (n = 267)", "internal (n = 115)", "external (n = 134)")
-    assert ("  yes", "72 (27.0%)", "29 (25.2%)", "42 (31.3%)", "", "") in table.printed.lines
+    assert ("  yes", "72 (27.0%)", "29 (25.2%)", "42 (31.3%)", "", "", "") in table.printed.lines
+    # by hand: 0.3134 - 0.2522 over the root of the mean of 0.3134 x 0.6866 and 0.2522 x 0.7478
+    assert table.printed.lines[0] == ("Smoking", "", "", "", "0.14", "0.519", "chi-square")
     assert table.printed.lines[0][-2:] == ("0.519", "chi-square")
-    assert ("  missing", "267", "115", "134", "", "") in table.printed.lines
+    assert ("  missing", "267", "115", "134", "", "", "") in table.printed.lines
     assert any("every value is missing" in note for note in table.printed.notes)
     smokers = [line for line in table.rows.lines if line[2] == "yes"]
     assert [line[5] for line in smokers] == [72, 29, 42]
+
+
+def test_baseline_by_outcome_is_printed_again_from_its_file(tmp_path: Path) -> None:
+    columns = {"sex": ["m"] * 5 + ["f"] * 5 + ["m"] * 4 + ["f"] * 6}
+    compared = baseline_table(columns, ["negative"] * 10 + ["positive"] * 10, np.random.default_rng(0))
+    table = outcome_rows({"train": compared, "external": compared})
+    path = save_table(tmp_path, "baseline_by_outcome", table)
+    with path.open(newline="") as handle:
+        printed = by_outcome(list(csv.DictReader(handle)))
+    assert [one.title for one in printed] == [f"{BY_OUTCOME}: {name}" for name in ("train", "external")]
+    assert printed[0].header[1:4] == ("negative (n = 10)", "positive (n = 10)", "SMD")
+    assert printed[0].lines[0][3] == "0.20"  # by hand: 0.1 over the root of the mean of 0.25 and 0.24
+    assert printed[0].lines[1][:3] == ("  f", "5 (50.0%)", "6 (60.0%)")
 
 
 def test_a_saved_table_reads_back_and_disarms_formulas(tmp_path: Path) -> None:

@@ -18,11 +18,15 @@ from autodls.errors import StaleRecordError, TrainingError
 from autodls.planning.splits import verify_splits
 from autodls.preprocessing.store import save_sample
 from autodls.records.files import sha256_of_file
-from autodls.records.scores import FoldRecord
+from autodls.records.scores import FUSED, FoldRecord, FoldScore, load_fold_scores
 from autodls.records.splits import Splits
+from autodls.records.tensors import read_note
+from autodls.training.common_scale import common_scales
 from autodls.training.data import centre_crop
-from autodls.training.ensemble import lock_model, pool_scores
+from autodls.training.derived import derive, pool_scores
+from autodls.training.ensemble import lock_model
 from autodls.training.fold import train_fold
+from autodls.training.fold_chain import write_scores
 
 WEIGHTS = "*.safetensors"
 
@@ -82,6 +86,15 @@ def test_inner_hold_out_chooses_the_epoch_and_teaches_no_weight(study):
     encoders = {f"{name}.safetensors" for name in study.plan.sequences}
     assert {name for name in before if before[name] == after[name]} == encoders
     assert before["fusion.safetensors"] != after["fusion.safetensors"], "the scales are fitted on it"
+
+
+def test_the_inner_hold_out_has_no_part_in_encoders_that_are_kept_at_the_end_of_the_schedule(study):
+    study = replace(study, plan=study_plan(kept_epoch="last", patience=1))
+    before, after = train(study, "a", study.data()), train(study, "b", changed(study, "inner", "labels"))
+    encoders = {f"{name}.safetensors" for name in study.plan.sequences}
+    assert {name for name in before if before[name] == after[name]} == encoders
+    folder = study.run(0, "a").folder
+    assert {read_note(folder.sequence(name))["best_epoch"] for name in study.plan.sequences} == {2}
 
 
 def test_pca_is_fitted_on_the_training_part_alone(study, monkeypatch):
@@ -221,6 +234,51 @@ def test_cut_off_and_recalibration_come_from_out_of_fold_rows_only(locked):
     again = lock(study)
     assert again.recalibration != record.recalibration
     assert again.oof_scores_sha256 != record.oof_scores_sha256
+
+
+@pytest.fixture
+def with_inner_scores(tmp_path):
+    """Folds whose early-stopping cases are many enough for a common scale and a correlation of folds."""
+    study = tiny_study(tmp_path, count=96)
+    chance = np.random.default_rng(0)
+    for fold in study.splits.folds:
+        folder, labels = study.workspace.fold(fold.index), {case.id: case.label for case in study.cases}
+        parts = {case: part for part in ("train", "inner", "validation") for case in getattr(fold, part)}
+        scores = []
+        for case, part in sorted(parts.items()):
+            odds = {FUSED: float(chance.normal(labels[case], 1.0))}
+            scores.append(FoldScore(case=case, part=part, label=labels[case], logits=odds, log_odds=odds))
+        folder.root.mkdir(parents=True)
+        write_scores(folder, scores, study.plan, "key", {})
+    return study
+
+
+def derived(study):
+    return derive(study.workspace, study.plan, study.splits, study.cases)
+
+
+def test_what_is_locked_from_early_stopping_cases_is_scale_and_correlation(with_inner_scores):
+    """Nothing of the train part counts; a label of the inner hold-out is that of the table, not that of its row."""
+    study = with_inner_scores
+    before = derived(study)
+    assert before.correlation is not None
+    assert before.fold_scales[0][FUSED] != before.fold_scales[1][FUSED]
+    spoil(study, {"train"})
+    assert derived(study) == before
+    spoil(study, {"inner"})
+    after = derived(study)
+    assert after.correlation is None
+    assert [score.logits for _, score in after.pooled] == [score.logits for _, score in before.pooled]
+
+
+def test_no_out_of_fold_score_hangs_on_the_labels_of_early_stopping_cases_but_by_one_map_for_all(with_inner_scores):
+    study = with_inner_scores
+    before = derived(study)
+    folds = [load_fold_scores(study.workspace.fold(fold.index), study.plan.sequences) for fold in study.splits.folds]
+    labels = {case.id: case.label for case in study.cases}
+    turned = common_scales(folds, (FUSED,), {case: not label for case, label in labels.items()})
+    ratios = [new[FUSED].slope / old[FUSED].slope for new, old in zip(turned, before.fold_scales, strict=True)]
+    assert ratios == pytest.approx([ratios[0]] * len(ratios))
 
 
 def test_every_case_is_pooled_from_the_fold_that_did_not_see_it(locked):

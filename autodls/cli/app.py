@@ -93,15 +93,22 @@ def plan(
     memory_gib: MemoryOption = None,
     device: DeviceOption = "auto",
     encoder_weights: WeightsOption = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Print every value with its reason.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Show the plan that is there, with every reason.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Throw away what is trained and begin anew.")] = False,
     workers: WorkersOption = _WORKERS,
     as_json: JsonOption = False,
 ) -> None:
-    """Inspect the training cohort and derive plan.json and splits.json from it."""
-    from autodls.cli.data_commands import PlanRequest, run_plan
+    """Inspect the training cohort and derive plan.json and splits.json from it.
+
+    What they replace is kept beside, as *.previous.json; where folds are trained by it, --restart is needed.
+    """
+    from autodls.cli.data_commands import PlanRequest, run_explain_plan, run_plan
 
     request = PlanRequest(preset, memory_gib, device, encoder_weights)
-    run_plan(dataset, workspace, request, workers, "json" if as_json else "explain" if explain else "summary")
+    if explain:
+        run_explain_plan(dataset, workspace, request, as_json=as_json)
+    else:
+        run_plan(dataset, workspace, request, workers, "json" if as_json else "summary", restart=restart)
 
 
 @app.command()

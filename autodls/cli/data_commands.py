@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from autodls.cli.console import note, progress, say, show_table
+from autodls.cli.plan_view import View, show_plan
 from autodls.cli.provenance import note_run
-from autodls.cli.session import Session, planned_workspace
+from autodls.cli.replan import keep_previous, refuse_where_trained, throw_away
+from autodls.cli.session import Session, planned, planned_workspace, workspace_of
 from autodls.errors import ArgumentError, PlanError, StaleRecordError, WeightsError
 from autodls.machine import usable_cores, usable_memory_gib
 from autodls.planning.check import CheckReport, check_dataset
@@ -16,7 +18,6 @@ from autodls.planning.decision import Card, Resources, Step, StepCost
 from autodls.planning.fingerprint import extract_fingerprint
 from autodls.planning.planner import derive_plan
 from autodls.planning.presets import load_preset
-from autodls.planning.segmentation_time import segmentation_time
 from autodls.planning.splits import make_splits, require_both_classes, require_same_draw
 from autodls.records.cohort import join_cohort
 from autodls.records.lock import locked
@@ -24,7 +25,6 @@ from autodls.records.plan import Plan
 from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
 
-View = Literal["summary", "explain", "json"]
 _SHARE_OF_MEMORY = 0.8  # the rest is for the system and for reading images
 
 
@@ -70,8 +70,21 @@ def _show_check(report: CheckReport) -> None:
     say(f"{verdict}; {len(report.warnings)} warnings. Next: autodls plan" if not report.errors else verdict)
 
 
-def run_plan(dataset: Path, workspace: Path | None, request: PlanRequest, workers: int, view: View) -> Plan:
-    """Derive and write fingerprint, plan and splits; splits that still fit are kept."""
+def run_explain_plan(dataset: Path, workspace: Path | None, request: PlanRequest, *, as_json: bool) -> None:
+    """Show the plan that is there, every value with its reason; nothing is derived, nothing is written."""
+    plan = planned(workspace_of(dataset, workspace))
+    if request != PlanRequest():
+        note("--explain shows the plan that is there: options that make one are for 'autodls plan' without it")
+    show_plan(plan.model_copy(update={"reasons": plan.told_reasons}), "json" if as_json else "explain")
+
+
+def run_plan(
+    dataset: Path, workspace: Path | None, request: PlanRequest, workers: int, view: View, *, restart: bool = False
+) -> Plan:
+    """Derive and write fingerprint, plan and splits; splits that still fit are kept, and so is what is replaced.
+
+    Raises PlanError where folds are trained by what would be replaced; `restart` throws them away.
+    """
     session = Session.open(dataset, workspace)
     preset = load_preset(request.preset)
     resources = resources_of(request)
@@ -84,14 +97,20 @@ def run_plan(dataset: Path, workspace: Path | None, request: PlanRequest, worker
         plan = derive_plan(fingerprint, preset, resources, request.encoder_weights)
         _require_weights(plan)
         plan = _as_measured_before(session.workspace, plan)
-        splits = _splits(session, plan).model_copy(update={"inputs_sha256": fingerprint.inputs_sha256})
-        fingerprint.save(session.workspace.fingerprint)
-        _keep_previous(session.workspace, plan)
-        splits.save(session.workspace.splits)
-        plan.save(session.workspace.plan)
+        splits = _splits(session, plan, restart=restart)
+        splits = splits.model_copy(update={"inputs_sha256": fingerprint.inputs_sha256})
         place = session.workspace
+        if restart:
+            throw_away(place)
+        else:
+            refuse_where_trained(place, plan, splits)
+        keep_previous(place.plan, place.previous_plan, plan.to_bytes())
+        keep_previous(place.splits, place.previous_splits, splits.to_bytes())
+        fingerprint.save(place.fingerprint)
+        splits.save(place.splits)
+        plan.save(place.plan)
         note_run(place, "plan", plan.training.seed, [], [place.fingerprint, place.splits, place.plan])
-    _show_plan(plan, view)
+    show_plan(plan, view)
     return plan
 
 
@@ -140,8 +159,8 @@ def _card() -> Card:
     return Card(name, cost_of)
 
 
-def _splits(session: Session, plan: Plan) -> Splits:
-    """The splits on disk where they still fit, else new ones."""
+def _splits(session: Session, plan: Plan, *, restart: bool) -> Splits:
+    """The splits on disk where they still fit, else new ones; other draws of the same cases only with `restart`."""
     training = plan.training
     if session.workspace.splits.exists():
         try:
@@ -149,8 +168,10 @@ def _splits(session: Session, plan: Plan) -> Splits:
         except (StaleRecordError, PlanError) as unfit:
             note(f"new splits: {unfit}")
         else:
-            require_same_draw(splits, training)
-            return splits
+            if not restart:
+                require_same_draw(splits, training)
+            if (splits.seed, splits.inner_holdout) == (training.seed, training.inner_holdout):
+                return splits
     splits = make_splits(session.training, training.folds, training.inner_holdout, training.seed)
     require_both_classes(splits, session.training, plan.sequences)
     return splits
@@ -171,47 +192,6 @@ def _as_measured_before(workspace: Workspace, plan: Plan) -> Plan:
     reasons = plan.reasons | {f"budget.{name}": before.reasons.get(f"budget.{name}", "") for name in measured}
     budget = plan.budget.model_copy(update={name: getattr(before.budget, name) for name in measured})
     return before if before == plan.model_copy(update={"budget": budget, "reasons": reasons}) else plan
-
-
-def _keep_previous(workspace: Workspace, plan: Plan) -> None:
-    """A plan that is replaced may hold a person's edits: keep it beside."""
-    if workspace.plan.exists() and workspace.plan.read_bytes() != plan.to_bytes():
-        workspace.plan.replace(workspace.previous_plan)
-        note(f"the plan that was there is kept as {workspace.previous_plan.name}")
-
-
-def _show_plan(plan: Plan, view: View) -> None:
-    if view == "json":
-        say(plan.to_bytes().decode().rstrip())
-        return
-    flat = _flat(plan.model_dump(mode="json", exclude={"reasons", "expectation", "format"}))
-    if view == "explain":
-        rows = [[name, value, plan.reasons.get(name, "")] for name, value in flat.items() if name in plan.reasons]
-        show_table(f"Plan of {plan.dataset}, preset {plan.preset}", ["setting", "value", "why"], rows)
-    else:
-        shown = [name for name in flat if name.startswith(("preprocessing.", "training.", "network.encoder"))]
-        rows = [[name, flat[name]] for name in shown]
-        show_table(f"Plan of {plan.dataset}, preset {plan.preset}", ["setting", "value"], rows)
-        say("autodls plan --explain gives the reason for every value.")
-    say(f"What this cohort can show: {plan.expectation.statement}")
-    minutes = plan.budget.predicted_training_minutes
-    how = f"by steps measured on {plan.budget.measured_on}" if plan.budget.measured_on else "by estimate"
-    say(f"Automatic ROIs, optional (autodls segment fold all): {segmentation_time(plan, plan.training.folds)}.")
-    say(f"Training on {plan.budget.device}: about {minutes:.0f} minutes, {how}. Next: autodls train fold all")
-
-
-def _flat(content: dict[str, object], prefix: str = "") -> dict[str, str]:
-    """Values by dotted name; the intensity schemes stay together."""
-    flat: dict[str, str] = {}
-    for name, value in content.items():
-        dotted = f"{prefix}{name}"
-        if isinstance(value, dict) and name != "intensity":
-            flat |= _flat(value, f"{dotted}.")
-        elif isinstance(value, dict):
-            flat[dotted] = ", ".join(f"{sequence}: {scheme['scheme']}" for sequence, scheme in value.items())
-        else:
-            flat[dotted] = f"{value:g}" if isinstance(value, float) else str(value)
-    return flat
 
 
 def run_preprocess(dataset: Path, workspace: Path | None, workers: int) -> None:

@@ -70,7 +70,7 @@ def _conclude(rows: list[RowAuc], truth: PhantomTruth, output: Path, workspace: 
 
     show_table(
         "What was reached, beside the best that any score could reach on this phantom",
-        ["cohort", "row", "n", "AUC (95 % CI)", "best possible"],
+        ["cohort", "score", "n", "AUC (95% CI)", "best possible"],
         [[row.cohort, row.row, str(row.n), row.text, "0.500" if permuted else f"{best(row.row):.3f}"] for row in rows],
         numbers_from=2,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autodls.cli.console import note, progress, say
+from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.provenance import note_run
 from autodls.cli.session import Session, planned_workspace, trained_rois
 from autodls.cli.train_command import show_rows
@@ -18,7 +18,7 @@ from autodls.records.files import sha256_of_file
 from autodls.records.lock import locked
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
-from autodls.records.scores import FUSED, load_fold_scores
+from autodls.records.scores import FUSED, FoldScore, load_fold_scores
 from autodls.records.splits import Splits
 from autodls.records.table import read_table
 from autodls.records.workspace import RoiKind, Workspace
@@ -71,6 +71,7 @@ def run_evaluate(
     Scores are kept as they come, so a killed run continues.
     """
     from autodls.models.device import resolve_device
+    from autodls.report.findings import told_together
     from autodls.report.study_results import study_results, write_results
 
     scoring = Scoring(resolve_device(device), workers)
@@ -85,14 +86,19 @@ def run_evaluate(
     if as_json:
         say(json.dumps([row.model_dump() for row in results.auc], indent=1))
     else:
-        show_rows("AUC of every row in every cohort", results.auc)
+        show_rows("AUC of every score in every cohort", results.auc)
+        folds = results.tables["folds"].printed
+        show_table(folds.title, folds.header, folds.lines, numbers_from=1)
         say(f"all metrics: {session.workspace.metrics}")
         say(f"tables and figures: {session.workspace.tables}, {session.workspace.figures}")
-    for warning in results.metrics.warnings:
+    for warning in told_together(results.metrics):
         note(f"warning: {warning}")
     unscored = {case: why for cohort in study.cohorts.values() for case, why in cohort.unscored.items()}
     for case, why in unscored.items():
         note(f"not scored: case {case}: {why}")
+    if unscored:
+        given = sum(len(cases) for cases in session.cohort.held_out.values())
+        note(f"{len(unscored)} of {given} held-out cases not scored; column 'failed' of their scores says why")
     return Judged(results.auc, unscored)
 
 
@@ -130,11 +136,21 @@ def _study(session: Session, scoring: Scoring) -> "ScoredStudy":
         cutoff=model.cutoff,
         cutoff_rule=plan.training.cutoff,
         splits=splits,
-        folds=[load_fold_scores(workspace.fold(fold.index), plan.sequences) for fold in splits.folds],
+        folds=[
+            _fold_scores(workspace, model, plan, position, fold.index) for position, fold in enumerate(splits.folds)
+        ],
         volumes_ml=volumes,
         rows={row[column]: row.number for row in read_table(table_path(dataset.folder))},
         seed=plan.training.seed,
     )
+
+
+def _fold_scores(workspace: Workspace, model: ModelRecord, plan: Plan, position: int, index: int) -> "list[FoldScore]":
+    """The scores of a fold on the scale that all folds of the model share; of an older model, on its own."""
+    from autodls.training.common_scale import on_common_scale
+
+    scores = load_fold_scores(workspace.fold(index), plan.sequences)
+    return [on_common_scale(one, model.fold_scales[position]) for one in scores] if model.fold_scales else scores
 
 
 def _require_same_scores(session: Session, model: ModelRecord, splits: Splits) -> None:
@@ -178,7 +194,8 @@ def _held_out(session: Session, model: ModelRecord, plan: Plan, scoring: Scoring
             record = session.workspace.heldout_record(name)
             given = _as_scored(session, cases)
             prediction = score_held_out(model, load, given, record, advance, scoring.workers)
-            write_held_out(session.workspace.heldout_scores(name), record, prediction, plan.sequences)
+            labels = {case.id: case.label for case in cases}
+            write_held_out(session.workspace.heldout_scores(name), record, prediction, plan.sequences, labels)
             scored[cohort_name(name)] = _scored_cohort(cases, prediction)
     return scored
 

@@ -12,6 +12,7 @@ from autodls.cli.heatmaps import Explained, check_weights, samples_of, write_map
 from autodls.cli.provenance import files_below, note_run
 from autodls.cli.session import Session, planned_workspace, trained_rois
 from autodls.errors import ArgumentError, StaleRecordError
+from autodls.evaluation.randomisation import PASSED, WeightsVerdict, weights_verdict
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.inference.explain import ALL, MapShare, RandomisedMap, write_randomisation, write_shares
 from autodls.inference.heldout import known_scores
@@ -22,16 +23,17 @@ from autodls.inference.prediction import CaseScore
 from autodls.models.device import memory_of, resolve_device
 from autodls.preprocessing.store import Sample, load_summary
 from autodls.records.cohort import Case
+from autodls.records.files import write_text
+from autodls.records.heatmap_folder import HeatmapFolder
 from autodls.records.lock import locked
 from autodls.records.scores import FUSED, write_csv
 from autodls.records.segmentation import DrawnRoi, doubts
 from autodls.records.table import read_table
-from autodls.records.workspace import HeatmapFolder, RoiKind
+from autodls.records.workspace import RoiKind
 from autodls.report.scored_study import cohort_name
 from autodls.seeding import generator
 
 CASES = 4  # of the highest, of the lowest, and of each held-out cohort
-_UNMOVED = 0.5  # a mean rank correlation with the shuffled network beyond this is a warning
 _FEW_CELLS = 4  # a side of the feature map below this locates next to nothing
 
 _Samples = list[tuple[Explained, Sample]]
@@ -59,14 +61,13 @@ def run_explain(
         _write(folder, samples, rows, checked)
         seed, record = model.plan.training.seed, session.workspace.model.record
         note_run(session.workspace, "explain", seed, [record], files_below(folder.root))
-    mean = mean_correlation(checked)
+    verdict = weights_verdict(fused_correlations(checked))
     if as_json:
-        content = {"folder": str(folder.root), "cases": [case.files.id for case, _ in samples]}
-        say(json.dumps({**content, "mean_rank_correlation_with_shuffled_weights": mean}, indent=1))
+        say(json.dumps({"folder": str(folder.root), **_summary(samples, checked)}, indent=1))
     else:
-        _show(folder, samples, rows)
+        _show(folder, samples, rows, verdict)
     found = doubts(case.drawn for case, _ in samples if case.drawn is not None)
-    for sentence in _cautions(mean, model.plan.map_px, found):
+    for sentence in _cautions(verdict, model.plan.map_px, found):
         note(f"warning: {sentence}")
 
 
@@ -162,12 +163,24 @@ def _named(name: str, cases: Mapping[str, Explained]) -> Explained:
 
 
 def _ends(cases: Sequence[Explained], count: int) -> list[Explained]:
-    """Up to `count` cases: the highest and the lowest scores, in this order; the first where there are no scores."""
+    """Up to `count` cases: the highest and the lowest scores, in this order; the first where there are no scores.
+
+    No fold gives a second case at one end before each has given one: a fold that scores more boldly than the others
+    would give all.
+    """
     ranked = sorted(cases, key=lambda case: -case.dls if case.dls is not None else 2.0)
     if len(ranked) <= count or any(case.dls is None for case in ranked):
         return ranked[:count]
     low = count // 2
-    return [*ranked[: count - low], *ranked[len(ranked) - low :]]
+    highest = _in_turn(ranked)[: count - low]
+    lowest = _in_turn([case for case in reversed(ranked) if case not in highest])[:low]
+    return sorted([*highest, *lowest], key=ranked.index)
+
+
+def _in_turn(ranked: Sequence[Explained]) -> list[Explained]:
+    """The first case of every fold, the second of every fold, and so on; within a turn by rank."""
+    turn = {id(case): sum(other.fold == case.fold for other in ranked[:at]) for at, case in enumerate(ranked)}
+    return sorted(ranked, key=lambda case: turn[id(case)])
 
 
 def _require_trained_on(session: Session, case: Explained, sample: Sample) -> None:
@@ -202,33 +215,40 @@ def _write(folder: HeatmapFolder, samples: _Samples, rows: list[MapShare], check
     write_csv(folder.cases, header, lines)
     write_shares(folder.shares, rows)
     write_randomisation(folder.randomisation, checked)
+    write_text(folder.summary, json.dumps(_summary(samples, checked), indent=1) + "\n")
 
 
-def mean_correlation(checked: Sequence[RandomisedMap]) -> float | None:
-    """Mean over cases of the rank correlation of the fused score's map with that of shuffled weights.
-
-    The mean keeps the signs: correlations of maps that have nothing in common cancel out.
-    """
-    known = [row.spearman for row in checked if row.sequence == ALL and row.spearman is not None]
-    return fmean(known) if known else None
+def fused_correlations(checked: Sequence[RandomisedMap]) -> list[float]:
+    """The rank correlation of each case's map of the fused score with that of shuffled weights, where it has one."""
+    return [row.spearman for row in checked if row.sequence == ALL and row.spearman is not None]
 
 
-def _cautions(mean: float | None, cells: int, doubt: str | None = None) -> Iterator[str]:
+def _summary(samples: _Samples, checked: Sequence[RandomisedMap]) -> dict[str, object]:
+    """What explain.json says: the cases, and the verdict of the weight-randomisation check."""
+    correlations = fused_correlations(checked)
+    verdict = weights_verdict(correlations)
+    return {
+        "cases": [case.files.id for case, _ in samples],
+        "mean_rank_correlation_with_shuffled_weights": fmean(correlations) if correlations else None,
+        "weight_randomisation": None if verdict is None else {**verdict.model_dump(), "text": verdict.text},
+    }
+
+
+def _cautions(verdict: WeightsVerdict | None, cells: int, doubt: str | None = None) -> Iterator[str]:
     if doubt is not None:
         yield f"{doubt}; see 'flags' in the table of cases: the maps are laid over these ROIs"
     if cells < _FEW_CELLS:
         yield f"the feature map has only {cells} x {cells} cells at the plan's input size, so heat maps are very coarse"
-    if mean is not None and abs(mean) > _UNMOVED:
-        yield (
-            f"with shuffled weights the maps hardly change (mean rank correlation {mean:.2f}): they may show the "
-            "picture rather than what was learned"
-        )
+    if verdict is not None and verdict.verdict != PASSED:
+        yield verdict.text
 
 
-def _show(folder: HeatmapFolder, samples: _Samples, rows: list[MapShare]) -> None:
+def _show(folder: HeatmapFolder, samples: _Samples, rows: list[MapShare], verdict: WeightsVerdict | None) -> None:
     lines = [_shares_line(case, rows) for case, _ in samples]
     head = ["case", "cohort", "explained by", "DLS", "in tumour", "5 mm rim", "outside", "tumour's area"]
     show_table("Share of the fused score's heat map, mean of the planes", head, lines, numbers_from=3)
+    if verdict is not None:
+        say(f"{verdict.text}; {verdict.thresholds}")
     say(f"pictures, maps and tables: {folder.root}")
 
 

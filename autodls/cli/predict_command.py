@@ -81,6 +81,8 @@ def run_predict(
         _show(prediction, output)
     for failure in prediction.failed:
         note(f"not scored: {failure.reason}")
+    if prediction.failed:
+        note(f"{len(prediction.failed)} of {len(cases)} cases not scored; column 'failed' of scores.csv says why")
     return _EXIT_SOME_FAILED if prediction.failed else 0
 
 
@@ -108,7 +110,7 @@ def _explain(
     """Heat maps of every case that was scored, into OUT/heatmaps/; raises DatasetError where one cannot be read now."""
     from autodls.cli.heatmaps import Explained, samples_of, write_maps
     from autodls.inference.explain import MapShare, write_shares
-    from autodls.records.workspace import HeatmapFolder
+    from autodls.records.heatmap_folder import HeatmapFolder
 
     folder = HeatmapFolder(output / "heatmaps")
     scores = {score.case: score.dls for score in prediction.cases}

@@ -68,7 +68,7 @@ class Session:
 
     def plan(self) -> Plan:
         """The plan, checked against fingerprint and dataset; raises StaleRecordError or PlanError."""
-        plan = _load_plan(self.workspace)
+        plan = planned(self.workspace)
         if not self.workspace.fingerprint.is_file():
             raise StaleRecordError(f"{self.workspace.fingerprint}: no such file; {_PLAN_FIRST}")
         found = sha256_of_file(self.workspace.fingerprint)
@@ -137,11 +137,11 @@ def planned_workspace(dataset: Path, workspace: Path | None) -> Workspace:
     """The workspace of a dataset that has a plan; of one that has none, no folder is made. Raises as `Session.plan`."""
     read_description(dataset)
     found = workspace_of(dataset, workspace)
-    _load_plan(found)
+    planned(found)
     return found
 
 
-def _load_plan(workspace: Workspace) -> Plan:
+def planned(workspace: Workspace) -> Plan:
     """The plan, which a person may have edited; raises PlanError."""
     edited = f"correct it, or {_PLAN_FIRST} for a new one (yours is kept as {workspace.previous_plan.name})"
     return Plan.load(workspace.plan, edited if workspace.plan.exists() else _PLAN_FIRST)

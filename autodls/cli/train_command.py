@@ -177,4 +177,4 @@ def show_rows(title: str, rows: Sequence[RowAuc]) -> None:
     """Print a table of AUCs."""
     lines = [[row.cohort, row.row, str(row.n), str(row.positives), row.text] for row in rows]
     methods = ", or ".join(dict.fromkeys(_INTERVALS[row.method] for row in rows)) or _INTERVALS["delong-logit"]
-    show_table(title, ["cohort", "row", "n", "positive", f"AUC (95 % CI, {methods})"], lines, numbers_from=2)
+    show_table(title, ["cohort", "score", "n", "positive", f"AUC (95% CI, {methods})"], lines, numbers_from=2)

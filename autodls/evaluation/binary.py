@@ -16,6 +16,7 @@ from statsmodels.stats.proportion import proportion_confint
 from autodls.errors import ArgumentError
 from autodls.evaluation.delong import checked_pair
 from autodls.evaluation.results import Confusion, Proportion, Ratio
+from autodls.records.words import plural
 
 
 def youden_cutoff(labels: ArrayLike, scores: ArrayLike) -> float | None:
@@ -122,4 +123,8 @@ def not_probabilities(scores: ArrayLike) -> str | None:
     if not len(values):
         return "there are no cases"
     outside = values[(values < 0) | (values > 1)]
-    return f"{len(outside)} scores lie outside 0..1, e.g. {outside[0]:g}: not a probability" if len(outside) else None
+    return (
+        f"{plural(len(outside), 'score')} outside 0..1, e.g. {outside[0]:g}: not a probability"
+        if len(outside)
+        else None
+    )

@@ -4,19 +4,39 @@ References
 ----------
 .. [1] Cox. Two further applications of a model for binary regression. Biometrika 1958;45:562-565.
 .. [2] Van Calster et al. Calibration: the Achilles heel of predictive analytics. BMC Med 2019;17:230.
+.. [3] Austin, Steyerberg. Graphical assessment of internal and external calibration of logistic regression models by
+       using loess smoothers. Stat Med 2014;33:517-535 (span 0.75, without robustness iterations).
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
-import statsmodels.api as sm
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
+from statsmodels.nonparametric.smoothers_lowess import lowess
 
 from autodls.evaluation.binary import not_probabilities
 from autodls.evaluation.delong import Bools, Floats, Patients, checked_pair
 from autodls.evaluation.intervals import printed_rate
+from autodls.evaluation.logistic import fit_logistic, intercept_at_slope_one
 from autodls.evaluation.results import Calibration, Proportion
+
+_NO_MAXIMUM = "the logistic regression of the label on the score does not converge"
+
+
+_LEAST_CASES = 20  # for a smooth curve
+_SPAN, _GRID, _REACHED = 0.75, 51, 0.95
+
+
+@dataclass(frozen=True)
+class SmoothCalibration:
+    """Smoothed share of positives at predicted probabilities, with 95 % limits, each (points,); NaN where unknown."""
+
+    predicted: Floats
+    observed: Floats
+    low: Floats
+    high: Floats
 
 
 @dataclass(frozen=True)
@@ -33,17 +53,19 @@ def calibration(labels: ArrayLike, probabilities: ArrayLike) -> Calibration:
 
     Perfect calibration has slope 1 and both intercepts 0. Every value is None for scores outside 0..1 or exactly 0 or
     1 (their logit is infinite, and clipping would invent one) and with one class; slope and intercept are None for a
-    constant score and for separated classes.
+    constant score, for separated classes, and where the fit does not converge.
     """
     positive, values = checked_pair(labels, probabilities)
     if reason := _no_calibration(positive, values):
         return Calibration(reason=reason)
     logits = logit(values)
-    large = _logistic(positive, np.ones((len(logits), 1)), offset=logits)[0]
+    large = intercept_at_slope_one(positive, logits)
     if reason := _no_slope(positive, logits):
         return Calibration(intercept_large=large, reason=reason)
-    intercept, slope = _logistic(positive, np.column_stack([np.ones(len(logits)), logits]))
-    return Calibration(slope=slope, intercept=intercept, intercept_large=large)
+    fitted = fit_logistic(positive, np.column_stack([np.ones(len(logits)), logits]))
+    if fitted is None:
+        return Calibration(intercept_large=large, reason=_NO_MAXIMUM)
+    return Calibration(slope=float(fitted[1]), intercept=float(fitted[0]), intercept_large=large)
 
 
 def calibration_curve(
@@ -68,9 +90,34 @@ def calibration_curve(
     ]
 
 
-def _logistic(positive: Bools, design: Floats, offset: Floats | None = None) -> list[float]:
-    model = sm.GLM(positive.astype(np.float64), design, family=sm.families.Binomial(), offset=offset)
-    return [float(value) for value in model.fit(tol=1e-12, maxiter=200).params]
+def smooth_calibration(labels: ArrayLike, probabilities: ArrayLike, counts: Floats) -> SmoothCalibration | None:
+    """Observed against predicted probability by local regression [3]_, between the lowest and the highest prediction.
+
+    `counts` (resamples, n) of `bootstrap.resample_counts` draw the band. None with fewer than twenty cases, with one
+    class, and where too few predictions differ.
+    """
+    positive, values = checked_pair(labels, probabilities)
+    if len(values) < _LEAST_CASES or positive.all() or not positive.any() or len(np.unique(values)) < _LEAST_CASES // 2:
+        return None
+    grid = np.linspace(values.min(), values.max(), _GRID)
+    curves = [_smooth(positive, values, grid, one.astype(int)) for one in counts]
+    low, high = _limits(np.array(curves))
+    return SmoothCalibration(grid, _smooth(positive, values, grid, np.ones(len(values), dtype=int)), low, high)
+
+
+def _smooth(positive: Bools, values: Floats, grid: Floats, times: NDArray[np.int64]) -> Floats:
+    y, x = np.repeat(positive.astype(np.float64), times), np.repeat(values, times)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where a resample holds too few different values nearby, there is no number
+        return np.asarray(np.clip(lowess(y, x, frac=_SPAN, it=0, xvals=grid), 0, 1))
+
+
+def _limits(curves: Floats) -> tuple[Floats, Floats]:
+    """95 % percentile limits at every point that nineteen of twenty resamples reach, NaN elsewhere."""
+    reached = np.isfinite(curves).mean(axis=0) >= _REACHED
+    limits = np.full((2, curves.shape[1]), np.nan)
+    limits[:, reached] = np.nanquantile(curves[:, reached], [0.025, 0.975], axis=0)
+    return limits[0], limits[1]
 
 
 def _no_calibration(positive: Bools, values: Floats) -> str | None:

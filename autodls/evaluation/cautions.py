@@ -7,6 +7,7 @@ from scipy.special import logit
 
 from autodls.evaluation.results import CohortMetrics, HazardRatio, ScoreMetrics, Survival
 from autodls.evaluation.rows import RowAuc
+from autodls.records.words import plural
 
 WIDE_INTERVAL = 0.2  # an AUC interval this wide cannot tell a moderate model from a good one
 EVENTS_PER_VARIABLE = 10
@@ -63,7 +64,8 @@ def _of_cohort(name: str, cohort: CohortMetrics) -> Iterator[str]:
         yield from _of_survival(cohort.survival)
     if cohort.landmark is not None and cohort.landmark.undetermined:
         undetermined, time = cohort.landmark.undetermined, cohort.landmark.time
-        yield f"{undetermined} patients were censored before {time:g} or at it, so whether they benefited is not known"
+        who = plural(undetermined, "patient")
+        yield f"{who} censored before {time:g} or at it, so whether they benefited is not known"
     if cohort.landmark is not None and cohort.landmark.reason:
         yield f"no landmark AUC: {cohort.landmark.reason}"
 
@@ -108,7 +110,7 @@ def _of_score(score: ScoreMetrics) -> Iterator[str]:
     if score.auc.reason:
         yield f"AUC: {score.auc.reason}"
     if score.auc.low is not None and score.auc.high is not None and score.auc.high - score.auc.low > WIDE_INTERVAL:
-        yield f"the 95 % interval of the AUC is wide ({score.auc.low:.2f} to {score.auc.high:.2f})"
+        yield f"the 95% interval of the AUC is wide ({score.auc.low:.2f} to {score.auc.high:.2f})"
     if is_below_chance(score.auc.value, score.auc.high):
         yield f"the AUC is below chance (up to {score.auc.high or 0.0:.2f}): {INVERTED}"
     if score.calibration.reason and score.auc.value is not None:
@@ -123,7 +125,7 @@ def _of_survival(survival: Survival) -> Iterator[str]:
         yield f"the hazards are not proportional (P = {check:.3g}), so one hazard ratio does not tell all"
     events = sum(group.events for group in survival.groups.values())
     if survival.groups and 0 < events < EVENTS_PER_VARIABLE:
-        yield f"only {events} events for one variable; at least {EVENTS_PER_VARIABLE} are advised"
+        yield f"only {plural(events, 'event')} for one variable; at least {EVENTS_PER_VARIABLE} are advised"
 
 
 def _of_cox(model: HazardRatio) -> Iterator[str]:

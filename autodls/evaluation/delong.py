@@ -269,7 +269,8 @@ def _no_auc(positive: Bools) -> str | None:
     if len(positive) == 0:
         return "there are no cases"
     if positive.all() or not positive.any():
-        return f"all {len(positive)} cases are {'positive' if positive[0] else 'negative'}"
+        side = "positive" if positive[0] else "negative"
+        return f"all {len(positive)} cases are {side}" if len(positive) > 1 else f"the only case is {side}"
     return None
 
 

@@ -90,6 +90,11 @@ class Calibration(Record):
     intercept_large: float | None = Field(
         default=None, description="calibration in the large: with the slope fixed at 1"
     )
+    cross_fitted: bool = Field(
+        default=False,
+        description="judged, as brier and net_benefit then are, by a recalibration fitted on the other folds: that of "
+        "the score was fitted on these very cases",
+    )
     reason: str | None = None
 
 
@@ -100,6 +105,18 @@ class NetBenefit(Record):
     model: float
     all: float
     none: float = 0.0
+
+
+class FoldMetrics(Record):
+    """One fold on the cases that it validates."""
+
+    fold: int
+    n: int
+    positives: int
+    auc: Proportion = Field(description="with DeLong's interval on the logit scale")
+    spread: float | None = Field(description="SD of the log-odds on the scale that all folds share")
+    spread_own: float | None = Field(description="SD of the fold's own logits")
+    mean: float | None = Field(description="of the log-odds on the scale that all folds share")
 
 
 class ScoreMetrics(Record):
@@ -235,6 +252,7 @@ class CohortMetrics(Record):
     global_test: ChiSquare
     survival: Survival | None
     landmark: Landmark | None
+    folds: tuple[FoldMetrics, ...] = Field(default=(), description="of the out-of-fold cohort: its folds on their own")
 
 
 class Metrics(Record):

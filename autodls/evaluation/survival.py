@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from firthmodels import FirthCoxPH
 from lifelines import CoxPHFitter, KaplanMeierFitter
-from lifelines.exceptions import ConvergenceError
+from lifelines.exceptions import ConvergenceError, ConvergenceWarning
 from lifelines.statistics import logrank_test, proportional_hazard_test
 from scipy.stats import norm
 
@@ -32,6 +32,7 @@ from autodls.evaluation.tied_times import tied
 
 _ONE_GROUP = "all patients are in one group"
 _NO_EVENTS = "no events were seen"
+_GIVEN_UP = "Newton-Raphson"  # how lifelines begins to say that its iterations ended short of the maximum
 _NOT_CONVERGED = "the Cox regression does not converge"
 
 
@@ -173,6 +174,8 @@ def _firth(times: Floats, events: Bools, covariate: Floats) -> HazardRatio:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a bound that is not found is NaN, and is reported as such below
         model = FirthCoxPH(backend="numpy", gtol=1e-6, xtol=1e-8, max_iter=200).fit(standardised, (events, times))
+        if not model.converged_:
+            return HazardRatio(method="firth-profile", reason=_NOT_CONVERGED)
         low, high = model.conf_int(method="pl", tol=1e-7, max_iter=200)[0] / scale
         p = float(model.lrt().lrt_pvalues_[0])
     return _as_ratio(float(model.coef_[0]) / scale, float(low), float(high), p, "firth-profile")
@@ -217,10 +220,15 @@ def _table(times: Floats, events: Bools, covariate: Floats) -> pd.DataFrame:
 
 
 def _fit(table: pd.DataFrame) -> CoxPHFitter:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    """Raises ConvergenceError also where lifelines would only warn that it has given up."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
         # the default precision is off in the fourth digit
-        return CoxPHFitter().fit(table, "time", "event", fit_options={"precision": 1e-12})
+        fitted = CoxPHFitter().fit(table, "time", "event", fit_options={"precision": 1e-12})
+    for warning in told:
+        if issubclass(warning.category, ConvergenceWarning) and str(warning.message).startswith(_GIVEN_UP):
+            raise ConvergenceError(str(warning.message))
+    return fitted
 
 
 def _checked(times: Floats, events: Bools) -> Floats:

@@ -1,6 +1,6 @@
 """Held-out cohorts of a dataset folder, scored by the locked model, once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from autodls.errors import InputError
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel
 from autodls.inference.predict import predict_cases
-from autodls.inference.prediction import CaseFailure, CaseScore, Prediction
+from autodls.inference.prediction import CaseFailure, CaseScore, Prediction, score_rows
 from autodls.inference.rois import RoiSource
 from autodls.inference.score_log import ScoreLog
 from autodls.records.cohort import Case
@@ -62,22 +62,25 @@ def score_held_out(
     )
 
 
-def write_held_out(table: Path, record: Path, prediction: Prediction, sequences: Sequence[str]) -> None:
-    """Write the scores as a table, and with the hashes that they were made from as `record`: its rows are finished."""
-    header = ["case", "dls", "dls_raw", "spread", *sequences, "rois", "flags"]
-    lines = [
-        [
-            score.case,
-            score.dls,
-            score.dls_raw,
-            score.spread,
-            *(score.sequences.get(name) for name in sequences),
-            score.rois,
-            "; ".join(score.flags),
-        ]
-        for score in prediction.cases
-    ]
-    write_csv(table, header, lines)
+def write_held_out(
+    table: Path,
+    record: Path,
+    prediction: Prediction,
+    sequences: Sequence[str],
+    labels: Mapping[str, bool | None] | None = None,
+) -> None:
+    """Write the scores as a table, and with the hashes that they were made from as `record`: its rows are finished.
+
+    Every case is a row, one that could not be scored with its reason; the last column has its label, where `labels` are
+    given. The record knows no label.
+    """
+    header = ["case", "dls", "dls_raw", "spread", *sequences, "rois", "flags", "failed"]
+    rows = score_rows(prediction, header)
+    if labels is not None:
+        known = [labels.get(result.case) for result in prediction.results]
+        rows = [[*row, None if label is None else int(label)] for row, label in zip(rows, known, strict=True)]
+        header = [*header, "label"]
+    write_csv(table, header, rows)
     prediction.save(record)
     finished_rows(record).unlink(missing_ok=True)
 

@@ -67,7 +67,7 @@ def list_inputs(images: Path, rois: Path | None, record: ModelRecord) -> list[In
             f"the channels are {record.channel_names}"
         )
     gaps = _explained_gaps(files, record)
-    cases, alike = [], look_alikes(files)
+    cases, alike = [], look_alikes(files, numbers=False)
     for case in sorted(files):
         if fault := case_id_fault(case):
             raise DatasetError(f"{images}: case id '{case}' {fault}; rename its files")

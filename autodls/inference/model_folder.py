@@ -41,8 +41,10 @@ class LockedModel:
         return f"{device.type} {scoring_dtype(self.plan, device)}".replace("torch.", "")
 
     def score(self, pixels: Tensor, present: Tensor) -> EnsembleScores:
-        """Score network input; see `FoldModel.logits`."""
-        return score_ensemble(self.folds, self.record.recalibration, pixels, present)
+        """Score network input; see `FoldModel.logits`. One fold of several scores as it does out of fold."""
+        record = self.record
+        of_mean = record.ensemble_recalibration if len(self.folds) == record.folds else None
+        return score_ensemble(self.folds, record.recalibration, pixels, present, of_mean)
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ def _streamed_folds(checked: CheckedFolder, device: torch.device) -> list[FoldMo
     folds = []
     for index in range(record.folds):
         fold = folder.fold(index)
-        folds.append(load_fusion(fold, plan, device, checked.recorded(fold.fusion), checked.digest))
+        read_fold = load_fusion(fold, plan, device, checked.recorded(fold.fusion), checked.digest)
+        folds.append(replace(read_fold, common=record.fold_scales[index]) if record.fold_scales else read_fold)
 
     dtype = scoring_dtype(plan, device)
 

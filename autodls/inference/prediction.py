@@ -48,6 +48,12 @@ class Prediction(Record):
     failed: tuple[CaseFailure, ...]
     inputs: dict[str, dict[str, str]]
 
+    @property
+    def results(self) -> tuple[CaseScore | CaseFailure, ...]:
+        """Every case that was given, in that order: its score, or why it has none."""
+        order = {case: at for at, case in enumerate(self.inputs)}
+        return tuple(sorted((*self.cases, *self.failed), key=lambda one: order.get(one.case, len(order))))
+
 
 def prediction_of(folder: Path) -> Path:
     """Where the record lies in an output folder."""
@@ -55,22 +61,34 @@ def prediction_of(folder: Path) -> Path:
 
 
 def write_prediction(folder: Path, prediction: Prediction, sequences: Sequence[str]) -> None:
-    """Write `folder`/scores.csv and the record."""
-    header = ["case", "dls", "call", "cutoff", "spread", *sequences, "present", "rois", "flags", "dls_raw"]
-    lines = [
-        [
-            score.case,
-            score.dls,
-            score.call,
-            score.cutoff,
-            score.spread,
-            *(score.sequences.get(name) for name in sequences),
-            " ".join(name for name in sequences if name in score.sequences),
-            score.rois,
-            "; ".join(score.flags),
-            score.dls_raw,
-        ]
-        for score in prediction.cases
-    ]
-    write_csv(folder / "scores.csv", header, lines)
+    """Write `folder`/scores.csv, a row for every case that was given, and the record."""
+    before, after = ["case", "dls", "call", "cutoff", "spread"], ["present", "rois", "flags", "failed", "dls_raw"]
+    header = [*before, *sequences, *after]
+    write_csv(folder / "scores.csv", header, score_rows(prediction, header))
     prediction.save(prediction_of(folder))
+
+
+def score_rows(prediction: Prediction, header: Sequence[str]) -> list[list[object]]:
+    """A row of the columns `header` for every case; one that has no score has its reason in column "failed" alone."""
+    cells = (_failure_cells(one) if isinstance(one, CaseFailure) else _score_cells(one) for one in prediction.results)
+    return [[row.get(name) for name in header] for row in cells]
+
+
+def _failure_cells(failure: CaseFailure) -> dict[str, object]:
+    reason = failure.reason.removeprefix(f"case {failure.case}: ")
+    return {"case": failure.case, "failed": " ".join(reason.split()) or "not scored"}
+
+
+def _score_cells(score: CaseScore) -> dict[str, object]:
+    return {
+        **score.sequences,
+        "case": score.case,
+        "dls": score.dls,
+        "call": score.call,
+        "cutoff": score.cutoff,
+        "spread": score.spread,
+        "present": " ".join(score.sequences),
+        "rois": score.rois,
+        "flags": "; ".join(score.flags),
+        "dls_raw": score.dls_raw,
+    }

@@ -49,9 +49,15 @@ class EnsembleScores:
 
 
 def score_ensemble(
-    folds: Sequence[FoldModel], recalibration: LogisticScale, pixels: Tensor, present: Tensor
+    folds: Sequence[FoldModel],
+    recalibration: LogisticScale,
+    pixels: Tensor,
+    present: Tensor,
+    of_mean: LogisticScale | None = None,
 ) -> EnsembleScores:
     """Score network input (see `FoldModel.logits`) by every fold and bring the folds together.
+
+    `recalibration` is that of the score of one fold, `of_mean` that of their mean: the same when None.
 
     On a CPU every case is computed on its own, every network on one core and several networks at once: a score depends
     neither on the other cases nor on the number of cores. On a GPU cases go in batches of one size (`batched_logits`),
@@ -63,12 +69,12 @@ def score_ensemble(
     with memory_of(device):
         logits = _read(compute(folds, pixels.to(device), present.to(device)))
     scaled = [
-        {score: fold.scales[score].log_odds(values) for score, values in rows.items()}
+        {score: fold.scale_of(score).log_odds(values) for score, values in rows.items()}
         for fold, rows in zip(folds, logits, strict=True)
     ]
     fused = np.stack([rows[FUSED] for rows in scaled])
     return EnsembleScores(
-        dls=recalibration.probability(fused.mean(axis=0)),
+        dls=(of_mean or recalibration).probability(fused.mean(axis=0)),
         dls_raw=sigmoid(np.stack([rows[FUSED] for rows in logits])).mean(axis=0),
         spread=recalibration.probability(fused).std(axis=0),
         by_sequence={

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from typing import Any, Literal
@@ -50,7 +50,7 @@ class FoldModel:
     """Encoders and projections by sequence, the fusion, and the scale of every row (`FUSED` and each sequence).
 
     `fused_by` says what the fused score is: the transformer's, or the mean of the log-odds of the sequences that a case
-    has, each on its scale.
+    has, each on its scale. `common` leads from these scales to the one that all folds of a locked model share.
     """
 
     encoders: Mapping[str, FoldedEncoder]
@@ -58,6 +58,12 @@ class FoldModel:
     fusion: FusionTransformer
     scales: Mapping[str, LogisticScale]
     fused_by: FusedBy = "transformer"
+    common: Mapping[str, LogisticScale] = field(default_factory=dict)
+
+    def scale_of(self, row: str) -> LogisticScale:
+        """From raw logits of `row` to log-odds as they are pooled and averaged over folds."""
+        own, common = self.scales[row], self.common.get(row)
+        return own if common is None else own.followed_by(common)
 
     def logits(self, pixels: Tensor, present: Tensor, batch_cases: int = 16) -> FoldLogits:
         """Score network input, `batch_cases` at once: the last digits may depend on how many, so give 1 where a case

@@ -101,7 +101,7 @@ def fold_maps(fold: FoldModel, pixels: Tensor, present: Tensor, rectified: bool 
 
     def explain(margin: Tensor, row: str, index: int) -> Maps:
         (gradients,) = torch.autograd.grad(margin.sum(), features[index], retain_graph=True)
-        signed = fold.scales[row].slope * cam(features[index].detach(), gradients)
+        signed = fold.scale_of(row).slope * cam(features[index].detach(), gradients)
         shown = signed.relu() if rectified else signed
         values: Maps = (shown * here[:, index, None, None, None]).double().cpu().numpy()
         return values

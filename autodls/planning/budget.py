@@ -21,6 +21,7 @@ def planned_memory_gib(plan: Plan, cases: int) -> float:
             sequences=sequences,
             fine_tuned=training.fine_tuning_epochs > 0,
             roi_guided=plan.network.roi_guided,
+            optimizer=training.optimizer,
         )
     )
 

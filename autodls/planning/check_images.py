@@ -102,7 +102,7 @@ def _blank_problems(case: str, sequence: str, measure: SequenceMeasure) -> list[
     """Padding, defacing and registration leave images without signal in places."""
     if measure.blank_share < LEAST_BLANK_TOLD:
         return []
-    what = f"{sequence} has no signal in {100 * measure.blank_share:.0f} % of the tumour: voxels equal their neighbours"
+    what = f"{sequence} has no signal in {100 * measure.blank_share:.0f}% of the tumour: voxels equal their neighbours"
     if not measure.is_blank:
         return [warning(case, what, "export it anew as it was measured, if it was masked, padded or cut")]
     return [warning(case, f"{what}; it is taken as missing", "export it anew as it was measured, or remove its file")]
@@ -137,7 +137,7 @@ def _drawn_roi_problems(task: CaseTask, sequence: str, path: Path, grids: dict[s
         return told
     box_mm = tumour_box(found.volume)
     return told + [
-        warning(case, f"{other} shows {100 * share:.0f} % of the tumour's box", "check where its image was exported to")
+        warning(case, f"{other} shows {100 * share:.0f}% of the tumour's box", "check where its image was exported to")
         for other, grid in grids.items()
         if (share := shown_share(box_mm, grid)) < MIN_SHOWN
     ]

@@ -40,7 +40,6 @@ def expect(fingerprint: Fingerprint, folds: int) -> Expectation:
     per_fold = min(counts.positive, counts.negative) / folds
     low, high = expected_interval(ASSUMED_AUC, error)
     verdict = "could not be told from chance" if low <= 0.5 else "could be told from chance"
-    least = OUT_OF_FOLD_VARIANCE**0.5 * error * math.sqrt(2 * (1 - _ALIKE)) * _FOR_POWER
     return Expectation(
         positives=positives,
         negatives=negatives,
@@ -50,15 +49,30 @@ def expect(fingerprint: Fingerprint, folds: int) -> Expectation:
         design_effect=None if fingerprint.by_patient is None else round(design_effect, 2),
         statement=(
             f"With {_cohort(fingerprint, design_effect)}, {per_fold:.1f} of the rarer class per fold, an out-of-fold "
-            f"AUC of {ASSUMED_AUC:g} would have a 95 % confidence interval of about {low:.2f} to {high:.2f}, so it "
-            f"{verdict}. Two models whose AUCs, on the same cases, correlate by {_ALIKE:g} must differ by about "
-            f"{least:.2f} to be told apart in four of five such studies."
+            f"AUC of {ASSUMED_AUC:g} would have a 95% confidence interval of about {low:.2f} to {high:.2f}, so it "
+            f"{verdict}. {_told_apart(error)}"
         ),
     )
 
 
+def least_difference(error: float) -> float:
+    """Which difference of two out-of-fold AUCs about `ASSUMED_AUC` a paired test finds in four studies of five.
+
+    `error` is the standard error of either, were its scores fixed; the AUCs correlate by one half.
+    """
+    return math.sqrt(OUT_OF_FOLD_VARIANCE * 2 * (1 - _ALIKE)) * error * _FOR_POWER
+
+
+def _told_apart(error: float) -> str:
+    least = least_difference(error)
+    two = f"Two models whose AUCs, on the same cases, correlate by {_ALIKE:g}"
+    if ASSUMED_AUC + least >= 1:
+        return f"{two} could hardly be told apart, whatever their AUCs."
+    return f"{two} must differ by about {least:.2f} to be told apart in four of five such studies."
+
+
 def expected_interval(auc: float, error: float) -> tuple[float, float]:
-    """95 % interval of an out-of-fold `auc` whose standard error would be `error`, were its scores fixed.
+    """95% interval of an out-of-fold `auc` whose standard error would be `error`, were its scores fixed.
 
     >>> low, high = expected_interval(0.75, 0.05)
     >>> round(low, 3), round(high, 3)

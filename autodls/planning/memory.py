@@ -15,7 +15,8 @@ GIB = 2**30
 # 2.13). On a GPU: the CUDA context, which is assumed, and lies outside of what PyTorch allocates.
 PROCESS_GIB = {"cpu": {"framework": 0.75}, "cuda": {"context": 0.5}}
 _BYTES = {"fp32": 4, "bf16": 2}
-_WEIGHT_COPIES = 4  # weights, gradients, momentum, and the weights of the best epoch so far
+_WEIGHT_COPIES = 3  # weights, gradients, and the weights of the best epoch so far
+_OPTIMIZER_COPIES = {"sgd": 1, "adamw": 2}  # momentum; means of gradients and of their squares
 _LOADING = {"cpu": 2, "cuda": 0}  # copies of the weights of the encoder that is being read: as trained, and folded
 _FEATURE_BYTES = {
     "cpu": 16,
@@ -31,8 +32,8 @@ class TrainingLoad:
 
     `cohort_gib` is the memory of the samples of all cases, which stay on the device; `cases` of them are trained on,
     with `sequences` each. Without `cases` the fusion is left out. `fine_tuned`: all encoders are then fitted at once.
-    `roi_guided`: see `encoder_cost`. `step_gib` is what fitting one encoder was measured to allocate, in the place of
-    arithmetic.
+    `roi_guided`: see `encoder_cost`; `optimizer`: "sgd" or "adamw". `step_gib` is what fitting one encoder was measured
+    to allocate, in the place of arithmetic.
     """
 
     encoder: str
@@ -46,13 +47,14 @@ class TrainingLoad:
     fine_tuned: bool = False
     step_gib: float | None = None
     roi_guided: bool = False
+    optimizer: str = "sgd"
 
 
 def encoder_parts_gib(load: TrainingLoad) -> dict[str, float]:
     """Peak memory in GiB of fitting an encoder, by what it is for.
 
-    Weights, gradients and momentum are float32 with either precision; bf16 halves the activations and adds a copy of
-    the weights.
+    Weights, gradients and what the optimizer keeps are float32 with either precision; bf16 halves the activations and
+    adds a copy of the weights.
     """
     return _fitting_parts_gib(load, 1)
 
@@ -72,7 +74,7 @@ def step_parts_gib(load: TrainingLoad) -> dict[str, float]:
     """Memory in GiB that fitting one encoder allocates, by arithmetic."""
     cost = encoder_cost(load.encoder, load.input_px, roi_guided=load.roi_guided)
     size = _BYTES[load.precision]
-    copies = 4 * _WEIGHT_COPIES + (size if load.precision == "bf16" else 0)
+    copies = 4 * (_WEIGHT_COPIES + _OPTIMIZER_COPIES[load.optimizer]) + (size if load.precision == "bf16" else 0)
     return {
         "weights": cost.parameters * copies / GIB,
         "activations": load.batch_size * (cost.activations * size + cost.pool_indices * 8) / GIB,

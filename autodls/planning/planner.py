@@ -37,7 +37,7 @@ def derive_plan(
     decided |= budget(situation, trial)
     expectation = expect(fingerprint, situation["training.folds"])
     content = _nested({name: decision.value for name, decision in decided.items()})
-    return Plan.parse(
+    parsed = Plan.parse(
         {
             "dataset": fingerprint.dataset,
             "preset": preset.name,
@@ -49,6 +49,7 @@ def derive_plan(
         f"preset {preset.name}",
         "correct the values that the preset gives",
     )
+    return parsed.with_derived()
 
 
 def _decide(situation: Situation, preset: Preset) -> Situation:

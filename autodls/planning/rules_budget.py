@@ -56,7 +56,7 @@ def _memory(situation: Situation, trial: Trial | None) -> dict[str, Decision]:
             f"{sum(arithmetic.values()):.2f}"
         )
     elif resources.device == "cpu" and load.precision == "fp32":
-        trust = "checked against real processes to 15 %"
+        trust = "checked against real processes to 15%"
     else:
         trust = "arithmetic, not checked on such a device"
     return {

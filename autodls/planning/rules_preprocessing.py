@@ -76,12 +76,19 @@ def training_gib(situation: Situation, size_px: int, batch_size: int) -> float:
     samples = cohort_gib(
         fingerprint.cases, sequences, stored_side_px(size_px), roi_guided=situation["network.roi_guided"]
     )
-    encoder, precision = situation["network.encoder"], situation["training.precision"]
-    device, fine_tuned = situation.resources.device, situation["training.fine_tuning_epochs"] > 0
-    guided = situation["network.roi_guided"]
     return predicted_memory_gib(
         TrainingLoad(
-            encoder, size_px, batch_size, precision, device, samples, cases, sequences, fine_tuned, None, guided
+            encoder=situation["network.encoder"],
+            input_px=size_px,
+            batch_size=batch_size,
+            precision=situation["training.precision"],
+            device=situation.resources.device,
+            cohort_gib=samples,
+            cases=cases,
+            sequences=sequences,
+            fine_tuned=situation["training.fine_tuning_epochs"] > 0,
+            roi_guided=situation["network.roi_guided"],
+            optimizer=situation["training.optimizer"],
         )
     )
 
@@ -113,7 +120,7 @@ def crop_mm(situation: Situation) -> Decision:
     seen = extent + 2 * RIM_MM
     crop = max(SMALLEST_CROP_MM, float(math.ceil(seen * stored / size)))
     reason = (
-        f"95 % of tumours extend over at most {extent:.0f} mm ({plane}); with a rim of {RIM_MM:g} mm on each side the "
+        f"95% of tumours extend over at most {extent:.0f} mm ({plane}); with a rim of {RIM_MM:g} mm on each side the "
         f"network should see {seen:.0f} mm, which is the central {size} of {stored} px"
     )
     at_least = f", and at least {SMALLEST_CROP_MM:g} mm" if crop == SMALLEST_CROP_MM else ""

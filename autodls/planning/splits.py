@@ -45,7 +45,7 @@ def require_same_draw(splits: Splits, training: TrainingPlan) -> None:
         if drawn != asked:
             raise PlanError(
                 f"splits.json: drawn with training.{name} {drawn}, the plan has {asked}; put {drawn} back, or delete "
-                f"splits.json and run 'autodls plan' for new splits, which trained folds do not outlast"
+                f"splits.json and run 'autodls plan' for new splits ('autodls plan --restart' where folds are trained)"
             )
 
 

@@ -42,6 +42,7 @@ def training_load(situation: Situation, step_gib: float | None = None) -> Traini
         fine_tuned=situation["training.fine_tuning_epochs"] > 0,
         step_gib=step_gib,
         roi_guided=situation["network.roi_guided"],
+        optimizer=situation["training.optimizer"],
     )
 
 

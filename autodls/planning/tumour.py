@@ -65,7 +65,7 @@ def roi_fault(roi: Volume, image: Geometry | None) -> tuple[str, str] | None:
         return None
     share = shown_share(tumour_box(roi), image)
     if share < 1.0:
-        what = f"the ROI reaches outside its image, which shows {100 * share:.0f} % of the box around the tumour"
+        what = f"the ROI reaches outside its image, which shows {100 * share:.0f}% of the box around the tumour"
         return what, "draw it on this image, or give it the image's origin and direction"
     what, repair = grid_fault(roi.geometry, image)
     return f"the ROI {what}", repair

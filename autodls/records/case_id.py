@@ -35,12 +35,12 @@ def case_id_fault(case_id: str) -> str | None:
     return "is a device name on Windows" if _DEVICE.fullmatch(case_id) else None
 
 
-def look_alikes(names: Iterable[str]) -> list[tuple[str, ...]]:
+def look_alikes(names: Iterable[str], *, numbers: bool = True) -> list[tuple[str, ...]]:
     """Groups of different names that a person, or a file system that ignores case, takes for one.
 
     Names are compared in compatible spelling (Unicode NFKC), without case, blanks and signs that are not seen; Cyrillic
     and Greek letters count as the Latin ones that they look like. One number is one name however a spreadsheet spells
-    it (7, 7.0, 007), and so are names that differ in zeros before a number (P7, P007).
+    it (7, 7.0, 007), and so are names that differ in zeros before a number (P7, P007), but for `numbers` False.
 
     >>> look_alikes(["A1", "B1", "a1", "B\u200b1", "tra\u0456n", "train"])
     [('A1', 'a1'), ('B1', 'B\u200b1'), ('train', 'tra\u0456n')]
@@ -49,7 +49,7 @@ def look_alikes(names: Iterable[str]) -> list[tuple[str, ...]]:
     """
     groups: defaultdict[str, set[str]] = defaultdict(set)
     for name in names:
-        groups[skeleton(name)].add(name)
+        groups[skeleton(name) if numbers else _letters(name)].add(name)
     return [tuple(sorted(group)) for group in groups.values() if len(group) > 1]
 
 
@@ -59,9 +59,12 @@ def skeleton(name: str) -> str:
     >>> skeleton("Ph 0007"), skeleton("7.00"), skeleton("1.2E+03")
     ('ph7', '7', '1200')
     """
+    return _ZEROS.sub("", _whole(_letters(name)))
+
+
+def _letters(name: str) -> str:
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    seen = "".join(sign for sign in plain if unicodedata.category(sign) not in ("Cf", "Cc", "Zs")).translate(_LATIN)
-    return _ZEROS.sub("", _whole(seen))
+    return "".join(sign for sign in plain if unicodedata.category(sign) not in ("Cf", "Cc", "Zs")).translate(_LATIN)
 
 
 def _whole(text: str) -> str:

@@ -19,7 +19,7 @@ from autodls.records.dataset import DatasetDescription
 from autodls.records.files import sha256_of_bytes
 from autodls.records.identities import in_one_spelling, misspelt_files, spelling_problems
 from autodls.records.listing import IMAGES, CaseFiles, list_files, stray_problems
-from autodls.records.problems import Problem, error
+from autodls.records.problems import Problem, error, warning
 from autodls.records.rows import (
     Row,
     concerns_training,
@@ -175,7 +175,7 @@ def join_cohort(folder: Path) -> JoinedCohort:
         *(_no_image(case) for case in cases if not case.images and case.gap is None),
         *strays,
         *spelling_problems(names, rows, description),
-        *misspelt_files(known, description, listing),
+        *(problem for problem in misspelt_files(known, description, listing) if problem.case not in gaps),
         *(warning("", note, "see that the table is read as it is meant") for note in rows.notes),
         *_cohort_problems(cohort),
     ]

@@ -37,6 +37,7 @@ _RESERVED = frozenset(
         "cutoff",
         "spread",
         "flags",
+        "failed",
     }
 )
 FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
@@ -148,6 +149,7 @@ class SurvivalColumns(Record):
     time: str
     event: str
     unit: Literal["days", "weeks", "months", "years"]
+    name: str | None = Field(default=None, description="what is survived, as figures say it")
     landmark: float | None = Field(default=None, gt=0, description="time after which benefit is durable")
 
 

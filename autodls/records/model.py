@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from autodls.errors import InputError, ModelFolderError
 from autodls.records.base import Record, json_bytes
@@ -15,7 +15,14 @@ from autodls.records.workspace import RoiKind
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
-_LEFT_OUT: dict[str, object] = {"cautions": (), "other_labels": (), "training_patients": None}
+_NEWER = (
+    "cautions",
+    "other_labels",
+    "training_patients",
+    "fold_scales",
+    "fold_correlation",
+    "ensemble_recalibration",
+)
 
 
 class ModelRecord(Record):
@@ -38,7 +45,17 @@ class ModelRecord(Record):
     training_patients: Count | None = Field(
         default=None, description="of these cases; left out where every case is a patient of its own"
     )
-    recalibration: LogisticScale = Field(description="from mean log-odds of the folds to the score, fitted out of fold")
+    fold_scales: tuple[dict[str, LogisticScale], ...] = Field(
+        default=(),
+        description="of each fold, by row: from its log-odds to those that all folds share; absent from older models",
+    )
+    recalibration: LogisticScale = Field(description="from log-odds of one fold to the score, fitted out of fold")
+    fold_correlation: float | None = Field(
+        default=None, description="of two folds' log-odds within a class; absent where it cannot be told"
+    )
+    ensemble_recalibration: LogisticScale | None = Field(
+        default=None, description="from mean log-odds of the folds to the score; where absent, 'recalibration' serves"
+    )
     cutoff: Probability = Field(description="call a case high when its score is at or above this")
     cutoff_source: str
     youden_cutoff: Probability = Field(description="Youden's cut-off of the same out-of-fold scores, for comparison")
@@ -57,15 +74,18 @@ class ModelRecord(Record):
     versions: dict[str, str]
     record_sha256: str = Field(default="", description="SHA-256 of this record with this field empty")
 
+    @model_validator(mode="after")
+    def _scale_a_fold(self) -> Self:
+        if self.fold_scales and len(self.fold_scales) != self.folds:
+            raise ValueError(f"{len(self.fold_scales)} fold_scales for {self.folds} folds")
+        return self
+
     @model_serializer(mode="wrap")
     def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """What older versions did not know is left out where it is empty, so that the hash of theirs still fits."""
+        """What a model does not have is left out where older versions did, so that the hash of theirs still fits."""
         content: dict[str, Any] = write(self)
-        return {
-            name: value
-            for name, value in content.items()
-            if name not in _LEFT_OUT or getattr(self, name) != _LEFT_OUT[name]
-        }
+        absent = {name for name in _NEWER if getattr(self, name) == type(self).model_fields[name].default}
+        return {name: value for name, value in content.items() if name not in absent}
 
     @property
     def mask_labels(self) -> RoiLabels:

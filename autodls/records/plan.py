@@ -1,10 +1,12 @@
 """The plan: every choice of the pipeline, with the sentence that says why."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from autodls.records.base import Record
+from autodls.records.reasons import set_by_hand, told_reasons, values_at
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -233,6 +235,12 @@ class Expectation(Record):
         return {name: value for name, value in content.items() if name != "design_effect" or value is not None}
 
 
+_WEIGHTS = "network.encoder_weights"
+_FORETOLD = frozenset(
+    {"expectation", "budget.predicted_memory_gib", "budget.predicted_training_minutes", "budget.measured_on"}
+)
+
+
 class Plan(Record):
     """All settings of one training run."""
 
@@ -247,6 +255,17 @@ class Plan(Record):
     budget: Budget
     expectation: Expectation
     reasons: dict[str, str] = Field(description="by dotted name of the field")
+    derived: dict[str, JsonValue] = Field(
+        default={},
+        description="the value that each reason was written for, by dotted name: one that differs now was set by hand. "
+        "Left out of plans of older versions, which do not know",
+    )
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A plan that does not know is written as older versions did, so that the hashes of theirs still fit."""
+        content: dict[str, Any] = write(self)
+        return {name: value for name, value in content.items() if name != "derived" or self.derived}
 
     @model_validator(mode="after")
     def _consistent(self) -> "Plan":
@@ -266,8 +285,29 @@ class Plan(Record):
 
     def without_paths(self) -> "Plan":
         """The plan as it travels with a model: a file of weights is named without its folder."""
-        name = self.network.encoder_weights.replace("\\", "/").rpartition("/")[2]
-        return self.model_copy(update={"network": self.network.model_copy(update={"encoder_weights": name})})
+        network = self.network.model_copy(update={"encoder_weights": _last_name(self.network.encoder_weights)})
+        known = self.derived.get(_WEIGHTS)
+        derived = {**self.derived, _WEIGHTS: _last_name(known)} if isinstance(known, str) else self.derived
+        return self.model_copy(update={"network": network, "derived": derived})
+
+    def with_derived(self) -> "Plan":
+        """This plan, whose settings are those that its reasons were written for; what it foretells is no setting."""
+        names = [name for name in self.reasons if name not in _FORETOLD]
+        return self.model_copy(update={"derived": self._values(names)})
+
+    @property
+    def by_hand(self) -> tuple[str, ...]:
+        """Dotted names of the values that are not those that their reasons were written for."""
+        return set_by_hand(self._values(self.derived), self.derived)
+
+    @property
+    def told_reasons(self) -> dict[str, str]:
+        """Why each value is what it is, by dotted name: its reason, or that it was set by hand."""
+        return told_reasons(self.reasons, self._values(self.derived), self.derived)
+
+    def _values(self, names: Iterable[str]) -> dict[str, JsonValue]:
+        content = self.model_dump(mode="json", exclude_none=True, exclude={"reasons", "derived"})
+        return values_at(content, names)
 
     @property
     def sequences(self) -> tuple[str, ...]:
@@ -278,3 +318,7 @@ class Plan(Record):
     def map_px(self) -> int:
         """Side of the encoder's last feature map, rounded up; the paper's 224 px give 7."""
         return -(-self.preprocessing.input_size_px // encoder_stride_px(self.network.encoder))
+
+
+def _last_name(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]

@@ -19,6 +19,14 @@ class LogisticScale(Record):
     slope: float = Field(gt=0)
     intercept: float
 
+    def followed_by(self, other: "LogisticScale") -> "LogisticScale":
+        """This map, and then `other`.
+
+        >>> LogisticScale(slope=2.0, intercept=1.0).followed_by(LogisticScale(slope=3.0, intercept=-1.0))
+        LogisticScale(slope=6.0, intercept=2.0)
+        """
+        return LogisticScale(slope=other.slope * self.slope, intercept=other.slope * self.intercept + other.intercept)
+
     def log_odds(self, logits: Vector) -> Vector:
         """Calibrated log-odds [case] of raw logits [case]."""
         return self.slope * np.asarray(logits, float) + self.intercept

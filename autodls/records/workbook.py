@@ -139,7 +139,7 @@ def _percent_notes(sheet: Any) -> Iterable[str]:
         if isinstance(cell.value, int | float) and "%" in str(cell.number_format)
     ]
     if shown:
-        yield f"cells {_listed(shown)} are shown as percentages: 20 % is read as 0.2"
+        yield f"cells {_listed(shown)} are shown as percentages: 20% is read as 0.2"
 
 
 def _hidden_notes(sheet: Any) -> Iterable[str]:

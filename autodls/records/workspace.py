@@ -1,4 +1,4 @@
-"""Every file name of a workspace and of a model folder stands here; those of the nnU-Net stage, one module further."""
+"""Every file name of a workspace and of a model folder; those of nnU-Net and of heat maps, in modules of their own."""
 
 import re
 from dataclasses import dataclass, replace
@@ -7,6 +7,7 @@ from typing import Literal
 
 from autodls.records.case_id import case_id_fault
 from autodls.records.files import sha256_of_bytes
+from autodls.records.heatmap_folder import HeatmapFolder
 from autodls.records.segmentation_folders import SegmentationFolder, SegmenterFolder
 
 RoiKind = Literal["manual", "auto"]
@@ -99,36 +100,6 @@ class ModelFolder:
 
 
 @dataclass(frozen=True)
-class HeatmapFolder:
-    """Heat maps of cases, and what they say."""
-
-    root: Path
-
-    @property
-    def cases(self) -> Path:
-        """Which cases are explained, and by which folds."""
-        return self.root / "cases.csv"
-
-    @property
-    def shares(self) -> Path:
-        """How much of each map lies in the tumour, its rim and outside."""
-        return self.root / "shares.csv"
-
-    @property
-    def randomisation(self) -> Path:
-        """Whether the maps change when the weights are shuffled."""
-        return self.root / "randomisation.csv"
-
-    def fused_picture(self, case: str) -> Path:
-        """The maps of the fused score over the images."""
-        return self.root / f"{case}_dls.png"
-
-    def sequences_picture(self, case: str) -> Path:
-        """The maps of each sequence's own score over the images."""
-        return self.root / f"{case}_sequences.png"
-
-
-@dataclass(frozen=True)
 class Workspace:
     """The folder that holds everything derived from a dataset.
 
@@ -152,7 +123,8 @@ class Workspace:
     def expected_files(self) -> tuple[Path, ...]:
         """What must be a file where it is there."""
         own = (self.provenance, self.oof_scores, self.metrics, self.report)
-        return (self.lock, self.fingerprint, self.plan, self.previous_plan, self.splits, *own)
+        shared = (self.fingerprint, self.plan, self.previous_plan, self.splits, self.previous_splits)
+        return (self.lock, *shared, *own)
 
     @property
     def expected_folders(self) -> tuple[Path, ...]:
@@ -174,7 +146,7 @@ class Workspace:
 
     @property
     def previous_plan(self) -> Path:
-        """The plan before the last `autodls plan`."""
+        """The plan that the last one replaced; older ones lie beside it, by number."""
         return self.root / "plan.previous.json"
 
     @property
@@ -186,6 +158,11 @@ class Workspace:
     def splits(self) -> Path:
         """Written once by `autodls plan`."""
         return self.root / "splits.json"
+
+    @property
+    def previous_splits(self) -> Path:
+        """The splits that the last ones replaced; older ones lie beside them, by number."""
+        return self.root / "splits.previous.json"
 
     def sample(self, case: str) -> Path:
         """The 2.5D sample of `case`."""

@@ -24,14 +24,8 @@ from autodls.records.tensors import read_note
 from autodls.records.workspace import FoldFolder, Workspace
 from autodls.report.chain import Link, examine, verify_model, verify_provenance
 from autodls.training.cohort import run_key
-from autodls.training.ensemble import (
-    case_flags,
-    choose_cutoffs,
-    out_of_fold,
-    pool_scores,
-    recalibrate,
-    write_out_of_fold,
-)
+from autodls.training.derived import derive
+from autodls.training.ensemble import case_flags, out_of_fold, write_out_of_fold
 from autodls.training.fold import made_by, stages_of
 from autodls.training.fold_chain import altered_encoders, altered_weights, weight_hashes
 
@@ -199,12 +193,13 @@ def _part_faults(chain: Chain, fold: Fold) -> Iterator[str]:
 def _score_faults(chain: Chain) -> Iterator[str]:
     """The pooled scores, their recalibration and the cut-offs, derived again."""
     workspace, record = chain.workspace, ModelRecord.load(chain.workspace.model.record, _TRAIN)
-    pooled = pool_scores(workspace, chain.plan, chain.splits, _labelled(chain))
-    recalibration = recalibrate(pooled)
+    derived = derive(workspace, chain.plan, chain.splits, _labelled(chain), common_scale=bool(record.fold_scales))
+    if not record.fold_scales:
+        derived = derived.as_locked_before(record.recalibration)
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder) / "oof_scores.csv"
         flags = case_flags(workspace, chain.plan, chain.splits)
-        write_out_of_fold(again, out_of_fold(pooled, recalibration), chain.plan, workspace.rois, flags)
+        write_out_of_fold(again, out_of_fold(derived.pooled, derived.recalibration), chain.plan, workspace.rois, flags)
         expected = sha256_of_file(again)
     found = sha256_of_file(workspace.oof_scores)
     if found != expected:
@@ -213,8 +208,7 @@ def _score_faults(chain: Chain) -> Iterator[str]:
         yield f"{workspace.model.record}: locked from other out-of-fold scores; {_TRAIN}"
     if record.splits_sha256 != chain.splits.sha256():
         yield f"{workspace.model.record}: locked from other splits; {_TRAIN}"
-    cutoffs = choose_cutoffs(pooled, recalibration)
-    if (record.cutoff, record.recalibration) != (cutoffs[chain.plan.training.cutoff], recalibration):
+    if any(getattr(record, name) != value for name, value in derived.locked(chain.plan).items()):
         yield f"{workspace.model.record}: cut-off or recalibration are not what the scores of the folds give; {_TRAIN}"
 
 

@@ -75,7 +75,7 @@ def _answer(item: Item, study: Study) -> Answer:
     lacking = [need for one in evidence for need in one.needs if study.find(need) is None]
     there = [one for one in evidence if not any(need in lacking for need in one.needs)]
     texts = tuple(one.tell(study) for one in there)
-    cited = tuple(dict.fromkeys(path for one in there for path in one.paths))
+    cited = tuple(dict.fromkeys(study.path_of(need) for one in there for need in one.needs))
     commands = tuple(dict.fromkeys(ARTEFACTS[need].command for need in lacking))
     return Answer(item, _state(item, complete=not lacking, answered=bool(texts)), texts, cited, commands)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from autodls.errors import ArgumentError
-from autodls.report.study import ARTEFACTS, Study
+from autodls.report.study import Study
 
 T = TypeVar("T")
 
@@ -19,11 +19,6 @@ class Evidence:
 
     needs: tuple[str, ...]
     tell: Callable[[Study], str]
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """The files that are cited."""
-        return tuple(ARTEFACTS[name].path for name in self.needs)
 
 
 def known(record: T | None) -> T:

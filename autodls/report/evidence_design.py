@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from autodls.records.plan import IntensityPlan
+from autodls.records.plan import IntensityPlan, Plan
 from autodls.report.evidence import Evidence, known, says
 from autodls.report.study import Study
 
@@ -11,8 +11,16 @@ def _kind(study: Study) -> str:
     plan = known(study.plan)
     return (
         f"Development by cross-validation, and evaluation on held-out cohorts where there are any, of a deep-learning "
-        f"model ({plan.network.encoder} for each of {len(plan.sequences)} sequences, fused by a transformer)."
+        f"model ({plan.network.encoder} for each of {len(plan.sequences)} sequences, fused by a transformer"
+        f"{_fallback(plan)})."
     )
+
+
+def _fallback(plan: Plan) -> str:
+    """What may stand in the place of the transformer."""
+    if plan.network.fusion.fallback == "none":
+        return ""
+    return " or, in a fold where that is not shown to be better, by the mean of their log-odds"
 
 
 def _outcome(study: Study) -> str:
@@ -28,7 +36,7 @@ def _outcome(study: Study) -> str:
 def _sites(study: Study) -> str:
     sites = known(study.fingerprint).sites
     if not sites:
-        return "The dataset names no column for the site, so the number of centres is not known."
+        return "No site is recorded for the training cases, so the number of centres is not known."
     named = ", ".join(f"{name} ({count})" for name, count in sites.items())
     return f"{len(sites)} sites in the training cohort: {named} cases."
 
@@ -39,7 +47,7 @@ def _preprocessing(study: Study) -> str:
         f"Registration '{plan.registration}'; {plan.spacing_mm:g} mm isotropic; axial, coronal and sagittal plane of "
         f"the largest area of the tumour's largest connected part, {plan.crop_mm:g} mm wide, {plan.slice_size_px} px "
         f"stored, {plan.input_size_px} px used. "
-        "'autodls check' tests every image, ROI and row before planning."
+        "'autodls check' tests every image, ROI and row; the run does not record whether it was used."
     )
 
 
@@ -61,13 +69,17 @@ def _sequences(study: Study) -> str:
 
 def _rois(study: Study) -> str:
     model = known(study.model)
-    drawn = "drawn by hand" if model.rois == "manual" else "made by out-of-fold automatic segmentation"
-    return f"The model was trained on ROIs {drawn} on {model.roi_channel}."
+    if model.rois == "manual":
+        return (
+            f"The model was trained on the ROIs that the dataset gives, on {model.roi_channel}; the run does not show "
+            "who or what drew them."
+        )
+    return f"The model was trained on ROIs made by out-of-fold automatic segmentation on {model.roi_channel}."
 
 
 def _automated_rois(study: Study) -> str:
     if known(study.model).rois == "manual":
-        return "Does not apply: the model was trained on manual ROIs."
+        return "Does not apply: the model was trained on the ROIs that the dataset gives."
     return "The model was trained on automatic ROIs."
 
 
@@ -78,15 +90,21 @@ def _sample_size(study: Study) -> str:
 def _missing_sequences(study: Study) -> str:
     lacking = {name: held.share_missing for name, held in known(study.fingerprint).sequences.items()}
     shares = ", ".join(f"{name} {100 * share:.1f}%" for name, share in lacking.items())
-    return f"Training cases without a sequence: {shares}. A missing sequence is replaced by a learned token."
+    return (
+        f"Training cases without a sequence: {shares}. In the transformer a missing sequence is replaced by a learned "
+        "token; in a fold that is fused by the mean, it is left out."
+    )
 
 
 def _partition(study: Study) -> str:
     splits = known(study.splits)
+    other = "" if study.splits_are_locked else " These are not the splits that the model was locked from."
     sizes = ", ".join(f"{len(fold.train)}/{len(fold.inner)}/{len(fold.validation)}" for fold in splits.folds)
     return (
         f"{len(splits.folds)} folds over the training cohort alone, stratified by label, seed {splits.seed}; cases "
-        f"that train / stop training / are scored: {sizes}. Held-out cohorts are not opened before the model is locked."
+        f"that are trained on / in the inner hold-out / scored: {sizes}. 'autodls plan', 'segment' and 'train' open no "
+        "image or ROI of a held-out case and use none of their labels; 'autodls check' reads the images of all "
+        f"cohorts, to look for faults.{other}"
     )
 
 
@@ -98,28 +116,39 @@ def _disjoint(study: Study) -> str:
 
 
 def _architecture(study: Study) -> str:
-    network = known(study.plan).network
+    plan = known(study.plan)
+    network, by_hand = plan.network, plan.by_hand
+    own = f"; set by hand: {', '.join(by_hand)}" if by_hand else ""
     return (
         f"{network.encoder} per sequence; its last feature map reduced to {network.pca_dims} channels by PCA; a "
         f"transformer of {network.fusion.layers} layers and {network.fusion.heads} heads over the maps of all "
-        "sequences; softmax. The reasons of all settings stand in the plan."
+        f"sequences; softmax. Fused by it{_fallback(plan)}. The reasons of the settings stand in the plan{own}."
     )
 
 
 def _training(study: Study) -> str:
     plan = known(study.plan).training
+    length = f"at most {plan.epochs} epochs, patience {plan.patience}"
+    length = f"{plan.epochs} epochs" if plan.kept_epoch == "last" else length
     return (
-        f"{plan.optimizer.upper()}, learning rate {plan.learning_rate:g}, batch {plan.batch_size}, at most "
-        f"{plan.epochs} epochs, patience {plan.patience}, {plan.loss} loss (gamma {plan.focal_gamma:g}), augmentation "
+        f"{plan.optimizer.upper()}, learning rate {plan.learning_rate:g}, batch {plan.batch_size}, "
+        f"{length}, {plan.loss} loss (gamma {plan.focal_gamma:g}), augmentation "
         f"'{plan.augmentation}', {plan.precision}, seed {plan.seed}."
     )
 
 
 def _selection(study: Study) -> str:
     plan = known(study.plan).training
+    held = f"an inner hold-out ({100 * plan.inner_holdout:g}% of the fold's training part)"
+    kept = (
+        "Encoders are kept as they are at the end of the schedule; of the fusion the epoch with the smallest loss on "
+        f"{held}"
+        if plan.kept_epoch == "last"
+        else f"In each fold the epoch with the smallest loss on {held}"
+    )
     return (
-        f"In each fold the epoch with the smallest loss on an inner hold-out ({100 * plan.inner_holdout:g}% of the "
-        "fold's training part), which is neither trained on nor scored, is kept."
+        f"{kept}, which is neither trained on nor among the cases that the fold scores out of fold, is kept. The same "
+        "hold-out sets the scale of the fold's scores."
     )
 
 
@@ -132,7 +161,8 @@ def _ensemble(study: Study) -> str:
 
 
 def _prediction(study: Study) -> str:
-    scale = known(study.model).recalibration
+    model = known(study.model)
+    scale = model.ensemble_recalibration or model.recalibration
     return (
         "'autodls predict -m MODEL -i IMAGES'; score = 1 / (1 + exp(-(a + b x))), x the mean log-odds of the folds, "
         f"a = {scale.intercept:.6g}, b = {scale.slope:.6g}."
@@ -145,15 +175,23 @@ def _imbalance(study: Study) -> str:
 
 
 def _recalibration(study: Study) -> str:
-    scale = known(study.model).recalibration
-    return f"Logistic recalibration on out-of-fold scores: intercept {scale.intercept:.4g}, slope {scale.slope:.4g}."
+    model = known(study.model)
+    scale, of_mean = model.recalibration, model.ensemble_recalibration
+    text = f"Logistic recalibration on out-of-fold scores: intercept {scale.intercept:.4g}, slope {scale.slope:.4g}"
+    if of_mean is not None:
+        text += (
+            f"; for the mean of the folds, whose scores correlate by {known(model.fold_correlation):.2f} within a "
+            f"class, intercept {of_mean.intercept:.4g}, slope {of_mean.slope:.4g}"
+        )
+    return f"{text}. Calibration out of fold is cross-fitted: each fold by the recalibration of the others."
 
 
 def _output(study: Study) -> str:
     model = known(study.model)
     return (
-        f"Probability of '{model.target.name}'; positive from {model.cutoff:.4g} on ({model.cutoff_source}), locked "
-        "before any held-out cohort was scored."
+        f"Probability of '{model.target.name}'; positive from {model.cutoff:.4g} on ({model.cutoff_source}), locked in "
+        "the model that scores the held-out cohorts. Whether another model was scored on them before, the run does not "
+        "show."
     )
 
 
@@ -213,10 +251,16 @@ DESIGN: Mapping[str, Evidence] = {
     ),
     "absent_input": Evidence(
         ("model",),
-        says("A case without an image or ROI is not scored and named; a missing sequence is replaced and flagged."),
+        says(
+            "A case without an image or ROI has no score, and a row with the reason in the table of scores; a missing "
+            "sequence is flagged."
+        ),
     ),
     "no_handcrafted": Evidence(("plan",), says("Does not apply: there are no hand-crafted or tabular features.")),
-    "technical": Evidence(("plan",), says("The plan holds every setting with its reason; this report prints it.")),
-    "guidelines": Evidence((), says("TRIPOD+AI and CLAIM are filled in above, from the run.")),
+    "technical": Evidence(
+        ("plan",),
+        says("The plan holds every setting with its reason, or that it was set by hand; this report prints it."),
+    ),
+    "guidelines": Evidence((), says("TRIPOD+AI and CLAIM are filled in above, as far as the run shows.")),
 }
 """By the names that the checklists use."""

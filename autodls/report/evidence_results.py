@@ -21,8 +21,8 @@ def _excluded(study: Study) -> str:
     cohorts = known(study.metrics).cohorts
     counts = ", ".join(f"{name} {len({row.row for row in cohort.excluded})}" for name, cohort in cohorts.items())
     return (
-        f"Rows left out of the analysis, or of a part of it, for a missing value: {counts}; what each is left out of, "
-        "and why, stands in the file."
+        f"Rows left out of the analysis, or of a part of it, for want of a label, score or time: {counts}; what each "
+        "is left out of, and why, stands in the file."
     )
 
 
@@ -85,7 +85,9 @@ def _wrong_calls(study: Study) -> str:
     for name in study.unseen_cohorts:
         found = metrics.cohorts[name].scores[metrics.reference].confusion
         texts.append(f"{name}: {found.fp} false positive, {found.fn} false negative" if found else f"{name}: no calls")
-    return f"{'; '.join(texts)}; the score table of this report names the cases."
+    unnamed = [name for name, cases in study.held_out.items() if all(case.label is None for case in cases)]
+    but = f", but for {', '.join(unnamed)}" if unnamed else ""
+    return f"{'; '.join(texts)}; the score table of this report names the cases{but}."
 
 
 def _calibrated(study: Study) -> str:
@@ -105,7 +107,12 @@ def _follow_up(study: Study) -> str:
 
 
 def _cautions(study: Study) -> str:
-    return f"{len(known(study.metrics).warnings)} weaknesses were found; they open this report."
+    return f"{len(known(study.metrics).warnings)} warnings came with the metrics; they open this report."
+
+
+def _shortcuts(study: Study) -> str:
+    names = [line.get("baseline", "") for line in study.tables.get("shortcuts", ())]
+    return f"Logistic regression on {', '.join(names)}, each on the same folds."
 
 
 RESULTS: Mapping[str, Evidence] = {
@@ -125,10 +132,7 @@ RESULTS: Mapping[str, Evidence] = {
     "flow": Evidence(("figure:cohort_flow",), says("Cohort flow diagram.")),
     "characteristics": Evidence(("table:baseline",), says("Baseline table, cohort by cohort, with missing values.")),
     "optimism": Evidence(("table:ledger",), says("Resubstituted, inner, out-of-fold and held-out AUC side by side.")),
-    "shortcuts": Evidence(
-        ("table:shortcuts",),
-        says("Logistic regression on tumour volume, clinical variables or site, where known, on the same folds."),
-    ),
+    "shortcuts": Evidence(("table:shortcuts",), _shortcuts),
     "single_sequences": Evidence(
         ("table:comparisons",), says("Each sequence by itself, compared with the fused score.")
     ),

@@ -1,5 +1,7 @@
 """All figures of a study, by the name of their files."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from autodls.evaluation.results import Metrics
@@ -9,6 +11,7 @@ from autodls.report.drawn import Drawn
 from autodls.report.figures_discrimination import roc_figure
 from autodls.report.figures_probability import calibration_figure, decision_figure
 from autodls.report.figures_survival import survival_figure
+from autodls.report.lettering import drawn_name, is_drawable, stand_ins, undrawable_caution
 
 
 def study_figures(
@@ -21,18 +24,38 @@ def study_figures(
     unit: str = "",
     endpoint: str = "Survival",
     calibrated: bool = False,
+    probabilities: ScoreTable | None = None,
 ) -> dict[str, Drawn]:
     """Every figure that the data allow; `metrics` are those of `table`.
 
     Figures of labels need a cohort with labels, Kaplan-Meier curves one with follow-up. `positive` names the positive
     class, `unit` that of time, `endpoint` what is survived; `calibrated` says that the reference was recalibrated on
-    other cases. `rng` draws the bootstrap of the decision curve.
+    other cases. `probabilities` is `table` for the figures of calibration and of decisions, where these judge other
+    numbers. `rng` draws the bootstrap of the decision and calibration curves.
     """
     drawn = {"cohort_flow": flow_figure(flow, positive)}
     if any(cohort.labels is not None for cohort in table.cohorts.values()):
         drawn["roc"] = roc_figure(table, metrics)
-        drawn["calibration"] = calibration_figure(table, metrics)
-        drawn["decision_curve"] = decision_figure(table, metrics, rng, calibrated=calibrated)
+        judged = probabilities or table
+        decision = decision_figure(judged, metrics, rng, calibrated=calibrated)
+        drawn["calibration"] = calibration_figure(judged, metrics, rng)
+        drawn["decision_curve"] = decision
     if any(cohort.times is not None for cohort in table.cohorts.values()):
         drawn["kaplan_meier"] = survival_figure(table, metrics, unit, endpoint, metrics.reference)
     return drawn
+
+
+def figure_names(
+    metrics: Metrics, flow: Flow, others: Sequence[tuple[str, str]] = ()
+) -> tuple[dict[str, str], list[str]]:
+    """The stand-ins of the names that no font can draw, and a sentence for each that ties it to its name.
+
+    `others` are names beside cohorts and scores, each with what it names, such as ("target", "PD-L1 high"): of these
+    only the signs that no font has are replaced.
+    """
+    cohorts = list(dict.fromkeys([*metrics.cohorts, *(count.name for count in flow.cohorts)]))
+    scores = list(dict.fromkeys(score for cohort in metrics.cohorts.values() for score in cohort.scores))
+    kinds = {"cohort": stand_ins("cohort", cohorts), "score": stand_ins("score", scores)}
+    told = [undrawable_caution(kind, name, shown) for kind, held in kinds.items() for name, shown in held.items()]
+    told += [undrawable_caution(kind, name, drawn_name(name)) for kind, name in others if not is_drawable(name)]
+    return {**kinds["cohort"], **kinds["score"]}, told

@@ -1,5 +1,7 @@
 """Can the score be read as a probability, and is acting on it worth it? Calibration and decision curves."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -7,7 +9,7 @@ from matplotlib.patches import Patch
 
 from autodls.evaluation.binary import not_probabilities
 from autodls.evaluation.bootstrap import resample_counts
-from autodls.evaluation.calibration import CalibrationGroup, calibration_curve
+from autodls.evaluation.calibration import CalibrationGroup, SmoothCalibration, calibration_curve, smooth_calibration
 from autodls.evaluation.decision_curve import net_benefit_band
 from autodls.evaluation.delong import Bools, Floats, Patients
 from autodls.evaluation.results import CohortMetrics, Metrics, ScoreMetrics
@@ -43,19 +45,23 @@ _DECISION_HEADER = ("cohort", "score", "threshold", "net_benefit", "low", "high"
 _BELOW_CALIBRATION_MM, _BELOW_DECISION_MM = 35.0, 22.0
 _DISTRIBUTION_MM, _DISTRIBUTION_GAP_MM = 12.0, 3.5
 _BINS = 20
+_MOST_THRESHOLD = 0.8
 _CASES_PER_GROUP = 10
+_SMOOTHED = 500  # resamples of the smooth curve
 _DASHED = (0, (4, 1.5))
 _SCALE = ([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
 
 
 @styled
-def calibration_figure(table: ScoreTable, metrics: Metrics, score: str | None = None) -> Drawn:
-    """Observed share against predicted probability with Wilson intervals, above the scores of both classes.
+def calibration_figure(
+    table: ScoreTable, metrics: Metrics, rng: np.random.Generator, score: str | None = None
+) -> Drawn:
+    """Observed share against predicted probability: smooth with a bootstrap band, and by group with Wilson intervals.
 
-    Where patients have several cases, the intervals are over patients.
-
-    `score` is the reference when None. Cases are grouped by score, at least ten to a group and at most ten groups.
-    Rows are groups, bins of the distribution, and the recalibration fit, by kind.
+    Below stand the scores of both classes. `score` is the reference when None. Cases are grouped by score, at least ten
+    to a group and at most ten groups. `rng` draws the resamples; where patients have several cases, band and intervals
+    are over patients. Rows are groups, points of the smooth curve, bins of the distribution, and the recalibration fit,
+    by kind.
     """
     chosen = score or metrics.reference
     side_mm = plot_width_mm(len(table.cohorts))
@@ -71,7 +77,7 @@ def calibration_figure(table: ScoreTable, metrics: Metrics, score: str | None = 
             empty.append((name, reason))
         elif cohort.labels is not None:
             below = panel.axes(TITLE_MM + side_mm + _DISTRIBUTION_GAP_MM, _DISTRIBUTION_MM)
-            drawn = _calibration_panel(axes, below, cohort.labels, cohort.scores[chosen], cohort.patients)
+            drawn = _calibration_panel(axes, below, cohort.labels, cohort.scores[chosen], cohort.patients, rng)
             lines += [(name, chosen, *line) for line in (*drawn, *_fit_rows(measured))]
     return Drawn(panels[0].figure, Rows(_CALIBRATION_HEADER, tuple(lines)), tuple(empty))
 
@@ -82,14 +88,17 @@ def decision_figure(
 ) -> Drawn:
     """Net benefit of `score` (the reference when None) beside treating all and none, with a bootstrap band.
 
-    A score that was not `calibrated` on other cases is labelled as such: its curve misleads. `rng` draws the
-    resamples of patients, all rows of a patient together.
+    Drawn over `plausible_thresholds` alone and on the same axes in every cohort; the rows hold 0.01 to 0.99. A score
+    that was not `calibrated` on other cases is labelled as such: its curve misleads. `rng` draws the resamples of
+    patients, all rows of a patient together.
     """
     chosen = score or metrics.reference
     height_mm = 0.85 * plot_width_mm(len(table.cohorts))
     panels = panel_grid(len(table.cohorts), TITLE_MM + height_mm + _BELOW_DECISION_MM)
     lines: list[tuple[Cell, ...]] = []
-    empty = []
+    empty, drawn = [], []
+    shares = [held.prevalence for held in metrics.cohorts.values() if held.prevalence is not None]
+    limits = plausible_thresholds(shares)
     for position, (panel, (name, rows)) in enumerate(zip(panels, table.cohorts.items(), strict=True)):
         axes, cohort = panel.axes(TITLE_MM, height_mm), judged_by(rows, chosen)
         measured = metrics.cohorts[name]
@@ -99,7 +108,9 @@ def decision_figure(
             say_why_empty(axes, reason)
             empty.append((name, reason))
         else:
-            lines += [(name, *line) for line in _decision_panel(axes, chosen, cohort, measured, rng)]
+            lines += [(name, *line) for line in _decision_panel(axes, chosen, cohort, measured, rng, limits)]
+            drawn.append(axes)
+    _common_axes(drawn, limits, lines, shares)
     return Drawn(panels[0].figure, Rows(_DECISION_HEADER, tuple(lines)), tuple(empty))
 
 
@@ -129,10 +140,14 @@ def _fit_rows(measured: ScoreMetrics) -> list[tuple[Cell, ...]]:
 
 
 def _calibration_panel(
-    axes: Axes, below: Axes, labels: Bools, scores: Floats, patients: Patients
+    axes: Axes, below: Axes, labels: Bools, scores: Floats, patients: Patients, rng: np.random.Generator
 ) -> list[tuple[Cell, ...]]:
     groups = calibration_curve(labels, scores, int(np.clip(len(scores) // _CASES_PER_GROUP, 2, 10)), patients)
     axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.8, zorder=0)
+    smooth = smooth_calibration(labels, scores, resample_counts(patients or len(scores), rng, _SMOOTHED))
+    if smooth is not None:
+        axes.fill_between(smooth.predicted, smooth.low, smooth.high, color=BLUE, alpha=0.16, linewidth=0)
+        axes.plot(smooth.predicted, smooth.observed, color=BLUE, linewidth=1.3)
     _draw_groups(axes, groups)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel="Observed share of positives")
     axes.set_yticks(*_SCALE)
@@ -143,7 +158,17 @@ def _calibration_panel(
          group.observed.value, group.observed.low, group.observed.high)
         for group in groups
     ]  # fmt: skip
-    return [*drawn, *bins]
+    return [*drawn, *_smooth_rows(smooth), *bins]
+
+
+def _smooth_rows(smooth: SmoothCalibration | None) -> list[tuple[Cell, ...]]:
+    if smooth is None:
+        return []
+    columns = np.column_stack([smooth.predicted, smooth.observed, smooth.low, smooth.high])
+    return [
+        ("smooth", None, None, None, None, *(float(value) if np.isfinite(value) else None for value in line))
+        for line in columns
+    ]
 
 
 def _draw_groups(axes: Axes, groups: list[CalibrationGroup]) -> None:
@@ -151,9 +176,7 @@ def _draw_groups(axes: Axes, groups: list[CalibrationGroup]) -> None:
     value, low, high = (np.array([getattr(share, part) for share in held]) for part in ("value", "low", "high"))
     mean = [group.mean_probability for group in groups]
     spread = np.clip([value - low, high - value], 0, None)
-    axes.errorbar(
-        mean, value, yerr=spread, fmt="o-", color=BLUE, markersize=3.5, linewidth=1.1, elinewidth=0.8, capsize=0
-    )
+    axes.errorbar(mean, value, yerr=spread, fmt="o", color=BLUE, markersize=3.5, elinewidth=0.8, capsize=0)
 
 
 def _draw_distribution(axes: Axes, labels: Bools, scores: Floats) -> list[tuple[Cell, ...]]:
@@ -175,7 +198,12 @@ def _draw_distribution(axes: Axes, labels: Bools, scores: Floats) -> list[tuple[
 
 
 def _decision_panel(
-    axes: Axes, score: str, cohort: CohortTable, measured: CohortMetrics, rng: np.random.Generator
+    axes: Axes,
+    score: str,
+    cohort: CohortTable,
+    measured: CohortMetrics,
+    rng: np.random.Generator,
+    limits: tuple[float, float],
 ) -> list[tuple[Cell, ...]]:
     curve = measured.scores[score].net_benefit
     if curve is None or cohort.labels is None or measured.prevalence is None:
@@ -183,14 +211,13 @@ def _decision_panel(
     band = net_benefit_band(cohort.labels, cohort.scores[score], resample_counts(cohort.patients or cohort.n, rng))
     if band is None:
         return []
-    threshold = [point.threshold for point in curve]
-    axes.plot(threshold, [point.all for point in curve], color=GREY, linestyle=_DASHED, linewidth=1.0)
+    shown = [at for at, point in enumerate(curve) if limits[0] - 1e-9 <= point.threshold <= limits[1] + 1e-9]
+    threshold = [curve[at].threshold for at in shown]
+    axes.plot(threshold, [curve[at].all for at in shown], color=GREY, linestyle=_DASHED, linewidth=1.0)
     axes.axhline(0, color=BLACK, linewidth=0.8)
-    axes.fill_between(threshold, band.low, band.high, color=BLUE, alpha=0.16, linewidth=0)
-    axes.plot(threshold, [point.model for point in curve], color=BLUE, linewidth=1.5)
-    top = max(float(band.high.max()), cohort.labels.mean())
-    axes.set(xlim=(0, 1), ylim=(-0.3 * top, 1.1 * top), xlabel="Threshold probability", ylabel="Net benefit")
-    axes.set_xticks(*_SCALE)
+    axes.fill_between(threshold, band.low[shown], band.high[shown], color=BLUE, alpha=0.16, linewidth=0)
+    axes.plot(threshold, [curve[at].model for at in shown], color=BLUE, linewidth=1.5)
+    axes.set(xlabel="Threshold probability", ylabel="Net benefit")
     handles = [
         Line2D([], [], color=BLUE, linewidth=1.5),
         Line2D([], [], color=GREY, linestyle=_DASHED),
@@ -201,3 +228,31 @@ def _decision_panel(
         (score, point.threshold, point.model, float(low), float(high), point.all, point.none)
         for point, low, high in zip(curve, band.low, band.high, strict=True)
     ]
+
+
+def plausible_thresholds(prevalences: Sequence[float]) -> tuple[float, float]:
+    """The range of threshold probabilities that is drawn: half the least to twice the greatest prevalence.
+
+    At most 0.8: somebody who treats at a threshold far from the share of patients who have the condition would treat
+    nobody, or all, without a model, and few cases score out there. Rounded outwards to 0.05; 0.05 to 0.8 without a
+    prevalence.
+
+    >>> plausible_thresholds([0.417, 0.375]), plausible_thresholds([0.06]), plausible_thresholds([])
+    ((0.15, 0.8), (0.01, 0.15), (0.05, 0.8))
+    """
+    known = [share for share in prevalences if 0 < share < 1]
+    if not known:
+        return 0.05, _MOST_THRESHOLD
+    low = max(np.floor(round(min(known) / 2 / 0.05, 6)) * 0.05, 0.01)
+    high = min(np.ceil(round(2 * max(known) / 0.05, 6)) * 0.05, _MOST_THRESHOLD)
+    return round(float(min(low, 0.5)), 2), round(float(high), 2)
+
+
+def _common_axes(
+    drawn: Sequence[Axes], limits: tuple[float, float], lines: Sequence[tuple[Cell, ...]], shares: Sequence[float]
+) -> None:
+    """The same range of thresholds and of net benefit in every panel: from a little below nothing to the best."""
+    inside = [line for line in lines if limits[0] - 1e-9 <= float(line[2] or 0) <= limits[1] + 1e-9]
+    top = max([*(float(line[5] or 0) for line in inside), *shares, 0.01])
+    for axes in drawn:
+        axes.set(xlim=limits, ylim=(-0.3 * top, 1.1 * top))

@@ -9,6 +9,7 @@ from matplotlib.patches import Patch
 
 from autodls.inference.rescoring import AUTOMATIC, REFERENCE
 from autodls.inference.robustness import KINDS
+from autodls.records.words import plural
 from autodls.report.drawn import Cell, Drawn, Rows
 from autodls.report.panels import (
     LINE_MM,
@@ -55,7 +56,7 @@ def dice_figure(agreement: Mapping[str, CohortAgreement]) -> Drawn:
     for position, (panel, (name, held)) in enumerate(zip(panels, agreement.items(), strict=True)):
         axes = panel.axes(TITLE_MM, side_mm)
         points = [(c.case, c.manual_mm3 / 1000, c.dice) for c in held.cases if c.dice is not None and c.manual_mm3 > 0]
-        panel_title(axes, position, len(panels), name, (f"{len(points)} cases", f"by {held.drawn_by}"))
+        panel_title(axes, position, len(panels), name, (plural(len(points), "case"), f"by {held.drawn_by}"))
         if not points:
             say_why_empty(axes, "no case has both ROIs")
             empty.append((name, "no case has both ROIs"))
@@ -176,7 +177,7 @@ def robustness_figure(robustness: Mapping[str, CohortRobustness]) -> Drawn:
     empty = []
     for position, (panel, (name, held)) in enumerate(zip(panels, robustness.items(), strict=True)):
         axes = panel.axes(TITLE_MM, side_mm)
-        panel_title(axes, position, len(panels), name, (f"{len(held.cases)} cases",))
+        panel_title(axes, position, len(panels), name, (plural(len(held.cases), "case"),))
         if not held.changes:
             say_why_empty(axes, "no case could be scored")
             empty.append((name, "no case could be scored"))

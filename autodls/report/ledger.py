@@ -85,7 +85,7 @@ def ledger_table(rows: Sequence[LedgerRow]) -> Table:
         for row in rows
     )
     notes = [
-        "Resubstituted and inner: mean AUC of the folds (lowest to highest). Out-of-fold and held-out: AUC (95% CI).",
+        "Apparent, early-stopping: mean AUC of the folds (lowest to highest). Out-of-fold, held-out: AUC (95% CI).",
         "Only out-of-fold and held-out AUCs say how the score does on new patients.",
         MEANING,
     ]
@@ -95,8 +95,10 @@ def ledger_table(rows: Sequence[LedgerRow]) -> Table:
         for where, cohort, entry in _entries(row)
         if entry.auc.reason
     ]
-    head = ("Score", "Resubstituted", "Inner hold-out", "Out-of-fold", *cohorts, "Optimism")
-    return Table(Rows(_HEADER, lines), Printed("Optimism ledger", head, printed, unique_reasons(notes)))
+    head = ("Score", "Apparent", "Early-stopping set", "Out-of-fold", *cohorts, "Optimism")
+    return Table(
+        Rows(_HEADER, lines), Printed("Apparent against validated performance", head, printed, unique_reasons(notes))
+    )
 
 
 def _ledger_row(

@@ -20,6 +20,8 @@ from autodls.errors import ArgumentError
 from autodls.preprocessing.planes import Plane
 from autodls.preprocessing.store import Sample
 from autodls.records.files import write_atomically
+from autodls.report.lettering import drawn_name
+from autodls.report.style import fonts
 
 _COLOURS = "inferno"
 _OPACITY = 0.65  # of the largest value; 0 is clear
@@ -72,13 +74,13 @@ def draw_overlay(overlay: Overlay) -> Figure:
             _draw_plane(ax, plane, image, roi)
             shade = np.clip(picture / scale.vmax, 0, 1) if scale.vmax else picture
             ax.imshow(picture, cmap=_COLOURS, norm=scale, alpha=_OPACITY * shade**0.5, interpolation="nearest")
-        of_row[0].set_ylabel(sequence, fontsize=10, parse_math=False)
+        of_row[0].set_ylabel(drawn_name(sequence), fontsize=10, fontfamily=fonts(), parse_math=False)
     for ax, plane in zip(axes[0], overlay.sample.planes, strict=True):
         ax.set_title(plane.name, fontsize=10)
     bar = figure.colorbar(ScalarMappable(scale, _COLOURS), ax=axes, fraction=0.03, pad=0.02)
     bar.set_label(f"evidence (log-odds per cell), {_kind(overlay)}", fontsize=8)
     bar.ax.tick_params(labelsize=8)
-    figure.suptitle(_title(overlay, largest), fontsize=10, parse_math=False)
+    figure.suptitle(_title(overlay, largest), fontsize=10, fontfamily=fonts(), parse_math=False)
     return figure
 
 
@@ -126,7 +128,7 @@ def _write(ax: Axes, x: float, y: float, text: str, size: float) -> None:
 
 
 def _title(overlay: Overlay, largest: float) -> str:
-    what = f"{overlay.sample.case}: Grad-CAM of the {overlay.score} score for {overlay.target}"
+    what = f"{drawn_name(overlay.sample.case)}: Grad-CAM of the {overlay.score} score for {drawn_name(overlay.target)}"
     return what if largest > 0 else f"{what}\nno evidence for it anywhere: the map is zero"
 
 

@@ -5,10 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from autodls.evaluation.binary import confusion_at, proportions, youden_cutoff
+from autodls.evaluation.randomisation import weights_verdict
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.preprocessing.shown import LEFT_OUT
 from autodls.records.scores import FUSED
 from autodls.records.training_log import told_of
+from autodls.records.words import plural
+from autodls.report.findings import sentence
 from autodls.report.page import (
     Attribute,
     Markup,
@@ -84,6 +87,7 @@ def scores(study: Study) -> Section:
             "Training cases by the fold that did not see them, cases of held-out cohorts by the locked ensemble. "
             "A heading sorts; type 'false' to see all wrong calls."
         ),
+        _unscored(cases),
         _flagged(study, cases),
         filter_box("Show cases with", "scores"),
         data_table(
@@ -98,6 +102,12 @@ def scores(study: Study) -> Section:
     return Section(key, title, joined(body))
 
 
+def _unscored(cases: Sequence[ScoredCase]) -> Markup:
+    """How many cases have no score."""
+    count = sum(case.score is None for case in cases)
+    return paragraph(f"{count} of {len(cases)} cases could not be scored.") if count else Markup("")
+
+
 def _flagged(study: Study, cases: Sequence[ScoredCase]) -> Markup:
     """What a person should know of single scores, such as a doubtful automatic ROI.
 
@@ -110,7 +120,8 @@ def _flagged(study: Study, cases: Sequence[ScoredCase]) -> Markup:
     lines = [(case.case, case.group, "; ".join(found)) for case, found in zip(cases, own, strict=True) if any(found)]
     if not lines:
         return Markup("")
-    said = f"{len(lines)} of {len(cases)} scores carry a flag: look at these cases before you rely on their scores."
+    scored = sum(case.score is not None for case in cases)
+    said = f"Flagged: {len(lines)} of {plural(scored, 'score')}. Look at these cases before you rely on their scores."
     cut = sum(any(flag.startswith(LEFT_OUT) for flag in found) for found in own)
     if cut:
         said += f" In {cut} of {len(cases)} cases the pictures leave tumour out: the networks do not see all of it."
@@ -170,13 +181,10 @@ def _map_shares(study: Study) -> Markup:
 
 def _randomisation(study: Study) -> Markup:
     """The sanity check: maps must change when the weights are shuffled."""
-    found = study.shuffled_map_correlations
-    if not found:
+    checked = weights_verdict(study.shuffled_map_correlations)
+    if checked is None:
         return Markup("")
-    return paragraph(
-        f"Weight randomisation: with shuffled weights the mean rank correlation of {len(found)} fused maps with the "
-        f"real ones is {number(float(np.mean(found)), 2)}; the nearer to 0, the more the maps show what was learned."
-    )
+    return paragraph(el("strong", sentence(checked.text)), f" {sentence(checked.thresholds)}")
 
 
 def _judged(study: Study) -> list[ScoredCase]:
@@ -242,7 +250,7 @@ def _slider(low: float, high: float, cutoff: float) -> Markup:
     }
     return joined(
         [
-            el("p", el("label", "Cut-off", for_="cutoff-slider"), slider, class_="controls"),
+            el("p", el("label", "Cut-off", for_="cutoff-slider"), slider, class_="controls slide"),
             el(
                 "p",
                 *(el("button", text, type="button", data_cut=name) for name, text in buttons.items()),
@@ -283,7 +291,8 @@ def _confusion_table(cases: Sequence[ScoredCase], cutoff: float) -> Markup:
 
 def _extra_columns(study: Study, cases: Sequence[ScoredCase]) -> list[str]:
     sequences = study.plan.sequences if study.plan else ()
-    return [name for name in (*sequences, "present", "rois") if any(name in case.cells for case in cases)]
+    found = [name for name in (*sequences, "present", "rois") if any(name in case.cells for case in cases)]
+    return [*found, *(["failed"] if any(case.cells.get("failed") for case in cases) else [])]
 
 
 def _line(case: ScoredCase, cutoff: float | None) -> Iterator[str]:

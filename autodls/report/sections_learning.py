@@ -20,7 +20,7 @@ _INTRO = (
 )
 _HEADER = (
     "Fold", "Network", "Epochs", "Kept", "Loss, training", "Loss, early stopping", "Loss, a guess",
-    "AUC, early stopping", "What is wrong",
+    "AUC, early stopping", "Fault",
 )  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def _line(fold: int, stage: LoggedStage) -> tuple[str, ...]:
     kept, judged = stage.kept, stage.judgement
     losses = (None, None) if kept is None else (kept.train_loss, kept.inner_loss)
     guess = judged.guess_inner_loss if judged is not None else None
-    wrong = "not judged" if judged is None else judged.fault or "nothing was found"
+    wrong = "not judged" if judged is None else judged.fault or NONE
     return (
         str(fold), stage.stage, str(len(stage.epochs)), NONE if kept is None else str(kept.epoch + 1),
         *(number(loss) for loss in (*losses, guess)), number(None if kept is None else kept.inner_auc, 2), wrong,

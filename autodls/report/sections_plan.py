@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Iterator, Mapping
 
+from autodls.records.plan import Plan
 from autodls.report.checklists import CHECKLISTS, Answer, Checklist, State, answers, read_checklist
 from autodls.report.page import Markup, Section, absent, data_table, el, filter_box, joined, paragraph
 from autodls.report.study import ARTEFACTS, Study
@@ -13,7 +14,7 @@ _STATES: Mapping[State, str] = {
     "missing": "not there yet",
     "author": "author input needed",
 }
-_APART = ("reasons", "expectation", "format")
+_APART = ("reasons", "derived", "expectation", "format")
 
 
 def plan(study: Study) -> Section:
@@ -21,15 +22,24 @@ def plan(study: Study) -> Section:
     if study.plan is None:
         return Section("plan", "Plan", absent(ARTEFACTS["plan"]))
     content = study.plan.model_dump(mode="json", exclude=set(_APART), exclude_none=True)
-    reasons = study.plan.reasons
+    reasons = study.plan.told_reasons
     lines = [(name, text, reasons.get(name, "")) for name, text in _flat(content, reasons)]
     lines.append(("expectation", "", study.plan.expectation.statement))
     body = [
-        paragraph("Every setting of the run, and the sentence by which the planner chose it."),
+        paragraph(_origin(study, study.plan)),
         filter_box("Show settings with", "plan-table"),
         data_table("Plan", ("Setting", "Value", "Reason"), lines, key="plan-table", class_="reasons"),
     ]
     return Section("plan", "Plan and its reasons", joined(body))
+
+
+def _origin(study: Study, plan: Plan) -> str:
+    """Whose settings these are, and who chose them."""
+    whose = "of the locked model" if "plan" in study.paths else "of the plan"
+    text = f"Every setting {whose}, and the sentence by which the planner chose it"
+    if not plan.derived:
+        return f"{text}. The plan is of a version that did not record which values were set by hand."
+    return f"{text}, or that it was set by hand: {', '.join(plan.by_hand) or 'none was'}."
 
 
 def checklists(study: Study) -> Section:

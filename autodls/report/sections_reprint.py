@@ -1,6 +1,7 @@
 """Tables that were saved with all their digits, printed again for people."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from autodls.evaluation.rows import OUT_OF_FOLD
@@ -8,10 +9,11 @@ from autodls.evaluation.shared_folds import meaning_of
 from autodls.records.table import read_number
 from autodls.report.drawn import Printed, unique_reasons
 from autodls.report.study import Line
+from autodls.report.tables import BY_OUTCOME, SMD_NOTE
 from autodls.report.wording import NONE, counted, number, p_value, with_limits
 
 _SYMMETRIC = ("t", "ANOVA")  # these compare means, so the limits are mean -+ SD
-_INSIDE = (("resubstituted", "Resubstituted"), ("inner", "Inner hold-out"), ("out-of-fold", "Out-of-fold"))
+_INSIDE = (("resubstituted", "Apparent"), ("inner", "Early-stopping set"), ("out-of-fold", "Out-of-fold"))
 
 
 def reprinted(name: str, lines: Sequence[Line]) -> Printed:
@@ -28,15 +30,24 @@ def _baseline(lines: Sequence[Line]) -> Printed:
     for _, group in groupby(lines, key=lambda line: line["variable"]):
         printed += _baseline_variable(list(group), list(cohorts))
     notes = ["Numbers are mean \N{PLUS-MINUS SIGN} SD where t or ANOVA compares them, else centre and limits."]
-    notes += ["Counts are given with % of the known values."]
+    notes += ["Counts are given with % of the known values.", SMD_NOTE]
     notes += [f"{line['variable']}: {line['reason']}" for line in lines if line["reason"]]
-    head = ("Variable", *(f"{name} (n = {n})" for name, n in cohorts.items()), "P", "Test")
+    head = ("Variable", *(f"{name} (n = {n})" for name, n in cohorts.items()), "SMD", "P", "Test")
     return Printed("Baseline characteristics", head, tuple(printed), unique_reasons(notes))
+
+
+def by_outcome(lines: Sequence[Line]) -> list[Printed]:
+    """The baseline characteristics of each cohort, positives beside negatives."""
+    tables = []
+    for cohort, group in groupby(lines, key=lambda line: line["cohort"]):
+        same = [{**line, "cohort": line["outcome"], "cohort_n": line["outcome_n"]} for line in group]
+        tables.append(replace(_baseline(same), title=f"{BY_OUTCOME}: {cohort}"))
+    return tables
 
 
 def _baseline_variable(lines: Sequence[Line], cohorts: Sequence[str]) -> list[tuple[str, ...]]:
     first = lines[0]
-    ends = (p_value(read_number(first["p"])), first["test"] or NONE)
+    ends = (number(read_number(first.get("smd", "")), 2), p_value(read_number(first["p"])), first["test"] or NONE)
     missing = {line["cohort"]: line["missing"] for line in lines}
     cells: dict[str, dict[str, str]] = {}
     for line in lines:
@@ -47,10 +58,10 @@ def _baseline_variable(lines: Sequence[Line], cohorts: Sequence[str]) -> list[tu
         printed = [(first["variable"], *("" for _ in cohorts), *ends)]
         named = {level: held for level, held in cells.items() if level}
         printed += [
-            (f"  {level}", *(held.get(name, NONE) for name in cohorts), "", "") for level, held in named.items()
+            (f"  {level}", *(held.get(name, NONE) for name in cohorts), "", "", "") for level, held in named.items()
         ]
     if any(count not in {"", "0"} for count in missing.values()):
-        printed.append(("  missing", *(missing.get(name, NONE) for name in cohorts), "", ""))
+        printed.append(("  missing", *(missing.get(name, NONE) for name in cohorts), "", "", ""))
     return printed
 
 
@@ -77,13 +88,13 @@ def _ledger(lines: Sequence[Line]) -> Printed:
         cells = (_interval(held[place]) if place in held else NONE for place in (*places, *cohorts))
         printed.append((score, *cells, optimism))
     notes = [
-        "Resubstituted and inner: mean AUC of the folds (lowest to highest). Out-of-fold and held-out: AUC (95% CI).",
-        "Optimism: resubstituted less out-of-fold. Only out-of-fold and held-out AUCs say how new patients fare.",
+        "Apparent, early-stopping: mean AUC of the folds (lowest to highest). Out-of-fold, held-out: AUC (95% CI).",
+        "Optimism: apparent less out-of-fold. Only out-of-fold and held-out AUCs say how new patients fare.",
         *dict.fromkeys(meaning_of(line["interval"]) for line in lines if line["where"] == "out-of-fold"),
         *(f"{line['score']}, {line['cohort'] or line['where']}: {line['reason']}" for line in lines if line["reason"]),
     ]
     head = ("Score", *(title for _, title in _INSIDE), *cohorts, "Optimism")
-    return Printed("Optimism ledger", head, tuple(printed), unique_reasons(notes))
+    return Printed("Apparent against validated performance", head, tuple(printed), unique_reasons(notes))
 
 
 def _shortcuts(lines: Sequence[Line]) -> Printed:
@@ -108,9 +119,8 @@ def _auc(lines: Sequence[Line]) -> Printed:
     printed = tuple(
         (line["cohort"], line["row"], line["n"], line["positives"], _interval(line), line["reason"]) for line in lines
     )
-    methods = {line["interval"]: None for line in lines if line["cohort"] == OUT_OF_FOLD}
-    notes = tuple(dict.fromkeys(map(meaning_of, methods)))
-    return Printed("AUC of every row", ("Cohort", "Row", "n", "Positive", "AUC (95% CI)", "Remark"), printed, notes)
+    notes = tuple(dict.fromkeys(meaning_of(line["interval"]) for line in lines if line["cohort"] == OUT_OF_FOLD))
+    return Printed("AUC of every score", ("Cohort", "Score", "n", "Positive", "AUC (95% CI)", "Remark"), printed, notes)
 
 
 def _value(line: Line, column: str) -> float | None:

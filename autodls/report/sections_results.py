@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 from autodls.evaluation.results import Metrics
 from autodls.report.drawn import Table
+from autodls.report.lettering import told_of
+from autodls.report.out_of_fold import fold_table
 from autodls.report.page import Markup, Section, absent, el, figure, joined, paragraph, printed_table
-from autodls.report.sections_reprint import reprinted
+from autodls.report.sections_reprint import by_outcome, reprinted
 from autodls.report.study import ARTEFACTS, TABLES, Study
 from autodls.report.tables import comparison_table, landmark_table, performance_table, survival_table
 
@@ -20,24 +22,32 @@ _FIGURES = {
     ),
     "calibration": (
         "Observed share of positive cases against the score, with the distribution of the scores.",
-        "Calibration: a score that means what it says lies on the diagonal.",
+        "Calibration: a score that means what it says lies on the diagonal. Points are groups of cases with Wilson's "
+        "interval, the curve a local regression (lowess) with a bootstrap band. Out of fold each fold is recalibrated "
+        "on the other folds, since on its own scores the locked recalibration has slope 1 by construction.",
     ),
     "decision_curve": (
         "Net benefit against the threshold probability, beside treating all and treating none.",
-        "Decision curves: the score helps where its curve lies above both treating all and treating none.",
+        "Decision curves: the score helps where its curve lies above both treating all and treating none. Drawn from "
+        "half the least to twice the greatest prevalence (at most 0.8), where a threshold is plausible. Out of fold "
+        "each fold is recalibrated on the other folds.",
     ),
     "kaplan_meier": (
         "Kaplan-Meier curves of the groups above and below the cut-off, with numbers at risk.",
-        "Kaplan-Meier curves by the locked cut-off, with numbers at risk, hazard ratio and log-rank P.",
+        "Kaplan-Meier curves by the locked cut-off, with numbers at risk, medians (NR: not reached), median follow-up "
+        "(reverse Kaplan-Meier), hazard ratio and log-rank P.",
     ),
 }
-_SHOWN_ELSEWHERE = frozenset(TABLES)
+OUTCOMES = "baseline_by_outcome"
+_SHOWN_ELSEWHERE = frozenset({*TABLES, "tumour_volume"})  # volumes are kept to be measured once, for no reader
 _OF_ROIS = "rois_"  # they have a chapter of their own
 
 
 def cohorts(study: Study) -> Section:
     """Who entered the study, and Table 1."""
     body = [drawn(study, "cohort_flow"), saved(study, "baseline")]
+    if lines := study.tables.get(OUTCOMES):
+        body += [printed_table(printed, f"results/tables/{OUTCOMES}.csv") for printed in by_outcome(lines)]
     return Section("cohorts", "Cohorts", joined(body))
 
 
@@ -47,10 +57,16 @@ def performance(study: Study) -> Section:
         computed(study, performance_table, "performance"),
         drawn(study, "roc"),
         computed(study, comparison_table, "comparisons"),
+        *([computed(study, fold_table, "folds")] if _has_folds(study) else []),
         drawn(study, "calibration"),
         drawn(study, "decision_curve"),
     ]
     return Section("performance", "Performance", joined(body))
+
+
+def _has_folds(study: Study) -> bool:
+    """Metrics of older versions do not hold the folds."""
+    return study.metrics is None or any(cohort.folds for cohort in study.metrics.cohorts.values())
 
 
 def survival(study: Study) -> Section | None:
@@ -67,7 +83,7 @@ def optimism(study: Study) -> Section:
     """How much of the AUC is optimism, and how much is to be had without the images."""
     body = [
         paragraph(
-            "Scores look best on the cases that made them. What falls from left to right in the ledger was optimism; "
+            "Scores look best on the cases that made them. What falls from left to right in the table was optimism; "
             "only its out-of-fold and held-out columns tell how the score does on new patients."
         ),
         saved(study, "ledger"),
@@ -85,7 +101,13 @@ def drawn(study: Study, name: str) -> Markup:
     if name not in study.figures:
         return absent(ARTEFACTS[f"figure:{name}"])
     alt, caption = _FIGURES[name]
-    return figure(study.figures[name], alt, f"{caption} Numbers: results/figures/{name}.csv.")
+    return figure(study.figures[name], alt, f"{caption} Numbers: results/figures/{name}.csv.{_stand_ins(study)}")
+
+
+def _stand_ins(study: Study) -> str:
+    """Which name the figures show in place of one that no font could draw."""
+    told = told_of(study.metrics.warnings if study.metrics is not None else ())
+    return "".join(f" In the figure, '{shown}' is {name}." for name, shown in told.items())
 
 
 def saved(study: Study, name: str) -> Markup:

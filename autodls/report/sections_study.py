@@ -1,20 +1,22 @@
 """The study at a glance, what to know before believing it, and where it all comes from."""
 
-import math
-from collections.abc import Iterator
-from statistics import fmean
+from collections.abc import Iterator, Sequence
 
 from autodls import __version__
 from autodls.evaluation.cautions import EVENTS_PER_VARIABLE
+from autodls.evaluation.randomisation import PASSED, weights_verdict
 from autodls.evaluation.results import Metrics
 from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.records.base import Record
 from autodls.records.table import read_number
+from autodls.records.words import plural
+from autodls.report.findings import DATA, MAPS, NEWS, RUN, UNSURE, Finding, by_kind, merged, sentence
+from autodls.report.news import Gain, news
 from autodls.report.page import Markup, Section, absent, bullets, data_table, el, joined, paragraph
 from autodls.report.sections_learning import learning_warnings
 from autodls.report.study import ARTEFACTS, Study
 from autodls.report.wording import counted, number
 
-_UNMOVED = 0.5  # as in `autodls explain`
 _METRICS = ARTEFACTS["metrics"]
 
 
@@ -27,25 +29,28 @@ def glance(study: Study) -> Section:
         absent(_METRICS) if study.metrics is None else Markup(""),
         paragraph(
             "The AUC of the cases that the model was trained on is no measure of it and is not shown here; "
-            "the optimism ledger below sets it beside the others."
+            "the table of apparent against validated performance sets it beside the others."
         ),
     ]
     return Section("glance", "Study at a glance", joined(parts))
 
 
 def warnings(study: Study) -> Section:
-    """Every weakness that the run itself can see, in plain words."""
-    found = list(dict.fromkeys(_warnings(study)))
-    body = [
-        bullets(found, "warnings") if found else paragraph("No weakness was found by the checks that were run."),
-        el("h3", "What is not there yet"),
-    ]
+    """Every weakness that the run itself can see, by kind, what speaks against the headline first."""
+    found = by_kind(_findings(study))
+    body = [part for kind, texts in found.items() for part in _of_kind(kind, texts)]
+    body += [] if found else [paragraph("No weakness was found by the checks that were run.")]
+    body.append(el("h3", "What is not there yet"))
     if study.missing:
         lines = [(artefact.path, el("code", artefact.command)) for artefact in study.missing]
         body.append(data_table("Missing parts of the run", ("File or folder", "Command that makes it"), lines))
     else:
         body.append(paragraph("Nothing: the run is complete."))
     return Section("warnings", "What to know first", joined(body))
+
+
+def _of_kind(kind: str, texts: Sequence[str]) -> tuple[Markup, Markup]:
+    return el("h3", kind), bullets(texts, "warnings news" if kind == NEWS else "warnings")
 
 
 def provenance(study: Study) -> Section:
@@ -101,47 +106,59 @@ def _case_cards(study: Study) -> Iterator[Markup]:
     if study.fingerprint is not None:
         seen = study.fingerprint
         positives = counted(seen.positives, seen.cases)
-        yield _card("Training cases", str(seen.cases), f"{positives} positive; {seen.patients} patients")
+        yield _card("Training cases", str(seen.cases), f"{positives} positive; {plural(seen.patients, 'patient')}")
     if study.plan is not None:
         names = ", ".join(study.plan.sequences)
-        yield _card("Sequences", str(len(study.plan.sequences)), f"{names}; {study.plan.training.folds} folds")
-
-
-def _warnings(study: Study) -> Iterator[str]:
-    yield from (f"A file cannot be read: {fault}" for fault in study.faults)
-    yield from _stale(study)
-    yield from learning_warnings(study)
-    if study.metrics is not None:
-        yield from (_sentence(text) for text in study.metrics.warnings)
-        yield from _of_metrics(study.metrics)
-    if study.plan is not None:
-        yield f"Expected before training: {study.plan.expectation.statement}"
-    if study.fingerprint is not None:
-        for name, held in study.fingerprint.sequences.items():
-            if held.share_missing > 0:
-                yield f"Sequence {name} is missing in {100 * held.share_missing:.1f}% of the training cases."
-    yield from _few_events(study)
-    found = study.shuffled_map_correlations
-    if found and fmean(found) > _UNMOVED:
-        yield (
-            f"With shuffled weights the heat maps hardly change (mean rank correlation {fmean(found):.2f}): they may "
-            "show the picture rather than what was learned."
+        yield _card(
+            "Sequences", str(len(study.plan.sequences)), f"{names}; {plural(study.plan.training.folds, 'fold')}"
         )
 
 
-def _of_metrics(metrics: Metrics) -> Iterator[str]:
+def _findings(study: Study) -> Iterator[Finding]:
+    yield from (Finding(RUN, f"A file cannot be read: {fault}") for fault in study.faults)
+    yield from (Finding(RUN, text) for text in _stale(study))
+    yield from (Finding(NEWS, text) for text in learning_warnings(study))
+    if study.metrics is not None:
+        yield from _of_metrics(study.metrics)
+        told = [*news(study.metrics, _gains(study)), *study.metrics.warnings]
+        scores = dict.fromkeys(name for cohort in study.metrics.cohorts.values() for name in cohort.scores)
+        yield from merged(told, tuple(study.metrics.cohorts), tuple(scores))
+    if study.plan is not None:
+        yield Finding(UNSURE, f"Expected before training: {study.plan.expectation.statement}")
+    if study.fingerprint is not None:
+        for name, held in study.fingerprint.sequences.items():
+            if held.share_missing > 0:
+                share = 100 * held.share_missing
+                yield Finding(DATA, f"Sequence {name} is missing in {share:.1f}% of the training cases.")
+    yield from (Finding(UNSURE, text) for text in _few_events(study))
+    if (checked := weights_verdict(study.shuffled_map_correlations)) is not None and checked.verdict != PASSED:
+        yield Finding(MAPS, sentence(checked.text))
+
+
+def _of_metrics(metrics: Metrics) -> Iterator[Finding]:
     for name, cohort in metrics.cohorts.items():
         if cohort.positives is not None and cohort.n and cohort.positives in {0, cohort.n}:
             side = "positive" if cohort.positives else "negative"
-            yield f"Cohort {name}: all {cohort.n} cases are {side}; they cannot show how well the score discriminates."
-        calibration = cohort.scores[metrics.reference].calibration
-        if calibration.slope is not None and not 0.5 <= calibration.slope <= 2:
-            yield f"Cohort {name}: the score is poorly calibrated (slope {number(calibration.slope, 2)}, ideal 1)."
+            which = f"all {cohort.n} cases are {side}" if cohort.n > 1 else f"the only case is {side}"
+            text = f"Cohort {name}: {which}; this cannot show how well the score discriminates."
+            yield Finding(NEWS, text)
+
+
+def _gains(study: Study) -> Iterator[Gain]:
+    """How far the model lies above each baseline, of the saved table."""
+    for line in study.tables.get("shortcuts", ()):
+        try:
+            values = [read_number(line[name]) for name in ("auc", "delta", "delta_low", "delta_high")]
+        except (KeyError, ValueError):
+            continue
+        yield Gain(line.get("baseline", ""), *values)
 
 
 def _stale(study: Study) -> Iterator[str]:
     """Records that are no longer those that the model was locked with."""
     if study.model is None:
+        if study.metrics is not None:
+            yield f"The model of {ARTEFACTS['metrics'].path} is not there: the plan here may not be what was trained."
         return
     locked = {
         ARTEFACTS["plan"].path: study.model.plan_sha256,
@@ -151,34 +168,46 @@ def _stale(study: Study) -> Iterator[str]:
     }
     found = dict(study.hashes)
     # A model has them as they travel: the plan without the folder of a weights file, the fingerprint without hashes.
-    if study.plan is not None:
-        found[ARTEFACTS["plan"].path] = study.plan.without_paths().sha256()
-    if study.fingerprint is not None:
-        found[ARTEFACTS["fingerprint"].path] = study.fingerprint.travelling().sha256()
+    if study.plan_now is not None:
+        found[ARTEFACTS["plan"].path] = study.plan_now.without_paths().sha256()
+    if study.fingerprint_now is not None:
+        found[ARTEFACTS["fingerprint"].path] = study.fingerprint_now.travelling().sha256()
+    own = {ARTEFACTS[name].path: path for name, path in study.paths.items()}
     for path, digest in locked.items():
         if found.get(path, digest) != digest:
-            yield f"{path} has changed since the model was locked: what it says here may not be what was trained."
+            told = f"this report is of {own[path]}" if path in own else "what it says here may not be what was trained"
+            yield f"{path} has changed since the model was locked: {told}."
+    yield from _altered(study)
+
+
+def _altered(study: Study) -> Iterator[str]:
+    """Records in the folder of the model that are not those that it was locked with."""
+    if study.model is None:
+        return
+    locked: tuple[tuple[str, Record | None, str], ...] = (
+        ("plan", study.plan, study.model.plan_sha256),
+        ("fingerprint", study.fingerprint, study.model.fingerprint_sha256),
+    )
+    for name, record, digest in locked:
+        if name in study.paths and record is not None and record.sha256() != digest:
+            yield f"{study.paths[name]} is not the one that the model was locked with."
 
 
 def _few_events(study: Study) -> Iterator[str]:
     """Baselines with fewer patients of the rarer class per variable than advised."""
-    most = math.inf
-    if study.fingerprint is not None:
-        most = min(study.fingerprint.counts.positive, study.fingerprint.counts.negative)
+    counted = study.fingerprint.counts if study.fingerprint is not None else None
     for line in study.tables.get("shortcuts", ()):
         columns = [name for name in line.get("columns", "").split(" + ") if name]
         try:
             cases, positives = (int(read_number(line.get(name, "")) or 0) for name in ("n", "positives"))
         except ValueError:
             continue
-        rarer = min(positives, cases - positives, most)
+        rarer = min(positives, cases - positives)
+        if counted is not None:
+            rarer = min(rarer, counted.positive, counted.negative)
         if columns and rarer < EVENTS_PER_VARIABLE * len(columns):
             yield (
-                f"Shortcut baseline '{line.get('baseline', '')}': {rarer} patients of the rarer class for "
-                f"{len(columns)} variables; at least {EVENTS_PER_VARIABLE} a variable are advised, so it may look "
-                f"worse than it is."
+                f"Shortcut baseline '{line.get('baseline', '')}': {plural(rarer, 'patient')} of the rarer class for "
+                f"{plural(len(columns), 'variable')}; at least {EVENTS_PER_VARIABLE} a variable are "
+                "advised, so it may look worse than it is."
             )
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"

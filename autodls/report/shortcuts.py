@@ -10,13 +10,11 @@ References
        2011;30:11-21 (likelihood-ratio test as the test of added value).
 """
 
-import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 from scipy.linalg import orth
 from scipy.stats import chi2
 from sklearn.compose import ColumnTransformer
@@ -29,6 +27,7 @@ from autodls.errors import ArgumentError
 from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.delong import AucComparison, Bools, Floats, auc_with_ci, compare_aucs
 from autodls.evaluation.intervals import printed_auc
+from autodls.evaluation.logistic import fit_logistic, log_likelihood
 from autodls.evaluation.results import Auc, ChiSquare
 from autodls.records.columns import read_column
 from autodls.records.splits import Splits
@@ -39,6 +38,7 @@ Covariates = Mapping[str, Mapping[str, float | str]]
 _CODES = 6  # a column of at most this many different numbers is coded as levels, such as a stage
 _MISSING = "(missing)"
 _NOT_INDEPENDENT = "some patients have several cases, which the likelihood-ratio test takes for independent"
+_MOST_STEPS = 1000
 _HEADER = (
     "baseline", "columns", "n", "positives", "auc", "low", "high", "delta", "delta_low", "delta_high", "delta_p",
     "lr_chi2", "lr_df", "lr_p", "reason",
@@ -110,6 +110,8 @@ def shortcut_scores(splits: Splits, labels: Mapping[str, bool], covariates: Cova
         if truth.all() or not truth.any():
             raise ArgumentError(f"fold {fold.index}: all {len(truth)} training cases are of one class; use fewer folds")
         model = _regression(covariates).fit(_frame(covariates, seen), truth)
+        if model[-1].n_iter_.max() >= _MOST_STEPS:
+            raise ArgumentError(f"fold {fold.index}: the regression does not converge in {_MOST_STEPS} steps")
         log_odds = model.decision_function(_frame(covariates, fold.validation))
         scores |= dict(zip(fold.validation, log_odds.tolist(), strict=True))
     return dict(sorted(scores.items()))
@@ -210,20 +212,17 @@ def _preparation(covariates: Covariates) -> ColumnTransformer:
 
 
 def _regression(covariates: Covariates) -> Pipeline:
-    return make_pipeline(_preparation(covariates), LogisticRegression(max_iter=1000))
+    return make_pipeline(_preparation(covariates), LogisticRegression(max_iter=_MOST_STEPS))
 
 
 def _log_likelihood(labels: Bools, design: Floats) -> float | None:
-    """Maximum of the log-likelihood, None where the classes are separated.
+    """Maximum of the log-likelihood, None where there is none: the classes are separated.
 
     One-hot columns and the intercept depend on each other; an orthonormal basis of them has the same maximum.
     """
     basis = orth(design) * np.sqrt(len(labels))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # separation is recognised below
-        fitted = sm.GLM(labels.astype(np.float64), basis, family=sm.families.Binomial()).fit(tol=1e-10, maxiter=200)
-    likelihood = float(fitted.llf)
-    return likelihood if np.isfinite(likelihood) and likelihood < -1e-6 else None
+    coefficients = fit_logistic(labels, basis)
+    return None if coefficients is None else log_likelihood(labels, basis @ coefficients)
 
 
 def _reasons(one: Shortcut) -> list[str]:

@@ -21,7 +21,10 @@ from autodls.records.training_log import LoggedStage, log_lines, logged_stages
 from autodls.records.workspace import Workspace, safe_name
 from autodls.report.rois_records import RoiBenchmark
 
-TABLES = ("auc", "baseline", "performance", "comparisons", "survival", "landmark", "ledger", "shortcuts")
+TABLES = (
+    "auc", "baseline", "baseline_by_outcome", "performance", "comparisons", "survival", "landmark", "ledger",
+    "shortcuts", "folds",
+)  # fmt: skip
 FIGURES = ("cohort_flow", "roc", "calibration", "decision_curve", "kaplan_meier")
 ALL_MAPS = "all"  # in the tables of heat maps: the maps of all sequences, added up
 _PLAN, _TRAIN, _EVALUATE = "autodls plan", "autodls train fold all", "autodls evaluate"
@@ -50,7 +53,10 @@ ARTEFACTS: Mapping[str, Artefact] = {
     **{f"figure:{name}": Artefact(f"results/figures/{name}.svg", _EVALUATE) for name in FIGURES},
     "heatmaps": Artefact("results/heatmaps", "autodls explain"),
 }
-_OPTIONAL = frozenset({"table:survival", "table:landmark", "figure:kaplan_meier", "table:shortcuts", "table:baseline"})
+_OPTIONAL = frozenset(
+    {f"table:{name}" for name in ("survival", "landmark", "shortcuts", "baseline", "baseline_by_outcome", "folds")}
+    | {"figure:kaplan_meier"}
+)
 
 
 @dataclass(frozen=True)
@@ -74,11 +80,17 @@ class Picture:
 
 @dataclass(frozen=True)
 class Study:
-    """What a report is made from. A record is None where its file is missing or, by `faults`, cannot be read."""
+    """What a report is made from. A record is None where its file is missing or, by `faults`, cannot be read.
+
+    `plan` and `fingerprint` are those that the model was locked with, where there is a model: what was trained. Those
+    that lie in the workspace now are `plan_now` and `fingerprint_now`. `paths` says of these where they were read.
+    """
 
     description: DatasetDescription | None = None
     fingerprint: Fingerprint | None = None
     plan: Plan | None = None
+    plan_now: Plan | None = None
+    fingerprint_now: Fingerprint | None = None
     splits: Splits | None = None
     model: ModelRecord | None = None
     metrics: Metrics | None = None
@@ -91,7 +103,17 @@ class Study:
     heatmap_tables: Mapping[str, Sequence[Line]] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
     logs: Mapping[int, tuple[LoggedStage, ...]] = field(default_factory=dict)
+    paths: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
+
+    def path_of(self, name: str) -> str:
+        """Where the artefact `name` of ARTEFACTS was read, below the workspace."""
+        return self.paths.get(name, ARTEFACTS[name].path)
+
+    @property
+    def splits_are_locked(self) -> bool:
+        """Whether the splits are those that the model was locked from; True before there is a model."""
+        return self.model is None or self.splits is None or self.splits.sha256() == self.model.splits_sha256
 
     def find(self, name: str) -> object:
         """The artefact `name` of ARTEFACTS, None where it is missing or empty."""
@@ -136,10 +158,16 @@ def read_study(workspace: Workspace, description: DatasetDescription | None = No
         cohorts.get(path.stem, path.stem): reading.scores(path, cohorts.get(path.stem, path.stem))
         for path in _sorted(workspace.home, "results/scores/*.csv")
     }
+    locked = workspace.model
+    plan, fingerprint = reading.record(locked.plan, Plan), reading.record(locked.fingerprint, Fingerprint)
+    plan_now, fingerprint_now = reading.record(workspace.plan, Plan), reading.record(workspace.fingerprint, Fingerprint)
+    of_model = {"plan": (plan, locked.plan), "fingerprint": (fingerprint, locked.fingerprint)}
     return Study(
         description=description,
-        fingerprint=reading.record(workspace.fingerprint, Fingerprint),
-        plan=reading.record(workspace.plan, Plan),
+        fingerprint=fingerprint or fingerprint_now,
+        plan=plan or plan_now,
+        plan_now=plan_now,
+        fingerprint_now=fingerprint_now,
         splits=reading.record(workspace.splits, Splits),
         model=reading.record(workspace.model.record, ModelRecord),
         metrics=metrics,
@@ -152,6 +180,9 @@ def read_study(workspace: Workspace, description: DatasetDescription | None = No
         heatmap_tables=reading.tables("results/heatmaps"),
         hashes=_hashes(workspace),
         logs=_logs(workspace),
+        paths={
+            name: path.relative_to(workspace.home).as_posix() for name, (record, path) in of_model.items() if record
+        },
         faults=tuple(reading.faults),
     )
 

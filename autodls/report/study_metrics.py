@@ -20,6 +20,7 @@ from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.subsets import judged_by
 from autodls.records.scores import FUSED
 from autodls.records.segmentation import doubts
+from autodls.report.out_of_fold import fold_cautions, out_of_fold_metrics
 from autodls.report.scored_study import LEAST, ScoredCohort, ScoredStudy, cohort_table, follow_up
 
 Cutoffs = Mapping[str, Cutoff]
@@ -34,8 +35,9 @@ def study_metrics(study: ScoredStudy) -> Metrics:
         name: cohort_metrics(table, cutoffs, landmark, compared=study.scores, seed=study.seed)
         for name, table in tables.items()
     }
+    cohorts[OUT_OF_FOLD] = out_of_fold_metrics(study, cohorts[OUT_OF_FOLD])
     compared = {name: _only(cohort, study.scores) for name, cohort in cohorts.items()}
-    warnings = (*cautions(compared), *_cautions(study))
+    warnings = (*cautions(compared), *fold_cautions(cohorts[OUT_OF_FOLD].folds), *_cautions(study))
     return Metrics(reference=FUSED, cohorts=cohorts, warnings=warnings)
 
 

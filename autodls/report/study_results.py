@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from autodls.errors import ArgumentError
-from autodls.evaluation.baseline import baseline_table
+from autodls.evaluation.baseline import BaselineTable, baseline_table
 from autodls.evaluation.results import Metrics, Proportion
 from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc
 from autodls.evaluation.shared_folds import MEANING, is_of_folds
@@ -13,9 +13,13 @@ from autodls.records.scores import FUSED
 from autodls.records.workspace import Workspace
 from autodls.report.cohort_flow import Flow, flow_of_dataset
 from autodls.report.drawn import Drawn, Printed, Rows, Table, save_figure, save_table
-from autodls.report.figures import study_figures
+from autodls.report.endpoint import endpoint_name
+from autodls.report.figures import figure_names, study_figures
 from autodls.report.figures_survival import survival_figure
 from autodls.report.ledger import Entry, LedgerRow, ledger_table, optimism_ledger
+from autodls.report.lettering import standing_in
+from autodls.report.news import Gain, news
+from autodls.report.out_of_fold import fold_table, with_probabilities
 from autodls.report.scored_study import ScoredStudy, cohort_name
 from autodls.report.shortcuts import Covariates, Shortcut, covariates_of, shortcut, shortcut_table, volume_covariate
 from autodls.report.study_metrics import figure_metrics, study_metrics, study_tables
@@ -23,15 +27,19 @@ from autodls.report.tables import (
     baseline_rows,
     comparison_table,
     landmark_table,
+    outcome_rows,
     performance_table,
     survival_table,
 )
 from autodls.report.wording import estimate
 from autodls.seeding import generator
 
-TABLES = ("auc", "performance", "comparisons", "baseline", "survival", "landmark", "ledger", "shortcuts")
+TABLES = (
+    "auc", "performance", "comparisons", "baseline", "baseline_by_outcome", "survival", "landmark", "ledger",
+    "shortcuts", "folds",
+)  # fmt: skip
 FIGURES = ("cohort_flow", "roc", "calibration", "decision_curve", "kaplan_meier")
-_NOT_SCORED = "not scored (the warnings say why)"
+_NOT_SCORED = "not scored (column 'failed' of the scores says why)"
 
 
 @dataclass(frozen=True)
@@ -56,13 +64,23 @@ def study_results(study: ScoredStudy) -> StudyResults:
         "baseline": _baseline(study),
         "ledger": ledger_table(_ledger(study, metrics)),
         "shortcuts": shortcut_table(shortcuts),
+        "folds": fold_table(metrics),
     }
+    if outcomes := _by_outcome(study):
+        tables["baseline_by_outcome"] = outcome_rows(outcomes)
     if any(cohort.survival is not None for cohort in metrics.cohorts.values()):
         tables["survival"] = survival_table(metrics)
     if any(cohort.landmark is not None for cohort in metrics.cohorts.values()):
         tables["landmark"] = landmark_table(metrics)
-    told = metrics.model_copy(update={"warnings": (*metrics.warnings, *left_out)})
-    return StudyResults(told, tuple(rows), tables, _figures(study, metrics))
+    settings, flow = study.dataset.description.autodls, _flow(study)
+    others = [("target", settings.target.name), *((("unit", settings.survival.unit),) if settings.survival else ())]
+    shown, undrawable = figure_names(metrics, flow, others)
+    with standing_in(shown):
+        figures = _figures(study, metrics, flow)
+    gains = [Gain(one.name, one.auc.value, one.delta.delta, one.delta.low, one.delta.high) for one in shortcuts]
+    warnings = (*news(metrics, gains), *metrics.warnings, *left_out, *undrawable)
+    told = metrics.model_copy(update={"warnings": warnings})
+    return StudyResults(told, tuple(rows), tables, figures)
 
 
 def write_results(workspace: Workspace, results: StudyResults) -> None:
@@ -100,12 +118,27 @@ def _auc_table(rows: list[RowAuc]) -> Table:
     return Table(Rows(header, lines), Printed("AUC", head, printed, tuple(notes)))
 
 
+def _by_outcome(study: ScoredStudy) -> dict[str, BaselineTable]:
+    """The clinical variables of negatives and positives, in every cohort that has both."""
+    names = study.dataset.description.autodls.clinical
+    found = {}
+    for cohort, held in study.cohorts.items():
+        cases = sorted(
+            (one.case for one in held.cases if one.case.label is not None), key=lambda case: bool(case.label)
+        )
+        outcomes = [_target(case) for case in cases]
+        if names and len(set(outcomes)) == 2:
+            columns = {name: [case.row[name] for case in cases] for name in names}
+            shown = _training_name(study.dataset) if cohort == OUT_OF_FOLD else cohort
+            rng = generator(study.seed, "evaluate", "baseline by outcome", cohort)
+            found[shown] = baseline_table(columns, outcomes, rng)
+    return found
+
+
 def _baseline(study: ScoredStudy) -> Table:
     """Table 1 of the cases of all cohorts: the clinical variables and the target."""
     settings = study.dataset.description.autodls
-    named = {
-        name: _training_name(study.dataset) if name == OUT_OF_FOLD else name for name, cohort in study.cohorts.items()
-    }
+    named = {name: _training_name(study.dataset) if name == OUT_OF_FOLD else name for name in study.cohorts}
     members = [(named[name], scored.case) for name, cohort in study.cohorts.items() for scored in cohort.cases]
     columns = {name: [case.row[name] for _, case in members] for name in settings.clinical}
     columns.setdefault(settings.target.name, [_target(case) for _, case in members])
@@ -173,19 +206,21 @@ def _offered(study: ScoredStudy, training: Mapping[str, Case]) -> dict[str, Call
     return offered
 
 
-def _figures(study: ScoredStudy, metrics: Metrics) -> dict[str, Drawn]:
+def _figures(study: ScoredStudy, metrics: Metrics, flow: Flow) -> dict[str, Drawn]:
     settings = study.dataset.description.autodls
     table = study_tables(study)
     drawn = study_figures(
         table,
         figure_metrics(metrics, table),
-        _flow(study),
+        flow,
         generator(study.seed, "evaluate", "decision curve"),
         positive=settings.target.name,
         calibrated=True,
+        probabilities=with_probabilities(table, study),
     )
     if settings.survival and any(one.times is not None for one in table.cohorts.values()):
-        drawn["kaplan_meier"] = survival_figure(table, metrics, settings.survival.unit, "Event-free survival", "DLS")
+        endpoint = endpoint_name(settings.survival)
+        drawn["kaplan_meier"] = survival_figure(table, metrics, settings.survival.unit, endpoint, "DLS")
     return drawn
 
 

@@ -33,10 +33,23 @@ _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 _FONT = "DejaVu Sans"
 _LENDERS = (
     "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Noto Sans CJK KR",
     "Noto Sans SC",
+    "Noto Sans JP",
+    "Noto Sans KR",
     "PingFang SC",
+    "Hiragino Sans",
+    "Apple SD Gothic Neo",
     "Microsoft YaHei",
+    "SimHei",
+    "Yu Gothic",
+    "Malgun Gothic",
     "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Droid Sans Fallback",
+    "Noto Sans Devanagari",
+    "Noto Sans Thai",
     "Arial Unicode MS",
 )
 
@@ -79,7 +92,7 @@ R = TypeVar("R")
 def in_style() -> Iterator[None]:
     """Matplotlib's defaults and ours, whatever the machine's own settings are."""
     with mpl.style.context(["default", _STYLE | {"font.family": fonts()}]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # a sign that no font has is drawn as a box
+        warnings.filterwarnings("ignore", message="Glyph")  # lettering.py gives a stand-in and tells
         yield
 
 

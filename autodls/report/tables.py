@@ -1,5 +1,7 @@
 """The tables of a paper: each returns its rows with all digits, and the same as it is printed."""
 
+from collections.abc import Mapping
+
 from autodls.evaluation.baseline import BaselineTable, Variable
 from autodls.evaluation.results import (
     CohortMetrics,
@@ -15,6 +17,11 @@ from autodls.evaluation.shared_folds import is_of_folds, meaning_of
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
 from autodls.report.wording import NONE, estimate, number, p_value, with_limits
 
+BY_OUTCOME = "Baseline characteristics by outcome"
+SMD_NOTE = (
+    "SMD: standardised mean difference (Austin 2009), the largest between two of the groups; unlike P it does not grow "
+    "with the number of cases. From about 0.1 on groups are called unbalanced."
+)
 _RATES = ("accuracy", "sensitivity", "specificity", "ppv", "npv")
 _RATE_HEADS = ("Accuracy", "Sensitivity", "Specificity", "PPV", "NPV")
 _INTERVAL = ("", "_low", "_high")
@@ -25,15 +32,28 @@ def baseline_rows(table: BaselineTable) -> Table:
     """Table 1: the variables of every cohort and whether they differ."""
     header = (
         "variable", "kind", "level", "cohort", "cohort_n", "count", "share", "centre", "low", "high", "missing", "test",
-        "p", "reason",
+        "p", "reason", "smd",
     )  # fmt: skip
     lines = [line for variable in table.variables for line in _baseline_lines(table, variable)]
     cohorts = [f"{name} (n = {n})" for name, n in zip(table.cohorts, table.n, strict=True)]
     printed = [line for variable in table.variables for line in _printed_variable(variable)]
     notes = ["Numbers are mean ± SD or median (quartiles), and counts with % of the known values."]
+    notes += [SMD_NOTE]
     notes += [f"{variable.name}: {variable.reason}" for variable in table.variables if variable.reason]
-    head = ("Variable", *cohorts, "P", "Test")
+    head = ("Variable", *cohorts, "SMD", "P", "Test")
     return Table(Rows(header, tuple(lines)), Printed("Baseline characteristics", head, tuple(printed), tuple(notes)))
+
+
+def outcome_rows(by_cohort: Mapping[str, BaselineTable]) -> Table:
+    """Table 1 by outcome: in every cohort the positives beside the negatives; `by_cohort` compares these two."""
+    tables = {name: baseline_rows(table) for name, table in by_cohort.items()}
+    rows = [(name, *line) for name, table in tables.items() for line in table.rows.lines]
+    header = next((table.rows.header for table in tables.values()), ())
+    renamed = tuple({"cohort": "outcome", "cohort_n": "outcome_n"}.get(column, column) for column in header)
+    printed = tuple((name, *line) for name, table in tables.items() for line in table.printed.lines)
+    head = ("Cohort", "Variable", "negative", "positive", "SMD", "P", "Test")
+    notes = unique_reasons([note for table in tables.values() for note in table.printed.notes])
+    return Table(Rows(("cohort", *renamed), tuple(rows)), Printed(BY_OUTCOME, head, printed, notes))
 
 
 def performance_table(metrics: Metrics) -> Table:
@@ -57,6 +77,8 @@ def performance_table(metrics: Metrics) -> Table:
     notes = ["AUC with DeLong's interval on the logit scale; the others with Wilson's, at the cut-off."]
     notes += [*over_patients(metrics), *out_of_fold(metrics)]
     notes += [f"{cohort}, {score}: {held.auc.reason}" for cohort, _, score, held in pairs if held.auc.reason]
+    left_out = {name: len(cohort.excluded) for name, cohort in metrics.cohorts.items() if cohort.excluded}
+    notes += [f"{name}: left out for want of a score or label: {count}" for name, count in left_out.items()]
     rows = Rows(header, tuple(_performance_line(*pair) for pair in pairs))
     head = ("Cohort", "Score", "n", "AUC (95% CI)", "Cut-off", "Rule", *_RATE_HEADS)
     return Table(rows, Printed("Performance", head, printed, unique_reasons(notes)))
@@ -200,7 +222,7 @@ def _rule(held: ScoreMetrics) -> str:
 
 
 def _baseline_lines(table: BaselineTable, variable: Variable) -> list[tuple[Cell, ...]]:
-    ends = (variable.test, variable.p, variable.reason)
+    ends = (variable.test, variable.p, variable.reason, variable.smd)
     levels = [(level.name, level.cells) for level in variable.levels]
     lines: list[tuple[Cell, ...]] = []
     for at, (cohort, n) in enumerate(zip(table.cohorts, table.n, strict=True)):
@@ -215,13 +237,14 @@ def _baseline_lines(table: BaselineTable, variable: Variable) -> list[tuple[Cell
 
 
 def _printed_variable(variable: Variable) -> list[tuple[str, ...]]:
-    ends, blank = (p_value(variable.p), variable.test or NONE), ("",) * len(variable.missing)
+    ends = (number(variable.smd, 2), p_value(variable.p), variable.test or NONE)
+    blank = ("",) * len(variable.missing)
     if variable.kind == "numeric":
         lines = [(variable.name, *(cell.text for cell in variable.levels[0].cells), *ends)]
     else:
         lines = [(variable.name, *blank, *ends)]
-        lines += [(f"  {level.name}", *(cell.text for cell in level.cells), "", "") for level in variable.levels]
-    return [*lines, ("  missing", *map(str, variable.missing), "", "")] if any(variable.missing) else lines
+        lines += [(f"  {level.name}", *(cell.text for cell in level.cells), "", "", "") for level in variable.levels]
+    return [*lines, ("  missing", *map(str, variable.missing), "", "", "")] if any(variable.missing) else lines
 
 
 def _rate(held: ScoreMetrics, name: str) -> Proportion:

@@ -6,8 +6,9 @@ from bisect import bisect_right
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
 
+from autodls.report.lettering import drawn_name
 from autodls.report.style import FONT_PT, MM_PER_INCH, fonts
-from autodls.report.wording import plain, shortened
+from autodls.report.wording import shortened
 
 _POINTS_PER_INCH = 72.0
 _measure = TextToPath()
@@ -20,8 +21,11 @@ def width_mm(text: str, bold: bool = False) -> float:
 
 
 def fitted(name: str, limit_mm: float, bold: bool = False) -> str:
-    """A name of the user as one line of at most `limit_mm`; its middle goes where it is wider."""
-    line = plain(name)
+    """A name of the user as one line of at most `limit_mm`; its middle goes where it is wider.
+
+    It is `drawn_name`: signs that no font has are not drawn as boxes.
+    """
+    line = drawn_name(name)
     if width_mm(line, bold) <= limit_mm:
         return line
     sizes = range(len(line))
@@ -32,7 +36,7 @@ def fitted(name: str, limit_mm: float, bold: bool = False) -> str:
 def wrapped(line: str, limit_mm: float, indent: str = "  ") -> list[str]:
     """`line` broken into lines of at most `limit_mm`; a word that is wider is broken itself."""
     lines = [""]
-    for word in line.split():
+    for word in drawn_name(line).split():
         joined = f"{lines[-1]} {word}" if lines[-1].strip() else lines[-1] + word
         if width_mm(joined) <= limit_mm:
             lines[-1] = joined

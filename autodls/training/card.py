@@ -35,7 +35,7 @@ For research; not a medical device.
 - **Network**: {record.folds} folds, each a {plan.network.encoder} per sequence (it started from
   {plan.network.encoder_weights} weights{guided}), PCA to {plan.network.pca_dims} channels, a fusion transformer.{mean}
 
-| row, out of fold | cases | positive | AUC (95 % CI) |
+| score, out of fold | cases | positive | AUC (95% CI) |
 |---|---|---|---|
 {table}
 

@@ -126,6 +126,7 @@ def networks_at_once(plan: Plan, cohort_gib: float) -> int:
         training.precision,
         "cuda",
         roi_guided=plan.network.roi_guided,
+        optimizer=training.optimizer,
     )
     free_gib = MEMORY_SHARE * plan.budget.memory_gib - sum(PROCESS_GIB["cuda"].values()) - cohort_gib
     return max(1, min(MOST_AT_ONCE, int(free_gib / sum(step_parts_gib(load).values()))))

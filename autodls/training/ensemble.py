@@ -9,12 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from autodls import __version__
-from autodls.errors import ArgumentError, StaleRecordError, TrainingError
-from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
+from autodls.errors import StaleRecordError
 from autodls.evaluation.cautions import model_cautions
 from autodls.evaluation.rows import out_of_fold_rows
 from autodls.models.fold_model import load_encoder
-from autodls.models.scale import fit_scale
 from autodls.preprocessing.store import load_summary
 from autodls.records.cohort import Case
 from autodls.records.dataset import DatasetDescription
@@ -23,7 +21,7 @@ from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.scale import LogisticScale, sigmoid
-from autodls.records.scores import FUSED, FoldRecord, FoldScore, load_fold_scores, write_csv
+from autodls.records.scores import FUSED, FoldRecord, FoldScore, write_csv
 from autodls.records.segmentation import load_masks
 from autodls.records.splits import Splits
 from autodls.records.tensors import read_note, save_tensors
@@ -31,9 +29,9 @@ from autodls.records.training_log import told_of
 from autodls.records.workspace import FoldFolder, RoiKind, Workspace
 from autodls.segmentation.segmenter import export_segmenter
 from autodls.training.card import model_card
+from autodls.training.derived import derive
 
 _TRAIN = "run 'autodls train fold all'"
-_WEAK_PRIOR_SD = 10.0  # the pooled scores are many: the prior only keeps a perfect separation finite
 _CUTOFF_SOURCES = {
     "youden": "Youden index of the out-of-fold scores of the training cohort",
     "class_medians": "half way between the classes' median out-of-fold log-odds in the training cohort",
@@ -59,15 +57,13 @@ def lock_model(
 
     Raises ArgumentError while a fold is missing.
     """
-    pooled = pool_scores(workspace, plan, splits, cases)
-    recalibration = recalibrate(pooled)
-    scores = out_of_fold(pooled, recalibration)
+    derived = derive(workspace, plan, splits, cases)
+    scores = out_of_fold(derived.pooled, derived.recalibration)
     write_out_of_fold(workspace.oof_scores, scores, plan, workspace.rois, case_flags(workspace, plan, splits))
     files = _write_weights(workspace, plan, splits)
     plan.without_paths().save(workspace.model.plan)
     fingerprint = Fingerprint.load(workspace.fingerprint, "run 'autodls plan'", StaleRecordError).travelling()
     fingerprint.save(workspace.model.fingerprint)
-    cutoffs = choose_cutoffs(pooled, recalibration)
     rows = out_of_fold_rows(workspace.oof_scores, plan.sequences, {case.id: case.patient for case in cases})
     record = ModelRecord(
         dataset=plan.dataset,
@@ -82,10 +78,8 @@ def lock_model(
         training_cases=len(cases),
         training_positives=sum(score.label for score in scores),
         training_patients=patients if (patients := len({case.patient for case in cases})) < len(cases) else None,
-        recalibration=recalibration,
-        cutoff=cutoffs[plan.training.cutoff],
         cutoff_source=_CUTOFF_SOURCES[plan.training.cutoff],
-        youden_cutoff=cutoffs["youden"],
+        **derived.locked(plan),
         plan_sha256=sha256_of_file(workspace.model.plan),
         fingerprint_sha256=fingerprint.sha256(),
         splits_sha256=splits.sha256(),
@@ -106,54 +100,6 @@ def folds_by_mean(workspace: Workspace, plan: Plan, splits: Splits) -> int:
     """In how many folds the fused score is the mean of the sequences, as the transformer was not shown to be better."""
     folders = [workspace.fold(fold.index).trained(plan.training.fine_tuning_epochs) for fold in splits.folds]
     return sum(read_note(folder.fusion).get("fused_by") == "mean" for folder in folders)
-
-
-def pool_scores(workspace: Workspace, plan: Plan, splits: Splits, cases: Sequence[Case]) -> list[tuple[int, FoldScore]]:
-    """(fold, score) of every training case by the fold that did not see it, in the order of cases.
-
-    Raises ArgumentError while a fold is missing, StaleRecordError where scores are not those that the fold wrote, or
-    carry another label than `cases`.
-    """
-    labels = {case.id: case.label for case in cases}
-    pooled: list[tuple[int, FoldScore]] = []
-    for fold in splits.folds:
-        folder = workspace.fold(fold.index)
-        path = folder.scores
-        if not path.exists():
-            raise ArgumentError(f"fold {fold.index} is not trained ({path}); run 'autodls train fold {fold.index}'")
-        scores = [score for score in load_fold_scores(folder, plan.sequences) if score.part == "validation"]
-        if {score.case for score in scores} != set(fold.validation):
-            raise ArgumentError(
-                f"{path}: does not hold the {len(fold.validation)} validation cases; delete it, run again"
-            )
-        for score in scores:
-            if score.label != labels.get(score.case):
-                raise StaleRecordError(
-                    f"{path}: case {score.case} is labelled {score.label}, in the table {labels.get(score.case)}; run "
-                    f"'autodls train fold {fold.index} --restart'"
-                )
-        pooled.extend((fold.index, score) for score in scores)
-    return sorted(pooled, key=lambda pair: pair[1].case)
-
-
-def recalibrate(pooled: Sequence[tuple[int, FoldScore]]) -> LogisticScale:
-    """The logistic map from pooled out-of-fold log-odds to probability."""
-    log_odds = np.array([score.log_odds[FUSED] for _, score in pooled])
-    return fit_scale(log_odds, np.array([score.label for _, score in pooled]), _WEAK_PRIOR_SD)
-
-
-def choose_cutoffs(pooled: Sequence[tuple[int, FoldScore]], recalibration: LogisticScale) -> dict[str, float]:
-    """The cut-off of the recalibrated score by each rule that a plan may name.
-
-    Raises TrainingError where all scores are of one class.
-    """
-    labels = np.array([score.label for _, score in pooled])
-    fused = np.array([score.log_odds[FUSED] for _, score in pooled])
-    youden = youden_cutoff(labels, recalibration.probability(fused))
-    middle = class_medians_cutoff(labels, fused)
-    if youden is None or middle is None:
-        raise TrainingError(f"{len(labels)} out-of-fold scores of one class only: no cut-off; train on both classes")
-    return {"youden": youden, "class_medians": float(recalibration.probability(np.array([middle]))[0])}
 
 
 def out_of_fold(pooled: Sequence[tuple[int, FoldScore]], recalibration: LogisticScale) -> list[OutOfFold]:

@@ -8,12 +8,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autodls.models.encoder import SequenceEncoder
-from autodls.models.fold_model import FoldModel, load_fusion, save_encoder, save_fusion, scoring_dtype
+from autodls.models.fold_model import FoldModel, load_fold, load_fusion, save_encoder, save_fusion, scoring_dtype
 from autodls.models.folded import FoldedEncoder
 from autodls.models.fusion import FusionTransformer
 from autodls.models.pca import ChannelPCA
 from autodls.records.files import link_or_copy
 from autodls.records.plan import Plan
+from autodls.records.scores import FUSED
 from autodls.records.splits import Fold
 from autodls.records.tensors import load_tensors
 from autodls.records.workspace import FoldFolder
@@ -21,9 +22,9 @@ from autodls.seeding import stream_seed
 from autodls.training.augmentation import POLICIES, augment_inputs
 from autodls.training.batches import random_batches, random_keep
 from autodls.training.data import FoldRun, TrainingData, centre_crop
-from autodls.training.fusion_stage import encoders_note, leave_out, settled
+from autodls.training.fusion_stage import encoders_note, leave_out, log_losses, settled
 from autodls.training.loop import FitSettings, Inputs, Report, fit
-from autodls.training.loss import UNKNOWN, FocalMeanLoss
+from autodls.training.loss import UNKNOWN
 from autodls.training.sequence_stage import fit_settings, planned_encoder
 
 FINE_TUNING = "fine-tuning"
@@ -114,20 +115,20 @@ class FineTuningTask:
 def fine_tune(run: FoldRun, report: Report) -> None:
     """Fit encoders and fusion on together and write them to the fold's folder of fine-tuned weights.
 
-    Where no epoch lowers the loss of the inner hold-out, the two stages stand as they are.
+    Where the score of the fold, the transformer's or the mean of its sequences, has no lower log loss on the inner
+    hold-out than before, the two stages stand as they are.
     """
     plan, device = run.plan, run.data.pixels.device
     source, target = run.folder, run.folder.fine_tuned
-    two_stages = load_fusion(source, plan, device)
+    two_stages = load_fold(source, plan, device)
     task = new_task(run.data, run.fold, plan, source)
-    settings = fine_tuning_settings(plan, run.fold)
-    before = _inner_loss(task, settings)
-    state = fit(task, settings, run.key, source.resume(FINE_TUNING), report)
+    state = fit(task, fine_tuning_settings(plan, run.fold), run.key, source.resume(FINE_TUNING), report)
     note = {"key": run.key, "fold": run.fold.index, "best_epoch": state.best_epoch}
-    if state.best_loss < before:
+    fitted = _rescaled(task, two_stages)
+    if inner_log_loss(task, fitted) < inner_log_loss(task, two_stages):
         for name, encoder in zip(plan.sequences, task.model.encoders, strict=True):
             save_encoder(target, name, encoder.net.state_dict(), note)
-        save_fusion(target, _rescaled(task, two_stages), {**note, **encoders_note(target, plan.sequences)})
+        save_fusion(target, fitted, {**note, **encoders_note(target, plan.sequences)})
     else:
         for stage in (*plan.sequences, "fusion"):
             link_or_copy(source.sequence(stage), target.sequence(stage))
@@ -162,11 +163,12 @@ def _trained(plan: Plan, folder: FoldFolder, sequence: str) -> SequenceEncoder:
     return encoder
 
 
-def _inner_loss(task: FineTuningTask, settings: FitSettings) -> float:
-    task.model.eval()
-    with torch.inference_mode():
-        loss = FocalMeanLoss(settings.focal_gamma, settings.focal_alpha)
-        return float(loss(task.inner_logits().float(), task.inner_labels))
+def inner_log_loss(task: FineTuningTask, model: FoldModel) -> float:
+    """Mean log loss of the score that `model` gives, on its scale, to the inner hold-out."""
+    pixels = centre_crop(task.data.pixels[task.inner], task.plan.preprocessing.input_size_px)
+    fused = model.logits(pixels, task.data.present[task.inner]).fused.double().cpu().numpy()
+    known = (task.inner_labels == 1).cpu().numpy()
+    return float(log_losses(model.scales[FUSED].log_odds(fused), known).mean())
 
 
 def _rescaled(task: FineTuningTask, before: FoldModel) -> FoldModel:

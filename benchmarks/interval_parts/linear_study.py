@@ -20,10 +20,14 @@ _AT_ONCE = 50  # studies that are fitted together
 
 @dataclass(frozen=True)
 class Design:
-    """Cases, positives first, and how they are split, as the planner does by the cases of the rarer class."""
+    """Cases, positives first, and how they are split, as the planner does by the patients of the rarer class.
+
+    Each patient has `per_patient` cases, which stand side by side, have one label and are never parted.
+    """
 
     cases: int
     positives: int
+    per_patient: int = 1
 
     @property
     def labels(self) -> Bools:
@@ -33,23 +37,31 @@ class Design:
     @property
     def folds(self) -> int:
         """5, 3 or 2."""
-        rarer = min(self.positives, self.cases - self.positives)
-        return 5 if rarer >= 15 else 3 if rarer >= 6 else 2
+        return 5 if self._rarer >= 15 else 3 if self._rarer >= 6 else 2
 
     @property
     def inner_share(self) -> int:
         """One case in so many of the training part is held out inside."""
-        return 5 if min(self.positives, self.cases - self.positives) >= 15 else 4
+        return 5 if self._rarer >= 15 else 4
 
-    def splits(self) -> list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]]:
+    @property
+    def _rarer(self) -> int:
+        return min(self.positives, self.cases - self.positives) // self.per_patient
+
+    def splits(self) -> list[tuple[NDArray[np.intp], ...]]:
         """Training part, inner hold-out and validation cases of every fold, stratified."""
-        dealt = _dealt(self.labels, self.folds)
+        labels = self.labels[:: self.per_patient]
+        dealt = _dealt(labels, self.folds)
         found = []
         for fold in range(self.folds):
             rest = np.flatnonzero(dealt != fold)
-            inner = _dealt(self.labels[rest], self.inner_share) == 0
-            found.append((rest[~inner], rest[inner], np.flatnonzero(dealt == fold)))
+            inner = _dealt(labels[rest], self.inner_share) == 0
+            parts = (rest[~inner], rest[inner], np.flatnonzero(dealt == fold))
+            found.append(tuple(self._cases_of(part) for part in parts))
         return found
+
+    def _cases_of(self, patients: NDArray[np.intp]) -> NDArray[np.intp]:
+        return (patients[:, None] * self.per_patient + np.arange(self.per_patient)).ravel()
 
 
 @dataclass(frozen=True)

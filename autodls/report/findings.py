@@ -1,0 +1,135 @@
+"""Warnings by kind: one sentence for all cohorts and scores of which it holds, the heaviest kind first."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from autodls.evaluation.results import Metrics
+from autodls.report.wording import DASH
+
+NEWS = "Before you believe the headline"
+RUN = "The run and its files"
+MAPS = "The heat maps"
+DATA = "The cases"
+UNSURE = "How sure the numbers are"
+OPTIMISTIC = "Flattering by construction"
+OTHER = "Also"
+KINDS = (NEWS, RUN, MAPS, DATA, UNSURE, OPTIMISTIC, OTHER)
+
+# What a sentence of metrics.json is about, by words that it holds; the first that fits decides.
+_WORDS: tuple[tuple[str, str], ...] = (
+    ("below chance", NEWS),
+    ("not shown to be better than a guess", NEWS),
+    (" fell from ", NEWS),
+    ("alone reaches an AUC", NEWS),
+    ("without the images", NEWS),
+    ("poorly calibrated", NEWS),
+    ("calibration-in-the-large", NEWS),
+    ("optimistic", OPTIMISTIC),
+    ("apparent", OPTIMISTIC),
+    ("interval of the AUC is wide", UNSURE),
+    ("events for one variable", UNSURE),
+    ("take these for independent", UNSURE),
+    ("Cox regression", UNSURE),
+    ("proportional", UNSURE),
+    ("no full calibration", UNSURE),
+    ("landmark AUC", UNSURE),
+    ("censored before", DATA),
+    ("left out because", DATA),
+    ("judged on the", DATA),
+    ("is not scored", DATA),
+    ("follow-up", DATA),
+    ("no installed font", RUN),
+)
+_DETAIL = re.compile(r"(?P<claim>.*?) \((?P<detail>[^()]*)\)")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sentence and what it is about."""
+
+    kind: str
+    text: str
+
+
+@dataclass
+class _Claim:
+    """What is said alike of several scores; `said_of` holds the scores of each cohort, with the detail of each."""
+
+    kind: str
+    said_of: dict[str, list[str]] = field(default_factory=dict)
+
+
+def kind_of(text: str) -> str:
+    """What a warning of the metrics is about.
+
+    >>> kind_of("cohort a: dls: the 95% interval of the AUC is wide (0.1 to 0.9)") == UNSURE
+    True
+    """
+    return next((kind for words, kind in _WORDS if words in text), OTHER)
+
+
+def merged(warnings: Iterable[str], cohorts: Sequence[str], scores: Sequence[str]) -> list[Finding]:
+    """The warnings of the metrics with those that differ in cohort, score and numbers alone as one sentence.
+
+    >>> [found] = merged(["cohort a: x: the rate is odd (1)", "cohort a: y: the rate is odd (2)"], ["a"], ["x", "y"])
+    >>> found.text
+    'The rate is odd: a: x (1), y (2).'
+    """
+    claims: dict[str, _Claim] = {}
+    whole: list[Finding] = []
+    for text in dict.fromkeys(warnings):
+        cohort = _longest(text.removeprefix("cohort "), cohorts) if text.startswith("cohort ") else None
+        rest = text if cohort is None else text.removeprefix(f"cohort {cohort}: ")
+        score = _longest(rest, scores)
+        if cohort is None or score is None:
+            whole.append(Finding(kind_of(text), sentence(text)))
+            continue
+        claim, detail = _cut(rest.removeprefix(f"{score}: "))
+        held = claims.setdefault(claim, _Claim(kind_of(claim)))
+        held.said_of.setdefault(cohort, []).append(f"{score} ({detail})" if detail else score)
+    together = [Finding(held.kind, _said(claim, held.said_of)) for claim, held in claims.items()]
+    return [*whole, *together]
+
+
+def by_kind(findings: Iterable[Finding]) -> dict[str, list[str]]:
+    """The sentences of each kind, kinds in the order of `KINDS`, those without a sentence left out."""
+    held: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    for finding in dict.fromkeys(findings):
+        held[finding.kind].append(finding.text)
+    return {kind: texts for kind, texts in held.items() if texts}
+
+
+def told_together(metrics: Metrics) -> list[str]:
+    """The warnings of the metrics as sentences, those that are alike as one, the heaviest kind first."""
+    scores = dict.fromkeys(name for cohort in metrics.cohorts.values() for name in cohort.scores)
+    found = by_kind(merged(metrics.warnings, tuple(metrics.cohorts), tuple(scores)))
+    return [text for texts in found.values() for text in texts]
+
+
+def sentence(text: str) -> str:
+    """`text` with a capital and a full stop.
+
+    >>> sentence("is it so?"), sentence("it is")
+    ('Is it so?', 'It is.')
+    """
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}"
+
+
+def _longest(text: str, names: Sequence[str]) -> str | None:
+    """The longest of `names` with which `text` begins, before a colon."""
+    return max((name for name in names if text.startswith(f"{name}: ")), key=len, default=None)
+
+
+def _cut(text: str) -> tuple[str, str]:
+    """A clause without the numbers in its first brackets, and these."""
+    if (found := _DETAIL.match(text)) is None:
+        return text, ""
+    return found["claim"] + text[found.end() :], found["detail"]
+
+
+def _said(claim: str, said_of: Mapping[str, Sequence[str]]) -> str:
+    """The claim as a sentence with those of which it holds."""
+    where = "; ".join(f"{cohort}: {', '.join(scores)}" for cohort, scores in said_of.items())
+    between = f" {DASH} " if claim.endswith("?") else ": "
+    return f"{sentence(claim).removesuffix('.')}{between}{where}."
