@@ -28,7 +28,7 @@ def rows(studies: int) -> Iterator[Row]:
             yield from of_interval(design, models, setting, alarm=strength == 0)
             yield from of_tests(design, models, setting)
     for name, strength in STRENGTHS.items():
-        yield _over_patients(Design(72, 24, per_patient=2), strength, min(studies, 500), f"36 patients, {name} signal")
+        yield over_patients(Design(72, 24, per_patient=2), strength, min(studies, 500), f"36 patients, {name} signal")
 
 
 def simulated(design: Design, strength: float, studies: int, seed: int, scores: int = SCORES) -> list[Studies]:
@@ -74,7 +74,7 @@ def _overall(design: Design, scores: Floats, out_of_fold: bool) -> float | None:
     return overall_test(CohortTable(design.cases, table, design.labels, out_of_fold=out_of_fold), names).p
 
 
-def _over_patients(design: Design, strength: float, studies: int, setting: str) -> Row:
+def over_patients(design: Design, strength: float, studies: int, setting: str) -> Row:
     """Two cases a patient, which share two thirds of what varies."""
     rng = np.random.default_rng(studies)
     gap = np.zeros(_FEATURES)
