@@ -16,7 +16,7 @@ from interval_parts.linear_study import Design, Floats, Studies, cross_validated
 DESIGNS = tuple(Design(*sizes) for sizes in ((24, 7), (45, 15), (72, 24), (150, 50), (267, 86), (267, 27)))
 STRENGTHS = {"no": 0.0, "weak": 0.6, "fair": 1.2, "strong": 2.0}
 SCORES = 4
-_FEATURES, _INFORMATIVE = 10, 5
+_FEATURES, _MANY_FEATURES, _INFORMATIVE = 10, 100, 5
 
 
 def rows(studies: int) -> Iterator[Row]:
@@ -28,13 +28,20 @@ def rows(studies: int) -> Iterator[Row]:
             yield from of_interval(design, models, setting, alarm=strength == 0)
             yield from of_tests(design, models, setting)
     for name, strength in STRENGTHS.items():
+        models = simulated(Design(72, 24), strength, min(studies, 400), seed=1, features=_MANY_FEATURES)
+        setting = f"72 cases, 24 positive, {_MANY_FEATURES} features, {name}"
+        yield from of_interval(Design(72, 24), models, setting, alarm=strength == 0)
+        yield from of_tests(Design(72, 24), models, setting)
+    for name, strength in STRENGTHS.items():
         yield over_patients(Design(72, 24, per_patient=2), strength, min(studies, 500), f"36 patients, {name} signal")
 
 
-def simulated(design: Design, strength: float, studies: int, seed: int, scores: int = SCORES) -> list[Studies]:
+def simulated(
+    design: Design, strength: float, studies: int, seed: int, scores: int = SCORES, features: int = _FEATURES
+) -> list[Studies]:
     """Models that are equally good, each with features of its own, on the same cases and folds."""
     rng = np.random.default_rng(seed)
-    gap = np.zeros(_FEATURES)
+    gap = np.zeros(features)
     gap[:_INFORMATIVE] = strength / np.sqrt(_INFORMATIVE)
     return [cross_validated(design, draw_features(design, gap, studies, rng), gap) for _ in range(scores)]
 
