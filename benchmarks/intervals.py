@@ -8,15 +8,17 @@ line that breaks it ends with "NO", and the exit status is 1. With 2,000 studies
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from interval_parts import Row, expectation, noninferiority, out_of_fold
+from interval_parts import Row, added_value, expectation, noninferiority, out_of_fold
 
-Part = Callable[[int], Iterator[Row]]
+Texts = tuple[str, str, str, str, str]
+Part = Callable[[int], Iterable[Row | Texts]]
 PARTS: Mapping[str, Part] = {
     "out_of_fold": out_of_fold.rows,
     "noninferiority": noninferiority.rows,
     "expectation": expectation.rows,
+    "added_value": lambda _studies: added_value.rows(),  # with numbers of studies and aims of its own
 }
 
 
@@ -34,13 +36,16 @@ def main() -> None:
         print(f"\n{name}\n{'quantity':<58}{'setting':<44}{'before':>8}{'after':>8}  should")
         for row in PARTS[name](options.studies):
             print(line(row), flush=True)
-            broken += not row.holds
+            broken += isinstance(row, Row) and not row.holds
         print(f"({time.perf_counter() - started:.0f} s, {options.studies} studies a setting)")
     raise SystemExit(bool(broken))
 
 
-def line(row: Row) -> str:
+def line(row: Row | Texts) -> str:
     """A row as it is printed."""
+    if not isinstance(row, Row):
+        quantity, setting, was, now, aim = row
+        return f"{quantity:<58} {setting:<43} {was:>16} {now:>16}  {aim}"
     before, after = ("-" if value is None else f"{value:.1f}" for value in (row.before, row.after))
     bounds = [f"{sign} {value:g}" for sign, value in ((">=", row.least), ("<=", row.most)) if value is not None]
     return f"{row.quantity:<58}{row.setting:<44}{before:>8}{after:>8}  {' '.join(bounds)}{'' if row.holds else '  NO'}"

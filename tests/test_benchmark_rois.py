@@ -427,7 +427,7 @@ def test_scores_that_hardly_differ_are_not_drawn_as_one_point(benchmark):
 @pytest.mark.parametrize("labels", [[], [True, True], [True, False] * 20])
 def test_small_cohorts_have_reasons_instead_of_numbers(benchmark, labels):
     cases = [
-        CrossedCase(case=f"c{at}", patient=f"c{at}", label=label, fold=None, scores=dict.fromkeys(CELLS, at / 10))
+        CrossedCase(case=f"c{at}", patient=f"c{at}", label=label, fold=None, scores=dict.fromkeys(CELLS, at / 50))
         for at, label in enumerate(labels)
     ]
     cutoffs = {"manual": 0.5, "auto": 0.5}

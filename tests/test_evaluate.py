@@ -75,7 +75,8 @@ def test_the_cutoff_is_given_borrowed_or_the_cohorts_own():
     own, borrowed = evaluated(rows), evaluated(rows, cutoff_from="train", cutoffs={"t1": 0.5})
     train, test = own.cohorts["train"].scores["dls"].cutoff, own.cohorts["test"].scores["dls"].cutoff
     assert (train.source, test.source) == ("youden:train", "youden:test")
-    assert borrowed.cohorts["test"].scores["dls"].cutoff == train != test
+    assert borrowed.cohorts["test"].scores["dls"].cutoff.value == train.value != test.value
+    assert (train.own, test.own, borrowed.cohorts["test"].scores["dls"].cutoff.own) == (True, True, False)
     assert borrowed.cohorts["test"].scores["t1"].cutoff.source == "given"
     assert any("train: dls: the cut-off was chosen on these very scores" in text for text in borrowed.warnings)
     assert not any("test: dls: the cut-off" in text for text in borrowed.warnings)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import chi2
+from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
 from autodls.errors import ArgumentError
@@ -75,7 +75,12 @@ def test_the_ledger_tells_seen_from_unseen() -> None:
     row = optimism_ledger(folds, {"external": held_out()}, {}, 0)[0]
     aucs = [entry.auc.value for entry in (row.resubstituted, row.inner, row.out_of_fold)]
     assert aucs == sorted(aucs, key=lambda value: -(value or 0))
-    assert row.optimism == pytest.approx((aucs[0] or 0) - (aucs[2] or 0))
+    by_fold = [
+        auc(*zip(*[(s.label, s.log_odds["dls"]) for s in fold if s.part == "validation"], strict=True))
+        for fold in folds
+    ]
+    assert row.by_fold.auc.value == pytest.approx(np.mean([value or 0 for value in by_fold]))
+    assert row.optimism == pytest.approx((aucs[0] or 0) - (row.by_fold.auc.value or 0))
     expected = [
         auc(*zip(*[(s.label, s.log_odds["dls"]) for s in fold if s.part == "train"], strict=True)) for fold in folds
     ]
@@ -87,7 +92,7 @@ def test_the_ledger_tells_seen_from_unseen() -> None:
 
 def test_patients_are_drawn_as_a_whole() -> None:
     folds = fold_scores({"train": 1.0, "inner": 1.0, "validation": 1.0}, ())
-    pairs = {case: f"patient_{at // 20}" for at, case in enumerate(CASES)}
+    pairs = {case: f"patient_{at // 3}" for at, case in enumerate(CASES)}
     alone, together = (optimism_ledger(folds, {}, patients, 0)[0] for patients in ({}, pairs))
     assert alone.out_of_fold.auc.value == together.out_of_fold.auc.value
     intervals = (alone.out_of_fold.interval, together.out_of_fold.interval)
@@ -103,25 +108,44 @@ def test_the_ledger_prints_a_line_a_score_and_says_what_is_missing() -> None:
         "Score",
         "Apparent",
         "Early-stopping set",
+        "Out-of-fold, by fold",
         "Out-of-fold",
         "external",
         "ici",
         "Optimism",
     )
     assert [line[0] for line in table.printed.lines] == ["dls", "T1WI"]
-    assert table.printed.lines[0][5] == "\N{EN DASH}"
+    assert table.printed.lines[0][6] == "\N{EN DASH}"
     assert "dls, ici: no case of the cohort has a label" in table.printed.notes
     assert "T1WI, external: no case of the cohort has this score" in table.printed.notes
-    assert table.rows.column("where")[:6] == [
+    assert table.rows.column("where")[:7] == [
         "resubstituted",
         "inner",
+        "out-of-fold by fold",
         "out-of-fold",
         "held-out",
         "held-out",
         "resubstituted",
     ]
-    assert table.rows.column("interval")[2:5] == ["delong-logit-cv", "delong-logit", "delong-logit"]
+    assert table.rows.column("interval")[3:6] == ["delong-logit-cv", "delong-logit", "delong-logit"]
     assert MEANING in table.printed.notes
+
+
+def test_what_pooling_loses_is_no_optimism() -> None:
+    """Folds that rank alike on scales of their own: the pooled AUC falls, the mean of the folds does not."""
+    folds = fold_scores({"train": 2.0, "inner": 2.0, "validation": 2.0}, ())
+    apart = [
+        [
+            score.model_copy(
+                update={"log_odds": {"dls": score.log_odds["dls"] + (8 * at if score.part == "validation" else 0)}}
+            )
+            for score in fold
+        ]
+        for at, fold in enumerate(folds)
+    ]
+    plain, shifted = (optimism_ledger(one, {}, {}, 0)[0] for one in (folds, apart))
+    assert (shifted.out_of_fold.auc.value or 1) < (plain.out_of_fold.auc.value or 0) - 0.1
+    assert shifted.optimism == pytest.approx(plain.optimism)
 
 
 def test_folds_with_one_class_are_left_out_of_the_mean_and_counted() -> None:
@@ -192,7 +216,7 @@ def test_gain_is_seen_where_there_is_one_and_not_where_there_is_none() -> None:
     assert idle.added.p is not None
     assert idle.added.p > 0.05
     table = shortcut_table([gained, idle])
-    assert table.printed.lines[0][-1] == "<0.001"
+    assert table.printed.lines[0][-1] == "<0.001 (+)"
     assert table.rows.column("columns")[0] == "age + sex"
     assert table.rows.column("delta")[0] == gained.delta.delta
 
@@ -206,7 +230,59 @@ def test_likelihood_ratio_of_a_2_by_2_table_is_its_g_statistic() -> None:
     cases = [str(at) for at in range(80)]
     found = added_value(labels, score, {"constant": dict.fromkeys(cases, "x")}, cases)
     assert found.chi2 == pytest.approx(statistic, abs=1e-8)
-    assert found.p == pytest.approx(chi2.sf(statistic, 1))
+    assert found.p == pytest.approx(norm.sf(np.sqrt(statistic / 2)))
+
+
+def cross_validated(features: np.ndarray, labels: np.ndarray, rng: np.random.Generator, folds: int = 5) -> np.ndarray:
+    """Out-of-fold scores (n,) of a ridge regression in stratified folds, as a learner's on small data."""
+    member, scores = np.empty(len(labels), dtype=int), np.empty(len(labels))
+    for of_class in (labels, ~labels):
+        member[of_class] = rng.permutation(np.arange(of_class.sum()) % folds)
+    for fold in range(folds):
+        seen, target = features[member != fold], np.where(labels, 1.0, -1.0)[member != fold]
+        inside = seen.T @ seen + 30 * np.eye(features.shape[1])
+        weights = np.linalg.solve(inside, seen.T @ (target - target.mean()))
+        scores[member == fold] = target.mean() + (features[member == fold] - seen.mean(0)) @ weights
+    return 4 * scores
+
+
+def test_a_score_without_information_adds_value_no_more_often_than_it_says() -> None:
+    """72 cases, 60 features of noise: of 120 empty studies the share with P < 0.05."""
+    rng, found = np.random.default_rng(7), []
+    labels, cases = np.arange(72) < 22, [f"c{at:02d}" for at in range(72)]
+    for _ in range(120):
+        score = cross_validated(rng.normal(size=(72, 60)), labels, rng)
+        volume = {"volume": dict(zip(cases, rng.normal(size=72).tolist(), strict=True))}
+        found.append(added_value(labels, score, volume, cases))
+    roots = np.array([(one.sign or 0) * np.sqrt(one.chi2 or 0) for one in found])
+    assert np.mean(np.abs(roots) > 1.96) > 0.1  # the plain test
+    assert roots.std() == pytest.approx(np.sqrt(2), abs=0.2)
+    assert 0.01 <= np.mean([one.p < 0.05 for one in found if one.p is not None]) <= 0.09
+
+
+def test_a_score_the_wrong_way_round_adds_nothing() -> None:
+    labels, rng = np.array(list(LABELS.values())), np.random.default_rng(19)
+    right = rng.normal(size=N) + labels
+    volume = {"volume": dict(zip(CASES, rng.normal(size=N).tolist(), strict=True))}
+    added, wrong = (added_value(labels, score, volume, CASES) for score in (right, -right))
+    assert added.chi2 == pytest.approx(wrong.chi2)
+    assert added.p is not None and added.p < 0.01
+    assert (added.sign, wrong.sign, wrong.p) == (1, -1, pytest.approx(1 - added.p))
+
+
+def test_the_gain_over_a_baseline_below_one_half_is_taken_over_one_half() -> None:
+    """The site tells nothing, and so its pooled out-of-fold AUC lies below 0.5."""
+    rng = np.random.default_rng(5)
+    site: Covariates = {"site": {case: "ab"[int(rng.random() < 0.4)] for case in CASES}}
+    dls = {case: 1.2 * LABELS[case] + rng.normal() for case in CASES}
+    found = shortcut("site", make_splits(), LABELS, site, dls)
+    measured = auc(list(LABELS.values()), list(dls.values()))
+    assert found.auc.value is not None and found.auc.value < 0.5
+    assert (found.delta_over, found.delta.delta) == ("0.5", pytest.approx((measured or 0) - 0.5))
+    told = shortcut("clinical", make_splits(), LABELS, covariates(), dls)
+    assert told.auc.value is not None and told.auc.value > 0.5
+    assert (told.delta_over, told.delta.delta) == ("baseline", pytest.approx((measured or 0) - told.auc.value))
+    assert shortcut_table([found, told]).rows.column("delta_over") == ["0.5", "baseline"]
 
 
 def test_added_value_says_why_there_is_none() -> None:

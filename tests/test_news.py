@@ -65,9 +65,11 @@ def test_a_sequence_or_a_baseline_above_the_model_is_told() -> None:
 
 def test_calibration_far_off_is_told_of_held_out_cohorts_alone() -> None:
     metrics = study(lost=0)
-    for name, said in ((OUT_OF_FOLD, 0), ("external", 2)):
+    for name, half, said in ((OUT_OF_FOLD, 0.5, 0), ("external", 0.5, 2), ("external", 2.5, 0)):
         held = metrics.cohorts[name].scores["dls"]
-        off = held.model_copy(update={"calibration": Calibration(slope=3.11, intercept=0.0, intercept_large=-0.9)})
+        limits = {"slope_low": 3.11 - half, "slope_high": 3.11 + half, "intercept_large_low": -0.9 - half}
+        found = Calibration(slope=3.11, intercept=0.0, intercept_large=-0.9, intercept_large_high=-0.9 + half, **limits)
+        off = held.model_copy(update={"calibration": found})
         scores = {**metrics.cohorts[name].scores, "dls": off}
         changed = metrics.model_copy(
             update={"cohorts": {**metrics.cohorts, name: metrics.cohorts[name].model_copy(update={"scores": scores})}}

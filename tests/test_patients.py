@@ -143,3 +143,13 @@ def test_early_stopping_scans_of_few_patients_tell_little() -> None:
     labels = [1] * 8 + [0] * 12
     assert unlearnt_auc(labels_of(labels)) > 0.44
     assert unlearnt_auc(labels_of(labels, [str(scan // 4) for scan in range(20)])) == unlearnt_auc(Labels(2, 3)) < 0.2
+
+
+@pytest.mark.parametrize(("rule", "optimistic"), [("youden", True), ("class_medians", False)])
+def test_the_model_card_says_what_rates_out_of_fold_are_of(rule: str, optimistic: bool) -> None:
+    model = tiny_model()
+    training = model.plan.training.model_copy(update={"cutoff": rule})
+    text = model_card(model.record, model.plan.model_copy(update={"training": training}), [])
+    said = " ".join(text.split())
+    assert "those of single-fold models there, not of the ensemble, for which they have no interval" in said
+    assert ("optimistic" in said) == optimistic

@@ -272,7 +272,7 @@ def test_reprinted_tables_say_what_was_printed(run: tuple[Workspace, Study, str]
     dls = dict(zip(ledger.header, ledger.lines[0], strict=True))
     assert dls["Apparent"].startswith(f"{float(rows['resubstituted']['auc']):.3f} (")
     assert dls["external"].startswith(f"{float(rows['held-out']['auc']):.3f} (")
-    optimism = float(rows["resubstituted"]["auc"]) - float(rows["out-of-fold"]["auc"])
+    optimism = float(rows["resubstituted"]["auc"]) - float(rows["out-of-fold by fold"]["auc"])
     assert dls["Optimism"] == f"{optimism:.3f}"
     baseline = reprinted("baseline", study.tables["baseline"])
     assert baseline.header[1:3] == ("train (n = 60)", "external (n = 45)")
@@ -281,6 +281,20 @@ def test_reprinted_tables_say_what_was_printed(run: tuple[Workspace, Study, str]
     assert "\u00b1" in baseline.lines[0][1]
     [clinical] = reprinted("shortcuts", study.tables["shortcuts"]).lines
     assert clinical[:2] == ("clinical", "age + sex")
+    assert clinical[-1].endswith(("(+)", "(\N{MINUS SIGN})"))
+
+
+def test_tables_of_earlier_versions_are_reprinted_with_what_they_meant(run: tuple[Workspace, Study, str]) -> None:
+    tables = run[1].tables
+    before = [line for line in tables["ledger"] if line["where"] != "out-of-fold by fold"]
+    ledger = reprinted("ledger", before)
+    dls, pooled = dict(zip(ledger.header, ledger.lines[0], strict=True)), {line["where"]: line for line in before[:4]}
+    optimism = float(pooled["resubstituted"]["auc"]) - float(pooled["out-of-fold"]["auc"])
+    assert (dls["Out-of-fold, by fold"], dls["Optimism"]) == ("\N{EN DASH}", f"{optimism:.3f}")
+    unsigned = [{name: cell for name, cell in line.items() if name != "lr_sign"} for line in tables["shortcuts"]]
+    shown = reprinted("shortcuts", unsigned)
+    assert "(" not in shown.lines[0][-1]
+    assert "of either sign" in shown.notes[0]
 
 
 def test_a_table_of_another_form_is_shown_as_it_is() -> None:

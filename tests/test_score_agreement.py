@@ -58,6 +58,31 @@ def test_icc_does_not_depend_on_order_unit_or_who_is_first(seed):
     assert found.low < found.value < found.high <= 1
 
 
+def test_icc_is_of_log_odds_and_its_interval_holds_for_probabilities():
+    chance, held = np.random.default_rng(4), {"log-odds": [], "probabilities": []}
+    truth = {"log-odds": 4 / 5, "probabilities": None}
+    for size in (200_000, *[25] * 300):
+        log_odds = chance.normal(0, 2, (size, 1)) + 2 + chance.normal(0, 1, (size, 2))
+        probabilities = 1 / (1 + np.exp(-log_odds))
+        found = {
+            "log-odds": score_agreement(*probabilities.T, (0.5, 0.5)).icc,
+            "probabilities": icc(probabilities),
+        }
+        if size > 25:
+            truth["probabilities"] = found["probabilities"].value
+            assert found["log-odds"].value == pytest.approx(truth["log-odds"], abs=0.01)
+            continue
+        for name, one in found.items():
+            held[name].append(one.low <= truth[name] <= one.high)
+    assert 0.92 <= np.mean(held["log-odds"]) <= 0.98
+    assert np.mean(held["probabilities"]) < np.mean(held["log-odds"])
+
+
+def test_agreement_is_of_probabilities():
+    with pytest.raises(ArgumentError, match=r"outside 0\.\.1, e\.g\. 1\.2"):
+        score_agreement([0.1, 1.2, 0.3], [0.1, 0.2, 0.3], (0.5, 0.5))
+
+
 def test_icc_interval_holds_the_truth_as_often_as_it_says():
     chance = np.random.default_rng(4)
     held = []

@@ -1,9 +1,11 @@
 """Table 1: who the patients are, cohort by cohort, and whether the cohorts differ.
 
-A numeric variable is compared by a t test (two cohorts) or one-way ANOVA (more) where it looks normal in every cohort,
-else by Mann-Whitney or Kruskal-Wallis. The t test pools the variance, as ANOVA does. A categorical one is compared by
-Pearson's chi-square without correction, or by Fisher's exact test where an expected count is under 5. Beside the P
-value, which grows small with the number of cases, stands the standardised mean difference, which does not [1]_ [2]_.
+A numeric variable is compared by Welch's t test (two cohorts) or ANOVA (more) [3]_ where it looks normal in every
+cohort, else by Mann-Whitney or Kruskal-Wallis. The paper's t test and ANOVA pool the variance: where a small cohort
+spreads twice as far as a large one they find a difference in one of six comparisons of equal means, Welch's in one of
+twenty. A categorical variable is compared by Pearson's chi-square without correction, or by Fisher's exact test where
+an expected count is under 5. Beside the P value, which grows small with the number of cases, stands the standardised
+mean difference, which does not [1]_ [2]_.
 
 References
 ----------
@@ -11,6 +13,7 @@ References
        propensity-score matched samples. Stat Med 2009;28:3083-3107.
 .. [2] Yang, Dalton. A unified approach to measuring the effect size between two groups using SAS. SAS Global Forum
        2012, paper 335 (more than two levels: Mahalanobis' distance of the shares).
+.. [3] Welch. On the comparison of several mean values: an alternative approach. Biometrika 1951;38:330-336.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -21,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy import stats
+from statsmodels.stats.oneway import anova_oneway
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.delong import Floats
@@ -29,7 +33,7 @@ from autodls.records.columns import Column, read_column
 
 Strings = NDArray[np.str_]
 Indices = NDArray[np.int64]
-Test = Literal["t", "ANOVA", "Mann-Whitney", "Kruskal-Wallis", "chi-square", "Fisher"]
+Test = Literal["Welch t", "Welch ANOVA", "Mann-Whitney", "Kruskal-Wallis", "chi-square", "Fisher"]
 _FISHER_RESAMPLES = 100_000
 _NORMAL_P = 0.05
 
@@ -124,10 +128,10 @@ def compare_numbers(groups: Sequence[Floats]) -> tuple[Test | None, float | None
     if len(groups) < 2 or min(len(group) for group in groups) < 2 or np.ptp(np.concatenate(groups)) == 0:
         return None, None
     if looks_normal(groups):
-        name: Test = "t" if len(groups) == 2 else "ANOVA"
-        p = stats.ttest_ind(*groups).pvalue if len(groups) == 2 else stats.f_oneway(*groups).pvalue
-        return name, float(p)
-    name = "Mann-Whitney" if len(groups) == 2 else "Kruskal-Wallis"
+        if len(groups) == 2:
+            return "Welch t", float(stats.ttest_ind(*groups, equal_var=False).pvalue)
+        return "Welch ANOVA", float(anova_oneway(groups, use_var="unequal").pvalue)
+    name: Test = "Mann-Whitney" if len(groups) == 2 else "Kruskal-Wallis"
     p = stats.mannwhitneyu(*groups).pvalue if len(groups) == 2 else stats.kruskal(*groups).pvalue
     return name, float(p)
 

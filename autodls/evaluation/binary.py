@@ -80,8 +80,14 @@ def wilson(successes: int, total: int, level: float = 0.95) -> Proportion:
         raise ArgumentError(f"{successes} successes of {total}: expected a count between 0 and {total}")
     if total == 0:
         return Proportion(reason="no case to divide by")
-    low, high = proportion_confint(successes, total, alpha=1 - level, method="wilson")
-    return Proportion(value=successes / total, low=float(max(low, 0)), high=float(min(high, 1)))
+    low, high = wilson_limits(successes / total, total, level)
+    return Proportion(value=successes / total, low=low, high=high)
+
+
+def wilson_limits(share: float, size: float, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's limits of a `share` of `size` cases, which need not be a whole number."""
+    low, high = proportion_confint(share * size, size, alpha=1 - level, method="wilson")
+    return float(max(low, 0)), float(min(high, 1))
 
 
 def proportions(confusion: Confusion) -> dict[str, Proportion]:
@@ -115,6 +121,19 @@ def brier(labels: ArrayLike, probabilities: ArrayLike) -> Ratio:
     if reason := not_probabilities(values):
         return Ratio(reason=reason)
     return Ratio(value=float(np.mean((values - positive) ** 2)))
+
+
+def scaled_brier(labels: ArrayLike, probabilities: ArrayLike) -> Ratio:
+    """1 less the Brier score over that of the prevalence given to everyone: 1 is perfect, 0 no better, below 0 worse.
+
+    >>> scaled_brier([0, 1], [0.5, 0.5]).value, scaled_brier([0, 1], [0.0, 0.5]).value
+    (0.0, 0.5)
+    """
+    positive, values = checked_pair(labels, probabilities)
+    error, prevalence = brier(positive, values), float(positive.mean()) if len(positive) else 0.0
+    if error.value is None or prevalence in (0.0, 1.0):
+        return Ratio(reason=error.reason or "there is one class only")
+    return Ratio(value=1 - error.value / (prevalence * (1 - prevalence)))
 
 
 def not_probabilities(scores: ArrayLike) -> str | None:

@@ -6,13 +6,17 @@ import numpy as np
 from scipy.special import logit
 
 from autodls.evaluation.results import CohortMetrics, HazardRatio, ScoreMetrics, Survival
-from autodls.evaluation.rows import RowAuc
+from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc
 from autodls.records.words import plural
 
 WIDE_INTERVAL = 0.2  # an AUC interval this wide cannot tell a moderate model from a good one
 EVENTS_PER_VARIABLE = 10
 ALIKE_LOG_ODDS = 0.1  # a calibrated score that spreads so little cannot have an AUC above 0.51
 INVERTED = "are the labels, or the rule of the target, inverted?"
+OF_SINGLE_FOLDS = (
+    "the rates at the cut-off, and their intervals, are of single-fold models on cases that they had not seen; the "
+    "ensemble's are not known from these cases"
+)
 _FAILED_CHECK = 0.05
 
 
@@ -56,9 +60,13 @@ def is_better_than_chance(auc: float | None, lower_limit: float | None) -> bool:
 def _of_cohort(name: str, cohort: CohortMetrics) -> Iterator[str]:
     yield from _of_rows(cohort)
     yield from _of_cutoffs(cohort)
+    if name == OUT_OF_FOLD and any(score.confusion for score in cohort.scores.values()):
+        yield OF_SINGLE_FOLDS
     for column, score in cohort.scores.items():
-        if score.confusion and score.cutoff.source.endswith(f":{name}"):
+        if score.confusion and score.cutoff.source == f"youden:{name}":
             yield f"{column}: the cut-off was chosen on these very scores, so the rates at it are optimistic"
+        if score.net_benefit and score.net_benefit_caution and "is not calibrated" in score.net_benefit_caution:
+            yield f"{column}: net benefit misleads, as {score.net_benefit_caution}"
         yield from (f"{column}: {sentence}" for sentence in _of_score(score))
     if cohort.survival is not None:
         yield from _of_survival(cohort.survival)
@@ -87,7 +95,7 @@ def _of_rows(cohort: CohortMetrics) -> Iterator[str]:
     if cohort.patients is not None and cohort.patients < cohort.n:
         survival = "; survival takes one record a patient, the mean of its scores" if cohort.survival else ""
         yield (
-            f"the {cohort.n} cases are of {cohort.patients} patients: intervals are of a bootstrap over patients, "
+            f"the {cohort.n} cases are of {cohort.patients} patients: intervals are over patients, "
             f"tests of AUCs by Obuchowski's variance{survival}"
         )
     if cohort.contradicting:

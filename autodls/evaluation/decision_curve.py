@@ -7,21 +7,33 @@ Source: Vickers, Elkin. Decision curve analysis: a novel method for evaluating p
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from autodls.evaluation.binary import not_probabilities
-from autodls.evaluation.delong import Floats, checked_pair
+from autodls.evaluation.delong import Bools, Floats, Patients, checked_pair
 from autodls.evaluation.results import NetBenefit
 
 THRESHOLDS: Floats = np.arange(1, 100) / 100
 
 
+FEWEST_CALLED = 10  # patients: of fewer that are called, or not, resamples do not show how the others would fare
+FEWEST_MISSED = 5  # positives that are not called: they weigh most in the difference to treating all, and are few
+
+
 @dataclass(frozen=True)
 class NetBenefitBand:
-    """95 % percentile limits of the net benefit at THRESHOLDS, each (99,)."""
+    """95 % percentile limits of the net benefit at each of THRESHOLDS, all (99,); NaN where there are none.
+
+    `low` and `high` are of the model, NaN where fewer than ten patients are called; `less_all` is the model less
+    treating all, with limits that are NaN where fewer than ten are not called, or fewer than five positives. Each limit
+    is for its threshold alone.
+    """
 
     low: Floats
     high: Floats
+    less_all: Floats
+    less_all_low: Floats
+    less_all_high: Floats
 
 
 def net_benefit(labels: ArrayLike, probabilities: ArrayLike) -> tuple[NetBenefit, ...] | None:
@@ -46,13 +58,35 @@ def net_benefit(labels: ArrayLike, probabilities: ArrayLike) -> tuple[NetBenefit
     )
 
 
-def net_benefit_band(labels: ArrayLike, probabilities: ArrayLike, counts: Floats) -> NetBenefitBand | None:
-    """Bootstrap limits of the model's net benefit from `counts` (resamples, n) of `bootstrap.resample_counts`."""
+def net_benefit_band(
+    labels: ArrayLike, probabilities: ArrayLike, counts: Floats, patients: Patients = None
+) -> NetBenefitBand | None:
+    """Bootstrap limits of the model's net benefit from `counts` (resamples, n) of `bootstrap.resample_counts`.
+
+    `patients` (n,) are those of the counts.
+    """
     positive, values = checked_pair(labels, probabilities)
     if not_probabilities(values):
         return None
-    low, high = np.quantile(_curve(positive.astype(np.float64), values, counts), [0.025, 0.975], axis=0)
-    return NetBenefitBand(low, high)
+    truth = positive.astype(np.float64)
+    names = np.arange(len(values)) if patients is None else np.asarray(patients)
+    above = values[:, None] >= THRESHOLDS
+    called = _patients(names, above) >= FEWEST_CALLED
+    spared = (_patients(names, ~above) >= FEWEST_CALLED) & (
+        _patients(names, ~above & positive[:, None]) >= FEWEST_MISSED
+    )
+    model = _curve(truth, values, counts)
+    less_all = model - _curve(truth, np.ones(len(values)), counts)
+    low, high = np.where(called, np.quantile(model, [0.025, 0.975], axis=0), np.nan)
+    less_low, less_high = np.where(spared, np.quantile(less_all, [0.025, 0.975], axis=0), np.nan)
+    once = np.ones((1, len(values)))
+    apart = (_curve(truth, values, once) - _curve(truth, np.ones(len(values)), once))[0]
+    return NetBenefitBand(low, high, apart, less_low, less_high)
+
+
+def _patients(names: NDArray[np.generic], rows: Bools) -> Floats:
+    """How many patients have one of `rows` (n, thresholds), (thresholds,)."""
+    return np.array([len(np.unique(names[held])) for held in rows.T], dtype=np.float64)
 
 
 def _curve(positive: Floats, values: Floats, counts: Floats) -> Floats:

@@ -5,8 +5,15 @@ from dataclasses import dataclass, field, replace
 
 from autodls.errors import ArgumentError
 from autodls.evaluation import survival
-from autodls.evaluation.binary import brier, confusion_at, not_probabilities, youden_cutoff, youden_index
-from autodls.evaluation.calibration import calibration
+from autodls.evaluation.binary import (
+    brier,
+    confusion_at,
+    not_probabilities,
+    scaled_brier,
+    youden_cutoff,
+    youden_index,
+)
+from autodls.evaluation.calibration import calibration, why_not_shown_calibrated
 from autodls.evaluation.cautions import cautions
 from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.comparisons import NO_LABEL, NO_SCORE, comparisons, overall_test
@@ -14,6 +21,7 @@ from autodls.evaluation.decision_curve import net_benefit
 from autodls.evaluation.delong import Bools, Floats, Patients, auc_with_ci
 from autodls.evaluation.intervals import brier_interval, printed_auc, printed_rates
 from autodls.evaluation.landmark import landmark_benefit
+from autodls.evaluation.own_cutoff import rates_at_own_cutoff
 from autodls.evaluation.results import (
     Auc,
     Calibration,
@@ -62,7 +70,9 @@ def evaluate_table(table: ScoreTable, choices: Choices | None = None) -> Metrics
     cohorts = {}
     for name, cohort in table.cohorts.items():
         source = choices.cutoff_from or name
-        cutoffs = {score: _cutoff(table.cohorts[source], score, source, choices) for score in table.scores}
+        cutoffs = {
+            score: _cutoff(table.cohorts[source], score, source, choices, own=source == name) for score in table.scores
+        }
         judged = replace(cohort, out_of_fold=cohort.out_of_fold or name in choices.out_of_fold)
         cohorts[name] = cohort_metrics(judged, cutoffs, choices.landmark, seed=choices.seed)
     warnings = (*table.warnings, *cautions(cohorts))
@@ -121,8 +131,10 @@ def score_metrics(
     reason = "there are no cases" if cutoff.value is not None else _NO_CUTOFF
     rates = _null_rates(reason)
     if confusion is not None and cutoff.value is not None:
-        rates = printed_rates(labels, scores, cutoff.value, patients, seed)
-    error = brier(labels, scores)
+        rates = printed_rates(labels, scores, cutoff.value, patients)
+        if cutoff.own and cutoff.source.startswith("youden"):
+            rates = rates_at_own_cutoff(rates, labels, scores, patients, seed)
+    error, calibrated = brier(labels, scores), calibration(labels, scores, patients)
     reasons = {} if confusion else {"confusion": reason}
     if unfit := not_probabilities(scores):
         reasons |= {"brier": unfit, "net_benefit": unfit}
@@ -148,8 +160,10 @@ def score_metrics(
         youden=youden_index(confusion) if confusion else Proportion(reason=reason),
         brier=error.value,
         brier_interval=None if unfit else brier_interval(labels, scores, patients, seed),
-        calibration=calibration(labels, scores),
+        brier_scaled=scaled_brier(labels, scores).value,
+        calibration=calibrated,
         net_benefit=net_benefit(labels, scores),
+        net_benefit_caution=None if unfit else why_not_shown_calibrated(calibrated),
         reasons=reasons,
     )
 
@@ -185,7 +199,7 @@ def _null_rates(reason: str) -> dict[str, Rate]:
     return dict.fromkeys(("sensitivity", "specificity", "ppv", "npv", "accuracy"), Rate(reason=reason))
 
 
-def _cutoff(source: CohortTable, score: str, name: str, choices: Choices) -> Cutoff:
+def _cutoff(source: CohortTable, score: str, name: str, choices: Choices, own: bool) -> Cutoff:
     if score in choices.cutoffs:
         return Cutoff(value=choices.cutoffs[score], source="given")
     if source.labels is None or score not in source.scores:
@@ -193,7 +207,7 @@ def _cutoff(source: CohortTable, score: str, name: str, choices: Choices) -> Cut
     held = judged_by(source, score)
     value = None if held.labels is None else youden_cutoff(held.labels, held.scores[score])
     reason = None if value is not None else f"cohort {name} does not hold both classes"
-    return Cutoff(value=value, source=f"youden:{name}", reason=reason)
+    return Cutoff(value=value, source=f"youden:{name}", own=own, reason=reason)
 
 
 def _survival(cohort: CohortTable, reference: str, cutoff: float | None) -> Survival | None:

@@ -57,12 +57,18 @@ class PlainAuc(Proportion):
 
 
 class Rate(Proportion):
-    """A share with Wilson's interval; where patients have several rows, with the limits of a bootstrap over patients.
+    """A share with Wilson's interval, of as many cases as the rows are worth where patients have several.
 
-    `wilson-patients` is Wilson's on the number of patients, for a share of 0 or 1, which is that of every resample.
+    `wilson-effective` is Wilson's on the effective number of cases, `wilson-patients` the same for a share near 0 or 1,
+    whose rows do not show their correlation and count as one a patient. `wilson-own-cutoff` is for a Youden cut-off
+    that was chosen on these very rows: limits of the share less what choosing has gained, with the spread that choosing
+    adds, while `value` is the share as counted. `bootstrap-patients` stands in files of earlier versions.
     """
 
-    method: Literal["wilson", "bootstrap-patients", "wilson-patients"] = "wilson"
+    effective: float | None = Field(default=None, description="number of independent cases that the limits are for")
+    method: Literal["wilson", "wilson-effective", "wilson-patients", "wilson-own-cutoff", "bootstrap-patients"] = (
+        "wilson"
+    )
 
 
 class Cutoff(Record):
@@ -70,6 +76,7 @@ class Cutoff(Record):
 
     value: float | None = None
     source: str = Field(description="'given', or the rule and the cohort whose scores chose it, as 'youden:train'")
+    own: bool = Field(default=False, description="whether the very scores that are judged chose it")
     reason: str | None = None
 
 
@@ -86,10 +93,16 @@ class Calibration(Record):
     """Logistic recalibration of the label on the logit of the score."""
 
     slope: float | None = None
+    slope_low: float | None = Field(
+        default=None, description="Wald's 95 % limit, over patients where some have several rows"
+    )
+    slope_high: float | None = None
     intercept: float | None = Field(default=None, description="beside the slope")
     intercept_large: float | None = Field(
         default=None, description="calibration in the large: with the slope fixed at 1"
     )
+    intercept_large_low: float | None = None
+    intercept_large_high: float | None = None
     cross_fitted: bool = Field(
         default=False,
         description="judged, as brier and net_benefit then are, by a recalibration fitted on the other folds: that of "
@@ -136,8 +149,12 @@ class ScoreMetrics(Record):
     youden: Proportion
     brier: float | None
     brier_interval: PatientsInterval | None = None
+    brier_scaled: float | None = Field(default=None, description="1 less the Brier score over that of the prevalence")
     calibration: Calibration
     net_benefit: tuple[NetBenefit, ...] | None
+    net_benefit_caution: str | None = Field(
+        default=None, description="why the net benefit may mislead: the score is not shown to be calibrated here"
+    )
     reasons: dict[str, str] = Field(description="why brier, confusion or net_benefit is null, by field")
 
 

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import Field
 from scipy import stats
+from scipy.special import logit
 
 from autodls.errors import ArgumentError
-from autodls.evaluation.binary import wilson
+from autodls.evaluation.binary import not_probabilities, wilson
 from autodls.evaluation.delong import Floats
 from autodls.evaluation.results import Proportion
 from autodls.records.base import Record
@@ -23,6 +24,7 @@ from autodls.records.base import Record
 _NORMAL_95 = 1.959963984540054
 _FEWEST = 3  # two differences have a standard deviation, but no limits worth printing
 _ROUND_OFF = 1e-12
+_SATURATED = 1e-12  # a probability closer to 0 or 1 has no log-odds in double precision worth comparing
 
 
 class BlandAltman(Record):
@@ -46,16 +48,23 @@ class ChangedCalls(Record):
 class ScoreAgreement(Record):
     """The second of two scores beside the first."""
 
-    icc: Proportion = Field(description="ICC(2,1): two-way random, absolute agreement, single score")
+    icc: Proportion = Field(description="ICC(2,1) of log-odds: two-way random, absolute agreement, single score")
     bland_altman: BlandAltman
     calls: ChangedCalls
 
 
 def score_agreement(first: ArrayLike, second: ArrayLike, cutoffs: tuple[float, float]) -> ScoreAgreement:
-    """Agreement of two scores (n,) of the same cases; `cutoffs` are those of the first and of the second."""
+    """Agreement of two probabilities (n,) of the same cases; `cutoffs` are those of the first and of the second.
+
+    The ICC is of log-odds: its interval supposes normal values of even spread, which probabilities are not.
+    Bland-Altman stays on the scale that a reader acts on.
+    """
     one, other = _paired(first, second)
+    if (unfit := not_probabilities(np.concatenate([one, other]))) and len(one):
+        raise ArgumentError(f"{unfit}; the agreement is of probabilities")
+    log_odds = logit(np.clip(np.stack([one, other], axis=1), _SATURATED, 1 - _SATURATED))
     return ScoreAgreement(
-        icc=icc(np.stack([one, other], axis=1)),
+        icc=icc(log_odds),
         bland_altman=bland_altman(one, other),
         calls=changed_calls(one, other, cutoffs),
     )

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.report.evidence import Evidence, known, says
+from autodls.report.interval_notes import is_over_patients
 from autodls.report.study import Study
-from autodls.report.tables import is_over_patients
 from autodls.report.wording import counted, estimate, number
 
 
@@ -29,7 +29,8 @@ def _excluded(study: Study) -> str:
 def _measures(study: Study) -> str:
     survival = any(cohort.survival for cohort in known(study.metrics).cohorts.values())
     text = (
-        "AUC, ROC; at the cut-off sensitivity, specificity, PPV, NPV, accuracy; Brier score, calibration; net benefit"
+        "AUC, ROC; at the cut-off sensitivity, specificity, PPV, NPV, accuracy; Brier score, plain and scaled, "
+        "calibration; net benefit"
     )
     return f"{text}; Kaplan-Meier, log-rank, Cox regression." if survival else f"{text}."
 
@@ -46,8 +47,9 @@ def _uncertainty(study: Study) -> str:
     if not several:
         return text
     return (
-        f"{text} In {', '.join(several)} some patients have several cases: there, intervals are of a bootstrap over "
-        "patients and the tests take Obuchowski's variance of clustered data."
+        f"{text} In {', '.join(several)} some patients have several cases: there, intervals of AUCs are of a bootstrap "
+        "over patients, of proportions Wilson's for an effective number of cases, and the tests take Obuchowski's "
+        "variance of clustered data."
     )
 
 

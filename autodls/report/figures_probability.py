@@ -41,7 +41,19 @@ _CALIBRATION_HEADER = (
     "low",
     "high",
 )
-_DECISION_HEADER = ("cohort", "score", "threshold", "net_benefit", "low", "high", "treat_all", "treat_none")
+_DECISION_HEADER = (
+    "cohort",
+    "score",
+    "threshold",
+    "net_benefit",
+    "low",
+    "high",
+    "treat_all",
+    "treat_none",
+    "less_treat_all",
+    "less_treat_all_low",
+    "less_treat_all_high",
+)
 _BELOW_CALIBRATION_MM, _BELOW_DECISION_MM = 35.0, 22.0
 _DISTRIBUTION_MM, _DISTRIBUTION_GAP_MM = 12.0, 3.5
 _BINS = 20
@@ -88,9 +100,9 @@ def decision_figure(
 ) -> Drawn:
     """Net benefit of `score` (the reference when None) beside treating all and none, with a bootstrap band.
 
-    Drawn over `plausible_thresholds` alone and on the same axes in every cohort; the rows hold 0.01 to 0.99. A score
-    that was not `calibrated` on other cases is labelled as such: its curve misleads. `rng` draws the resamples of
-    patients, all rows of a patient together.
+    Drawn over `plausible_thresholds` alone and on the same axes in every cohort; the rows hold 0.01 to 0.99. The band
+    ends where fewer than ten patients are called. A score that was not `calibrated` on other cases, or is not shown to
+    be calibrated, is labelled as such. `rng` draws the resamples of patients, all rows of a patient together.
     """
     chosen = score or metrics.reference
     height_mm = 0.85 * plot_width_mm(len(table.cohorts))
@@ -102,7 +114,8 @@ def decision_figure(
     for position, (panel, (name, rows)) in enumerate(zip(panels, table.cohorts.items(), strict=True)):
         axes, cohort = panel.axes(TITLE_MM, height_mm), judged_by(rows, chosen)
         measured = metrics.cohorts[name]
-        note = () if calibrated else ("as given, not recalibrated",)
+        note = ("calibration not shown",) if measured.scores[chosen].net_benefit_caution else ()
+        note = note if calibrated else ("as given, not recalibrated",)
         panel_title(axes, position, len(panels), name, note)
         if reason := _why_no_probability(cohort, chosen, measured.scores[chosen]):
             say_why_empty(axes, reason)
@@ -124,19 +137,22 @@ def _calibration_words(measured: ScoreMetrics) -> tuple[str, ...]:
     found = measured.calibration
     return (
         f"slope {number(found.slope, 2)}, intercept {number(found.intercept, 2)}",
-        f"in the large {number(found.intercept_large, 2)}, Brier {number(measured.brier)}",
+        f"in the large {number(found.intercept_large, 2)}, Brier {number(measured.brier)}"
+        f" (scaled {number(measured.brier_scaled, 2)})",
     )
 
 
 def _fit_rows(measured: ScoreMetrics) -> list[tuple[Cell, ...]]:
     fitted_line = measured.calibration
+    limits = {"slope": (fitted_line.slope_low, fitted_line.slope_high)}
     values = {
         "slope": fitted_line.slope,
         "intercept": fitted_line.intercept,
         "in the large": fitted_line.intercept_large,
         "brier": measured.brier,
+        "brier scaled": measured.brier_scaled,
     }
-    return [(kind, *(None,) * 5, value, None, None) for kind, value in values.items()]
+    return [(kind, *(None,) * 5, value, *limits.get(kind, (None, None))) for kind, value in values.items()]
 
 
 def _calibration_panel(
@@ -208,7 +224,9 @@ def _decision_panel(
     curve = measured.scores[score].net_benefit
     if curve is None or cohort.labels is None or measured.prevalence is None:
         return []
-    band = net_benefit_band(cohort.labels, cohort.scores[score], resample_counts(cohort.patients or cohort.n, rng))
+    band = net_benefit_band(
+        cohort.labels, cohort.scores[score], resample_counts(cohort.patients or cohort.n, rng), cohort.patients
+    )
     if band is None:
         return []
     shown = [at for at, point in enumerate(curve) if limits[0] - 1e-9 <= point.threshold <= limits[1] + 1e-9]
@@ -225,9 +243,15 @@ def _decision_panel(
     ]
     legend_below(axes, handles, [f"{fitted(score, 30)} (95% CI)", "treat all", "treat none"])
     return [
-        (score, point.threshold, point.model, float(low), float(high), point.all, point.none)
-        for point, low, high in zip(curve, band.low, band.high, strict=True)
+        (score, point.threshold, point.model, _known(low), _known(high), point.all, point.none, *map(_known, less_all))
+        for point, low, high, *less_all in zip(
+            curve, band.low, band.high, band.less_all, band.less_all_low, band.less_all_high, strict=True
+        )
     ]
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def plausible_thresholds(prevalences: Sequence[float]) -> tuple[float, float]:

@@ -113,7 +113,7 @@ def score_figure(effect: Mapping[str, CohortEffect]) -> Drawn:
     for position, (panel, (name, held)) in enumerate(zip(panels, effect.items(), strict=True)):
         axes = panel.axes(TITLE_MM, side_mm)
         scores = held.against_manual[AUTOMATIC].scores
-        panel_title(axes, position, len(panels), name, (f"n = {held.n}, ICC {estimate(scores.icc, 2)}",))
+        panel_title(axes, position, len(panels), name, (f"n = {held.n}, ICC (log-odds) {estimate(scores.icc, 2)}",))
         if reason := scores.bland_altman.bias.reason:
             say_why_empty(axes, reason)
             empty.append((name, reason))

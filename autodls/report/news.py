@@ -13,12 +13,12 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from autodls.evaluation.calibration import is_poorly_calibrated
 from autodls.evaluation.results import CohortMetrics, Metrics, Proportion, ScoreMetrics
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.report.wording import number, p_equation, with_limits
 
 LOST = 0.1 - 1e-9  # a rate or an AUC that falls by this much is told; its interval says whether chance may explain it
-LEAST_SLOPE, MOST_SLOPE = 0.5, 2.0
 _ODDS_FACTOR = 2.0  # predicted and observed odds that differ by this factor are far apart
 _Z = 1.959963984540054
 _RATES = ("sensitivity", "specificity")
@@ -113,13 +113,16 @@ def _not_gained(gains: Iterable[Gain]) -> Iterator[str]:
 
 def _uncalibrated(score: ScoreMetrics) -> Iterator[str]:
     found = score.calibration
-    if found.slope is not None and not LEAST_SLOPE <= found.slope <= MOST_SLOPE:
+    if found.slope is not None and is_poorly_calibrated(found):
         side = "spread too little" if found.slope > 1 else "too extreme"
-        yield f"the score is poorly calibrated (slope {number(found.slope, 2)}, ideal 1): its probabilities are {side}"
-    large = found.intercept_large
-    if large is not None and abs(large) > math.log(_ODDS_FACTOR):
+        slope = with_limits(found.slope, found.slope_low, found.slope_high, 2)
+        yield f"the score is poorly calibrated (slope {slope}, ideal 1): its probabilities are {side}"
+    large, low, high = found.intercept_large, found.intercept_large_low, found.intercept_large_high
+    known = low is not None and high is not None and not low <= 0 <= high
+    if large is not None and known and abs(large) > math.log(_ODDS_FACTOR):
         side = "low" if large > 0 else "high"
+        shown = with_limits(large, low, high, 2)
         yield (
-            f"the score's probabilities are too {side} on the whole (calibration-in-the-large {number(large, 2)}, "
-            "ideal 0): do not read them as risks here"
+            f"the score's probabilities are too {side} on the whole (calibration-in-the-large {shown}, ideal 0): do "
+            "not read them as risks here"
         )

@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import expit, logit
 
-from autodls.evaluation.binary import brier
-from autodls.evaluation.calibration import calibration
+from autodls.evaluation.binary import brier, scaled_brier
+from autodls.evaluation.calibration import calibration, why_not_shown_calibrated
 from autodls.evaluation.decision_curve import net_benefit
 from autodls.evaluation.delong import Bools, Floats, auc_with_ci
 from autodls.evaluation.intervals import brier_interval
@@ -66,12 +66,15 @@ def out_of_fold_metrics(study: ScoredStudy, measured: CohortMetrics) -> CohortMe
     if table.labels is None or not table.n:
         return measured.model_copy(update={"folds": folds})
     probabilities = table.scores[FUSED]
+    found = calibration(table.labels, probabilities, table.patients)
     judged = score.model_copy(
         update={
             "brier": brier(table.labels, probabilities).value,
             "brier_interval": brier_interval(table.labels, probabilities, table.patients, study.seed),
-            "calibration": calibration(table.labels, probabilities).model_copy(update={"cross_fitted": True}),
+            "brier_scaled": scaled_brier(table.labels, probabilities).value,
+            "calibration": found.model_copy(update={"cross_fitted": True}),
             "net_benefit": net_benefit(table.labels, probabilities),
+            "net_benefit_caution": why_not_shown_calibrated(found),
         }
     )
     return measured.model_copy(update={"scores": {**measured.scores, FUSED: judged}, "folds": folds})

@@ -71,7 +71,7 @@ def effect_table(effect: Mapping[str, CohortEffect]) -> Table:
         notes.append(f"{cohort}: {held.n} cases, {held.positives} positive; {len(held.left_out)} left out.")
         notes += [f"{cohort}, {cell}: {auc.reason}" for cell, auc in held.auc.items() if auc.reason]
         notes += _without_fall_backs(cohort, held)
-    head = ("Cohort", "Trained / tested", "AUC (95% CI)", "ΔAUC (95% CI)", "ICC (95% CI)",
+    head = ("Cohort", "Trained / tested", "AUC (95% CI)", "ΔAUC (95% CI)", "ICC, log-odds (95% CI)",
             "Bias (limits of agreement)", "Calls that change")  # fmt: skip
     title = "Manual and automatic ROIs in training and in use"
     return Table(Rows(header, tuple(lines)), Printed(title, head, tuple(printed), unique_reasons(notes)))

@@ -55,8 +55,8 @@ def explorer(study: Study) -> Section:
     body = [
         paragraph(
             "Out-of-fold scores of the training cohort. Numbers follow the cut-off as you move it (also with the arrow "
-            "keys). Only the locked cut-off was fixed beforehand: any other one that you pick here is chosen on these "
-            "very cases, so its numbers are optimistic."
+            "keys). The locked cut-off follows a rule that was fixed beforehand: any other one that you pick here is "
+            "chosen on these very cases, so its numbers are optimistic and their intervals too narrow."
         ),
         el(
             "div",

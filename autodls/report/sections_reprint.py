@@ -10,10 +10,19 @@ from autodls.records.table import read_number
 from autodls.report.drawn import Printed, unique_reasons
 from autodls.report.study import Line
 from autodls.report.tables import BY_OUTCOME, SMD_NOTE
-from autodls.report.wording import NONE, counted, number, p_value, with_limits
+from autodls.report.wording import NONE, SHORTCUT_NOTES, added_p, counted, number, p_value, with_limits
 
-_SYMMETRIC = ("t", "ANOVA")  # these compare means, so the limits are mean -+ SD
-_INSIDE = (("resubstituted", "Apparent"), ("inner", "Early-stopping set"), ("out-of-fold", "Out-of-fold"))
+_SYMMETRIC = ("Welch t", "Welch ANOVA", "t", "ANOVA")  # these compare means, so the limits are mean -+ SD
+_BEFORE_SIGNS = (
+    "Made by an earlier version: P (likelihood ratio) is of either sign and too small out of fold, and gains over a "
+    "baseline below 0.5 are inflated; run 'autodls evaluate' again."
+)
+_INSIDE = (
+    ("resubstituted", "Apparent"),
+    ("inner", "Early-stopping set"),
+    ("out-of-fold by fold", "Out-of-fold, by fold"),
+    ("out-of-fold", "Out-of-fold"),
+)
 
 
 def reprinted(name: str, lines: Sequence[Line]) -> Printed:
@@ -29,7 +38,7 @@ def _baseline(lines: Sequence[Line]) -> Printed:
     printed: list[tuple[str, ...]] = []
     for _, group in groupby(lines, key=lambda line: line["variable"]):
         printed += _baseline_variable(list(group), list(cohorts))
-    notes = ["Numbers are mean \N{PLUS-MINUS SIGN} SD where t or ANOVA compares them, else centre and limits."]
+    notes = ["Numbers are mean \N{PLUS-MINUS SIGN} SD where Welch's t or ANOVA compares them, else centre and limits."]
     notes += ["Counts are given with % of the known values.", SMD_NOTE]
     notes += [f"{line['variable']}: {line['reason']}" for line in lines if line["reason"]]
     head = ("Variable", *(f"{name} (n = {n})" for name, n in cohorts.items()), "SMD", "P", "Test")
@@ -83,13 +92,15 @@ def _ledger(lines: Sequence[Line]) -> Printed:
         held: dict[str, Line] = {}
         for line in group:
             held.setdefault(line["cohort"] if line["where"] == "held-out" else line["where"], line)
-        seen, unseen = (_value(held[where], "auc") for where in ("resubstituted", "out-of-fold"))
+        inside = held.get("out-of-fold by fold", held["out-of-fold"])  # earlier versions saved pooled scores alone
+        seen, unseen = _value(held["resubstituted"], "auc"), _value(inside, "auc")
         optimism = number(None if seen is None or unseen is None else seen - unseen)
         cells = (_interval(held[place]) if place in held else NONE for place in (*places, *cohorts))
         printed.append((score, *cells, optimism))
     notes = [
-        "Apparent, early-stopping: mean AUC of the folds (lowest to highest). Out-of-fold, held-out: AUC (95% CI).",
-        "Optimism: apparent less out-of-fold. Only out-of-fold and held-out AUCs say how new patients fare.",
+        "Apparent, early-stopping, by fold: mean AUC of the folds (lowest to highest). Out-of-fold, held-out: AUC "
+        "(95% CI).",
+        "Optimism: apparent less out-of-fold by fold. Only out-of-fold and held-out AUCs say how new patients fare.",
         *dict.fromkeys(meaning_of(line["interval"]) for line in lines if line["where"] == "out-of-fold"),
         *(f"{line['score']}, {line['cohort'] or line['where']}: {line['reason']}" for line in lines if line["reason"]),
     ]
@@ -105,13 +116,13 @@ def _shortcuts(lines: Sequence[Line]) -> Printed:
             _interval(line),
             _interval(line, "delta", "delta_low", "delta_high"),
             p_value(_value(line, "delta_p")),
-            p_value(_value(line, "lr_p")),
+            added_p(_value(line, "lr_p"), read_number(line.get("lr_sign", ""))),
         )
         for line in lines
     )
-    notes = ["Out-of-fold scores on the folds of the deep-learning score; gain: its AUC less that of the baseline."]
+    notes = [*SHORTCUT_NOTES] if all("lr_sign" in line for line in lines) else [_BEFORE_SIGNS]
     notes += [f"{line['baseline']}: {line['reason']}" for line in lines if line["reason"]]
-    head = ("Baseline", "Columns", "AUC (95% CI)", "Gain of DLS (95% CI)", "P (DeLong)", "P (likelihood ratio)")
+    head = ("Baseline", "Columns", "AUC (95% CI)", "Gain of DLS (95% CI)", "P (DeLong)", "P (likelihood ratio), sign")
     return Printed("Shortcut baselines", head, printed, tuple(notes))
 
 

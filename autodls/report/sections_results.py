@@ -29,8 +29,9 @@ _FIGURES = {
     "decision_curve": (
         "Net benefit against the threshold probability, beside treating all and treating none.",
         "Decision curves: the score helps where its curve lies above both treating all and treating none. Drawn from "
-        "half the least to twice the greatest prevalence (at most 0.8), where a threshold is plausible. Out of fold "
-        "each fold is recalibrated on the other folds.",
+        "half the least to twice the greatest prevalence (at most 0.8), where a threshold is plausible; the band is of "
+        "each threshold by itself and ends where fewer than ten patients are called. Out of fold each fold is "
+        "recalibrated on the other folds.",
     ),
     "kaplan_meier": (
         "Kaplan-Meier curves of the groups above and below the cut-off, with numbers at risk.",

@@ -4,19 +4,28 @@ A logistic regression on tumour volume alone, on the clinical variables alone, o
 the deep-learning score. Imputation, scaling and coding are learned inside the fold, from the cases that the fold's
 networks may see (training part and inner hold-out); the validation cases are only scored.
 
+Two traps of out-of-fold scores. Pooled over folds, a baseline that knows nothing has an AUC below 0.5, since a fold
+with more positives is scored by a model that saw fewer: the gain is taken over 0.5 there. And folds teach each other: a
+case is scored by models that learned from the cases which it teaches in turn. Of a score without information that
+doubles the variance of what it seems to add (`added_value`), and often enough its sign is negative.
+
 References
 ----------
 .. [1] Pencina, D'Agostino, Steyerberg. Extensions of net reclassification improvement calculations. Stat Med
        2011;30:11-21 (likelihood-ratio test as the test of added value).
 """
 
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 from scipy.linalg import orth
-from scipy.stats import chi2
+from scipy.special import expit
+from scipy.stats import norm
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -27,30 +36,41 @@ from autodls.errors import ArgumentError
 from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.delong import AucComparison, Bools, Floats, auc_with_ci, compare_aucs
 from autodls.evaluation.intervals import printed_auc
-from autodls.evaluation.logistic import fit_logistic, log_likelihood
+from autodls.evaluation.logistic import log_likelihood
 from autodls.evaluation.results import Auc, ChiSquare
 from autodls.records.columns import read_column
 from autodls.records.splits import Splits
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
-from autodls.report.wording import estimate, p_value, with_limits
+from autodls.report.wording import SHORTCUT_NOTES, added_p, estimate, p_value, with_limits
 
 Covariates = Mapping[str, Mapping[str, float | str]]
 _CODES = 6  # a column of at most this many different numbers is coded as levels, such as a stage
 _MISSING = "(missing)"
+_FOLDS_SHARE_CASES = 2.0  # variance of what an out-of-fold score without information seems to add, to that of its own
 _NOT_INDEPENDENT = "some patients have several cases, which the likelihood-ratio test takes for independent"
 _MOST_STEPS = 1000
+_NO_PENALTY, _SEPARATED = 1e9, -1e-4
 _HEADER = (
     "baseline", "columns", "n", "positives", "auc", "low", "high", "delta", "delta_low", "delta_high", "delta_p",
-    "lr_chi2", "lr_df", "lr_p", "reason",
+    "lr_chi2", "lr_df", "lr_p", "reason", "delta_over", "lr_sign",
 )  # fmt: skip
+
+
+class AddedValue(ChiSquare):
+    """Likelihood-ratio test that the deep-learning score adds to the covariates; `p` is one-sided and corrected.
+
+    `chi2` and `df` are of the plain test, of either sign.
+    """
+
+    sign: Literal[-1, 1] | None = Field(default=None, description="of the score's coefficient beside the covariates")
 
 
 @dataclass(frozen=True)
 class Shortcut:
     """What a baseline reaches, and what the deep-learning score gains over it.
 
-    `delta` is the AUC of the deep-learning score less that of the baseline, paired; `added` the likelihood-ratio test
-    of adding the deep-learning log-odds to the regression.
+    `delta` is the AUC of the deep-learning score less that of the baseline, paired, or less 0.5 where the baseline's is
+    below; `added` the likelihood-ratio test of adding the deep-learning log-odds to the regression.
     """
 
     name: str
@@ -59,7 +79,12 @@ class Shortcut:
     positives: int
     auc: Auc
     delta: AucComparison
-    added: ChiSquare
+    added: AddedValue
+
+    @property
+    def delta_over(self) -> str:
+        """What `delta` is a gain over."""
+        return "0.5" if _is_below_half(self.auc.value) else "baseline"
 
 
 def covariates_of(
@@ -138,35 +163,42 @@ def shortcut(
     members = None if patients is None else [patients.get(case, case) for case in scores]
     several = is_clustered(members)
     found = auc_with_ci(truth, baseline, patients=members, out_of_fold=True)
+    compared = np.zeros(len(truth)) if _is_below_half(found.value) else baseline  # the AUC of a constant is 0.5
     return Shortcut(
         name=name,
         columns=tuple(covariates),
         n=len(truth),
         positives=int(truth.sum()),
         auc=printed_auc(truth, baseline, found, members),
-        delta=compare_aucs(truth, deep, baseline, patients=members, out_of_fold=True),
-        added=ChiSquare(reason=_NOT_INDEPENDENT) if several else added_value(truth, deep, covariates, list(scores)),
+        delta=compare_aucs(truth, deep, compared, patients=members, out_of_fold=True),
+        added=AddedValue(reason=_NOT_INDEPENDENT) if several else added_value(truth, deep, covariates, list(scores)),
     )
 
 
-def added_value(labels: Bools, dls: Floats, covariates: Covariates, cases: Sequence[str]) -> ChiSquare:
+def added_value(labels: Bools, dls: Floats, covariates: Covariates, cases: Sequence[str]) -> AddedValue:
     """Likelihood-ratio test [1]_ of adding `dls` (n,) to the unpenalised logistic regression on `covariates`.
 
-    Both models are fitted on the same n `cases`. `dls` must be out of fold, or it brings its over-fitting with it.
+    Both models are fitted on the same n `cases`. `dls` must be out of fold, or it brings its over-fitting with it. P is
+    one-sided, for a coefficient above 0, from the signed root of the statistic over the square root of 2. Without
+    information, a score that is linear in the labels of the other folds goes with the label by a sum over pairs of
+    cases in which each pair stands twice (i scored by j, j by i): its variance is twice that of independent cases.
     """
     design = _preparation(covariates).fit_transform(_frame(covariates, cases))
     plain = np.column_stack([np.ones(len(labels)), np.asarray(design, dtype=np.float64)])
     full = np.column_stack([plain, dls])
     gained = int(np.linalg.matrix_rank(full) - np.linalg.matrix_rank(plain))
     if labels.all() or not labels.any():
-        return ChiSquare(reason=f"all {len(labels)} cases are {'positive' if labels.any() else 'negative'}")
+        return AddedValue(reason=f"all {len(labels)} cases are {'positive' if labels.any() else 'negative'}")
     if not gained:
-        return ChiSquare(reason="the covariates determine the deep-learning score, so nothing is added")
-    without, beside = _log_likelihood(labels, plain), _log_likelihood(labels, full)
+        return AddedValue(reason="the covariates determine the deep-learning score, so nothing is added")
+    without, beside = _maximum(labels, plain), _maximum(labels, full)
     if beside is None or without is None:
-        return ChiSquare(reason="the classes are fully separated, so the likelihood has no maximum")
-    statistic = max(2 * (beside - without), 0.0)
-    return ChiSquare(chi2=statistic, df=gained, p=float(chi2.sf(statistic, gained)))
+        return AddedValue(reason="the classes are fully separated, so the likelihood has no maximum")
+    statistic = max(2 * (beside.log_likelihood - without.log_likelihood), 0.0)
+    # the likelihood is concave: its slope at 0 points to where the coefficient of the score lies
+    sign: Literal[-1, 1] = 1 if float(dls @ (labels - expit(without.log_odds))) > 0 else -1
+    p = float(norm.sf(sign * np.sqrt(statistic / _FOLDS_SHARE_CASES)))
+    return AddedValue(chi2=statistic, df=gained, p=p, sign=sign)
 
 
 def shortcut_table(shortcuts: Sequence[Shortcut]) -> Table:
@@ -177,15 +209,19 @@ def shortcut_table(shortcuts: Sequence[Shortcut]) -> Table:
             estimate(one.auc),
             with_limits(one.delta.delta, one.delta.low, one.delta.high),
             p_value(one.delta.p),
-            p_value(one.added.p),
+            added_p(one.added.p, one.added.sign),
         )
         for one in shortcuts
     )
-    notes = ["Out-of-fold scores on the folds of the deep-learning score; gain: AUC of DLS less AUC of the baseline."]
+    notes = [*SHORTCUT_NOTES]
     notes += [f"{one.name}: {reason}" for one in shortcuts for reason in _reasons(one)]
-    head = ("Baseline", "AUC (95% CI)", "Gain of DLS (95% CI)", "P (DeLong)", "P (likelihood ratio)")
+    head = ("Baseline", "AUC (95% CI)", "Gain of DLS (95% CI)", "P (DeLong)", "P (likelihood ratio), sign")
     rows = Rows(_HEADER, tuple(_line(one) for one in shortcuts))
     return Table(rows, Printed("Shortcut baselines", head, printed, unique_reasons(notes)))
+
+
+def _is_below_half(auc: float | None) -> bool:
+    return auc is not None and auc < 0.5
 
 
 def _is_numeric(values: Collection[float | str]) -> bool:
@@ -215,14 +251,28 @@ def _regression(covariates: Covariates) -> Pipeline:
     return make_pipeline(_preparation(covariates), LogisticRegression(max_iter=_MOST_STEPS))
 
 
-def _log_likelihood(labels: Bools, design: Floats) -> float | None:
-    """Maximum of the log-likelihood, None where there is none: the classes are separated.
+@dataclass(frozen=True)
+class _Maximum:
+    """Where a log-likelihood is largest, with the log-odds (n,) there."""
 
-    One-hot columns and the intercept depend on each other; an orthonormal basis of them has the same maximum.
+    log_likelihood: float
+    log_odds: Floats
+
+
+def _maximum(labels: Bools, design: Floats) -> _Maximum | None:
+    """Supremum of the likelihood, None where it is that of a certainty: the classes are separated.
+
+    One-hot columns and the intercept depend on each other; an orthonormal basis of them has the same supremum. A level
+    or a gap of cases that are all of one class has no finite coefficient, and yet a supremum: a vanishing penalty stops
+    there.
     """
     basis = orth(design) * np.sqrt(len(labels))
-    coefficients = fit_logistic(labels, basis)
-    return None if coefficients is None else log_likelihood(labels, basis @ coefficients)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of steps near the end of the penalty
+        model = LogisticRegression(C=_NO_PENALTY, fit_intercept=False, solver="newton-cholesky", tol=1e-9)
+        log_odds = basis @ model.set_params(max_iter=_MOST_STEPS).fit(basis, labels).coef_[0]
+    likelihood = log_likelihood(labels, log_odds)
+    return _Maximum(likelihood, log_odds) if likelihood < _SEPARATED else None
 
 
 def _reasons(one: Shortcut) -> list[str]:
@@ -233,5 +283,5 @@ def _line(one: Shortcut) -> tuple[Cell, ...]:
     return (
         one.name, " + ".join(one.columns), one.n, one.positives, one.auc.value, one.auc.low, one.auc.high,
         one.delta.delta, one.delta.low, one.delta.high, one.delta.p, one.added.chi2, one.added.df, one.added.p,
-        "; ".join(_reasons(one)) or None,
+        "; ".join(_reasons(one)) or None, one.delta_over, one.added.sign,
     )  # fmt: skip

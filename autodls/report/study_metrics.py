@@ -32,7 +32,9 @@ def study_metrics(study: ScoredStudy) -> Metrics:
     cutoffs = {name: _cutoff(study, tables[OUT_OF_FOLD], name) for name in study.judged}
     landmark = study.survival.landmark if study.survival else None
     cohorts = {
-        name: cohort_metrics(table, cutoffs, landmark, compared=study.scores, seed=study.seed)
+        name: cohort_metrics(
+            table, cutoffs if name != OUT_OF_FOLD else _own(cutoffs), landmark, compared=study.scores, seed=study.seed
+        )
         for name, table in tables.items()
     }
     cohorts[OUT_OF_FOLD] = out_of_fold_metrics(study, cohorts[OUT_OF_FOLD])
@@ -72,6 +74,11 @@ def _cutoff(study: ScoredStudy, table: CohortTable, name: str) -> Cutoff:
     held = judged_by(table, name)
     value = None if held.labels is None or name not in held.scores else _RULES[study.cutoff_rule](*_pair(held, name))
     return Cutoff(value=value, source=source, reason=None if value is not None else "no case of both classes has it")
+
+
+def _own(cutoffs: Cutoffs) -> dict[str, Cutoff]:
+    """The cut-offs, said to be chosen on the scores that they are applied to."""
+    return {name: cutoff.model_copy(update={"own": True}) for name, cutoff in cutoffs.items()}
 
 
 def _pair(held: CohortTable, name: str) -> tuple[Bools, Floats]:

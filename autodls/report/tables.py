@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from autodls.evaluation.baseline import BaselineTable, Variable
+from autodls.evaluation.cautions import OF_SINGLE_FOLDS
 from autodls.evaluation.results import (
     CohortMetrics,
     Comparison,
@@ -13,8 +14,9 @@ from autodls.evaluation.results import (
     Survival,
 )
 from autodls.evaluation.rows import OUT_OF_FOLD
-from autodls.evaluation.shared_folds import is_of_folds, meaning_of
+from autodls.evaluation.shared_folds import is_of_folds
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
+from autodls.report.interval_notes import is_over_patients, out_of_fold, over_patients
 from autodls.report.wording import NONE, estimate, number, p_value, with_limits
 
 BY_OUTCOME = "Baseline characteristics by outcome"
@@ -62,7 +64,8 @@ def performance_table(metrics: Metrics) -> Table:
         "cohort", "score", "n", "positives", "prevalence", "cutoff", "cutoff_source", "rule", "tp", "fp", "fn", "tn",
         *(f"{name}{part}" for name in ("auc", "auc_delong", *_RATES) for part in _INTERVAL),
         "youden", "brier", "brier_low", "brier_high", "calibration_slope", "calibration_intercept",
-        "calibration_in_the_large", "patients", "auc_interval", "rate_interval", "reason",
+        "calibration_in_the_large", "patients", "auc_interval", "rate_interval", "reason", "brier_scaled",
+        "calibration_slope_low", "calibration_slope_high",
     )  # fmt: skip
     pairs = [
         (cohort, of_cohort, score, of_score)
@@ -76,6 +79,14 @@ def performance_table(metrics: Metrics) -> Table:
     )  # fmt: skip
     notes = ["AUC with DeLong's interval on the logit scale; the others with Wilson's, at the cut-off."]
     notes += [*over_patients(metrics), *out_of_fold(metrics)]
+    notes += [
+        f"{cohort}, {score}: the cut-off was chosen on these scores; the limits of its rates are of shares less what "
+        "choosing has gained, by a bootstrap that chooses anew"
+        for cohort, _, score, held in pairs
+        if held.sensitivity.method == "wilson-own-cutoff"
+    ]
+    if OUT_OF_FOLD in metrics.cohorts:
+        notes.append(f"{OUT_OF_FOLD}: {OF_SINGLE_FOLDS}")
     notes += [f"{cohort}, {score}: {held.auc.reason}" for cohort, _, score, held in pairs if held.auc.reason]
     left_out = {name: len(cohort.excluded) for name, cohort in metrics.cohorts.items() if cohort.excluded}
     notes += [f"{name}: left out for want of a score or label: {count}" for name, count in left_out.items()]
@@ -175,28 +186,6 @@ def landmark_table(metrics: Metrics) -> Table:
     return Table(Rows(header, lines), Printed("Benefit beyond the landmark", head, printed, tuple(notes)))
 
 
-def is_over_patients(cohort: CohortMetrics, score: str) -> bool:
-    """Whether the intervals of `score` in `cohort` are of a bootstrap over patients, as some have several rows."""
-    return cohort.scores[score].auc.method.startswith("bootstrap-patients")
-
-
-def out_of_fold(metrics: Metrics) -> list[str]:
-    """What the interval of out-of-fold AUCs is of, for every cohort that has some."""
-    methods = {name: cohort.scores[metrics.reference].auc.method for name, cohort in metrics.cohorts.items()}
-    found = [f"{name}: {meaning_of(method)}" for name, method in methods.items() if is_of_folds(method)]
-    return found or [f"{name}: {meaning_of(method)}" for name, method in methods.items() if name == OUT_OF_FOLD]
-
-
-def over_patients(metrics: Metrics) -> list[str]:
-    """A note for every cohort whose intervals are over patients."""
-    return [
-        f"{name}: {cohort.n} cases of {cohort.patients} patients, so intervals are of a bootstrap over patients (of a "
-        "rate of 0 or 1, Wilson's on the number of patients)"
-        for name, cohort in metrics.cohorts.items()
-        if is_over_patients(cohort, metrics.reference)
-    ]
-
-
 def _one_record(metrics: Metrics) -> list[str]:
     return [
         f"{name}: one record a patient, of several cases the mean score"
@@ -264,6 +253,7 @@ def _performance_line(cohort: str, of_cohort: CohortMetrics, score: str, held: S
         *(value for interval in intervals for value in _limits(interval)),
         held.youden.value, held.brier, squared.low, squared.high, held.calibration.slope, held.calibration.intercept,
         held.calibration.intercept_large, of_cohort.patients, held.auc.method, held.sensitivity.method, held.auc.reason,
+        held.brier_scaled, held.calibration.slope_low, held.calibration.slope_high,
     )  # fmt: skip
 
 

@@ -7,6 +7,12 @@ DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 NONE = DASH  # what a table shows where there is no number; the reason stands in its notes
+SHORTCUT_NOTES = (
+    "Out-of-fold scores on the folds of the deep-learning score; gain: its AUC less that of the baseline, or less 0.5 "
+    "where the baseline's is below, as that of a baseline without information is.",
+    "P (likelihood ratio): one-sided, that the score adds to the baseline's regression, corrected for folds that share "
+    "cases; the sign is that of its coefficient.",
+)
 _SMALLEST_P = 0.001
 _LARGE = 1000.0
 
@@ -72,6 +78,15 @@ def p_equation(p: float | None) -> str:
     """
     text = p_value(p)
     return f"P {text[0]} {text[1:]}" if text[0] in "<>" else f"P = {text}"
+
+
+def added_p(p: float | None, sign: float | None) -> str:
+    """One-sided P of an added value with the sign of its coefficient.
+
+    >>> added_p(0.0123, 1), added_p(0.97, -1) == f"0.970 ({MINUS})"
+    ('0.012 (+)', True)
+    """
+    return f"{p_value(p)} ({MINUS if sign < 0 else '+'})" if sign is not None else p_value(p)
 
 
 def counted(count: int, total: int) -> str:

@@ -39,11 +39,23 @@ For research; not a medical device.
 |---|---|---|---|
 {table}
 
-Each training case was scored by the fold that did not see it. {MEANING} The cut-off was chosen on these same scores, so
-sensitivity and specificity at it are slightly optimistic here; judge them on a held-out cohort.
+Each training case was scored by the fold that did not see it. {MEANING} {_of_rates(plan)}
 
 **Not known**: how it does on other scanners, sequences or populations than those of `fingerprint.json`.
 """
+
+
+def _of_rates(plan: Plan) -> str:
+    """What sensitivity and specificity at the cut-off are of, out of fold."""
+    chosen = (
+        "Youden's cut-off was chosen on these same scores, so they\nare optimistic here too. "
+        if plan.training.cutoff == "youden"
+        else ""
+    )
+    return (
+        "Sensitivity and specificity at the\ncut-off are those of single-fold models there, not of the ensemble, for "
+        f"which they have no interval. {chosen}Judge\nthem on a held-out cohort."
+    )
 
 
 def _by_mean(record: ModelRecord, folds: int) -> str:
