@@ -22,12 +22,13 @@ import pandas as pd
 from firthmodels import FirthCoxPH
 from lifelines import CoxPHFitter, KaplanMeierFitter
 from lifelines.exceptions import ConvergenceError, ConvergenceWarning
-from lifelines.statistics import logrank_test, proportional_hazard_test
+from lifelines.statistics import logrank_test
 from scipy.stats import norm
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.delong import Bools, Floats
 from autodls.evaluation.results import ChiSquare, GroupSurvival, HazardRatio, PTest
+from autodls.evaluation.schoenfeld import proportional_hazards_p
 from autodls.evaluation.tied_times import tied
 
 _ONE_GROUP = "all patients are in one group"
@@ -142,7 +143,11 @@ def hazard_ratio(times: Floats, events: Bools, covariate: Floats) -> HazardRatio
 
 
 def proportional_hazards(times: Floats, events: Bools, covariate: Floats) -> PTest:
-    """Test of scaled Schoenfeld residuals against the Kaplan-Meier transform of time [4]_."""
+    """Score test of Schoenfeld residuals against the Kaplan-Meier transform of time [4]_, as R's since survival 3.0.
+
+    lifelines has the approximation of earlier versions, which is off by up to 0.3 where times are tied (months);
+    statsmodels has residuals and no test.
+    """
     times = _checked(times, events)
     if reason := _no_information(times, events, covariate):
         return PTest(reason=reason)
@@ -150,12 +155,14 @@ def proportional_hazards(times: Floats, events: Bools, covariate: Floats) -> PTe
         return PTest(reason="the data are separated, so there are no Schoenfeld residuals to test")
     if len(np.unique(times[events])) < 2:
         return PTest(reason="all events fall on one time")
-    table = _table(times, events, covariate)
     try:
-        p = float(proportional_hazard_test(_fit(table), table, time_transform="km").p_value[0])
+        coefficient = float(_fit(_table(times, events, covariate)).params_.iloc[0])
     except ConvergenceError:
         return PTest(reason=_NOT_CONVERGED)
-    return PTest(p=p) if math.isfinite(p) else PTest(reason="the residuals do not vary")
+    curve = kaplan_meier(times, events)
+    before = np.concatenate(([1.0], curve.survival))[np.searchsorted(curve.times, times, side="left")]
+    p = proportional_hazards_p(times, events, covariate, coefficient, 1 - before)
+    return PTest(p=p, reason=None if p is not None else "the residuals do not vary")
 
 
 def _efron(times: Floats, events: Bools, covariate: Floats) -> HazardRatio:
