@@ -1,9 +1,10 @@
 """Small studies with real networks: their out-of-fold scores, and the truth on new cases of the same hospitals.
 
-    python benchmarks/interval_networks.py OUT [--studies 24] [--cases 48] [--new 300]
+    python benchmarks/interval_networks.py OUT [--studies 24] [--cases 48] [--new 300] [--report]
 
 Every study is a cohort of its own, trained as the demo is. Its locked model and each of its fold models score the new
-cases, which nothing else has seen; OUT/study_SEED.json keeps both. A study that is there is not done again.
+cases, which nothing else has seen; OUT/study_SEED.json keeps both. A study that is there is not done again. `--report`
+trains nothing and says how the interval of the out-of-fold AUC fares in the studies that are there.
 """
 
 import argparse
@@ -12,11 +13,16 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.stats import chi2
 
+from autodls.evaluation.delong import AucEstimate, auc_with_ci
 from autodls.inference.inputs import list_inputs
 from autodls.inference.model_folder import load_model
 from autodls.inference.predict import score_samples
@@ -37,7 +43,11 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=48)
     parser.add_argument("--new", type=int, default=300)
     parser.add_argument("--difficulty", type=float, default=0.5)
+    parser.add_argument("--report", action="store_true", help="of the studies that are there")
     options = parser.parse_args()
+    if options.report:
+        report(sorted(options.out.glob("study_*.json")))
+        return
     options.out.mkdir(parents=True, exist_ok=True)
     preset = options.out / "preset.json"
     given = json.loads(load_preset("demo").to_bytes())
@@ -48,6 +58,59 @@ def main() -> None:
         if not kept.exists():
             kept.write_text(json.dumps(_study(options, preset, seed)))
         print(f"seed {seed} done", flush=True)
+
+
+def report(files: Sequence[Path]) -> None:
+    """The spread of the out-of-fold AUC beside its standard errors, and what its interval holds, old and new.
+
+    The AUC of models trained so is the mean of the fold models' on the new cases over all studies; a study's own is
+    known only as far as its new cases tell.
+    """
+    studies = [json.loads(path.read_text()) for path in files]
+    names = [name for name in ("dls", "T1WI", "T2WI", "CE-T1WI") if name in studies[0]["out_of_fold"][0]]
+    print(f"{len(studies)} studies of {len(studies[0]['out_of_fold'])} cases")
+    for name in names:
+        found = [_estimate(study["out_of_fold"], name) for study in studies]
+        values = np.array([one.value for one in found])
+        ratio = values.std(ddof=1) / np.sqrt(np.mean([one.variance for one in found]))
+        least, most = (ratio * np.sqrt((len(found) - 1) / chi2.ppf(part, len(found) - 1)) for part in (0.975, 0.025))
+        print(
+            f"{name}: out-of-fold AUC {values.mean():.3f}, SD {values.std(ddof=1):.4f}, {ratio:.2f} times DeLong's "
+            f"standard error (95% CI {least:.2f} to {most:.2f})"
+        )
+    folds = np.array([np.mean([_auc(study["new"], f"fold_{at}") for at in _folds(study)]) for study in studies])
+    ensemble = np.array([_auc(study["new"], "dls") for study in studies])
+    print(f"on new cases: fold models {folds.mean():.3f} (SD {folds.std(ddof=1):.3f}), ensemble {ensemble.mean():.3f}")
+    for words, out_of_fold in (("DeLong", False), ("variance doubled", True)):
+        limits = [_estimate(study["out_of_fold"], "dls", out_of_fold) for study in studies]
+        held = {
+            "models trained so": np.full(len(studies), folds.mean()),
+            "the study's fold models": folds,
+            "its ensemble": ensemble,
+        }
+        told = ", ".join(f"{what} {_held(limits, truth)} of {len(limits)}" for what, truth in held.items())
+        print(f"{words}: the interval holds the AUC of {told}")
+
+
+def _estimate(rows: list[dict[str, str]], name: str, out_of_fold: bool = False) -> AucEstimate:
+    known = [row for row in rows if row[name]]
+    labels = np.array([row["label"] == "1" for row in known])
+    return auc_with_ci(labels, np.array([float(row[name]) for row in known]), out_of_fold=out_of_fold)
+
+
+def _auc(rows: list[dict[str, str]], name: str) -> float:
+    return _estimate(rows, name).value or 0.0
+
+
+def _folds(study: dict[str, list[dict[str, str]]]) -> range:
+    return range(sum(name.startswith("fold_") for name in study["new"][0]))
+
+
+def _held(limits: Sequence[AucEstimate], truth: NDArray[np.float64]) -> int:
+    return sum(
+        one.low is not None and one.high is not None and one.low <= value <= one.high
+        for one, value in zip(limits, truth, strict=True)
+    )
 
 
 def _study(options: argparse.Namespace, preset: Path, seed: int) -> dict[str, list[dict[str, str]]]:

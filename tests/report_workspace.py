@@ -201,10 +201,10 @@ def _epochs(stage: str, train: np.ndarray, inner: np.ndarray) -> list[Epoch]:
 
 
 def _write_results(workspace: Workspace, wish: Wish, table: ScoreTable, splits: Splits, cases: list[str]) -> None:
-    metrics = evaluate_table(table, Choices({"dls": 0.47123456789}, OUT_OF_FOLD, 6.0))
+    metrics = evaluate_table(table, Choices({"dls": 0.47123456789}, OUT_OF_FOLD, 6.0, out_of_fold=(OUT_OF_FOLD,)))
     metrics.save(workspace.metrics)
     rng = np.random.default_rng(0)
-    ledger = optimism_ledger(_fold_scores(splits, table, cases), {wish.cohort: _held_out(wish)}, {}, rng)
+    ledger = optimism_ledger(_fold_scores(splits, table, cases), {wish.cohort: _held_out(wish)}, {}, 0)
     tables = {
         "performance": performance_table(metrics),
         "comparisons": comparison_table(metrics),

@@ -231,8 +231,9 @@ def test_patients_with_several_cases_are_the_unit_of_everything_that_is_printed(
     for name, (n, patients) in {OUT_OF_FOLD: (24, 12), "external": (20, 10)}.items():
         held = results.metrics.cohorts[name]
         assert (held.n, held.patients) == (n, patients)
-        assert {one.auc.method for one in held.scores.values()} == {"bootstrap-patients"}
-        assert {pair.method for pair in held.comparisons} == {"delong-obuchowski"}
+        of_folds = "-cv" if name == OUT_OF_FOLD else ""
+        assert {one.auc.method for one in held.scores.values()} == {f"bootstrap-patients{of_folds}"}
+        assert {pair.method for pair in held.comparisons} == {f"delong-obuchowski{of_folds}"}
         assert sum(group.n for group in held.survival.groups.values()) == patients
         assert f"cohort {name}: the {n} cases are of {patients} patients" in "".join(results.metrics.warnings)
         of_auc = [row for row in results.auc if (row.cohort, row.row) == (name, FUSED)]
@@ -257,7 +258,7 @@ def test_patients_with_several_cases_are_the_unit_of_everything_that_is_printed(
     ]
     assert sum(at_zero) == 10
     ledger = results.tables["ledger"].rows
-    assert "bootstrap over patients" in ledger.column("interval")
+    assert "bootstrap-patients-cv" in ledger.column("interval")
     assert "delong-logit" not in ledger.column("interval")
     shortcuts = results.tables["shortcuts"].rows
     assert set(shortcuts.column("lr_p")) == {None}

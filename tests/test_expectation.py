@@ -31,8 +31,8 @@ def test_a_small_cohort_is_told_what_it_cannot_show() -> None:
     small = expect(fingerprint(cases=16, positives=4), folds=2)
     assert small.rarer_class_per_fold == 2.0
     assert small.auc_ci_half_width > ASSUMED_AUC - 0.5
-    assert "cannot be told from chance" in small.statement
-    assert "to 1.00" in small.statement
+    assert "could not be told from chance" in small.statement
+    assert "could hardly be told apart, whatever their AUCs" in small.statement
 
 
 def test_the_paper_s_training_cohort() -> None:
@@ -40,6 +40,6 @@ def test_the_paper_s_training_cohort() -> None:
     large = expect(fingerprint(cases=267, positives=86), folds=5)
     assert (large.positives, large.negatives) == (86, 181)
     assert large.rarer_class_per_fold == 17.2
-    assert large.auc_ci_half_width == pytest.approx(0.066, abs=0.001)
-    assert "it can be told from chance" in large.statement
+    assert large.auc_ci_half_width == pytest.approx(0.0933, abs=0.001)
+    assert "it could be told from chance" in large.statement
     assert "86 positive and 181 negative" in large.statement

@@ -9,9 +9,10 @@ from autodls.evaluation.binary import scaled_brier, wilson, youden_cutoff
 from autodls.evaluation.bootstrap import bootstrap_auc_interval, resample_counts
 from autodls.evaluation.calibration import calibration, is_poorly_calibrated, why_not_shown_calibrated
 from autodls.evaluation.cautions import OF_SINGLE_FOLDS, cautions
+from autodls.evaluation.comparisons import overall_test
 from autodls.evaluation.decision_curve import THRESHOLDS, net_benefit, net_benefit_band
 from autodls.evaluation.intervals import printed_rate, printed_rates
-from autodls.evaluation.metrics import Choices, cohort_metrics, evaluate_table, overall_test
+from autodls.evaluation.metrics import Choices, cohort_metrics, evaluate_table
 from autodls.evaluation.overall import aucs_differ
 from autodls.evaluation.own_cutoff import RATES, rates_at_own_cutoff
 from autodls.evaluation.results import Cutoff

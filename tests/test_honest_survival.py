@@ -1,5 +1,6 @@
 """What is said of follow-up holds: bounds of the landmark AUC, tests that are withheld, hazard ratios one can read."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -104,18 +105,22 @@ def test_a_cutoff_chosen_on_labels_of_the_same_follow_up_tests_nothing():
     ],
 )
 def test_tests_of_the_groups_are_withheld_where_their_labels_chose_the_cutoff(source, own, from_time, tested):
-    cohort = benefit_study(1)
+    cohort = replace(benefit_study(1), out_of_fold=own and source.endswith(OUT_OF_FOLD))
     if not from_time:
-        cohort = CohortTable(72, cohort.scores, np.arange(72) % 3 == 0, cohort.times, cohort.events)
-    cutoff = Cutoff(value=0.0, source=source, own=own)
-    found = cohort_survival(cohort, "dls", cutoff)
+        cohort = replace(cohort, labels=np.arange(72) % 3 == 0, labelled=None)
+    found = cohort_survival(cohort, "dls", Cutoff(value=0.0, source=source, own=own))
     assert found.label_from_time == from_time
     assert (found.logrank.p is not None) == (found.cox.hr is not None) == tested
-    learnt = own and from_time and source.endswith(OUT_OF_FOLD)
+    learnt = from_time and cohort.out_of_fold
     assert (found.cox_per_sd.reason, found.cox_continuous.reason) == ((FOLDS_SHARE,) * 2 if learnt else (None, None))
     assert (found.cox_per_sd.p is None) == learnt and found.cox_per_sd.hr is not None
-    mark = cohort_landmark(cohort, "dls", cutoff, 6, 0)
-    assert (mark.auc_excluding.low is None) == (mark.auc_ipcw_interval.low is None) == learnt
+
+
+def test_landmark_aucs_out_of_fold_have_the_wider_limits_of_shared_folds():
+    cohort = benefit_study(1)
+    plain, wide = (cohort_landmark(replace(cohort, out_of_fold=folds), "dls", 6, 0) for folds in (False, True))
+    for one, other in ((plain.auc_excluding, wide.auc_excluding), (plain.auc_ipcw_interval, wide.auc_ipcw_interval)):
+        assert other.low < one.low < one.value == other.value < one.high < other.high
 
 
 @settings(deadline=None, max_examples=40)

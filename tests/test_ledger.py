@@ -8,6 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from autodls.errors import ArgumentError
 from autodls.evaluation.delong import auc
 from autodls.evaluation.scores_table import CohortTable
+from autodls.evaluation.shared_folds import MEANING
 from autodls.records.scores import FoldScore
 from autodls.records.splits import Fold, Splits
 from autodls.report.ledger import ledger_table, optimism_ledger
@@ -71,7 +72,7 @@ def covariates(seed: int = 0) -> Covariates:
 
 def test_the_ledger_tells_seen_from_unseen() -> None:
     folds = fold_scores({"train": 6.0, "inner": 2.0, "validation": 1.0})
-    row = optimism_ledger(folds, {"external": held_out()}, {}, np.random.default_rng(0))[0]
+    row = optimism_ledger(folds, {"external": held_out()}, {}, 0)[0]
     aucs = [entry.auc.value for entry in (row.resubstituted, row.inner, row.out_of_fold)]
     assert aucs == sorted(aucs, key=lambda value: -(value or 0))
     by_fold = [
@@ -92,18 +93,17 @@ def test_the_ledger_tells_seen_from_unseen() -> None:
 def test_patients_are_drawn_as_a_whole() -> None:
     folds = fold_scores({"train": 1.0, "inner": 1.0, "validation": 1.0}, ())
     pairs = {case: f"patient_{at // 3}" for at, case in enumerate(CASES)}
-    alone, together = (optimism_ledger(folds, {}, patients, np.random.default_rng(0))[0] for patients in ({}, pairs))
+    alone, together = (optimism_ledger(folds, {}, patients, 0)[0] for patients in ({}, pairs))
     assert alone.out_of_fold.auc.value == together.out_of_fold.auc.value
-    assert (alone.out_of_fold.interval, together.out_of_fold.interval) == ("delong-logit", "bootstrap over patients")
-    assert together.out_of_fold.auc == together.bootstrap
-    assert alone.bootstrap != together.bootstrap
-    assert alone.bootstrap.low < alone.out_of_fold.auc.value < alone.bootstrap.high  # type: ignore[operator]
+    intervals = (alone.out_of_fold.interval, together.out_of_fold.interval)
+    assert intervals == ("delong-logit-cv", "bootstrap-patients-cv")
+    assert alone.out_of_fold.auc != together.out_of_fold.auc
 
 
 def test_the_ledger_prints_a_line_a_score_and_says_what_is_missing() -> None:
     folds = fold_scores({"train": 3.0, "inner": 1.0, "validation": 1.0})
     cohorts = {"external": held_out(), "ici": CohortTable(5, {"dls": np.arange(5.0)}, None)}
-    table = ledger_table(optimism_ledger(folds, cohorts, {}, np.random.default_rng(0)))
+    table = ledger_table(optimism_ledger(folds, cohorts, {}, 0))
     assert table.printed.header == (
         "Score",
         "Apparent",
@@ -123,11 +123,12 @@ def test_the_ledger_prints_a_line_a_score_and_says_what_is_missing() -> None:
         "inner",
         "out-of-fold by fold",
         "out-of-fold",
-        "out-of-fold",
         "held-out",
         "held-out",
+        "resubstituted",
     ]
-    assert table.rows.column("interval")[4] == "bootstrap over patients"
+    assert table.rows.column("interval")[3:6] == ["delong-logit-cv", "delong-logit", "delong-logit"]
+    assert MEANING in table.printed.notes
 
 
 def test_what_pooling_loses_is_no_optimism() -> None:
@@ -142,7 +143,7 @@ def test_what_pooling_loses_is_no_optimism() -> None:
         ]
         for at, fold in enumerate(folds)
     ]
-    plain, shifted = (optimism_ledger(one, {}, {}, np.random.default_rng(0))[0] for one in (folds, apart))
+    plain, shifted = (optimism_ledger(one, {}, {}, 0)[0] for one in (folds, apart))
     assert (shifted.out_of_fold.auc.value or 1) < (plain.out_of_fold.auc.value or 0) - 0.1
     assert shifted.optimism == pytest.approx(plain.optimism)
 
@@ -150,7 +151,7 @@ def test_what_pooling_loses_is_no_optimism() -> None:
 def test_folds_with_one_class_are_left_out_of_the_mean_and_counted() -> None:
     folds = fold_scores({"train": 3.0, "inner": 1.0, "validation": 1.0}, ())
     folds[0] = [score for score in folds[0] if score.part != "inner" or score.label]
-    inner = optimism_ledger(folds, {}, {}, np.random.default_rng(0))[0].inner
+    inner = optimism_ledger(folds, {}, {}, 0)[0].inner
     assert (inner.folds, inner.auc.reason) == (2, "1 of 3 folds hold one class only")
 
 
@@ -158,7 +159,7 @@ def test_a_missing_sequence_leaves_out_its_cases_alone() -> None:
     folds = fold_scores({"train": 3.0, "inner": 1.0, "validation": 1.0})
     gone = folds[0][-1]
     folds[0][-1] = gone.model_copy(update={"log_odds": {"dls": gone.log_odds["dls"]}})
-    rows = optimism_ledger(folds, {}, {}, np.random.default_rng(0))
+    rows = optimism_ledger(folds, {}, {}, 0)
     assert [row.out_of_fold.n for row in rows] == [N, N - 1]
 
 

@@ -59,7 +59,7 @@ def test_a_wider_margin_never_takes_an_answer_back(middle, half, margin):
         (400, -1.2, 0.3, "worse", "and it may be by more than the declared margin of 0.05"),
         (3000, -0.1, 0.1, "worse", "though by less than the declared margin of 0.05"),
         (3000, 0.0, 0.1, "not inferior", "lies above the declared margin of -0.05"),
-        (20, 0.0, 1.0, "not answerable", "Not answerable with 20 cases: an AUC difference"),
+        (40, 0.0, 1.0, "not answerable", "cases would be needed for a power of 80%"),
     ],
 )
 def test_cohorts_with_a_known_answer(cases, gap, noise, expected, words):
@@ -95,14 +95,27 @@ def test_needed_cases_would_have_been_enough():
     delta = Proportion(value=few.delong.delta, low=few.delong.low, high=few.delong.high)
     needed = cases_needed(delta, MARGIN, 40)
     many = judge(*cohort(needed, 0.0, 0.6, seed=4))
-    assert (many.delong.high - many.delong.low) / 2 == pytest.approx(MARGIN, rel=0.35)
+    assert (many.delong.high - many.delong.low) / 2 == pytest.approx(MARGIN * 1.96 / (1.96 + 0.84), rel=0.35)
+
+
+def test_as_many_cases_as_needed_have_a_power_of_four_in_five():
+    """With as many as make the half-width equal to the margin it is one half."""
+    few = [judge(*cohort(60, 0.0, 0.4, seed=seed)).decisive for seed in range(5)]
+    needed = int(np.median([cases_needed(delta, MARGIN, 60) for delta in few]))
+
+    def power(cases):
+        pairs = (cohort(cases, 0.0, 0.4, seed=100 + seed) for seed in range(150))
+        return np.mean([compare_aucs(labels, new, old).low > -MARGIN for labels, new, old in pairs])
+
+    assert 0.7 < power(needed) < 0.93
+    assert power(round(needed / 2.04)) < 0.65
 
 
 @pytest.mark.parametrize(
     ("counts", "change", "why"),
     [
-        ((9, 40), lambda score: score, "9 positive, fewer than the 10 of a class"),
-        ((40, 9), lambda score: -score, "9 negative, fewer than the 10 of a class"),
+        ((19, 40), lambda score: score, "19 positive, fewer than the 20 of a class"),
+        ((40, 19), lambda score: -score, "19 negative, fewer than the 20 of a class"),
         ((40, 40), np.zeros_like, "the score of auto is the same for all cases"),
     ],
 )

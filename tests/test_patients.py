@@ -12,7 +12,7 @@ from tiny_models import tiny_model
 
 from autodls.errors import PlanError
 from autodls.planning.check import check_dataset
-from autodls.planning.expectation import ASSUMED_AUC, auc_standard_error, expect
+from autodls.planning.expectation import ASSUMED_AUC, auc_standard_error, expect, expected_interval
 from autodls.planning.fingerprint import extract_fingerprint
 from autodls.planning.patients import count_patients, effective_cases
 from autodls.planning.splits import make_splits, require_both_classes
@@ -96,7 +96,8 @@ def test_the_promised_interval_covers_scans_that_say_the_same(positive: list[int
         low = np.repeat(chance.exponential(1.0, len(negative)), negative)
         aucs.append((high[:, None] > low).mean())
     said = expect(seen_in(scans(positive, negative)), folds=2)
-    assert said.auc_ci_half_width / 1.96 == pytest.approx(np.std(aucs), rel=0.06)
+    low, high = expected_interval(ASSUMED_AUC, float(np.std(aucs)))
+    assert said.auc_ci_half_width == pytest.approx((high - low) / 2, rel=0.06)
     naive = auc_standard_error(ASSUMED_AUC, sum(positive), sum(negative))
     assert said.design_effect == pytest.approx(np.var(aucs) / naive**2, rel=0.12)
     assert f"a design effect of {said.design_effect:.1f}" in said.statement

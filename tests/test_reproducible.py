@@ -206,7 +206,7 @@ DAMAGE = {
     "an image": ("dataset", lambda root: rewrite(root / "dataset/imagesTr/PH0001_0000.nii.gz"), "labelsTr: a training"),
     "an ROI": ("dataset", lambda root: rewrite(root / "dataset/labelsTr/PH0001.nii.gz"), "labelsTr: a training"),
     "a label": ("dataset", lambda root: relabel(root / "dataset/clinical.csv"), "labels are not those"),
-    "tumour values": ("dataset", lambda root: edit_json(root / "dataset/dataset.json", labels__b=2), "tumour values"),
+    "tumour values": ("dataset", lambda root: edit_json(root / "dataset/dataset.json", labels__gtv=2), "tumour values"),
     "a held-out image": (
         "dataset", lambda root: rewrite(root / "dataset/imagesTr/EX0001_0000.nii.gz"), "case EX0001 was scored from",
     ),
@@ -296,6 +296,6 @@ def test_a_held_out_case_that_cannot_be_read_shows_in_the_status_of_evaluate(run
 
 def test_planned_tumour_values_that_changed_are_stale(run, tmp_path):
     changed: TinyRun = copy_of(run, tmp_path / "copy")
-    edit_json(changed.dataset / "dataset.json", labels__node=2)
+    edit_json(changed.dataset / "dataset.json", labels__tumour_node=2)
     answer = changed.run("train", "train", "fold", "all", *changed.place(), "--workers", 1)
     assert "made for tumour values [1] in ROIs, dataset.json has [1, 2]; run 'autodls plan'" in answer.complaint

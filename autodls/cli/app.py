@@ -20,6 +20,7 @@ from autodls.cli.options import (
     CutoffValues,
     DatasetOption,
     DeviceOption,
+    FoldCohorts,
     JsonOption,
     MemoryOption,
     MetricsFolder,
@@ -212,13 +213,14 @@ def evaluate(
     time: Annotated[str | None, typer.Option("--time", help="Column of follow-up times.")] = None,
     event: Annotated[str | None, typer.Option("--event", help="Column of events, 0 or 1.")] = None,
     landmark: Annotated[float | None, typer.Option("--landmark", help="Time after which benefit is durable.")] = None,
+    out_of_fold: FoldCohorts = None,
     output: MetricsFolder = None,
 ) -> None:
     """Judge the locked model on every cohort, or any table of scores with --scores."""
     from autodls.cli.evaluate_command import run_evaluate
     from autodls.cli.evaluate_table import TableRequest, refuse_table_options, run_evaluate_table
 
-    chosen = (tuple(cutoff or ()), cutoff_from, time, event, landmark)
+    chosen = (tuple(cutoff or ()), cutoff_from, time, event, landmark, tuple(out_of_fold or ()))
     options = (tuple(score or ()), label, cohort, patient, *chosen, output)
     if scores is None:
         refuse_table_options(*options)

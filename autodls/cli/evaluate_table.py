@@ -1,6 +1,6 @@
 """`evaluate --scores`: any table of scores; no workspace is needed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autodls.cli.console import note, say
@@ -11,8 +11,15 @@ from autodls.errors import ArgumentError
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.results import Metrics
 from autodls.evaluation.rows import RowAuc
-from autodls.evaluation.scores_table import Columns, parse_cutoffs, read_scores
+from autodls.evaluation.scores_table import Columns, ScoreTable, parse_cutoffs, read_scores
 from autodls.records.lock import locked_output
+from autodls.records.table import read_table
+
+_FOLD = "fold"
+_FOLDS = (
+    "the table has a column 'fold': if a cross-validation made the scores, say so with --out-of-fold COHORT (here "
+    "'{}'), as their intervals and P values are else too small"
+)
 
 
 @dataclass(frozen=True)
@@ -29,13 +36,14 @@ class TableRequest:
     time: str | None
     event: str | None
     landmark: float | None
+    out_of_fold: tuple[str, ...]
     output: Path | None
 
 
 def refuse_table_options(*given: object) -> None:
     """Raise ArgumentError for an option of `TableRequest`, in its order, that is given although there is no table."""
     names = ("--score", "--label", "--cohort", "--patient", "--cutoff", "--cutoff-from", "--time", "--event",
-             "--landmark", "-o")  # fmt: skip
+             "--landmark", "--out-of-fold", "-o")  # fmt: skip
     if found := [name for name, value in zip(names, given, strict=True) if value not in (None, ())]:
         raise ArgumentError(
             f"{', '.join(found)}: said of a table of scores, and no table is named; name it with --scores FILE, or "
@@ -62,8 +70,13 @@ def run_evaluate_table(request: TableRequest, *, as_json: bool) -> None:
         patient=request.patient,
     )
     table = read_scores(request.table, columns)
-    choices = Choices(parse_cutoffs(request.cutoffs, request.scores), request.cutoff_from, request.landmark)
-    metrics = evaluate_table(table, choices)
+    choices = Choices(
+        parse_cutoffs(request.cutoffs, request.scores),
+        request.cutoff_from,
+        request.landmark,
+        out_of_fold=request.out_of_fold,
+    )
+    metrics = evaluate_table(_told_of_folds(table, request), choices)
     if request.output is not None:
         with locked_output(request.output):
             metrics.save(request.output / "metrics.json")
@@ -75,6 +88,13 @@ def run_evaluate_table(request: TableRequest, *, as_json: bool) -> None:
         say(f"all metrics: {request.output}/metrics.json")
     for warning in metrics.warnings:
         note(f"warning: {warning}")
+
+
+def _told_of_folds(table: ScoreTable, request: TableRequest) -> ScoreTable:
+    """The table, with a warning where it looks like one of a cross-validation, as our own oof_scores.csv is."""
+    if request.out_of_fold or _FOLD not in read_table(request.table)[0]:
+        return table
+    return replace(table, warnings=(*table.warnings, _FOLDS.format(next(iter(table.cohorts)))))
 
 
 def metric_rows(metrics: Metrics) -> list[RowAuc]:

@@ -46,4 +46,8 @@ ScoreTableOption = Annotated[
 ScoreColumns = Annotated[list[str] | None, typer.Option("--score", help="Score column; the first is the reference.")]
 CutoffValues = Annotated[list[str] | None, typer.Option("--cutoff", help="COL=VALUE, the cut-off of a score.")]
 CutoffCohort = Annotated[str | None, typer.Option("--cutoff-from", help="Cohort whose Youden cut-off is used.")]
+FoldCohorts = Annotated[
+    list[str] | None,
+    typer.Option("--out-of-fold", help="Cohort that a cross-validation scored ('all' without --cohort)."),
+]
 MetricsFolder = Annotated[Path | None, typer.Option("-o", "--output", help="Folder for metrics.json, with --scores.")]

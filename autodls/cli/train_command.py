@@ -23,7 +23,12 @@ from autodls.records.training_log import Epoch
 from autodls.records.workspace import RoiKind
 
 _LOWER_RATE = "lower its learning rate in plan.json and train anew with --restart"
-_INTERVALS = {"delong-logit": "DeLong, logit", "bootstrap-patients": "bootstrap over patients"}
+_INTERVALS = {
+    "delong-logit": "DeLong, logit",
+    "delong-logit-cv": "DeLong, logit, variance doubled",
+    "bootstrap-patients": "bootstrap over patients",
+    "bootstrap-patients-cv": "bootstrap over patients, variance doubled",
+}
 _TRY_OTHERWISE = "try more epochs, another rate or pretrained encoder weights, or leave its sequence out"
 
 

@@ -27,6 +27,14 @@ def patients_of_class(positive: Bools, patients: Sequence[str] | None) -> dict[s
     return {"positive": len(np.unique(names[positive])), "negative": len(np.unique(names[~positive]))}
 
 
+def few_of_a_class(positive: Bools, patients: Sequence[str] | None, fewest: int) -> str | None:
+    """Which class has fewer than `fewest` patients, such as "7 positive"; None where neither has."""
+    for name, count in patients_of_class(positive, patients).items():
+        if count < fewest:
+            return f"{count} {name}"
+    return None
+
+
 def clustered_covariance(positive: Bools, placed: Floats, patients: Sequence[str]) -> Floats:
     """Obuchowski's covariance (k, k) of the AUCs of k scores, from their placements `placed` (k, n) [1]_.
 

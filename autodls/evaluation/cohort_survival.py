@@ -10,12 +10,13 @@ made from the time. Then the tests are withheld; the curves stay.
 import numpy as np
 
 from autodls.evaluation import survival
+from autodls.evaluation.comparisons import NO_SCORE
 from autodls.evaluation.delong import Bools, Floats
 from autodls.evaluation.landmark import landmark_benefit
 from autodls.evaluation.per_sd import per_sd
-from autodls.evaluation.results import ChiSquare, Cutoff, HazardRatio, Landmark, Proportion, PTest, Survival
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.results import ChiSquare, Cutoff, HazardRatio, Landmark, PTest, Survival
 from autodls.evaluation.scores_table import CohortTable
+from autodls.evaluation.shared_folds import widened_auc
 from autodls.evaluation.subsets import followed_by
 from autodls.evaluation.tied_times import tied
 
@@ -24,7 +25,6 @@ CHOSEN_HERE = "cut-off chosen on labels of these patients"
 FOLDS_SHARE = "scored out of fold, by labels that are made from this follow-up"
 FEWEST_EXPECTED = 3.0
 """Events of each group, were they shared out by its size: with 1 or 2, P < 0.05 in 7 to 12 % of equal groups."""
-_NO_SCORE = "no case of the cohort has this score"
 _MADE_FROM_TIME = 0.9
 
 
@@ -41,40 +41,33 @@ def cohort_survival(cohort: CohortTable, reference: str, cutoff: Cutoff) -> Surv
         return None
     made_from_time = labels_follow_time(cohort)
     if scores is None or not followed.n:
-        return _untested(times, events, _NO_SCORE if len(times) else "there are no cases", made_from_time)
+        return _untested(times, events, NO_SCORE if len(times) else "there are no cases", made_from_time)
     found = _untested(times, events, NO_CUTOFF, made_from_time)
     if cutoff.value is not None:
         found = _grouped(times, events, scores >= cutoff.value, found, chosen_here=_chosen_here(cutoff, made_from_time))
     standard = per_sd(scores)
     by_score, by_sd = (survival.hazard_ratio(times, events, values) for values in (scores, standard.values))
-    if made_from_time and _is_out_of_fold(cutoff):
+    if made_from_time and cohort.out_of_fold:
         by_score, by_sd = (HazardRatio(hr=one.hr, method=one.method, reason=FOLDS_SHARE) for one in (by_score, by_sd))
     scale = {"score_sd": standard.sd, "score_scale": standard.scale}
     return found.model_copy(update={"cox_continuous": by_score, "cox_per_sd": by_sd, **scale})
 
 
-def cohort_landmark(
-    cohort: CohortTable, reference: str, cutoff: Cutoff, landmark: float | None, seed: int
-) -> Landmark | None:
+def cohort_landmark(cohort: CohortTable, reference: str, landmark: float | None, seed: int) -> Landmark | None:
     """Benefit beyond `landmark` by the score `reference`; None without a landmark, follow-up or the score.
 
-    Out of fold no interval where the labels are made from the follow-up: neither DeLong's nor that of a bootstrap knows
-    that the folds share their patients.
+    Out of fold the limits of the AUCs are widened as those of any out-of-fold AUC (`shared_folds`).
     """
     followed = followed_by(cohort, reference)
     if landmark is None or followed.times is None or followed.events is None or reference not in followed.scores:
         return None
     found = landmark_benefit(followed.times, followed.events, followed.scores[reference], landmark, seed)
-    if not (_is_out_of_fold(cutoff) and labels_follow_time(cohort)):
+    if not cohort.out_of_fold:
         return found
-    none: dict[str, str | None] = {"low": None, "high": None, "reason": FOLDS_SHARE}
-    weighted = found.auc_ipcw_interval
-    return found.model_copy(
-        update={
-            "auc_ipcw_interval": None if weighted is None else weighted.model_copy(update=none),
-            "auc_excluding": Proportion(value=found.auc_excluding.value, reason=FOLDS_SHARE),
-        }
-    )
+    widened = {"auc_excluding": widened_auc(found.auc_excluding)}
+    if found.auc_ipcw_interval is not None:
+        widened["auc_ipcw_interval"] = widened_auc(found.auc_ipcw_interval)
+    return found.model_copy(update=widened)
 
 
 def labels_follow_time(cohort: CohortTable) -> bool:
@@ -144,10 +137,6 @@ def _why_untested(events: Bools, high: Bools, *, chosen_here: bool) -> str | Non
     if chosen_here or expected >= FEWEST_EXPECTED:
         return CHOSEN_HERE if chosen_here else None
     return f"{expected:.1f} events expected in a group, fewer than {FEWEST_EXPECTED:g}"
-
-
-def _is_out_of_fold(cutoff: Cutoff) -> bool:
-    return cutoff.own and cutoff.source.endswith(f":{OUT_OF_FOLD}")
 
 
 def _parted(labels: Bools, times: Floats, events: Bools) -> bool:

@@ -23,7 +23,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtrc, expit, logit, ndtr, ndtri
 
 from autodls.errors import ArgumentError
-from autodls.evaluation.clusters import clustered_covariance, is_clustered, patients_of_class
+from autodls.evaluation.clusters import clustered_covariance, few_of_a_class, is_clustered, patients_of_class
+from autodls.evaluation.shared_folds import FEWEST_FOR_TESTS, OUT_OF_FOLD_VARIANCE
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -37,7 +38,8 @@ class AucEstimate:
     """An AUC with its 95 % interval on the logit scale [3]_ and, beside it, the plain one.
 
     `value` is None with one class only; `variance` and the intervals are None with fewer than two positives or two
-    negatives; `low` and `high` are None where the AUC is 0 or 1, which has no logit. `reason` says so in words.
+    negatives; `low` and `high` are None where the AUC is 0 or 1, which has no logit. `reason` says so in words. Of
+    out-of-fold scores (`delong-logit-cv`) they are of the doubled variance (`shared_folds`), not so the plain interval.
     """
 
     value: float | None
@@ -47,7 +49,7 @@ class AucEstimate:
     plain_high: float | None = None
     variance: float | None = None
     reason: str | None = None
-    method: Literal["delong-logit"] = "delong-logit"
+    method: Literal["delong-logit", "delong-logit-cv"] = "delong-logit"
 
 
 @dataclass(frozen=True)
@@ -84,28 +86,36 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float | None:
     return float(placements(positive, values)[positive].mean())
 
 
-def auc_with_ci(labels: ArrayLike, scores: ArrayLike, level: float = 0.95, patients: Patients = None) -> AucEstimate:
+def auc_with_ci(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    level: float = 0.95,
+    patients: Patients = None,
+    *,
+    out_of_fold: bool = False,
+) -> AucEstimate:
     """AUC of `scores` (n,) for `labels` (n,), true or 1 where positive, with DeLong's interval.
 
-    `patients` (n,) names the patient of each row. A score is never flipped: an AUC below one half stays there. Raises
-    ArgumentError for scores that are missing.
+    `patients` (n,) names the patient of each row; `out_of_fold` says that a cross-validation made the scores. A score
+    is never flipped: an AUC below one half stays there. Raises ArgumentError for scores that are missing.
 
     >>> estimate = auc_with_ci([0, 0, 0, 1, 1, 1], [0.1, 0.4, 0.6, 0.35, 0.8, 0.9])
     >>> [round(number, 3) for number in (estimate.value, estimate.low, estimate.high)]
     [0.778, 0.173, 0.983]
     """
     positive, values = checked_pair(labels, scores)
+    method: Literal["delong-logit", "delong-logit-cv"] = "delong-logit-cv" if out_of_fold else "delong-logit"
     if reason := _no_auc(positive):
-        return AucEstimate(None, reason=reason)
+        return AucEstimate(None, reason=reason, method=method)
     placed = placements(positive, values)
     value = float(placed[positive].mean())
     if reason := _no_variance(positive, patients):
-        return AucEstimate(value, reason=reason)
+        return AucEstimate(value, reason=reason, method=method)
     variance = _variance(positive, placed, patients)
     half = float(_quantile(level) * np.sqrt(variance))
-    low, high = logit_interval(value, variance, level)
+    low, high = logit_interval(value, variance * _ratio(out_of_fold), level)
     reason = _degenerate(value, variance)
-    return AucEstimate(value, low, high, max(value - half, 0.0), min(value + half, 1.0), variance, reason)
+    return AucEstimate(value, low, high, max(value - half, 0.0), min(value + half, 1.0), variance, reason, method)
 
 
 def logit_interval(value: float, variance: float, level: float = 0.95) -> tuple[float | None, float | None]:
@@ -135,12 +145,19 @@ def delong(labels: ArrayLike, scores: ArrayLike, patients: Patients = None) -> t
 
 
 def compare_aucs(
-    labels: ArrayLike, first: ArrayLike, second: ArrayLike, level: float = 0.95, patients: Patients = None
+    labels: ArrayLike,
+    first: ArrayLike,
+    second: ArrayLike,
+    level: float = 0.95,
+    patients: Patients = None,
+    *,
+    out_of_fold: bool = False,
 ) -> AucComparison:
     """Paired DeLong test of two models on the same cases; the limits of the difference stay within -1 and 1.
 
     Models that rank alike have a difference of zero without variance: z = 0, p = 1. A difference other than zero
-    without variance (a perfect against a constant score) has no test.
+    without variance (a perfect against a constant score) has no test. `out_of_fold` scores are tested by the doubled
+    variance, given `FEWEST_FOR_TESTS` of each class.
     """
     positive, values = checked_pair(labels, first)
     _, others = checked_pair(labels, second)
@@ -153,7 +170,9 @@ def compare_aucs(
     variance = _variance(positive, difference, patients)
     if variance < _ROUND_OFF:
         return _without_variance(delta)
-    error = float(np.sqrt(variance))
+    if out_of_fold and (few := few_of_a_class(positive, patients, FEWEST_FOR_TESTS)):
+        return AucComparison(delta, reason=f"{few}, fewer than the {FEWEST_FOR_TESTS} that a test out of fold needs")
+    error = float(np.sqrt(variance * _ratio(out_of_fold)))
     half = _quantile(level) * error
     low, high = max(delta - half, -1.0), min(delta + half, 1.0)
     return AucComparison(delta, low, high, delta / error, float(2 * ndtr(-abs(delta) / error)))
@@ -225,6 +244,10 @@ def checked_pair(labels: ArrayLike, scores: ArrayLike) -> tuple[Bools, Floats]:
     if missing := int(np.isnan(values).sum()):
         raise ArgumentError(f"{missing} of {len(values)} scores are missing; exclude those cases first")
     return truth.astype(bool), values
+
+
+def _ratio(out_of_fold: bool) -> float:
+    return OUT_OF_FOLD_VARIANCE if out_of_fold else 1.0
 
 
 def _quantile(level: float) -> float:

@@ -5,6 +5,7 @@ bootstrap that draws patients with all their rows for the AUC, and for a rate Wi
 the rows are worth [1]_: their number over the design effect, which the spread between patients gives. Percentile limits
 of a rate would be too near to a rate near 1 (19 of 20: 0.83 to 1.00, Wilson 0.76 to 0.99). Where hardly a
 patient says otherwise, as for a sensitivity of 1, the spread is not seen, and the rows of a patient count as one.
+Out of fold, the interval of an AUC is of twice the variance (`shared_folds`).
 
 References
 ----------
@@ -22,7 +23,8 @@ from autodls.evaluation.binary import wilson, wilson_limits
 from autodls.evaluation.bootstrap import bootstrap, bootstrap_auc_interval, percentile_interval
 from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.delong import AucEstimate, Bools, Floats, Patients
-from autodls.evaluation.results import Auc, PatientsInterval, Rate
+from autodls.evaluation.results import Auc, AucMethod, PatientsInterval, Rate
+from autodls.evaluation.shared_folds import is_of_folds, widened_auc
 from autodls.seeding import generator
 
 Indices = NDArray[np.intp]
@@ -33,11 +35,14 @@ _Z = 1.959963984540054
 def printed_auc(labels: Bools, scores: Floats, estimate: AucEstimate, patients: Patients, seed: int = 0) -> Auc:
     """The AUC `estimate` of `scores` (n,) with the interval that is printed; `seed` draws the resamples."""
     if patients is None or not is_clustered(patients):
-        return Auc(value=estimate.value, low=estimate.low, high=estimate.high, reason=estimate.reason)
+        limits = {"low": estimate.low, "high": estimate.high}
+        return Auc(value=estimate.value, **limits, reason=estimate.reason, method=estimate.method)
+    out_of_fold = is_of_folds(estimate.method)
+    method: AucMethod = "bootstrap-patients-cv" if out_of_fold else "bootstrap-patients"
     if estimate.reason is not None:
-        return Auc(value=estimate.value, reason=estimate.reason, method="bootstrap-patients")
+        return Auc(value=estimate.value, reason=estimate.reason, method=method)
     found = bootstrap_auc_interval(labels, scores, patients, generator(seed, "evaluate", "patients"))
-    return Auc(**found.model_dump(), method="bootstrap-patients")
+    return Auc(**(widened_auc(found) if out_of_fold else found).model_dump(), method=method)
 
 
 def printed_rates(labels: Bools, scores: Floats, cutoff: float, patients: Patients = None) -> dict[str, Rate]:

@@ -1,8 +1,7 @@
 """Everything a paper reports about scores: the computation behind `metrics.json`."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import combinations
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.binary import (
@@ -17,17 +16,15 @@ from autodls.evaluation.calibration import calibration, why_not_shown_calibrated
 from autodls.evaluation.cautions import cautions
 from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.cohort_survival import NO_CUTOFF, cohort_landmark, cohort_survival
+from autodls.evaluation.comparisons import NO_LABEL, NO_SCORE, comparisons, overall_test
 from autodls.evaluation.decision_curve import net_benefit
-from autodls.evaluation.delong import Bools, Floats, Patients, auc_with_ci, compare_aucs, holm
+from autodls.evaluation.delong import Bools, Floats, Patients, auc_with_ci
 from autodls.evaluation.intervals import brier_interval, printed_auc, printed_rates
-from autodls.evaluation.overall import aucs_differ
 from autodls.evaluation.own_cutoff import rates_at_own_cutoff
 from autodls.evaluation.results import (
     Auc,
     Calibration,
-    ChiSquare,
     CohortMetrics,
-    Comparison,
     Cutoff,
     Metrics,
     PlainAuc,
@@ -38,21 +35,20 @@ from autodls.evaluation.results import (
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.subsets import contradictions, judged_by, judged_rows
 
-_NO_LABEL = "no case of the cohort has a label"
-_NO_SCORE = "no case of the cohort has this score"
-
 
 @dataclass(frozen=True)
 class Choices:
     """What the person chose: cut-offs by score, the cohort whose Youden cut-off the others take, the landmark time.
 
-    `seed` draws the resamples of bootstraps.
+    `seed` draws the resamples of bootstraps. A cross-validation made the scores of the cohorts `out_of_fold`, which no
+    table tells by itself.
     """
 
     cutoffs: Mapping[str, float] = field(default_factory=dict)
     cutoff_from: str | None = None
     landmark: float | None = None
     seed: int = 0
+    out_of_fold: Collection[str] = ()
 
 
 def evaluate_table(table: ScoreTable, choices: Choices | None = None) -> Metrics:
@@ -69,7 +65,8 @@ def evaluate_table(table: ScoreTable, choices: Choices | None = None) -> Metrics
         cutoffs = {
             score: _cutoff(table.cohorts[source], score, source, choices, own=source == name) for score in table.scores
         }
-        cohorts[name] = cohort_metrics(cohort, cutoffs, choices.landmark, seed=choices.seed)
+        judged = replace(cohort, out_of_fold=cohort.out_of_fold or name in choices.out_of_fold)
+        cohorts[name] = cohort_metrics(judged, cutoffs, choices.landmark, seed=choices.seed)
     warnings = (*table.warnings, *cautions(cohorts))
     return Metrics(reference=table.scores[0], cohorts=cohorts, warnings=warnings)
 
@@ -102,18 +99,25 @@ def cohort_metrics(
         comparisons=comparisons(cohort, names),
         global_test=overall_test(cohort, names),
         survival=cohort_survival(cohort, reference, cutoffs[reference]),
-        landmark=cohort_landmark(cohort, reference, cutoffs[reference], landmark, seed),
+        landmark=cohort_landmark(cohort, reference, landmark, seed),
     )
 
 
 def score_metrics(
-    labels: Bools, scores: Floats, cutoff: Cutoff, patients: Patients = None, seed: int = 0
+    labels: Bools,
+    scores: Floats,
+    cutoff: Cutoff,
+    patients: Patients = None,
+    seed: int = 0,
+    *,
+    out_of_fold: bool = False,
 ) -> ScoreMetrics:
     """Discrimination, classification at `cutoff`, calibration and net benefit of one score (n,).
 
-    `patients` (n,) names the patient of each row, so that intervals are over patients where some have several rows.
+    `patients` (n,) names the patient of each row, so that intervals are over patients where some have several rows;
+    `out_of_fold` says that a cross-validation made the scores.
     """
-    estimate = auc_with_ci(labels, scores, patients=patients)
+    estimate = auc_with_ci(labels, scores, patients=patients, out_of_fold=out_of_fold)
     confusion = None if cutoff.value is None or not len(labels) else confusion_at(labels, scores, cutoff.value)
     reason = "there are no cases" if cutoff.value is not None else NO_CUTOFF
     rates = _null_rates(reason)
@@ -159,8 +163,10 @@ def _of_score(cohort: CohortTable, name: str, cutoff: Cutoff, seed: int) -> Scor
     if cohort.labels is not None and name in cohort.scores:
         held = judged_by(cohort, name)
         if held.labels is not None:
-            return score_metrics(held.labels, held.scores[name], cutoff, held.patients, seed)
-    reason = _NO_LABEL if cohort.labels is None else _NO_SCORE
+            return score_metrics(
+                held.labels, held.scores[name], cutoff, held.patients, seed, out_of_fold=held.out_of_fold
+            )
+    reason = NO_LABEL if cohort.labels is None else NO_SCORE
     nothing = Rate(reason=reason)
     return ScoreMetrics(
         auc=Auc(reason=reason),
@@ -188,48 +194,11 @@ def _cutoff(source: CohortTable, score: str, name: str, choices: Choices, own: b
     if score in choices.cutoffs:
         return Cutoff(value=choices.cutoffs[score], source="given")
     if source.labels is None or score not in source.scores:
-        return Cutoff(source=f"youden:{name}", reason=_NO_LABEL if source.labels is None else _NO_SCORE)
+        return Cutoff(source=f"youden:{name}", reason=NO_LABEL if source.labels is None else NO_SCORE)
     held = judged_by(source, score)
     value = None if held.labels is None else youden_cutoff(held.labels, held.scores[score])
     reason = None if value is not None else f"cohort {name} does not hold both classes"
     return Cutoff(value=value, source=f"youden:{name}", own=own, reason=reason)
-
-
-def comparisons(cohort: CohortTable, names: Sequence[str]) -> tuple[Comparison, ...]:
-    """Paired comparisons of all scores in `names`, of which P is adjusted by Holm's method."""
-    tests = [_compare(cohort, first, second) for first, second in combinations(names, 2)]
-    adjusted = holm([test.p for test in tests])
-    return tuple(test.model_copy(update={"p_holm": p}) for test, p in zip(tests, adjusted, strict=True))
-
-
-def _compare(cohort: CohortTable, first: str, second: str) -> Comparison:
-    held = judged_by(cohort, first, second)
-    if held.labels is None:
-        return Comparison(a=first, b=second, reason=_NO_LABEL)
-    if not {first, second} <= set(held.scores):
-        return Comparison(a=first, b=second, reason=_NO_SCORE)
-    test = compare_aucs(held.labels, held.scores[first], held.scores[second], patients=held.patients)
-    return Comparison(
-        a=first,
-        b=second,
-        n=held.n,
-        delta=test.delta,
-        low=test.low,
-        high=test.high,
-        z=test.z,
-        p=test.p,
-        method="delong-obuchowski" if is_clustered(held.patients) else "delong",
-        reason=test.reason,
-    )
-
-
-def overall_test(cohort: CohortTable, names: Sequence[str]) -> ChiSquare:
-    """Whether the AUCs of the scores in `names` differ at all, on the rows that have all of them."""
-    present = [name for name in names if name in cohort.scores]
-    held = judged_by(cohort, *present)
-    if held.labels is None or len(present) < 2:
-        return ChiSquare(reason=_NO_LABEL if held.labels is None else "fewer than two scores")
-    return aucs_differ(held.labels, [held.scores[name] for name in present], held.patients)
 
 
 def _check(table: ScoreTable, choices: Choices) -> None:
@@ -238,6 +207,10 @@ def _check(table: ScoreTable, choices: Choices) -> None:
     if choices.cutoff_from is not None and choices.cutoff_from not in table.cohorts:
         raise ArgumentError(
             f"--cutoff-from {choices.cutoff_from}: the cohorts are {list(table.cohorts)}; name one of them"
+        )
+    if strange := [name for name in choices.out_of_fold if name not in table.cohorts]:
+        raise ArgumentError(
+            f"--out-of-fold {strange[0]}: the cohorts are {list(table.cohorts)}; name those scored out of fold"
         )
     if choices.landmark is not None and all(cohort.times is None for cohort in table.cohorts.values()):
         raise ArgumentError(f"--landmark {choices.landmark:g}: no cohort has follow-up; name --time and --event")

@@ -3,7 +3,7 @@
 The two-sided 95 % interval of the difference is set beside 0 and beside the margin, as the CONSORT extension for
 noninferiority trials draws it [1]_. The AUCs are those of the same cases, so the test is DeLong's paired one; where a
 patient has several cases, the interval of a bootstrap over patients decides, as the cases are not independent, and the
-variance of the test is Obuchowski's.
+variance of the test is Obuchowski's. Between out-of-fold scores either is of twice the variance (`shared_folds`).
 
 Two scores that are both worthless do not differ either. So there is no answer where a score is constant or a class has
 few cases, and "not inferior" is said only of a reference that is itself shown to be better than chance [1]_ (assay
@@ -22,16 +22,20 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import Field
+from scipy.special import ndtri
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.bootstrap import bootstrap_aucs, percentile_interval, resample_counts
 from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.delong import Floats, auc_with_ci, compare_aucs
 from autodls.evaluation.results import Comparison, Proportion
+from autodls.evaluation.shared_folds import comparison_method, widened_auc, widened_difference
 from autodls.records.base import Record
 
-FEWEST_OF_A_CLASS = 10  # below, DeLong's normal approximation does not hold
+FEWEST_OF_A_CLASS = 20  # below, DeLong's normal approximation does not hold in the tail that decides
 _CHANCE = 0.5
+_POWER = 0.8
+_FOR_POWER = float(1 + ndtri(_POWER) / ndtri(0.975))
 
 Verdict = Literal["better", "worse", "not inferior", "not answerable"]
 
@@ -65,31 +69,34 @@ def noninferiority(
     patients: Sequence[str],
     margin: float,
     rng: np.random.Generator,
+    *,
+    out_of_fold: bool = False,
 ) -> NonInferiority:
     """The AUC of the first of `scores`, the new way, minus that of the second, the reference, against `margin`.
 
-    `names` are those of the scores, `patients` names the patient of each case; `rng` draws patients. Raises
-    ArgumentError for a margin that is not above 0.
+    `names` are those of the scores, `patients` names the patient of each case; `rng` draws patients; `out_of_fold` says
+    that cross-validations made the scores. Raises ArgumentError for a margin that is not above 0.
     """
     if not 0 < margin < 1:
         raise ArgumentError(f"margin of {margin:g}: must be an AUC difference between 0 and 1")
-    test = compare_aucs(labels, *scores, patients=patients)
+    test = compare_aucs(labels, *scores, patients=patients, out_of_fold=out_of_fold)
     delong = Comparison(
         a=names[0], b=names[1], n=len(patients), delta=test.delta, low=test.low, high=test.high, z=test.z, p=test.p,
-        method="delong-obuchowski" if is_clustered(patients) else "delong", reason=test.reason,
+        method=comparison_method(patients, out_of_fold=out_of_fold), reason=test.reason,
     )  # fmt: skip
     aucs = bootstrap_aucs(labels, np.stack(scores), resample_counts(patients, rng)) if test.delta is not None else None
     clustered = is_clustered(patients)
     bootstrap = Proportion(reason=test.reason)
     if aucs is not None:
         bootstrap = percentile_interval(test.delta, aucs[0] - aucs[1])
+        bootstrap = widened_difference(bootstrap) if out_of_fold else bootstrap
     found = NonInferiority(
         cases=len(patients),
         margin=margin,
         delong=delong,
         bootstrap=bootstrap,
         decided_by="bootstrap" if clustered else "delong",
-        reference=_reference(labels, scores[1], aucs[1] if clustered and aucs is not None else None),
+        reference=_reference(labels, scores[1], aucs[1] if clustered and aucs is not None else None, out_of_fold),
         reason=_unanswerable(labels, scores, names),
         verdict="not answerable",
         sentence="",
@@ -120,11 +127,12 @@ def _unanswerable(labels: ArrayLike, scores: tuple[ArrayLike, ArrayLike], names:
     return None
 
 
-def _reference(labels: ArrayLike, scores: ArrayLike, resampled: Floats | None) -> Proportion:
+def _reference(labels: ArrayLike, scores: ArrayLike, resampled: Floats | None, out_of_fold: bool) -> Proportion:
     """AUC of the reference with its interval: DeLong's on the logit scale, or that of the `resampled` AUCs."""
-    found = auc_with_ci(labels, scores)
+    found = auc_with_ci(labels, scores, out_of_fold=out_of_fold)
     if resampled is not None:
-        return percentile_interval(found.value, resampled)
+        interval = percentile_interval(found.value, resampled)
+        return widened_auc(interval) if out_of_fold else interval
     return Proportion(value=found.value, low=found.low, high=found.high, reason=found.reason)
 
 
@@ -156,17 +164,19 @@ def verdict(delta: Proportion, margin: float) -> Verdict:
 
 
 def cases_needed(delta: Proportion, margin: float, cases: int) -> int | None:
-    """About how many cases two AUCs that are alike need for an interval above -margin; None without an interval.
+    """About how many cases two AUCs that are alike need to be found not inferior in four cohorts of five.
 
-    The half-width falls with the root of the number of cases.
+    None without an interval. The half-width falls with the root of the number of cases; at the number at which it is
+    the margin, half of the cohorts would answer. For a power of 80 % it must be smaller by 1.96 / (1.96 + 0.84), which
+    takes 2.04 times as many cases.
 
     >>> cases_needed(Proportion(value=0.01, low=-0.09, high=0.11), 0.05, 72)
-    288
+    589
     """
     if delta.low is None or delta.high is None:
         return None
     half = (delta.high - delta.low) / 2
-    return math.ceil(round(cases * (half / margin) ** 2, 6))
+    return math.ceil(round(cases * (half / margin * _FOR_POWER) ** 2, 6))
 
 
 def _sentence(answer: Verdict, held: NonInferiority, reference: str) -> str:
@@ -190,7 +200,8 @@ def _sentence(answer: Verdict, held: NonInferiority, reference: str) -> str:
 
 def _too_few(held: NonInferiority) -> str:
     needed = cases_needed(held.decisive, held.margin, held.cases) or 0
-    more = f"; were both alike, about {needed} cases would be needed" if needed > held.cases else ""
+    more = f"; were both alike, about {needed} cases would be needed for a power of {_POWER:.0%}"
+    more = more if needed > held.cases else ""
     return f"reaches below the declared margin of -{held.margin:g}{more}"
 
 

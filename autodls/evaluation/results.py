@@ -9,6 +9,9 @@ from pydantic import Field
 
 from autodls.records.base import Record
 
+AucMethod = Literal["delong-logit", "bootstrap-patients", "delong-logit-cv", "bootstrap-patients-cv"]
+ComparisonMethod = Literal["delong", "delong-obuchowski", "delong-cv", "delong-obuchowski-cv"]
+
 
 class Ratio(Record):
     """A number, or the reason why there is none."""
@@ -36,16 +39,17 @@ class Auc(Proportion):
     """AUC with its 95 % interval.
 
     Where every patient has one row, that is DeLong's on the logit scale; where some have several, the percentile
-    limits of a bootstrap over patients.
+    limits of a bootstrap over patients. `-cv`: of out-of-fold scores, whose variance is doubled (`shared_folds`).
     """
 
-    method: Literal["delong-logit", "bootstrap-patients"] = "delong-logit"
+    method: AucMethod = "delong-logit"
 
 
 class PlainAuc(Proportion):
     """AUC with DeLong's symmetric interval, cut at 0 and 1, as pROC gives it.
 
-    Where patients have several rows the variance is Obuchowski's.
+    Where patients have several rows the variance is Obuchowski's. Of out-of-fold scores it is conditional on these
+    folds, so that it is too narrow for anything else.
     """
 
     variance: float | None = None
@@ -157,7 +161,8 @@ class ScoreMetrics(Record):
 class Comparison(Record):
     """Paired DeLong test, AUC of `a` minus AUC of `b`, on the `n` rows that have both and a label.
 
-    Where patients have several rows the variance is Obuchowski's, of which interval and P are both made.
+    Where patients have several rows the variance is Obuchowski's, of which interval and P are both made. `-cv`: between
+    out-of-fold scores, where it is doubled (`shared_folds`).
     """
 
     a: str
@@ -169,7 +174,7 @@ class Comparison(Record):
     z: float | None = None
     p: float | None = None
     p_holm: float | None = Field(default=None, description="Holm-adjusted over the pairs of the cohort")
-    method: Literal["delong", "delong-obuchowski"] = "delong"
+    method: ComparisonMethod = "delong"
     reason: str | None = None
 
 

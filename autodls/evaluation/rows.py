@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from autodls.evaluation.delong import auc_with_ci
 from autodls.evaluation.intervals import printed_auc
+from autodls.evaluation.results import AucMethod
 from autodls.records.base import Record
 from autodls.records.scores import FUSED
 from autodls.records.table import read_table
@@ -26,7 +26,7 @@ class RowAuc(Record):
     low: float | None
     high: float | None
     reason: str | None
-    method: Literal["delong-logit", "bootstrap-patients"] = "delong-logit"
+    method: AucMethod = "delong-logit"
 
     @property
     def text(self) -> str:
@@ -43,11 +43,18 @@ class RowAuc(Record):
 
 
 def row_auc(
-    cohort: str, row: str, labels: Sequence[bool], scores: Sequence[float], patients: Sequence[str] | None = None
+    cohort: str,
+    row: str,
+    labels: Sequence[bool],
+    scores: Sequence[float],
+    patients: Sequence[str] | None = None,
+    *,
+    out_of_fold: bool = False,
 ) -> RowAuc:
-    """The AUC of one row; `patients` names the patient of each case."""
+    """The AUC of one row; `patients` names the patient of each case, `out_of_fold` says who scored them."""
     truth, values = np.array(labels, dtype=bool), np.array(scores, dtype=float)
-    found = printed_auc(truth, values, auc_with_ci(truth, values, patients=patients), patients)
+    measured = auc_with_ci(truth, values, patients=patients, out_of_fold=out_of_fold)
+    found = printed_auc(truth, values, measured, patients)
     return RowAuc(
         cohort=cohort,
         row=row,
@@ -66,6 +73,8 @@ def cohort_rows(
     lines: Sequence[Mapping[str, str]],
     sequences: Sequence[str],
     patients: Mapping[str, str] | None = None,
+    *,
+    out_of_fold: bool = False,
 ) -> list[RowAuc]:
     """AUC of the DLS and of each sequence from lines with a column `label` (0, 1 or empty) and one for each row.
 
@@ -76,10 +85,11 @@ def cohort_rows(
         known = [line for line in lines if line.get(row) and line.get("label")]
         labels = [line["label"] == "1" for line in known]
         members = None if patients is None else [patients[line["case"]] for line in known]
-        rows.append(row_auc(cohort, row, labels, [float(line[row]) for line in known], members))
+        values = [float(line[row]) for line in known]
+        rows.append(row_auc(cohort, row, labels, values, members, out_of_fold=out_of_fold))
     return rows
 
 
 def out_of_fold_rows(path: Path, sequences: Sequence[str], patients: Mapping[str, str] | None = None) -> list[RowAuc]:
     """The AUCs of oof_scores.csv; `patients` gives the patient of each case."""
-    return cohort_rows(OUT_OF_FOLD, read_table(path), sequences, patients)
+    return cohort_rows(OUT_OF_FOLD, read_table(path), sequences, patients, out_of_fold=True)

@@ -71,6 +71,7 @@ class CohortTable:
     event (None: all of them), and what stands in the others means nothing. `patients` names the patient of each row
     (None: every row is a patient). A score without any value in the cohort is not among `scores`; `labels` is None
     without any label, `times` and `events` without any follow-up. See `subsets` for the rows that a number is made of.
+    `out_of_fold` says that a cross-validation made the scores: see `shared_folds`.
     """
 
     n: int
@@ -82,6 +83,7 @@ class CohortTable:
     patients: tuple[str, ...] | None = None
     labelled: Bools | None = None
     followed: Bools | None = None
+    out_of_fold: bool = False
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ def judged_by(cohort: CohortTable, *names: str) -> CohortTable:
         scores={name: cohort.scores[name][held] for name in names if name in cohort.scores},
         labels=None if cohort.labels is None else cohort.labels[held],
         patients=None if cohort.patients is None else tuple(np.array(cohort.patients, dtype=object)[held]),
+        out_of_fold=cohort.out_of_fold,
     )
 
 

@@ -6,22 +6,22 @@ the headline: the out-of-fold AUC is what the training cohort can say.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from autodls.evaluation.bootstrap import bootstrap_auc_interval
-from autodls.evaluation.clusters import is_clustered
-from autodls.evaluation.delong import Bools, Floats, auc, auc_with_ci
+from autodls.evaluation.delong import Bools, Floats, Patients, auc, auc_with_ci
+from autodls.evaluation.intervals import printed_auc
 from autodls.evaluation.results import Proportion
 from autodls.evaluation.scores_table import CohortTable
+from autodls.evaluation.shared_folds import MEANING
 from autodls.evaluation.subsets import judged_by
 from autodls.records.scores import FUSED, FoldScore, Part
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
 from autodls.report.wording import NONE, estimate, number
 
 _HEADER = ("score", "where", "cohort", "n", "positives", "folds", "auc", "low", "high", "interval", "reason")
-_RANGE, _DELONG, _BOOTSTRAP = "range of the folds", "delong-logit", "bootstrap over patients"
+_RANGE, _DELONG = "range of the folds", "delong-logit"
 _NO_LABEL, _NO_SCORE = "no case of the cohort has a label", "no case of the cohort has this score"
 
 
@@ -38,18 +38,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """One score in all places, `by_fold` the mean of the folds' AUCs on their validation cases.
-
-    `bootstrap` is the interval of `out_of_fold` with patients drawn as a whole. Where a patient has several cases it is
-    that of `out_of_fold` too: DeLong's takes cases for independent.
-    """
+    """One score in all places, `by_fold` the mean of the folds' AUCs on their validation cases."""
 
     score: str
     resubstituted: Entry
     inner: Entry
     by_fold: Entry
     out_of_fold: Entry
-    bootstrap: Proportion
     held_out: Mapping[str, Entry]
 
     @property
@@ -63,16 +58,16 @@ def optimism_ledger(
     folds: Sequence[Sequence[FoldScore]],
     held_out: Mapping[str, CohortTable],
     patients: Mapping[str, str],
-    rng: np.random.Generator,
+    seed: int,
 ) -> list[LedgerRow]:
     """A row for the fused score and for each sequence, from the score tables of all folds and of the held-out cohorts.
 
     Resubstituted and inner AUC are means over folds, each within its fold, with the range of the folds: a case stands
     in several of them, so there is no honest interval. Out-of-fold scores are pooled on the folds' common scale.
-    `patients` gives the patient of each case, by which `rng` draws resamples; a case that it lacks is a patient.
+    `patients` gives the patient of each case, by which `seed` draws resamples; a case that it lacks is a patient.
     """
     names = list(dict.fromkeys([FUSED, *(row for fold in folds for score in fold for row in score.log_odds)]))
-    return [_ledger_row(name, folds, held_out, patients, rng) for name in names]
+    return [_ledger_row(name, folds, held_out, patients, seed) for name in names]
 
 
 def ledger_table(rows: Sequence[LedgerRow]) -> Table:
@@ -95,6 +90,7 @@ def ledger_table(rows: Sequence[LedgerRow]) -> Table:
         "Apparent, early-stopping, by fold: mean AUC of the folds (lowest to highest). Out-of-fold, held-out: AUC "
         "(95% CI). Optimism: apparent less by fold.",
         "Only out-of-fold and held-out AUCs say how the score does on new patients.",
+        MEANING,
     ]
     notes += [
         f"{row.score}, {cohort or where}: {entry.auc.reason}"
@@ -113,23 +109,18 @@ def _ledger_row(
     folds: Sequence[Sequence[FoldScore]],
     held_out: Mapping[str, CohortTable],
     patients: Mapping[str, str],
-    rng: np.random.Generator,
+    seed: int,
 ) -> LedgerRow:
     pooled = sorted((score for fold in folds for score in _held(fold, "validation", name)), key=lambda one: one.case)
     labels, values = _arrays(pooled, name)
-    out_of_fold = _pooled(labels, values)
     members = [patients.get(score.case, score.case) for score in pooled]
-    resampled = _bootstrap(labels, values, members, out_of_fold.auc.value, rng)
-    if is_clustered(members):
-        out_of_fold = replace(out_of_fold, auc=resampled, interval=_BOOTSTRAP)
     return LedgerRow(
         score=name,
         resubstituted=_mean_of_folds(folds, "train", name),
         inner=_mean_of_folds(folds, "inner", name),
         by_fold=_mean_of_folds(folds, "validation", name),
-        out_of_fold=out_of_fold,
-        bootstrap=resampled,
-        held_out={cohort: _in_cohort(table, name) for cohort, table in held_out.items()},
+        out_of_fold=_pooled(labels, values, members, seed, out_of_fold=True),
+        held_out={cohort: _in_cohort(table, name, seed) for cohort, table in held_out.items()},
     )
 
 
@@ -155,37 +146,28 @@ def _mean_of_folds(folds: Sequence[Sequence[FoldScore]], part: Part, name: str) 
     return Entry(len(cases), sum(cases.values()), len(values), mean, _RANGE)
 
 
-def _pooled(labels: Bools, values: Floats) -> Entry:
-    measured = auc_with_ci(labels, values)
-    found = Proportion(value=measured.value, low=measured.low, high=measured.high, reason=measured.reason)
-    return Entry(len(labels), int(labels.sum()), 1, found, _DELONG)
+def _pooled(labels: Bools, values: Floats, patients: Patients, seed: int, *, out_of_fold: bool) -> Entry:
+    measured = auc_with_ci(labels, values, patients=patients, out_of_fold=out_of_fold)
+    found = printed_auc(labels, values, measured, patients, seed)
+    return Entry(len(labels), int(labels.sum()), 1, found, found.method)
 
 
-def _in_cohort(table: CohortTable, name: str) -> Entry:
+def _in_cohort(table: CohortTable, name: str, seed: int) -> Entry:
     if table.labels is None or name not in table.scores:
         reason = _NO_LABEL if table.labels is None else _NO_SCORE
         positives = 0 if table.labels is None else int(table.labels.sum())
         return Entry(table.n, positives, 0, Proportion(reason=reason), _DELONG)
     held = judged_by(table, name)
-    return _pooled(np.asarray(held.labels, dtype=bool), held.scores[name])
-
-
-def _bootstrap(
-    labels: Bools, values: Floats, patients: Sequence[str], value: float | None, rng: np.random.Generator
-) -> Proportion:
-    if value is None:
-        return Proportion(reason="there is no out-of-fold AUC")
-    return bootstrap_auc_interval(labels, values, patients, rng)
+    labels = np.asarray(held.labels, dtype=bool)
+    return _pooled(labels, held.scores[name], held.patients, seed, out_of_fold=False)
 
 
 def _entries(row: LedgerRow) -> list[tuple[str, str | None, Entry]]:
-    resampled = Entry(row.out_of_fold.n, row.out_of_fold.positives, 1, row.bootstrap, _BOOTSTRAP)
     return [
         ("resubstituted", None, row.resubstituted),
         ("inner", None, row.inner),
         ("out-of-fold by fold", None, row.by_fold),
         ("out-of-fold", None, row.out_of_fold),
-        *((("out-of-fold", None, resampled),) if row.out_of_fold.interval != _BOOTSTRAP else ()),
         *(("held-out", cohort, entry) for cohort, entry in row.held_out.items()),
     ]
 

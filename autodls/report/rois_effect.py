@@ -35,16 +35,22 @@ def cohort_effect(
     by ICC and limits of agreement, calls at the cut-off of the model that makes them.
     """
     labels = np.array([case.label for case in cases], dtype=bool)
-    patients = [case.patient for case in cases]
+    patients, out_of_fold = [case.patient for case in cases], _is_out_of_fold(cases)
     scores = {cell: np.array([case.scores[cell] for case in cases], dtype=np.float64) for cell in CELLS}
     return CohortEffect(
         n=len(cases),
         positives=int(labels.sum()),
-        auc={cell: _auc(labels, values, patients) for cell, values in scores.items()},
+        auc={cell: _auc(labels, values, patients, out_of_fold) for cell, values in scores.items()},
         against_manual={
             cell: CellEffect(
                 delta=noninferiority(
-                    labels, (scores[cell], scores[REFERENCE]), (cell, REFERENCE), patients, margin, rng
+                    labels,
+                    (scores[cell], scores[REFERENCE]),
+                    (cell, REFERENCE),
+                    patients,
+                    margin,
+                    rng,
+                    out_of_fold=out_of_fold,
                 ),
                 scores=score_agreement(
                     scores[REFERENCE], scores[cell], (cutoffs[_trained(REFERENCE)], cutoffs[_trained(cell)])
@@ -89,14 +95,19 @@ def _without(cases: Sequence[CrossedCase], fall_backs: Collection[str]) -> SureC
         return None
     labels = np.array([case.label for case in sure], dtype=bool)
     patients = [case.patient for case in sure]
-    aucs = {
-        cell: _auc(labels, np.array([case.scores[cell] for case in sure], dtype=np.float64), patients) for cell in CELLS
-    }
+    scores = {cell: np.array([case.scores[cell] for case in sure], dtype=np.float64) for cell in CELLS}
+    aucs = {cell: _auc(labels, values, patients, _is_out_of_fold(sure)) for cell, values in scores.items()}
     return SureCases(n=len(sure), positives=int(labels.sum()), auc=aucs)
 
 
-def _auc(labels: Bools, scores: Floats, patients: Sequence[str]) -> Auc:
-    return printed_auc(labels, scores, auc_with_ci(labels, scores, patients=patients), patients)
+def _is_out_of_fold(cases: Sequence[CrossedCase]) -> bool:
+    """Whether the cases are of the training cohort, each scored by the fold that did not see it."""
+    return any(case.fold is not None for case in cases)
+
+
+def _auc(labels: Bools, scores: Floats, patients: Sequence[str], out_of_fold: bool) -> Auc:
+    found = auc_with_ci(labels, scores, patients=patients, out_of_fold=out_of_fold)
+    return printed_auc(labels, scores, found, patients)
 
 
 def _groups(scores: Sequence[PerturbedScore]) -> Iterator[list[PerturbedScore]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from autodls.evaluation.shared_folds import is_of_folds
 from autodls.inference.rescoring import AUTOMATIC, CELLS, REFERENCE
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
 from autodls.report.rois_records import Change, CohortEffect, RoiBenchmark
@@ -17,6 +18,10 @@ from autodls.report.rois_tables import (
 from autodls.report.wording import NONE, counted, estimate, number, with_limits
 
 _CHANGED = {"eroded": "smaller", "dilated": "larger", "shifted": "moved"}
+_OUT_OF_FOLD = (
+    "{}: out of fold, so intervals and P are of twice the variance, as folds share their training cases; they are of "
+    "models trained as these, not of the ensembles."
+)
 _METHODS = {
     "delong": "DeLong's, of the paired test",
     "bootstrap": "of a bootstrap over patients, as some have several cases; p is of Obuchowski's variance of clustered "
@@ -62,6 +67,7 @@ def effect_table(effect: Mapping[str, CohortEffect]) -> Table:
         for cell in CELLS:
             lines.append(_effect_line(cohort, held, cell))
             printed.append(_printed_effect(cohort, held, cell))
+        notes += [_OUT_OF_FOLD.format(cohort)] if _is_out_of_fold(held) else []
         notes.append(f"{cohort}: {held.n} cases, {held.positives} positive; {len(held.left_out)} left out.")
         notes += [f"{cohort}, {cell}: {auc.reason}" for cell, auc in held.auc.items() if auc.reason]
         notes += _without_fall_backs(cohort, held)
@@ -110,6 +116,10 @@ def _changed_table(benchmark: RoiBenchmark) -> Table:
         for one in held.scores
     )  # fmt: skip
     return Table(Rows(header, lines), Printed("Changed ROIs by case", header, ()))
+
+
+def _is_out_of_fold(held: CohortEffect) -> bool:
+    return is_of_folds(held.auc[REFERENCE].method)
 
 
 def _effect_line(cohort: str, held: CohortEffect, cell: str) -> tuple[Cell, ...]:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
+from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.shared_folds import meaning_of
 from autodls.records.table import read_number
 from autodls.report.drawn import Printed, unique_reasons
 from autodls.report.study import Line
@@ -99,6 +101,7 @@ def _ledger(lines: Sequence[Line]) -> Printed:
         "Apparent, early-stopping, by fold: mean AUC of the folds (lowest to highest). Out-of-fold, held-out: AUC "
         "(95% CI).",
         "Optimism: apparent less out-of-fold by fold. Only out-of-fold and held-out AUCs say how new patients fare.",
+        *dict.fromkeys(meaning_of(line["interval"]) for line in lines if line["where"] == "out-of-fold"),
         *(f"{line['score']}, {line['cohort'] or line['where']}: {line['reason']}" for line in lines if line["reason"]),
     ]
     head = ("Score", *(title for _, title in _INSIDE), *cohorts, "Optimism")
@@ -127,7 +130,8 @@ def _auc(lines: Sequence[Line]) -> Printed:
     printed = tuple(
         (line["cohort"], line["row"], line["n"], line["positives"], _interval(line), line["reason"]) for line in lines
     )
-    return Printed("AUC of every score", ("Cohort", "Score", "n", "Positive", "AUC (95% CI)", "Remark"), printed)
+    notes = tuple(dict.fromkeys(meaning_of(line["interval"]) for line in lines if line["cohort"] == OUT_OF_FOLD))
+    return Printed("AUC of every score", ("Cohort", "Score", "n", "Positive", "AUC (95% CI)", "Remark"), printed, notes)
 
 
 def _value(line: Line, column: str) -> float | None:

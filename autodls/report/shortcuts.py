@@ -162,7 +162,7 @@ def shortcut(
     baseline, deep = np.array(list(scores.values())), np.array([dls[case] for case in scores])
     members = None if patients is None else [patients.get(case, case) for case in scores]
     several = is_clustered(members)
-    found = auc_with_ci(truth, baseline, patients=members)
+    found = auc_with_ci(truth, baseline, patients=members, out_of_fold=True)
     compared = np.zeros(len(truth)) if _is_below_half(found.value) else baseline  # the AUC of a constant is 0.5
     return Shortcut(
         name=name,
@@ -170,7 +170,7 @@ def shortcut(
         n=len(truth),
         positives=int(truth.sum()),
         auc=printed_auc(truth, baseline, found, members),
-        delta=compare_aucs(truth, deep, compared, patients=members),
+        delta=compare_aucs(truth, deep, compared, patients=members, out_of_fold=True),
         added=AddedValue(reason=_NOT_INDEPENDENT) if several else added_value(truth, deep, covariates, list(scores)),
     )
 

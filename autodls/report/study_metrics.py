@@ -5,6 +5,7 @@ without follow-up counts for the AUC.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 from scipy.special import expit, logit
@@ -44,7 +45,10 @@ def study_metrics(study: ScoredStudy) -> Metrics:
 
 def study_tables(study: ScoredStudy) -> ScoreTable:
     """The cases of every cohort, as metrics and figures take them."""
-    return ScoreTable(study.scores, {name: cohort_table(study, cohort) for name, cohort in study.cohorts.items()})
+    tables = {name: cohort_table(study, cohort) for name, cohort in study.cohorts.items()}
+    return ScoreTable(
+        study.scores, {name: replace(table, out_of_fold=name == OUT_OF_FOLD) for name, table in tables.items()}
+    )
 
 
 def figure_metrics(metrics: Metrics, table: ScoreTable) -> Metrics:

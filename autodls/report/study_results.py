@@ -7,6 +7,7 @@ from autodls.errors import ArgumentError
 from autodls.evaluation.baseline import BaselineTable, baseline_table
 from autodls.evaluation.results import Metrics, Proportion
 from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc
+from autodls.evaluation.shared_folds import MEANING, is_of_folds
 from autodls.records.cohort import Case, Cohort, training_cohorts
 from autodls.records.scores import FUSED
 from autodls.records.workspace import Workspace
@@ -110,9 +111,10 @@ def _auc_table(rows: list[RowAuc]) -> Table:
     header = ("cohort", "row", "n", "positives", "auc", "low", "high", "interval", "reason")
     lines = tuple((r.cohort, r.row, r.n, r.positives, r.value, r.low, r.high, r.method, r.reason) for r in rows)
     printed = tuple((r.cohort, r.row, str(r.n), str(r.positives), estimate(r)) for r in rows)
-    notes = tuple(f"{r.cohort}, {r.row}: {r.reason}" for r in rows if r.reason)
+    notes = [MEANING] if any(is_of_folds(r.method) for r in rows) else []
+    notes += [f"{r.cohort}, {r.row}: {r.reason}" for r in rows if r.reason]
     head = ("Cohort", "Score", "n", "Positive", "AUC (95% CI)")
-    return Table(Rows(header, lines), Printed("AUC", head, printed, notes))
+    return Table(Rows(header, lines), Printed("AUC", head, printed, tuple(notes)))
 
 
 def _by_outcome(study: ScoredStudy) -> dict[str, BaselineTable]:
@@ -156,7 +158,7 @@ def _target(case: Case) -> str:
 
 def _ledger(study: ScoredStudy, metrics: Metrics) -> list[LedgerRow]:
     patients = {case.id: case.patient for case in study.dataset.training}
-    rows = optimism_ledger(study.folds, {}, patients, generator(study.seed, "evaluate", "ledger"))
+    rows = optimism_ledger(study.folds, {}, patients, study.seed)
     measured = {(row.cohort, row.row): row for row in auc_rows(study, metrics)}
     return [
         replace(

@@ -12,7 +12,9 @@ from autodls.evaluation.results import (
     ScoreMetrics,
 )
 from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.shared_folds import is_of_folds
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
+from autodls.report.interval_notes import out_of_fold, over_patients
 from autodls.report.wording import NONE, estimate, number, p_value, with_limits
 
 BY_OUTCOME = "Baseline characteristics by outcome"
@@ -74,7 +76,7 @@ def performance_table(metrics: Metrics) -> Table:
         for cohort, _, score, held in pairs
     )  # fmt: skip
     notes = ["AUC with DeLong's interval on the logit scale; the others with Wilson's, at the cut-off."]
-    notes += over_patients(metrics)
+    notes += [*over_patients(metrics), *out_of_fold(metrics)]
     notes += [
         f"{cohort}, {score}: the cut-off was chosen on these scores; the limits of its rates are of shares less what "
         "choosing has gained, by a bootstrap that chooses anew"
@@ -100,7 +102,13 @@ def comparison_table(metrics: Metrics) -> Table:
     notes += [
         f"{name}: some patients have several cases, so interval and P are of Obuchowski's variance of clustered data"
         for name, cohort in metrics.cohorts.items()
-        if any(pair.method == "delong-obuchowski" for pair in cohort.comparisons)
+        if any(pair.method.startswith("delong-obuchowski") for pair in cohort.comparisons)
+    ]
+    notes += [
+        f"{name}: out of fold, so intervals and P, that of all scores too, are of twice DeLong's variance: folds share "
+        "their training cases"
+        for name, cohort in metrics.cohorts.items()
+        if any(is_of_folds(pair.method) for pair in cohort.comparisons)
     ]
     for name, cohort in metrics.cohorts.items():
         for pair in cohort.comparisons:
@@ -117,21 +125,6 @@ def comparison_table(metrics: Metrics) -> Table:
     return Table(
         Rows(header, tuple(lines)), Printed("Comparisons of AUCs", head, tuple(printed), unique_reasons(notes))
     )
-
-
-def is_over_patients(cohort: CohortMetrics, score: str) -> bool:
-    """Whether the intervals of `score` in `cohort` are of a bootstrap over patients, as some have several rows."""
-    return cohort.scores[score].auc.method == "bootstrap-patients"
-
-
-def over_patients(metrics: Metrics) -> list[str]:
-    """A note for every cohort whose intervals are over patients."""
-    return [
-        f"{name}: {cohort.n} cases of {cohort.patients} patients, so intervals of AUCs are of a bootstrap over "
-        "patients, those of rates Wilson's for as many independent cases as the rows are worth"
-        for name, cohort in metrics.cohorts.items()
-        if is_over_patients(cohort, metrics.reference)
-    ]
 
 
 def _n(held: ScoreMetrics) -> str:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from autodls.evaluation.cohort_survival import CHOSEN_HERE, FOLDS_SHARE
 from autodls.evaluation.results import GroupSurvival, HazardRatio, Landmark, Metrics, Proportion, Survival
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
+from autodls.report.interval_notes import is_over_patients, out_of_fold
 from autodls.report.rois_tables import limits_of
-from autodls.report.tables import is_over_patients
 from autodls.report.wording import DASH, NONE, estimate, number, p_value, with_limits
 
 NOT_REACHED = "NR"
@@ -52,7 +52,7 @@ def landmark_table(metrics: Metrics) -> Table:
     )  # fmt: skip
     lines = tuple(_landmark_line(name, mark) for name, mark in held.items())
     printed = tuple(_printed_landmark(name, mark) for name, mark in held.items())
-    notes = unique_reasons([*_landmark_notes(held), *_one_record(metrics)])
+    notes = unique_reasons([*_landmark_notes(held), *out_of_fold(metrics), *_one_record(metrics)])
     return Table(Rows(header, lines), Printed("Benefit beyond the landmark", head, printed, notes))
 
 

@@ -1,6 +1,7 @@
 """MODEL_CARD.md: the locked model in words."""
 
 from autodls.evaluation.rows import RowAuc
+from autodls.evaluation.shared_folds import MEANING
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 
@@ -38,7 +39,7 @@ For research; not a medical device.
 |---|---|---|---|
 {table}
 
-Each training case was scored by the fold that did not see it. {_of_rates(plan)}
+Each training case was scored by the fold that did not see it. {MEANING} {_of_rates(plan)}
 
 **Not known**: how it does on other scanners, sequences or populations than those of `fingerprint.json`.
 """
