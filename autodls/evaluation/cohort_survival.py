@@ -2,9 +2,9 @@
 
 A cut-off that was chosen on the labels of the very patients whose follow-up is compared makes part of the difference
 that the log-rank test then finds. By simulation (`benchmarks/interval_parts/survival.py`) a score without information
-has P < 0.05 in 6 to 10 % at Youden's cut-off, and in 17 to 22 % where the label is itself made from the time, as
-benefit beyond a landmark is. Half way between the class medians it is 5 to 7 %, but 10 % out of fold where the label is
-made from the time. Then the tests are withheld; the curves stay.
+has P < 0.05 in 6 to 10 % at Youden's cut-off, and in 14 to 22 % where the label is itself made from the time, as
+benefit beyond a landmark is. Half way between the class medians it is 4 to 7 %, but 9 to 10 % out of fold where the
+label is made from the time. Then the tests are withheld; the curves stay.
 """
 
 import numpy as np
