@@ -10,7 +10,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from interval_parts import Row, added_value, expectation, noninferiority, out_of_fold
+from interval_parts import Row, added_value, expectation, noninferiority, out_of_fold, survival
 
 Texts = tuple[str, str, str, str, str]
 Part = Callable[[int], Iterable[Row | Texts]]
@@ -18,6 +18,7 @@ PARTS: Mapping[str, Part] = {
     "out_of_fold": out_of_fold.rows,
     "noninferiority": noninferiority.rows,
     "expectation": expectation.rows,
+    "survival": survival.rows,
     "added_value": lambda _studies: added_value.rows(),  # with numbers of studies and aims of its own
 }
 

@@ -28,10 +28,9 @@ from autodls.report.shortcuts import covariates_of, shortcut, shortcut_table
 from autodls.report.tables import (
     baseline_rows,
     comparison_table,
-    landmark_table,
     performance_table,
-    survival_table,
 )
+from autodls.report.tables_survival import landmark_table, survival_table
 from autodls.training.learnt import Labels, judge
 from autodls.training.stage_log import StageLog
 

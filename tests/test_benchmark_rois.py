@@ -436,7 +436,7 @@ def test_small_cohorts_have_reasons_instead_of_numbers(benchmark, labels):
     assert effect.against_manual["auto/auto"].delta.verdict == "not answerable"
     assert f"Not answerable with {len(labels)} cases" in effect.sentence
     assert ("not shown to be better than chance" in effect.sentence) == enough, "scores that say nothing of the label"
-    robustness = cohort_robustness([], {"x": "no manual ROI"}, 0.5)
+    robustness = cohort_robustness([], {"x": "no manual ROI"}, 0.5, {})
     nothing = CohortAgreement(
         drawn_by="the ensemble", summary=summarise_agreement([], np.random.default_rng(0)), cases=(), drawn={},
         left_out={"x": "no manual ROI"},

@@ -1,11 +1,13 @@
 """The checklists are the published ones, and say of a run only what the run shows."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from report_workspace import Wish, write_workspace
 
 from autodls.errors import ArgumentError
+from autodls.evaluation.results import Excluded
 from autodls.report.checklists import CHECKLISTS, EVIDENCE, answers, read_checklist
 from autodls.report.evidence import known
 from autodls.report.html import render
@@ -85,6 +87,26 @@ def test_answers_hold_the_numbers_of_the_run(study: Study) -> None:
     assert "T2 4.0%" in found["11"]
     assert "3 folds" in found["12a"]
     assert "fold fold" not in " ".join(found.values())
+
+
+def test_reasons_methods_and_baselines_are_those_of_the_run(study: Study) -> None:
+    """What is left out, with its reason; methods of what is printed; a clinical baseline only where there is one."""
+    metrics = known(study.metrics)
+    [name] = [name for name in study.unseen_cohorts if name in metrics.cohorts][:1]
+    lacking = (Excluded(row=4, reason="missing pfs", left_out_of="survival"),) * 2
+    cohorts = metrics.cohorts | {name: metrics.cohorts[name].model_copy(update={"excluded": lacking})}
+    changed = replace(study, metrics=metrics.model_copy(update={"cohorts": cohorts}))
+    found = EVIDENCE["excluded"].tell(changed)
+    assert f"{name}: 2 missing pfs (left out of survival)" in found and "the run does not show" in found
+    said = EVIDENCE["uncertainty"].tell(study)
+    assert "log-log" in said and "sharp bounds" in said and "Firth" in said
+    bare = {one: cohort.model_copy(update={"survival": None, "landmark": None}) for one, cohort in cohorts.items()}
+    said = EVIDENCE["uncertainty"].tell(replace(study, metrics=metrics.model_copy(update={"cohorts": bare})))
+    assert "log-log" not in said and "sharp bounds" not in said
+    assert "age + sex: AUC 0.459, gain of the score 0.355 over 0.5" in EVIDENCE["clinical_baseline"].tell(study)
+    volume = tuple({**line, "baseline": "volume"} for line in study.tables["shortcuts"])
+    without = replace(study, tables={**study.tables, "shortcuts": volume})
+    assert EVIDENCE["clinical_baseline"].tell(without).startswith("None in this run")
 
 
 def test_ethics_funding_and_registration_are_left_to_the_author(study: Study) -> None:

@@ -270,7 +270,7 @@ def test_evaluate_reads_the_patient_column(scores_csv, tmp_path):
     assert width[1] > 1.4 * width[0]
     assert patients["scores"]["dls"]["auc"]["method"] == "bootstrap-patients"
     assert sum(group["n"] for group in patients["survival"]["groups"].values()) == 60
-    assert patients["survival"]["cox"]["p"] > rows["survival"]["cox"]["p"]
+    assert patients["survival"]["cox_per_sd"]["p"] > rows["survival"]["cox_per_sd"]["p"]
     answer = autodls("evaluate", "--scores", scores_csv, *WORDS, "--patient", "who", "-o", tmp_path / "out")
     assert answer.status == 0
     assert "bootstrap over patients" in answer.out

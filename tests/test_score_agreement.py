@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.score_agreement import bland_altman, changed_calls, icc, score_agreement
@@ -138,3 +139,46 @@ def test_what_cannot_be_had_has_a_reason(first, second, reason):
 def test_scores_of_different_cases_are_refused():
     with pytest.raises(ArgumentError, match=r"\(3,\) and \(2,\)"):
         score_agreement([0.1, 0.2, 0.3], [0.1, 0.2], (0.5, 0.5))
+
+
+def test_intervals_over_patients_are_those_of_the_patients():
+    """Every case thrice says no more than once; the textbook intervals would be narrower by the root of three."""
+    rng = np.random.default_rng(1)
+    log_odds = rng.normal(0, 2, (40, 1)) + rng.normal(0, 0.7, (40, 2))
+    first, second = expit(log_odds).T
+    thrice, names = (np.repeat(first, 3), np.repeat(second, 3)), [f"p{at // 3}" for at in range(120)]
+    once = score_agreement(first, second, (0.5, 0.5))
+    naive, found = (score_agreement(*thrice, (0.5, 0.5), patients) for patients in (None, names))
+    parts = (
+        lambda one: one.icc,
+        lambda one: one.bland_altman.bias,
+        lambda one: one.bland_altman.lower_limit,
+        lambda one: one.calls.share,
+    )
+    for part in parts:
+        alone, copied, wrong = (part(one).high - part(one).low for one in (once, found, naive))
+        assert wrong < 0.75 * alone
+        assert copied == pytest.approx(alone, rel=0.35)
+    same = score_agreement(first, second, (0.5, 0.5), [f"p{at}" for at in range(40)])
+    assert same == once
+
+
+def test_limits_over_patients_hold_the_truth():
+    """Three cases of each of 30 patients, who differ in how the scores differ: 80 % as if they were independent."""
+    rng, naive, clustered = np.random.default_rng(5), [], []
+    names = np.repeat([f"p{at}" for at in range(30)], 3).tolist()
+    for _ in range(60):
+        own = np.repeat(rng.normal(size=30), 3) + 0.6 * rng.normal(size=90)
+        for held, patients in ((naive, None), (clustered, names)):
+            found = bland_altman(np.zeros(90), own, patients).bias
+            held.append(found.low <= 0 <= found.high)
+    assert np.mean(naive) < 0.85
+    assert np.mean(clustered) >= 0.9
+
+
+def test_few_patients_with_several_cases_have_no_interval():
+    names = [f"p{at // 2}" for at in range(12)]
+    found = score_agreement(np.linspace(0.1, 0.8, 12), np.linspace(0.2, 0.7, 12), (0.5, 0.5), names)
+    for part in (found.icc, found.bland_altman.bias, found.bland_altman.upper_limit):
+        assert part.value is not None and part.low is None
+        assert "6 are fewer than the 10 of a bootstrap" in part.reason

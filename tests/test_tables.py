@@ -17,11 +17,10 @@ from autodls.report.tables import (
     BY_OUTCOME,
     baseline_rows,
     comparison_table,
-    landmark_table,
     outcome_rows,
     performance_table,
-    survival_table,
 )
+from autodls.report.tables_survival import landmark_table, survival_table
 
 
 def from_counts(tp: int, fp: int, fn: int, tn: int) -> CohortTable:

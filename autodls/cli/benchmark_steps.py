@@ -117,7 +117,8 @@ def measure_robustness(
         for name, pairs in chosen.items():
             changed, left_out = _each(pairs, change, advance)
             scores = [score for of_case in changed for score in of_case]
-            found[name] = cohort_robustness(scores, left_out, model.record.cutoff)
+            patients = {pair.case.id: pair.case.patient for pair in pairs}
+            found[name] = cohort_robustness(scores, left_out, model.record.cutoff, patients)
     return found
 
 

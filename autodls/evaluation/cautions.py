@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from scipy.special import logit
 
-from autodls.evaluation.results import CohortMetrics, HazardRatio, ScoreMetrics, Survival
+from autodls.evaluation.results import CohortMetrics, HazardRatio, Landmark, ScoreMetrics, Survival
 from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc
 from autodls.records.words import plural
 
@@ -74,8 +74,8 @@ def _of_cohort(name: str, cohort: CohortMetrics) -> Iterator[str]:
         undetermined, time = cohort.landmark.undetermined, cohort.landmark.time
         who = plural(undetermined, "patient")
         yield f"{who} censored before {time:g} or at it, so whether they benefited is not known"
-    if cohort.landmark is not None and cohort.landmark.reason:
-        yield f"no landmark AUC: {cohort.landmark.reason}"
+    if cohort.landmark is not None:
+        yield from _of_landmark(cohort.landmark)
 
 
 def _of_rows(cohort: CohortMetrics) -> Iterator[str]:
@@ -134,6 +134,17 @@ def _of_survival(survival: Survival) -> Iterator[str]:
     events = sum(group.events for group in survival.groups.values())
     if survival.groups and 0 < events < EVENTS_PER_VARIABLE:
         yield f"only {plural(events, 'event')} for one variable; at least {EVENTS_PER_VARIABLE} are advised"
+
+
+def _of_landmark(mark: Landmark) -> Iterator[str]:
+    if mark.reason:
+        yield f"no landmark AUC: {mark.reason}"
+    lost = mark.censoring
+    if lost is not None and lost.hr is not None and lost.p is not None and lost.p < _FAILED_CHECK:
+        yield (
+            f"who was censored by {mark.time:g} depends on the score (HR {lost.hr:.2f} per standard deviation, "
+            f"P = {lost.p:.2g}), so the landmark AUC that is weighted as if it did not may be off"
+        )
 
 
 def _of_cox(model: HazardRatio) -> Iterator[str]:

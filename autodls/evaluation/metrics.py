@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from autodls.errors import ArgumentError
-from autodls.evaluation import survival
 from autodls.evaluation.binary import (
     brier,
     confusion_at,
@@ -16,32 +15,25 @@ from autodls.evaluation.binary import (
 from autodls.evaluation.calibration import calibration, why_not_shown_calibrated
 from autodls.evaluation.cautions import cautions
 from autodls.evaluation.clusters import is_clustered
+from autodls.evaluation.cohort_survival import NO_CUTOFF, cohort_landmark, cohort_survival
 from autodls.evaluation.comparisons import NO_LABEL, NO_SCORE, comparisons, overall_test
 from autodls.evaluation.decision_curve import net_benefit
 from autodls.evaluation.delong import Bools, Floats, Patients, auc_with_ci
 from autodls.evaluation.intervals import brier_interval, printed_auc, printed_rates
-from autodls.evaluation.landmark import landmark_benefit
 from autodls.evaluation.own_cutoff import rates_at_own_cutoff
 from autodls.evaluation.results import (
     Auc,
     Calibration,
-    ChiSquare,
     CohortMetrics,
     Cutoff,
-    HazardRatio,
-    Landmark,
     Metrics,
     PlainAuc,
     Proportion,
-    PTest,
     Rate,
     ScoreMetrics,
-    Survival,
 )
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
-from autodls.evaluation.subsets import contradictions, followed_by, judged_by, judged_rows
-
-_NO_CUTOFF = "there is no cut-off: give one, or a cohort with both classes to take it from"
+from autodls.evaluation.subsets import contradictions, judged_by, judged_rows
 
 
 @dataclass(frozen=True)
@@ -96,7 +88,6 @@ def cohort_metrics(
     judged = judged_rows(cohort)
     n = int(judged.sum())
     positives = None if cohort.labels is None else int(cohort.labels[judged].sum())
-    followed = followed_by(cohort, reference)
     return CohortMetrics(
         n=n,
         patients=None if cohort.patients is None else len({cohort.patients[at] for at in judged.nonzero()[0]}),
@@ -107,8 +98,8 @@ def cohort_metrics(
         scores={name: _of_score(cohort, name, cutoff, seed) for name, cutoff in cutoffs.items()},
         comparisons=comparisons(cohort, names),
         global_test=overall_test(cohort, names),
-        survival=_survival(followed, reference, cutoffs[reference].value),
-        landmark=_landmark(followed, reference, landmark, seed),
+        survival=cohort_survival(cohort, reference, cutoffs[reference]),
+        landmark=cohort_landmark(cohort, reference, landmark, seed),
     )
 
 
@@ -128,7 +119,7 @@ def score_metrics(
     """
     estimate = auc_with_ci(labels, scores, patients=patients, out_of_fold=out_of_fold)
     confusion = None if cutoff.value is None or not len(labels) else confusion_at(labels, scores, cutoff.value)
-    reason = "there are no cases" if cutoff.value is not None else _NO_CUTOFF
+    reason = "there are no cases" if cutoff.value is not None else NO_CUTOFF
     rates = _null_rates(reason)
     if confusion is not None and cutoff.value is not None:
         rates = printed_rates(labels, scores, cutoff.value, patients)
@@ -208,46 +199,6 @@ def _cutoff(source: CohortTable, score: str, name: str, choices: Choices, own: b
     value = None if held.labels is None else youden_cutoff(held.labels, held.scores[score])
     reason = None if value is not None else f"cohort {name} does not hold both classes"
     return Cutoff(value=value, source=f"youden:{name}", own=own, reason=reason)
-
-
-def _survival(cohort: CohortTable, reference: str, cutoff: float | None) -> Survival | None:
-    times, events, scores = cohort.times, cohort.events, cohort.scores.get(reference)
-    if times is None or events is None:
-        return None
-    if scores is None or not cohort.n or cutoff is None:
-        return _ungrouped_survival(times, events, scores)
-    high = scores >= cutoff
-    return Survival(
-        median_follow_up=survival.median_follow_up(times, events),
-        logrank=survival.logrank(times, events, high),
-        cox=survival.hazard_ratio(times, events, high.astype(float)),
-        cox_continuous=survival.hazard_ratio(times, events, scores),
-        proportional_hazards=survival.proportional_hazards(times, events, high.astype(float)),
-        groups={
-            "high": survival.group_survival(times[high], events[high]),
-            "low": survival.group_survival(times[~high], events[~high]),
-        },
-    )
-
-
-def _ungrouped_survival(times: Floats, events: Bools, scores: Floats | None) -> Survival:
-    cases = len(times) > 0
-    reason = (NO_SCORE if scores is None else _NO_CUTOFF) if cases else "there are no cases"
-    by_score = survival.hazard_ratio(times, events, scores) if cases and scores is not None else None
-    return Survival(
-        median_follow_up=survival.median_follow_up(times, events) if cases else None,
-        logrank=ChiSquare(reason=reason),
-        cox=HazardRatio(reason=reason),
-        cox_continuous=by_score or HazardRatio(reason=reason),
-        proportional_hazards=PTest(reason=reason),
-        groups={},
-    )
-
-
-def _landmark(cohort: CohortTable, reference: str, landmark: float | None, seed: int) -> Landmark | None:
-    if landmark is None or cohort.times is None or cohort.events is None or reference not in cohort.scores:
-        return None
-    return landmark_benefit(cohort.times, cohort.events, cohort.scores[reference], landmark, seed)
 
 
 def _check(table: ScoreTable, choices: Choices) -> None:

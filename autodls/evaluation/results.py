@@ -222,6 +222,14 @@ class Survival(Record):
     logrank: ChiSquare
     cox: HazardRatio = Field(description="high over low")
     cox_continuous: HazardRatio = Field(description="per unit of the score")
+    cox_per_sd: HazardRatio | None = Field(
+        default=None, description="per standard deviation, `score_sd`, of the score on `score_scale`"
+    )
+    score_sd: float | None = None
+    score_scale: Literal["log-odds", "score"] | None = Field(
+        default=None, description="log-odds where every score lies between 0 and 1, without these"
+    )
+    label_from_time: bool = Field(default=False, description="whether the labels are those of a time of this follow-up")
     proportional_hazards: PTest
     groups: dict[str, GroupSurvival]
 
@@ -237,8 +245,18 @@ class Landmark(Record):
     auc_excluding: Proportion = Field(description="leaving the undetermined out")
     auc_undetermined_benefit: float | None = Field(description="as if every undetermined patient had benefited")
     auc_undetermined_no_benefit: float | None = Field(description="as if none of them had")
+    auc_undetermined_lowest: float | None = Field(
+        default=None, description="the least AUC that any outcomes of the undetermined could give"
+    )
+    auc_undetermined_highest: float | None = None
     undetermined: int = Field(description="patients censored at or before `time`")
     rate_km: float | None = Field(description="Kaplan-Meier estimate of the share that benefits")
+    rate_km_interval: Proportion | None = Field(default=None, description="the same with its log-log interval")
+    censoring: HazardRatio | None = Field(
+        default=None,
+        description="of the end of follow-up before an event, up to `time`, per standard deviation of the score: the "
+        "weights suppose 1",
+    )
     reason: str | None = None
 
 

@@ -16,8 +16,11 @@ from scipy import stats
 from scipy.special import logit
 
 from autodls.errors import ArgumentError
-from autodls.evaluation.binary import not_probabilities, wilson
-from autodls.evaluation.delong import Floats
+from autodls.evaluation.binary import not_probabilities
+from autodls.evaluation.clustered_agreement import over_patients, resampled_icc, resampled_limits
+from autodls.evaluation.clusters import is_clustered
+from autodls.evaluation.delong import Bools, Floats, Patients
+from autodls.evaluation.intervals import printed_rate
 from autodls.evaluation.results import Proportion
 from autodls.records.base import Record
 
@@ -42,7 +45,9 @@ class ChangedCalls(Record):
     cases: int
     to_high: int = Field(description="called low by the first score and high by the second")
     to_low: int
-    share: Proportion = Field(description="of calls that change, with Wilson's interval")
+    share: Proportion = Field(
+        description="of calls that change, with Wilson's interval, over patients where some have several"
+    )
 
 
 class ScoreAgreement(Record):
@@ -53,29 +58,33 @@ class ScoreAgreement(Record):
     calls: ChangedCalls
 
 
-def score_agreement(first: ArrayLike, second: ArrayLike, cutoffs: tuple[float, float]) -> ScoreAgreement:
+def score_agreement(
+    first: ArrayLike, second: ArrayLike, cutoffs: tuple[float, float], patients: Patients = None
+) -> ScoreAgreement:
     """Agreement of two probabilities (n,) of the same cases; `cutoffs` are those of the first and of the second.
 
     The ICC is of log-odds: its interval supposes normal values of even spread, which probabilities are not.
-    Bland-Altman stays on the scale that a reader acts on.
+    Bland-Altman stays on the scale that a reader acts on. Where `patients` (n,) have several cases, every interval is
+    over patients.
     """
     one, other = _paired(first, second)
     if (unfit := not_probabilities(np.concatenate([one, other]))) and len(one):
         raise ArgumentError(f"{unfit}; the agreement is of probabilities")
     log_odds = logit(np.clip(np.stack([one, other], axis=1), _SATURATED, 1 - _SATURATED))
     return ScoreAgreement(
-        icc=icc(log_odds),
-        bland_altman=bland_altman(one, other),
-        calls=changed_calls(one, other, cutoffs),
+        icc=icc(log_odds, patients),
+        bland_altman=bland_altman(one, other, patients),
+        calls=changed_calls(one, other, cutoffs, patients),
     )
 
 
-def icc(table: ArrayLike) -> Proportion:
+def icc(table: ArrayLike, patients: Patients = None) -> Proportion:
     """ICC(2,1) of a table (n cases, k scores) with its 95 % interval [1]_, [2]_.
 
     Absolute agreement: a score that is always 0.1 higher disagrees. From the mean squares of a two-way analysis of
     variance between cases (B), between scores (J) and of the rest (E), the ICC is
-    (B - E) / (B + (k - 1) E + k (J - E) / n).
+    (B - E) / (B + (k - 1) E + k (J - E) / n). Where `patients` (n,) have several cases, the interval is of a bootstrap
+    over patients.
 
     >>> round(icc([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]).value, 2)
     0.29
@@ -91,14 +100,16 @@ def icc(table: ArrayLike) -> Proportion:
     value = (between - rest) / total
     if rest < _ROUND_OFF:
         return Proportion(value=value, reason="the scores differ by a constant or not at all, so there is no interval")
+    if patients is not None and is_clustered(patients):
+        return over_patients([Proportion(value=value)], resampled_icc(scores), patients)[0]
     low, high = _icc_interval(value, (between, judges, rest), cases, raters)
     return Proportion(value=value, low=low, high=high)
 
 
-def bland_altman(first: ArrayLike, second: ArrayLike) -> BlandAltman:
+def bland_altman(first: ArrayLike, second: ArrayLike, patients: Patients = None) -> BlandAltman:
     """Bias and 95 % limits of agreement of `second` minus `first` [3]_, each with its interval [4]_.
 
-    Cases count as independent, also where several are of one patient.
+    Where `patients` (n,) have several cases, the intervals are of a bootstrap over patients.
     """
     one, other = _paired(first, second)
     difference = other - one
@@ -107,6 +118,10 @@ def bland_altman(first: ArrayLike, second: ArrayLike) -> BlandAltman:
         nothing = Proportion(reason=f"{cases} cases, fewer than {_FEWEST}")
         return BlandAltman(cases=cases, bias=nothing, lower_limit=nothing, upper_limit=nothing)
     bias, spread = float(difference.mean()), float(difference.std(ddof=1))
+    if patients is not None and is_clustered(patients):
+        values = [Proportion(value=bias + side * _NORMAL_95 * spread) for side in (0, -1, 1)]
+        found = over_patients(values, resampled_limits(difference, _NORMAL_95), patients)
+        return BlandAltman(cases=cases, bias=found[0], lower_limit=found[1], upper_limit=found[2])
     quantile = float(stats.t.ppf(0.975, cases - 1))
     of_bias = quantile * spread / np.sqrt(cases)
     of_limits = quantile * spread * np.sqrt(1 / cases + _NORMAL_95**2 / (2 * (cases - 1)))
@@ -118,8 +133,12 @@ def bland_altman(first: ArrayLike, second: ArrayLike) -> BlandAltman:
     )
 
 
-def changed_calls(first: ArrayLike, second: ArrayLike, cutoffs: tuple[float, float]) -> ChangedCalls:
+def changed_calls(
+    first: ArrayLike, second: ArrayLike, cutoffs: tuple[float, float], patients: Patients = None
+) -> ChangedCalls:
     """How many cases are called high by one score and low by the other, each at its own cut-off.
+
+    Where `patients` (n,) have several cases, the interval of the share is for as many cases as these are worth.
 
     >>> found = changed_calls([0.2, 0.6, 0.7], [0.5, 0.6, 0.1], (0.5, 0.5))
     >>> found.to_high, found.to_low, round(found.share.value, 2)
@@ -127,7 +146,14 @@ def changed_calls(first: ArrayLike, second: ArrayLike, cutoffs: tuple[float, flo
     """
     before, after = (scores >= cutoff for scores, cutoff in zip(_paired(first, second), cutoffs, strict=True))
     to_high, to_low = int((~before & after).sum()), int((before & ~after).sum())
-    return ChangedCalls(cases=before.size, to_high=to_high, to_low=to_low, share=wilson(to_high + to_low, before.size))
+    share = changed_share(before != after, patients)
+    return ChangedCalls(cases=before.size, to_high=to_high, to_low=to_low, share=share)
+
+
+def changed_share(changed: Bools, patients: Patients = None) -> Proportion:
+    """The share of the calls (n,) that are `changed`; its interval is over `patients` where some have several."""
+    found = printed_rate(changed, np.ones(len(changed), dtype=bool), patients)
+    return Proportion(value=found.value, low=found.low, high=found.high, reason=found.reason)
 
 
 def _paired(first: ArrayLike, second: ArrayLike) -> Floats:

@@ -1,12 +1,22 @@
 """What metrics, tables and figures say of what came out."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
+from autodls.evaluation.cohort_survival import CHOSEN_HERE
+from autodls.evaluation.results import Metrics
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.report.evidence import Evidence, known, says
 from autodls.report.interval_notes import is_over_patients
 from autodls.report.study import Study
-from autodls.report.wording import counted, estimate, number
+from autodls.report.wording import NONE, counted, estimate, number
+
+_LEFT_OUT_OF = {
+    "everything": "left out of all",
+    "labels": "left out of what needs a label",
+    "survival": "left out of survival",
+    "score": "left out of that score",
+}
 
 
 def _cohorts(study: Study) -> str:
@@ -18,11 +28,14 @@ def _cohorts(study: Study) -> str:
 
 
 def _excluded(study: Study) -> str:
-    cohorts = known(study.metrics).cohorts
-    counts = ", ".join(f"{name} {len({row.row for row in cohort.excluded})}" for name, cohort in cohorts.items())
+    texts = []
+    for name, cohort in known(study.metrics).cohorts.items():
+        counts = Counter(f"{row.reason} ({_LEFT_OUT_OF[row.left_out_of]})" for row in cohort.excluded)
+        counts |= Counter(f"{said} (left out of survival)" for said in cohort.contradicting.values())
+        texts.append(f"{name}: {', '.join(f'{count} {why}' for why, count in counts.items()) or 'none'}")
     return (
-        f"Rows left out of the analysis, or of a part of it, for want of a label, score or time: {counts}; what each "
-        "is left out of, and why, stands in the file."
+        f"Rows left out of the analysis, or of a part of it, with the reason: {'; '.join(texts)}. Why a value is "
+        "missing, and who never came into the table, the run does not show."
     )
 
 
@@ -44,13 +57,29 @@ def _uncertainty(study: Study) -> str:
         "in 95 to 99%. It is not of the ensemble."
     )
     several = [name for name, cohort in metrics.cohorts.items() if is_over_patients(cohort, metrics.reference)]
-    if not several:
-        return text
-    return (
-        f"{text} In {', '.join(several)} some patients have several cases: there, intervals of AUCs are of a bootstrap "
-        "over patients, of proportions Wilson's for an effective number of cases, and the tests take Obuchowski's "
-        "variance of clustered data."
-    )
+    if several:
+        text += (
+            f" In {', '.join(several)} some patients have several cases: there, intervals of AUCs are of a bootstrap "
+            "over patients, of proportions Wilson's for an effective number of cases, and the tests take Obuchowski's "
+            "variance of clustered data."
+        )
+    return " ".join([text, *_other_methods(metrics)])
+
+
+def _other_methods(metrics: Metrics) -> Iterator[str]:
+    """Methods of the intervals that these metrics hold."""
+    scores = [score for cohort in metrics.cohorts.values() for score in cohort.scores.values()]
+    if any(score.sensitivity.method == "wilson-own-cutoff" for score in scores):
+        yield "At a cut-off chosen on the same cases, proportions by a bootstrap that chooses it anew."
+    if any(score.brier_interval and score.brier_interval.low is not None for score in scores):
+        yield "Brier score: bootstrap percentiles; calibration slope and intercept: Wald."
+    followed = [cohort.survival for cohort in metrics.cohorts.values() if cohort.survival]
+    if followed:
+        yield "Kaplan-Meier and medians: log-log; hazard ratios: Wald, of separated data Firth's profile likelihood."
+    if any(not one.logrank.p and one.cox.reason == CHOSEN_HERE for one in followed):
+        yield "Tests of groups are withheld where the cut-off was chosen on labels of the same patients."
+    if any(cohort.landmark for cohort in metrics.cohorts.values()):
+        yield "Landmark: bootstrap percentiles of the weighted AUC; sharp bounds over the undetermined."
 
 
 def _performance(study: Study) -> str:
@@ -117,6 +146,22 @@ def _shortcuts(study: Study) -> str:
     return f"Logistic regression on {', '.join(names)}, each on the same folds."
 
 
+def _clinical(study: Study) -> str:
+    lines = [line for line in study.tables.get("shortcuts", ()) if line.get("baseline", "").startswith("clinical")]
+    if not lines:
+        return "None in this run: dataset.json names no clinical variable that the training cases have."
+    texts = [
+        f"{line.get('columns', '')}: AUC {_digits(line, 'auc')}, gain of the score {_digits(line, 'delta')} over "
+        f"{'0.5' if line.get('delta_over') == '0.5' else 'that'}"
+        for line in lines
+    ]
+    return f"Logistic regression on clinical variables, out of fold on the same folds: {'; '.join(texts)}."
+
+
+def _digits(line: Mapping[str, str], column: str) -> str:
+    return number(float(line[column])) if line.get(column) else NONE
+
+
 RESULTS: Mapping[str, Evidence] = {
     "cohorts": Evidence(("metrics",), _cohorts),
     "excluded": Evidence(("metrics",), _excluded),
@@ -135,6 +180,7 @@ RESULTS: Mapping[str, Evidence] = {
     "characteristics": Evidence(("table:baseline",), says("Baseline table, cohort by cohort, with missing values.")),
     "optimism": Evidence(("table:ledger",), says("Resubstituted, inner, out-of-fold and held-out AUC side by side.")),
     "shortcuts": Evidence(("table:shortcuts",), _shortcuts),
+    "clinical_baseline": Evidence(("table:shortcuts",), _clinical),
     "single_sequences": Evidence(
         ("table:comparisons",), says("Each sequence by itself, compared with the fused score.")
     ),

@@ -23,6 +23,7 @@ from autodls.report.panels import (
     say_why_empty,
 )
 from autodls.report.style import BLUE, VERMILLION, styled
+from autodls.report.tables_survival import NOT_REACHED
 from autodls.report.text_width import fitted
 from autodls.report.wording import DASH, number, p_equation, with_limits
 
@@ -31,7 +32,6 @@ _GAP_MM, _AT_RISK_MM, _LEGEND_MM = 9.5, 11.0, 16.5
 _HEAD_MM = TITLE_MM + 3.6  # a third line below the name
 _MOST_STEPS = 6
 _MONTHS = (1.0, 2.0, 3.0, 6.0, 12.0, 24.0, 36.0, 60.0)
-NOT_REACHED = "NR"
 _COLOURS = {"high": VERMILLION, "low": BLUE}
 _DASHES = {"high": (0, (5, 1.2)), "low": "-"}
 
@@ -98,11 +98,14 @@ def survival_words(survival: Survival | None, unit: str = "") -> tuple[str, ...]
     if survival is None:
         return ()
     cox = survival.cox
+    follow_up = f"median follow-up {with_unit(survival.median_follow_up, unit)}"
+    if cox.reason and cox.reason == survival.logrank.reason:
+        return "no HR, no log-rank test:", cox.reason, follow_up
     firth = " (Firth)" if cox.method == "firth-profile" else ""
     ratio = f"HR {with_limits(cox.hr, cox.low, cox.high, 2)}{firth}" if cox.hr is not None else f"no HR: {cox.reason}"
     test = survival.logrank
     tested = f"log-rank {p_equation(test.p)}" if test.p is not None else f"no log-rank test: {test.reason}"
-    return ratio, tested, f"median follow-up {with_unit(survival.median_follow_up, unit)}"
+    return ratio, tested, follow_up
 
 
 def with_unit(value: float | None, unit: str) -> str:

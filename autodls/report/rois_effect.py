@@ -5,12 +5,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import numpy as np
 from scipy.special import logit
 
-from autodls.evaluation.binary import wilson
 from autodls.evaluation.delong import Bools, Floats, auc_with_ci
 from autodls.evaluation.intervals import printed_auc
 from autodls.evaluation.noninferiority import noninferiority
 from autodls.evaluation.results import Auc
-from autodls.evaluation.score_agreement import score_agreement
+from autodls.evaluation.score_agreement import changed_share, score_agreement
 from autodls.inference.rescoring import CELLS, REFERENCE
 from autodls.inference.robustness import KINDS, STEPS_MM, PerturbedScore
 from autodls.records.workspace import RoiKind
@@ -53,7 +52,7 @@ def cohort_effect(
                     out_of_fold=out_of_fold,
                 ),
                 scores=score_agreement(
-                    scores[REFERENCE], scores[cell], (cutoffs[_trained(REFERENCE)], cutoffs[_trained(cell)])
+                    scores[REFERENCE], scores[cell], (cutoffs[_trained(REFERENCE)], cutoffs[_trained(cell)]), patients
                 ),
             )
             for cell in CELLS
@@ -65,9 +64,11 @@ def cohort_effect(
     )
 
 
-def cohort_robustness(scores: Sequence[PerturbedScore], left_out: Mapping[str, str], cutoff: float) -> CohortRobustness:
-    """Every change of the ROI summed up over cases; calls are those at `cutoff`."""
-    changes = (_change(group, cutoff) for group in _groups(scores))
+def cohort_robustness(
+    scores: Sequence[PerturbedScore], left_out: Mapping[str, str], cutoff: float, patients: Mapping[str, str]
+) -> CohortRobustness:
+    """Every change of the ROI summed up over cases; calls are at `cutoff`, `patients` those of the cases."""
+    changes = (_change(group, cutoff, patients) for group in _groups(scores))
     names = tuple(dict.fromkeys(score.case for score in scores))
     return CohortRobustness(cases=names, changes=tuple(changes), scores=tuple(scores), left_out=dict(left_out))
 
@@ -118,7 +119,7 @@ def _groups(scores: Sequence[PerturbedScore]) -> Iterator[list[PerturbedScore]]:
                 yield group
 
 
-def _change(group: Sequence[PerturbedScore], cutoff: float) -> Change:
+def _change(group: Sequence[PerturbedScore], cutoff: float, patients: Mapping[str, str]) -> Change:
     scored = [score for score in group if score.dls is not None]
     before = np.array([score.unperturbed_dls for score in scored], dtype=np.float64)
     after = np.array([score.dls for score in scored], dtype=np.float64)
@@ -133,6 +134,6 @@ def _change(group: Sequence[PerturbedScore], cutoff: float) -> Change:
         mean_moved_mm=None if nothing else float(moved.mean()),
         mean_absolute_change=None if nothing else float(np.abs(after - before).mean()),
         mean_absolute_log_odds=None if nothing else float(np.abs(odds[1] - odds[0]).mean()),
-        flipped=wilson(int(((before >= cutoff) != (after >= cutoff)).sum()), len(scored)),
+        flipped=changed_share((before >= cutoff) != (after >= cutoff), [patients[score.case] for score in scored]),
         reason="the change leaves nothing of the ROI of any case" if nothing else None,
     )

@@ -25,7 +25,7 @@ _OUT_OF_FOLD = (
 _METHODS = {
     "delong": "DeLong's, of the paired test",
     "bootstrap": "of a bootstrap over patients, as some have several cases; p is of Obuchowski's variance of clustered "
-    "data",
+    "data; so are those of ICC, bias and limits of agreement",
 }
 _LIMITS_OF_CHANGES = (
     "Smaller and larger by a ball, moved along one random direction a case; a radius below the distance of two slices "

@@ -112,7 +112,9 @@ class Change(Record):
     mean_moved_mm: float | None = Field(description="distance of the centroid from where it was, as measured")
     mean_absolute_change: float | None = Field(description="of the calibrated score")
     mean_absolute_log_odds: float | None
-    flipped: Proportion = Field(description="share of calls that change at the locked cut-off, with Wilson's interval")
+    flipped: Proportion = Field(
+        description="share of calls that change at the locked cut-off, with Wilson's interval, over patients"
+    )
     reason: str | None = Field(default=None, description="why the means are null")
 
 

@@ -9,7 +9,8 @@ from autodls.report.out_of_fold import fold_table
 from autodls.report.page import Markup, Section, absent, el, figure, joined, paragraph, printed_table
 from autodls.report.sections_reprint import by_outcome, reprinted
 from autodls.report.study import ARTEFACTS, TABLES, Study
-from autodls.report.tables import comparison_table, landmark_table, performance_table, survival_table
+from autodls.report.tables import comparison_table, performance_table
+from autodls.report.tables_survival import landmark_table, survival_table
 
 _FIGURES = {
     "cohort_flow": (

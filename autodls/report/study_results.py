@@ -26,11 +26,10 @@ from autodls.report.study_metrics import figure_metrics, study_metrics, study_ta
 from autodls.report.tables import (
     baseline_rows,
     comparison_table,
-    landmark_table,
     outcome_rows,
     performance_table,
-    survival_table,
 )
+from autodls.report.tables_survival import landmark_table, survival_table
 from autodls.report.wording import estimate
 from autodls.seeding import generator
 

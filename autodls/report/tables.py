@@ -7,16 +7,14 @@ from autodls.evaluation.cautions import OF_SINGLE_FOLDS
 from autodls.evaluation.results import (
     CohortMetrics,
     Comparison,
-    Landmark,
     Metrics,
     Proportion,
     ScoreMetrics,
-    Survival,
 )
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.evaluation.shared_folds import is_of_folds
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
-from autodls.report.interval_notes import is_over_patients, out_of_fold, over_patients
+from autodls.report.interval_notes import out_of_fold, over_patients
 from autodls.report.wording import NONE, estimate, number, p_value, with_limits
 
 BY_OUTCOME = "Baseline characteristics by outcome"
@@ -129,75 +127,6 @@ def comparison_table(metrics: Metrics) -> Table:
     )
 
 
-def survival_table(metrics: Metrics) -> Table:
-    """Follow-up, groups, log-rank test and Cox regression of the reference in every cohort with follow-up."""
-    header = (
-        "cohort", "median_follow_up", "low_n", "low_events", "low_median", "high_n", "high_events", "high_median",
-        "logrank_chi2", "logrank_p", "hr", "hr_low", "hr_high", "hr_p", "hr_method", "hr_continuous",
-        "hr_continuous_low", "hr_continuous_high", "hr_continuous_p", "proportional_hazards_p", "reason",
-    )  # fmt: skip
-    followed = {name: held.survival for name, held in metrics.cohorts.items() if held.survival is not None}
-    printed = tuple(_printed_survival(name, survival) for name, survival in followed.items())
-    notes = ["Hazard ratio high over low (Cox, Efron's ties); events of patients in each group."]
-    notes += [f"{name}: {held.cox.reason}" for name, held in followed.items() if held.cox.reason]
-    notes += _one_record(metrics)
-    firth = [name for name, held in followed.items() if held.cox.method == "firth-profile"]
-    notes += [f"{name}: separated, so Firth's penalised likelihood with profile interval" for name in firth]
-    head = ("Cohort", "Events, low", "Events, high", "HR (95% CI)", "P (log-rank)", "P (proportional hazards)")
-    lines = tuple(_survival_line(name, survival) for name, survival in followed.items())
-    return Table(Rows(header, lines), Printed(f"Survival by {metrics.reference}", head, printed, tuple(notes)))
-
-
-def landmark_table(metrics: Metrics) -> Table:
-    """Benefit beyond the landmark: the weighted AUC first, then what the undetermined patients could make of it."""
-    header = (
-        "cohort", "time", "auc_ipcw", "auc_ipcw_low", "auc_ipcw_high", "auc_excluding", "auc_excluding_low",
-        "auc_excluding_high", "auc_undetermined_benefit", "auc_undetermined_no_benefit", "undetermined", "rate_km",
-        "reason",
-    )  # fmt: skip
-    held = {name: cohort.landmark for name, cohort in metrics.cohorts.items() if cohort.landmark is not None}
-    lines = tuple(
-        (name, mark.time, mark.auc_ipcw, *_limits(_ipcw(mark))[1:], *_limits(mark.auc_excluding),
-         mark.auc_undetermined_benefit,
-         mark.auc_undetermined_no_benefit, mark.undetermined, mark.rate_km, mark.reason)
-        for name, mark in held.items()
-    )  # fmt: skip
-    printed = tuple(
-        (name, estimate(_ipcw(mark)), estimate(mark.auc_excluding), number(mark.auc_undetermined_benefit),
-         number(mark.auc_undetermined_no_benefit), str(mark.undetermined), number(mark.rate_km))
-        for name, mark in held.items()
-    )  # fmt: skip
-    notes = [
-        "AUC weighted by the inverse probability of censoring, with the limits of a bootstrap over patients; rate of "
-        "benefit from Kaplan-Meier."
-    ]
-    notes += [f"{name}: {mark.reason}" for name, mark in held.items() if mark.reason]
-    notes += [f"{name}: no interval: {_ipcw(mark).reason}" for name, mark in held.items() if _ipcw(mark).reason]
-    notes += _one_record(metrics)
-    head = (
-        "Cohort",
-        "AUC (IPCW, 95% CI)",
-        "without undetermined",
-        "all benefit",
-        "none benefits",
-        "Undetermined",
-        "Rate",
-    )
-    return Table(Rows(header, lines), Printed("Benefit beyond the landmark", head, printed, tuple(notes)))
-
-
-def _one_record(metrics: Metrics) -> list[str]:
-    return [
-        f"{name}: one record a patient, of several cases the mean score"
-        for name, cohort in metrics.cohorts.items()
-        if is_over_patients(cohort, metrics.reference) and cohort.survival is not None
-    ]
-
-
-def _ipcw(mark: Landmark) -> Proportion:
-    return mark.auc_ipcw_interval or Proportion(value=mark.auc_ipcw)
-
-
 def _n(held: ScoreMetrics) -> str:
     return NONE if held.n is None else str(held.n)
 
@@ -260,24 +189,6 @@ def _performance_line(cohort: str, of_cohort: CohortMetrics, score: str, held: S
 def _comparison_line(cohort: str, pair: Comparison) -> tuple[Cell, ...]:
     numbers = (pair.delta, pair.low, pair.high, pair.z, None, None, pair.p, pair.p_holm, pair.n, pair.method)
     return cohort, pair.a, pair.b, *numbers, pair.reason
-
-
-def _survival_line(name: str, survival: Survival) -> tuple[Cell, ...]:
-    groups = [survival.groups.get(group) for group in ("low", "high")]
-    cox, continuous = survival.cox, survival.cox_continuous
-    return (
-        name, survival.median_follow_up,
-        *(value for group in groups for value in ((group.n, group.events, group.median) if group else (None,) * 3)),
-        survival.logrank.chi2, survival.logrank.p, cox.hr, cox.low, cox.high, cox.p, cox.method,
-        continuous.hr, continuous.low, continuous.high, continuous.p, survival.proportional_hazards.p, cox.reason,
-    )  # fmt: skip
-
-
-def _printed_survival(name: str, survival: Survival) -> tuple[str, ...]:
-    groups = [survival.groups.get(group) for group in ("low", "high")]
-    events = [NONE if group is None else f"{group.events} of {group.n}" for group in groups]
-    ratio = with_limits(survival.cox.hr, survival.cox.low, survival.cox.high, 2)
-    return name, *events, ratio, p_value(survival.logrank.p), p_value(survival.proportional_hazards.p)
 
 
 def _limits(interval: Proportion) -> tuple[float | None, float | None, float | None]:
