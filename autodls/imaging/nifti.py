@@ -80,7 +80,7 @@ def read_plain_header(path: Path) -> Header | None:
     fields = _read_fields(path)
     if fields is None:
         raise DatasetError(
-            f"{path}: not a NIfTI-1 image, or one that cannot be read (empty, damaged or of another format); copy or "
+            f"{path}: not an image, or one that cannot be read (empty, damaged or of another format than NIfTI-1); copy or "
             "export it anew"
         )
     _start_bytes(fields, path)
