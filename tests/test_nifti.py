@@ -78,8 +78,6 @@ def test_the_transform_that_itk_takes_is_taken(tmp_path, qform, sform, apart_mm)
         pytest.param("<h", DIM, lambda _: 4, id="four axes"),
         pytest.param("<h", DIM + 6, lambda _: 1, id="one slice"),
         pytest.param("<h", DIM + 2, lambda _: -5, id="negative size"),
-        pytest.param("<4s", 344, lambda _: b"ni1", id="voxels in another file"),
-        pytest.param("<i", 0, lambda _: 540, id="NIfTI-2"),
     ],
 )
 def test_a_header_that_can_be_read_in_two_ways_is_left_to_itk(tmp_path, form, offset, change):
@@ -120,9 +118,18 @@ def in_four_rows(srow):
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 400, b"\x1f\x8b" + b"\0" * 400])
 @pytest.mark.parametrize("name", ["x.nii", "x.nii.gz"])
-def test_what_is_no_header_is_left_to_itk(tmp_path, name, content):
+def test_what_is_no_header_is_not_given_to_itk(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    assert read_plain_header(tmp_path / name) is None
+    with pytest.raises(DatasetError, match="not an image"):
+        read_plain_header(tmp_path / name)
+
+
+@pytest.mark.parametrize(("form", "offset", "value"), [("<4s", 344, b"ni1"), ("<i", 0, 540)])
+def test_a_header_of_another_kind_is_not_given_to_itk(tmp_path, form, offset, value):
+    """Voxels in another file, and NIfTI-2."""
+    path = edited(written(tmp_path / "x.nii", 5), form, offset, lambda _: value)
+    with pytest.raises(DatasetError, match="not an image"):
+        read_plain_header(path)
 
 
 def test_real_images_have_the_numbers_of_itk(shared_data):

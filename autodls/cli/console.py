@@ -2,7 +2,9 @@
 
 import codecs
 import contextlib
+import errno
 import io
+import os
 import re
 import select
 import sys
@@ -22,29 +24,82 @@ _WORKER_DIED = (
     "a process that worked for this one has ended (broken pipe), perhaps for want of memory; run the same command "
     "again, with fewer --workers"
 )
+_OF_MACHINE = frozenset({errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN})
+_NO_MORE = re.compile(  # of PyTorch, of the loader of libraries, of Python's threads, of OpenBLAS and safetensors
+    r"can't allocate memory|cannot allocate memory|failed to map segment|not enough memory|out of memory|bad_alloc|"
+    r"can't start new thread|os error 12\b|too many open files",
+    re.IGNORECASE,
+)
 _EXIT_STOPPED = 130  # what a shell expects after Ctrl-C
 
 
 def exit_status_of(run: Callable[[], object]) -> int:
     """Run a command line to its end; an error of ours becomes one line on stderr and its exit status."""
-    from autodls.errors import AutoDLSError
-
+    _open_closed_streams()
     spell_unknown_signs()
     try:
-        run()
+        _to_its_end(run)
     except SystemExit as leave:
         status = leave.code if isinstance(leave.code, int) else 1
         # Typer turns Ctrl-C into this status, without a word.
         return _complain(_STOPPED, status) if status == _EXIT_STOPPED else status
-    except AutoDLSError as failure:
-        return _complain(str(failure), failure.exit_status)
     except KeyboardInterrupt:
         return _complain(_STOPPED, _EXIT_STOPPED)
     except BrokenPipeError:
         return 1 if _reader_is_gone() else _complain(_WORKER_DIED, 1)
-    except (OSError, MemoryError) as failure:
-        return _complain(f"{_what_gave_out(failure)}; nothing half-written is left, repair and run again", 1)
+    except Exception as failure:
+        if (line := _line_of(failure)) is None:
+            raise
+        return _complain(*line)
     return 0
+
+
+def _to_its_end(run: Callable[[], object]) -> None:
+    """Run, and write out what stdout still holds: at Python's own end it would be too late to say that it cannot."""
+    try:
+        run()
+    finally:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where Python flushes once more
+            raise
+
+
+def _line_of(failure: Exception) -> tuple[str, int] | None:
+    """What to say of `failure`, and the exit status; None where it is a fault of ours."""
+    from autodls.errors import AutoDLSError, InputError
+
+    # A reader that cannot have a file blames the file; what it raises has the true cause as its context.
+    blamed = isinstance(failure, InputError)
+    cause = _fault_of_machine((failure.__cause__ or failure.__context__) if blamed else failure)
+    if isinstance(failure, AutoDLSError) and (cause is None or not blamed):
+        return str(failure), failure.exit_status
+    if cause is None and not isinstance(failure, OSError):
+        return None
+    return f"{_what_gave_out(cause or failure)}; nothing half-written is left, repair and run again", 1
+
+
+def _open_closed_streams() -> None:
+    """Open on nothing what a caller has closed (`>&-`): else the next file would be what libraries print into."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115 (stays open)
+
+
+def _fault_of_machine(failure: BaseException | None) -> BaseException | None:
+    """What came of too little memory or too few file handles, of `failure` and its causes; None where nothing did."""
+    while failure is not None:
+        gave_out = isinstance(failure, OSError) and failure.errno in _OF_MACHINE
+        if gave_out or isinstance(failure, MemoryError) or _NO_MORE.search(str(failure)):
+            return failure
+        failure = failure.__cause__ or failure.__context__
+    return None
 
 
 def _reader_is_gone() -> bool:
@@ -58,9 +113,10 @@ def _reader_is_gone() -> bool:
     return False
 
 
-def _what_gave_out(failure: OSError | MemoryError) -> str:
-    if isinstance(failure, MemoryError):
-        return f"out of memory ({failure or 'no more could be had'})"
+def _what_gave_out(failure: BaseException) -> str:
+    if not isinstance(failure, OSError):
+        told = next((line for line in str(failure).splitlines() if _NO_MORE.search(line)), "no more could be had")
+        return f"out of {'file handles' if 'open files' in told else 'memory'} ({told.strip()[:200]})"
     where = f"{failure.filename}: " if failure.filename else ""
     return f"{where}{failure.strerror or failure}"
 

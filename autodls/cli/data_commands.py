@@ -12,6 +12,7 @@ from autodls.cli.provenance import note_run
 from autodls.cli.replan import keep_previous, refuse_where_trained, throw_away
 from autodls.cli.session import Session, planned, planned_workspace, workspace_of
 from autodls.errors import ArgumentError, PlanError, StaleRecordError, WeightsError
+from autodls.limits import MOST_SHOWN
 from autodls.machine import usable_cores, usable_memory_gib
 from autodls.planning.check import CheckReport, check_dataset
 from autodls.planning.decision import Card, Resources, Step, StepCost
@@ -64,8 +65,10 @@ def _show_check(report: CheckReport) -> None:
         ],
     )
     if report.problems:
-        rows = [[p.severity, p.case or "(dataset)", p.what, p.repair] for p in report.problems]
+        rows = [[p.severity, p.case or "(dataset)", p.what, p.repair] for p in report.problems[:MOST_SHOWN]]
         show_table("Problems", ["", "case", "what", "repair"], rows)
+        if len(report.problems) > MOST_SHOWN:
+            say(f"and {len(report.problems) - MOST_SHOWN} more, which --json lists\n")
     verdict = "nothing is wrong" if not report.errors else f"{len(report.errors)} errors must be repaired"
     say(f"{verdict}; {len(report.warnings)} warnings. Next: autodls plan" if not report.errors else verdict)
 

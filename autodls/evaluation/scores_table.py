@@ -1,6 +1,7 @@
 """Anybody's scores: a table read for `evaluate`, with every row accounted for."""
 
 import difflib
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,11 +11,14 @@ import numpy as np
 from autodls.errors import ArgumentError
 from autodls.evaluation.delong import Bools, Floats
 from autodls.evaluation.results import Excluded
+from autodls.limits import MOST_COHORTS
+from autodls.records.base import some_of
 from autodls.records.case_id import look_alikes
 from autodls.records.columns import number_in, suspected_codes
 from autodls.records.table import TableRow, is_missing, read_number, read_table
 
 ONE_COHORT = "all"
+_MOST_COMPARED = 10_000  # column names, with one that is misspelt
 _BINARY = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
 
@@ -123,6 +127,11 @@ def table_from_rows(rows: Sequence[TableRow], columns: Columns, where: str) -> S
             warnings.append(f"row {row.number} names no cohort and is left out")
         else:
             members.setdefault(ONE_COHORT if columns.cohort is None else cells[columns.cohort], []).append(row)
+    if len(members) > MOST_COHORTS:
+        raise ArgumentError(
+            f"{where}: column '{columns.cohort}' holds {len(members)} cohorts, expected at most {MOST_COHORTS}; name "
+            "the column of the cohorts with --cohort"
+        )
     if columns.patient is not None:
         warnings += _patient_warnings(members, columns.patient)
     cohorts = {name: _cohort_table(cohort, columns) for name, cohort in members.items()}
@@ -297,7 +306,7 @@ def _words(rows: Sequence[TableRow], column: str | None, where: str) -> list[str
     """Cohorts with a name that may mean none; raises ArgumentError for one cohort in two spellings."""
     names = {} if column is None else dict.fromkeys(row[column] for row in rows if row[column].strip())
     if alike := look_alikes(names):
-        spelt = " and ".join(ascii(name) for name in alike[0])
+        spelt = " and ".join(ascii(name) for name in alike[0][:10])
         raise ArgumentError(
             f"{where}: column '{column}' holds {spelt}, which look alike: one cohort would be two; write them alike, "
             "or rename one if they are two"
@@ -311,6 +320,6 @@ def _words(rows: Sequence[TableRow], column: str | None, where: str) -> list[str
 
 def _check_column(name: str, row: Mapping[str, str], where: str) -> None:
     if name not in row:
-        near = difflib.get_close_matches(name, row, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"its columns are {list(row)}"
+        near = difflib.get_close_matches(name, itertools.islice(row, _MOST_COMPARED), n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"its columns are {some_of(row, 30)}"
         raise ArgumentError(f"{where}: no column '{name}'; {hint}")

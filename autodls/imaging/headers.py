@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from autodls.errors import ArgumentError, DatasetError
 from autodls.imaging.geometry import Geometry, as_triple, as_triple_of_int
+from autodls.limits import MAX_COMPRESSION, MAX_VOXELS, MOST_BESIDE_VOXELS_BYTES
 
-MAX_VOXELS = 1 << 28  # 645 along each axis; reading so many takes 4 GiB at most
-MAX_COMPRESSION = 1100  # DEFLATE cannot shrink by more than 1032
+_MOST_GROWTH = 100  # DEFLATE adds less than a hundredth to what it cannot shrink
 LEAST_SPACING_MM, MOST_SPACING_MM, MOST_OFFSET_MM = 0.01, 100.0, 1e6
 
 
@@ -61,6 +61,11 @@ def _require_scalar_volume(path: Path, header: Header) -> None:
     if claimed > held * (1 if path.suffix == ".nii" else MAX_COMPRESSION):
         raise DatasetError(
             f"{path}: its header claims {claimed} bytes of voxels, the file has {held}; copy or export it anew"
+        )
+    if held > claimed + claimed // _MOST_GROWTH + MOST_BESIDE_VOXELS_BYTES:
+        raise DatasetError(
+            f"{path}: its header claims {claimed} bytes of voxels, the file has {held}: what follows them would be "
+            f"read for nothing; copy or export it anew"
         )
 
 

@@ -5,6 +5,7 @@ Every fault, also those that ITK prints or passes over in silence, ends in a Dat
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from autodls.imaging.headers import Header
 
 _IMAGE_IO = {".nii.gz": "NiftiImageIO", ".nii": "NiftiImageIO", ".nrrd": "NrrdImageIO", ".mha": "MetaImageIO"}
 _STDERR = 2
+_NO_MEMORY = re.compile(r"allocat|bad_alloc|out of memory", re.IGNORECASE)
 _VOXEL_BYTES: dict[int, int] = {
     **dict.fromkeys((sitk.sitkUInt8, sitk.sitkInt8), 1),
     **dict.fromkeys((sitk.sitkUInt16, sitk.sitkInt16), 2),
@@ -96,6 +98,8 @@ def _faults_of(path: Path) -> Iterator[None]:
         os.dup2(nowhere, _STDERR)
         yield
     except RuntimeError as failure:
+        if _NO_MEMORY.search(str(failure)):
+            raise MemoryError(f"reading {path}") from None
         raise DatasetError(f"{path}: {_cause(str(failure))}") from None
     finally:
         os.dup2(kept, _STDERR)

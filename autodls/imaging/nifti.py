@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from autodls.errors import DatasetError
 from autodls.imaging.headers import Header
+from autodls.limits import MOST_BESIDE_VOXELS_BYTES
 
 _gzip: Any = gzip
 _DAMAGED: tuple[type[Exception], ...] = (EOFError, zlib.error, gzip.BadGzipFile)
@@ -45,7 +46,7 @@ _NIFTI1 = np.dtype(
         "itemsize": _HEADER_BYTES,
     }
 )
-_MOST_START = 1 << 24  # what stands between header and voxels is of no use to us
+_MOST_HEAD_BYTES = 1 << 16  # of a file, in which its header must be found
 _UNIT_OF_LENGTH, _NO_UNIT, _MM, _SCANNER = 0b111, 0, 2, 1
 _TO_LPS = np.array([[-1.0], [-1.0], [1.0]])  # NIfTI counts to the right and to the front
 _ROUND_OFF, _HALF_TURN = 1e-5, 1e-7
@@ -71,13 +72,18 @@ def is_nifti(path: Path) -> bool:
 
 
 def read_plain_header(path: Path) -> Header | None:
-    """What the header of `path` says; None where it is damaged or has two meanings, so that ITK must judge it.
+    """What the header of `path` says; None where it has two meanings, so that ITK must judge it.
 
-    Raises DatasetError where it says two things of which ITK, like any other reader, would take one without a word.
+    Raises DatasetError where it says two things of which ITK, like any other reader, would take one without a word, and
+    where it cannot be read, or makes room for more than a header: ITK would allocate what it claims.
     """
     fields = _read_fields(path)
     if fields is None:
-        return None
+        raise DatasetError(
+            f"{path}: not an image, or one that cannot be read (empty, damaged or of another format than NIfTI-1); "
+            "copy or export it anew"
+        )
+    _start_bytes(fields, path)
     _require_one_place(path, fields)
     return _plain(fields)
 
@@ -102,11 +108,15 @@ def _line(fields: Fields) -> tuple[float, float]:
 
 
 def _read_fields(path: Path) -> Fields | None:
-    try:
-        with _open(path) as stream:
-            return _nifti1(stream.read(_HEADER_BYTES))
-    except _DAMAGED:
-        return None
+    """The fields at the start of the file, of its first stream if it is packed; None where there are none."""
+    with path.open("rb") as handle:
+        content = handle.read(_MOST_HEAD_BYTES if path.name.endswith(".gz") else _HEADER_BYTES)
+    if path.name.endswith(".gz"):
+        try:
+            content = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(content, _HEADER_BYTES)
+        except zlib.error:
+            return None
+    return _nifti1(content)
 
 
 def _require_one_place(path: Path, fields: Fields) -> None:
@@ -196,10 +206,21 @@ def _read_storage(stream: BinaryIO, path: Path) -> _Storage:
     spacing_mm = tuple(fields["pixdim"][1:4].tolist())
     if not np.isfinite(spacing_mm).all() or 0.0 in spacing_mm:
         raise DatasetError(f"{path}: voxel spacing {spacing_mm} mm in its header, not positive; export it anew")
-    start, (slope, intercept) = float(fields["vox_offset"]), _line(fields)
-    if not math.isfinite(intercept) or not _HEADER_BYTES <= start <= _MOST_START or start != int(start):
-        raise DatasetError(f"{path}: intercept {intercept} and first voxel at {start} in its header; export it anew")
-    return _Storage(np.dtype(_TYPES[code]).newbyteorder(fields.dtype["bitpix"].byteorder), int(start), slope, intercept)
+    slope, intercept = _line(fields)
+    if not math.isfinite(intercept):
+        raise DatasetError(f"{path}: intercept {intercept} in its header, not finite; export it anew")
+    order, start = fields.dtype["bitpix"].byteorder, _start_bytes(fields, path)
+    return _Storage(np.dtype(_TYPES[code]).newbyteorder(order), start, slope, intercept)
+
+
+def _start_bytes(fields: Fields, path: Path) -> int:
+    start = float(fields["vox_offset"])
+    if not _HEADER_BYTES <= start <= MOST_BESIDE_VOXELS_BYTES or start != int(start):
+        raise DatasetError(
+            f"{path}: first voxel at {start} in its header, expected a whole number from {_HEADER_BYTES} to "
+            f"{MOST_BESIDE_VOXELS_BYTES}; export it anew without extensions"
+        )
+    return int(start)
 
 
 def _plain(fields: Fields) -> Header | None:

@@ -7,7 +7,6 @@ three axes, one number a voxel, raw or compressed with its sum.
 Sources: teem's definition of NRRD (teem.sourceforge.net/nrrd/format.html); MetaIO's MetaImage (itk.org/Wiki/MetaIO).
 """
 
-import gzip
 import math
 import re
 import sys
@@ -19,9 +18,9 @@ from typing import BinaryIO, Literal
 
 from autodls.errors import DatasetError
 from autodls.imaging.headers import MOST_SPACING_MM
+from autodls.limits import MOST_TEXT_HEADER_BYTES
 
 _CHUNK_BYTES = 1 << 20
-_MOST_HEADER_BYTES = 1 << 16
 _AGAIN = "export the image anew as NIfTI"
 _NRRD_BYTES = {
     **dict.fromkeys(("signed char", "int8", "int8_t", "uchar", "unsigned char", "uint8", "uint8_t"), 1),
@@ -43,6 +42,7 @@ _BODY_AXES = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "I": (2, 1),
 
 Fields = Mapping[str, str]
 Packing = Literal["raw", "gzip", "zlib"]
+_WINDOW = {"gzip": zlib.MAX_WBITS | 16, "zlib": zlib.MAX_WBITS}
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def has_text_header(path: Path) -> bool:
 def read_layout(path: Path) -> Layout:
     """Judge the header of an NRRD or MetaImage file; raises DatasetError for all but the plain case."""
     with path.open("rb") as handle:
-        content = handle.read(_MOST_HEADER_BYTES)
+        content = handle.read(MOST_TEXT_HEADER_BYTES)
     try:
         return _nrrd(content) if path.suffix == ".nrrd" else _meta(content, path.stat().st_size)
     except ValueError as failure:
@@ -83,7 +83,7 @@ def check_stream(path: Path, layout: Layout) -> None:
                 found += len(piece)
                 if found > layout.voxel_bytes:
                     break
-    except (EOFError, zlib.error, gzip.BadGzipFile) as failure:
+    except (EOFError, zlib.error) as failure:
         raise DatasetError(
             f"{path}: its voxels are truncated or damaged ({failure}); copy or export the file anew"
         ) from None
@@ -96,16 +96,16 @@ def check_stream(path: Path, layout: Layout) -> None:
 
 
 def _pieces(handle: BinaryIO, packing: Packing) -> Iterator[bytes]:
-    if packing == "zlib":
-        yield from _inflated(handle)
+    if packing != "raw":
+        yield from _inflated(handle, _WINDOW[packing])
         return
-    with gzip.open(handle) if packing == "gzip" else handle as stream:
-        while piece := stream.read(_CHUNK_BYTES):
-            yield piece
+    while piece := handle.read(_CHUNK_BYTES):
+        yield piece
 
 
-def _inflated(handle: BinaryIO) -> Iterator[bytes]:
-    unpacker = zlib.decompressobj()
+def _inflated(handle: BinaryIO, window: int) -> Iterator[bytes]:
+    """One stream, whose sum is checked; Python's gzip would read on through what follows it, were it a terabyte."""
+    unpacker = zlib.decompressobj(window)
     rest = b""
     while not unpacker.eof:
         rest = rest or handle.read(_CHUNK_BYTES)

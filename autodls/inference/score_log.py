@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from autodls import __version__
 from autodls.inference.inputs import InputCase
 from autodls.inference.prediction import CaseScore
+from autodls.limits import MOST_JSON_BYTES
 from autodls.records.base import Record, parse_json
-from autodls.records.files import MOST_JSON_BYTES, read_bounded, sha256_where_readable, write_bytes
+from autodls.records.files import read_bounded, sha256_where_readable, write_bytes
 
 if TYPE_CHECKING:
     from autodls.inference.model_folder import LockedModel

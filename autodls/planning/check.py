@@ -1,5 +1,6 @@
 """`autodls check`: every problem of a whole dataset at once, each with its repair."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,8 +86,9 @@ def check_dataset(folder: Path, workers: int = 1, advance: Advance = no_advance)
 
 
 def _counts(cohort: Cohort) -> dict[str, CohortCount]:
-    names = sorted({case.cohort for case in cohort.cases}, key=lambda name: (name in cohort.held_out, name))
-    members = {name: [case for case in cohort.cases if case.cohort == name] for name in names}
+    members: defaultdict[str, list[Case]] = defaultdict(list)
+    for case in sorted(cohort.cases, key=lambda case: (not cohort.is_training(case), case.cohort)):
+        members[case.cohort].append(case)
     return {name: _count(cases, cohort.description.sequences) for name, cases in members.items()}
 
 

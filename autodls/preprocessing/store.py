@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save
 
 from autodls.errors import ArgumentError, StaleRecordError
@@ -16,6 +16,7 @@ from autodls.preprocessing.planes import PLANES, Plane
 from autodls.preprocessing.shown import Shown
 from autodls.records.base import parse_json
 from autodls.records.files import sha256_of_bytes, write_bytes
+from autodls.records.tensor_file import open_tensors
 
 FORMAT = "autodls-sample/4"
 _METADATA = "autodls"  # one key: safetensors writes several in no fixed order
@@ -116,7 +117,7 @@ def _read(path: Path, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str,
     if not path.is_file():
         raise StaleRecordError(f"{path}: no such sample; run 'autodls preprocess'")
     try:
-        with safe_open(path, framework="numpy") as opened:
+        with open_tensors(path, "numpy") as opened:
             record = parse_json((opened.metadata() or {})[_METADATA])
             tensors = {name: opened.get_tensor(name) for name in names}
     except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as failure:

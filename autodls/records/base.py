@@ -3,14 +3,19 @@
 import json
 import math
 import re
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autodls.errors import InputError, PlanError
-from autodls.records.files import MOST_JSON_BYTES, read_bounded, sha256_of_bytes, write_bytes
+from autodls.limits import MOST_JSON_BYTES, MOST_JSON_VALUES
+from autodls.records.files import read_bounded, sha256_of_bytes, write_bytes
 
+_BEFORE_A_VALUE = "[{,"  # there are no more values than these
+_MOST_TOLD_SIGNS = 300
 _HALF_A_SIGN = re.compile(r"\\u[dD][89a-fA-F]")  # escapes that may name half of a surrogate pair
 
 
@@ -58,9 +63,29 @@ def first_fault(failure: ValidationError) -> str:
     faults = failure.errors(include_url=False)
     field = ".".join(str(part) for part in faults[0]["loc"]) or "record"
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    found = repr(faults[0].get("input"))
-    found = found if len(found) <= 60 else found[:57] + "..."
-    return f"field '{field}': {faults[0]['msg'].removeprefix('Value error, ')}, found {found}{more}"
+    found = shortened(repr(faults[0].get("input")), 60)
+    what = shortened(faults[0]["msg"].removeprefix("Value error, "), _MOST_TOLD_SIGNS)
+    return f"field '{shortened(field, 100)}': {what}, found {found}{more}"
+
+
+def shortened(text: str, most: int) -> str:
+    """`text`, cut to `most` signs: what a file holds must not fill a terminal.
+
+    >>> shortened("abcdefgh", 6)
+    'abc...'
+    """
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def some_of(names: Iterable[str], most: int = 10) -> str:
+    """Names in one line, the first `most` of them.
+
+    >>> some_of(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    known = list(names)
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    return ", ".join(shortened(name, 100) for name in known[:most]) + more
 
 
 def read_json(path: Path, repair: str, error: type[InputError]) -> object:
@@ -78,14 +103,16 @@ def read_json(path: Path, repair: str, error: type[InputError]) -> object:
 def parse_json(text: str) -> Any:
     """Parse JSON (RFC 8259), and refuse what readers understand differently.
 
-    Raises ValueError for a key that stands twice, a number that is no finite float, and half of a surrogate pair;
-    RecursionError for deep nesting.
+    Raises ValueError for a key that stands twice, a number that is no finite float, half of a surrogate pair, and more
+    values than may be; RecursionError for deep nesting.
 
     >>> parse_json('{"cutoff": 0.5, "cutoff": 0.1}')
     Traceback (most recent call last):
         ...
     ValueError: key 'cutoff' stands twice in one object
     """
+    if sum(map(text.count, _BEFORE_A_VALUE)) > MOST_JSON_VALUES:
+        raise ValueError(f"it holds more than {MOST_JSON_VALUES} values")
     content = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number, parse_float=_finite)
     if _HALF_A_SIGN.search(text):
         json.dumps(content, ensure_ascii=False).encode()
@@ -95,8 +122,8 @@ def parse_json(text: str) -> Any:
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     content = dict(pairs)
     if len(content) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"key '{next(name for name in names if names.count(name) > 1)}' stands twice in one object")
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"key '{shortened(twice, 60)}' stands twice in one object")
     return content
 
 

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
 
+from autodls.limits import MOST_NAME_SIGNS
+
 MAX_LENGTH = 100
 # Small letters, as `casefold` gives them, by the Latin letter that they, or their capitals, look like.
 _LATIN = str.maketrans("авекмнорстухіјѕԁԛԝһαβεηικμνορτυχζ", "abekmhopctyxijsdqwhabehikmvoptyxz")
@@ -59,6 +61,8 @@ def skeleton(name: str) -> str:
     >>> skeleton("Ph 0007"), skeleton("7.00"), skeleton("1.2E+03")
     ('ph7', '7', '1200')
     """
+    if len(name) > MOST_NAME_SIGNS:
+        return name
     return _ZEROS.sub("", _whole(_letters(name)))
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from autodls.errors import DatasetError
-from autodls.records.base import read_json
+from autodls.limits import MOST_COHORTS
+from autodls.records.base import read_json, some_of
 from autodls.records.case_id import case_id_fault
 from autodls.records.columns import without_codes
 from autodls.records.dataset import DatasetDescription
@@ -90,8 +91,11 @@ class Cohort:
     @property
     def held_out(self) -> dict[str, tuple[Case, ...]]:
         """Cases of every other cohort, by its name."""
-        names = sorted({case.cohort for case in self.cases if not self.is_training(case)})
-        return {name: tuple(case for case in self.cases if case.cohort == name) for name in names}
+        cohorts: defaultdict[str, list[Case]] = defaultdict(list)
+        for case in self.cases:
+            if not self.is_training(case):
+                cohorts[case.cohort].append(case)
+        return {name: tuple(cohorts[name]) for name in sorted(cohorts)}
 
     def is_training(self, case: Case) -> bool:
         """Whether `case` belongs to a cohort that is trained on."""
@@ -253,8 +257,8 @@ def _nothing_to_learn(training: Sequence[Case], cohort: Cohort) -> list[Problem]
     target = cohort.description.autodls.target
     rule = f"'{target.rule}'"
     if not training:
-        names = ", ".join(repr(name) for name in training_cohorts(cohort.description))
-        found = ", ".join(sorted({repr(case.cohort) for case in cohort.cases}))
+        names = some_of(repr(name) for name in training_cohorts(cohort.description))
+        found = some_of(sorted({repr(case.cohort) for case in cohort.cases}))
         repair = "correct the cohort names in dataset.json, or fill in labels"
         return [error("", f"no case of cohort {names} has a label (cohorts found: {found})", repair)]
     if len({case.label for case in training}) == 1:
@@ -266,13 +270,17 @@ def _nothing_to_learn(training: Sequence[Case], cohort: Cohort) -> list[Problem]
 def _unknown_cohorts(cohort: Cohort) -> list[Problem]:
     """Names that dataset.json trains on and no row has: misspelt, their cases would count as held out."""
     found = sorted({case.cohort for case in cohort.cases})
-    unknown = [name for name in training_cohorts(cohort.description) if name not in found]
+    known = set(found)
+    unknown = [name for name in training_cohorts(cohort.description) if name not in known]
+    if len(found) > MOST_COHORTS:
+        what = f"its table has {len(found)} cohorts, expected at most {MOST_COHORTS}"
+        return [error("", what, "name the column that holds them in dataset.json, under autodls.cohort")]
     if not cohort.training:
         return []  # which says the same of all of them
     return [
         error(
             "",
-            f"no row is of cohort '{name}', which autodls.cohort.training names (cohorts found: {', '.join(found)})",
+            f"no row is of cohort '{name}', which autodls.cohort.training names (cohorts found: {some_of(found)})",
             f"correct it in dataset.json{_did_you_mean(name, found)}, or take it out",
         )
         for name in unknown

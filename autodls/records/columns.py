@@ -127,8 +127,10 @@ def without_codes(row: Mapping[str, str], missing: Mapping[str, Collection[str]]
 def _is_code(cell: str, codes: Collection[str]) -> bool:
     if not codes:
         return False
+    if cell in codes:
+        return True
     number = number_in(cell)
-    return cell in codes or (number is not None and number in {number_in(code) for code in codes})
+    return number is not None and any(number == number_in(code) for code in codes)
 
 
 def number_in(cell: str) -> float | None:

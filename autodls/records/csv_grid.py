@@ -1,15 +1,17 @@
 """Tables as text: separators, Excel's `sep=` line and decimal commas."""
 
 import csv
-import io
 import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from autodls.errors import DatasetError
+from autodls.limits import MOST_CELL_SIGNS, MOST_CELLS, MOST_ROWS
 from autodls.records.grid import Grid
 
 _SEPARATORS = ",;\t"
 _NAMED_SEPARATOR = re.compile(r'"?sep=(?P<separator>[^\r\n"])"?(?:\r\n|\r|\n|$)', re.IGNORECASE)
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _DECIMAL_COMMA = re.compile(r"(?P<whole>[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+)),(?P<rest>\d+(?:[eE][+-]?\d+)?)", re.ASCII)
 
 
@@ -28,11 +30,36 @@ def csv_lines(path: Path, content: bytes) -> Grid:
     body = text[named.end() :] if named else text
     separator = named["separator"] if named else _separator(body)
     try:
-        lines = list(csv.reader(io.StringIO(body, newline=""), delimiter=separator, strict=True))
+        rows = csv.reader(_lines(body), delimiter=separator, strict=True)
+        lines = list(_filled(path, rows, str.strip if separator == "," else with_decimal_point))
     except (csv.Error, ValueError) as failure:  # ValueError: what `sep=` names cannot be a separator
         raise DatasetError(f"{path}: not a valid CSV table ({failure}); save it anew as 'CSV UTF-8'") from None
-    read = str.strip if separator == "," else with_decimal_point
-    return Grid([(number, [read(cell) for cell in cells]) for number, cells in enumerate(lines, start=1)], separator)
+    return Grid(lines, separator)
+
+
+def _lines(text: str) -> Iterable[str]:
+    """The lines of `text` with their ends, as the csv module wants them; nothing is copied but the line."""
+    return (line[0] for line in _LINE.finditer(text) if line[0])
+
+
+def _filled(path: Path, rows: Iterable[list[str]], read: Callable[[str], str]) -> Iterator[tuple[int, list[str]]]:
+    """Rows that are not blank, with their numbers; raises DatasetError as soon as they are too many."""
+    count = cells = 0
+    for number, row in enumerate(rows, start=1):
+        if not any(row):
+            continue
+        count, cells = count + 1, cells + len(row)
+        if count > MOST_ROWS or cells > MOST_CELLS:
+            raise DatasetError(
+                f"{path}: more than {MOST_ROWS} rows or {MOST_CELLS} cells, counted up to row {number}; keep the rows "
+                "of the cases and the columns of the study alone"
+            )
+        if max(map(len, row)) > MOST_CELL_SIGNS:
+            raise DatasetError(
+                f"{path}: row {number} has a cell of {max(map(len, row))} signs, expected at most {MOST_CELL_SIGNS}; "
+                "is a quote sign missing?"
+            )
+        yield number, [read(cell) for cell in row]
 
 
 def with_decimal_point(cell: str) -> str:
@@ -49,6 +76,5 @@ def with_decimal_point(cell: str) -> str:
 
 def _separator(text: str) -> str:
     """What stands most often in the first line that has any: a line before the header may have none."""
-    lines = text.splitlines()
-    first = next((line for line in lines if any(sign in line for sign in _SEPARATORS)), lines[0] if lines else "")
+    first = next((line for line in _lines(text) if any(sign in line for sign in _SEPARATORS)), "")
     return max(_SEPARATORS, key=first.count)

@@ -2,12 +2,13 @@
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator
 
 from autodls.errors import DatasetError
+from autodls.limits import MOST_LISTED
 from autodls.records.base import Record
 from autodls.records.case_id import case_id_fault
 from autodls.records.columns import number_in
@@ -44,6 +45,7 @@ FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
 def _named_channels(channels: dict[str, str]) -> dict[str, str]:
+    _require_few(channels)
     if sorted(channels, key=lambda key: (len(key), key)) != [str(index) for index in range(len(channels))]:
         raise ValueError(f"keys must be '0', '1', ... without gaps, got {list(channels)}")
     if not channels or len({name.lower() for name in channels.values()}) != len(channels):
@@ -64,13 +66,25 @@ def _known_ending(ending: str) -> str:
     return ending
 
 
+def _require_few(names: Sized) -> None:
+    if len(names) > MOST_LISTED:
+        raise ValueError(f"names {len(names)}, expected at most {MOST_LISTED}")
+
+
+def _few(names: tuple[str, ...]) -> tuple[str, ...]:
+    _require_few(names)
+    return names
+
+
 def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    _require_few(names)
     if not names or not all(name.strip() for name in names) or len(set(names)) < len(names):
         raise ValueError(f"must name one class or more, each once and none of them empty, got {list(names)}")
     return tuple(name.strip() for name in names)
 
 
 Text = Annotated[str, Field(coerce_numbers_to_str=True)]  # a number in JSON is the text of its cell
+FewNames = Annotated[tuple[str, ...], AfterValidator(_few)]
 ChannelNames = Annotated[dict[str, str], AfterValidator(_named_channels)]
 FileEnding = Annotated[str, AfterValidator(_known_ending)]
 
@@ -140,7 +154,7 @@ class CohortColumn(Record):
     """Which column says where a case belongs, and which of its values are trained on."""
 
     column: str
-    training: tuple[str, ...] = Field(min_length=1)
+    training: FewNames = Field(min_length=1)
 
 
 class SurvivalColumns(Record):
@@ -164,7 +178,7 @@ class StudySettings(Record):
     cohort: CohortColumn | None = None
     survival: SurvivalColumns | None = None
     clinical: tuple[str, ...] = ()
-    missing: dict[str, tuple[Text, ...]] = Field(
+    missing: dict[str, Annotated[tuple[Text, ...], AfterValidator(_few)]] = Field(
         default_factory=dict, description="by column, the codes that mean a missing value"
     )
     tumor: tuple[str, ...] | None = Field(
@@ -174,6 +188,7 @@ class StudySettings(Record):
     @field_validator("clinical")
     @classmethod
     def _named_once(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
+        _require_few(columns)
         if twice := [column for column in dict.fromkeys(columns) if columns.count(column) > 1]:
             raise ValueError(f"'{twice[0]}' stands there twice")
         return columns

@@ -10,9 +10,8 @@ from io import BufferedReader
 from pathlib import Path
 
 from autodls.errors import DatasetError
+from autodls.limits import MOST_FILE_BYTES, MOST_JSON_BYTES
 
-MOST_JSON_BYTES = 1 << 26
-MOST_FILE_BYTES = 1 << 32  # of weights; an image at its limit of voxels has half as many
 _CHUNK_BYTES = 1 << 24
 _BESIDE = ".tmp-"
 _STALE = f"{_BESIDE}{'[0-9a-f]' * 8}-*"

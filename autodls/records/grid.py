@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Grid:
-    """Lines with their numbers in a spreadsheet, blank ones included.
+    """Lines with their numbers in a spreadsheet; blank ones may be left out.
 
     `separator` is what stood between cells; `notes` says what reads otherwise than it looks.
     """

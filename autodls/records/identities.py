@@ -1,7 +1,8 @@
 """Names of patients, sites, cohorts and files: what is one to a person may be two to a program."""
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from autodls.records.case_id import look_alikes, mixes_scripts, skeleton
 from autodls.records.dataset import DatasetDescription
@@ -11,6 +12,7 @@ from autodls.records.rows import Row, training_cohorts
 from autodls.records.table import is_missing
 
 _ROUNDED = re.compile(r"\d(?:\.\d+)?[eE]\+\d+", re.ASCII)  # what a spreadsheet makes of a number of 12 digits or more
+_MOST_SPELT = 10
 _CHANNEL = re.compile(r"_\d{4}$", re.ASCII)
 
 
@@ -59,22 +61,23 @@ def in_one_spelling(rows: Sequence[Row], trained: Sequence[bool], description: D
 
 def misspelt_files(names: Collection[str], description: DatasetDescription, listing: Listing) -> list[Problem]:
     """Files of no case whose name is that of a case in another spelling, as 014_0000.nii.gz of case 14."""
-    cases = {skeleton(name): name for name in names}
+    cases, names = {skeleton(name): name for name in names}, frozenset(names)
     ending, found = description.file_ending, dict[str, Problem]()
     for folder, files in ((IMAGES, listing.images), (LABELS, listing.labels)):
         for file in sorted(name for name in files if name.endswith(ending)):
             stem = file.removesuffix(ending)
             owner = _CHANNEL.sub("", stem)
             case = cases.get(skeleton(owner))
-            if case is not None and not {owner, stem} & set(names):
+            if case is not None and not {owner, stem} & names:
                 what = f"{folder}/{file} belongs to '{owner}', which is this case's id in another spelling"
                 found.setdefault(case, error(case, what, "write the id in the table as in the names of its files"))
     return list(found.values())
 
 
 def _alike(rows: Sequence[Row], column: str, kind: str) -> Iterable[Problem]:
+    first = _first_rows(rows, column)
     for group in look_alikes(row[column] for row in rows if row[column]):
-        what = f"column '{column}' holds {_spellings(group, rows, column)}, which look alike and count as one {kind}"
+        what = f"column '{column}' holds {_spellings(group, first)}, which look alike and count as one {kind}"
         yield warning("", what, f"write them alike, or rename one if they are two {kind}s")
 
 
@@ -82,18 +85,27 @@ def _alike_cohorts(
     names: Sequence[str], rows: Sequence[Row], column: str, training: Collection[str]
 ) -> Iterable[Problem]:
     """An error of the dataset where one spelling is trained on, else of a held-out case."""
+    first, having = _first_rows(rows, column), defaultdict[str, list[str]](list)
+    for name, row in zip(names, rows, strict=True):
+        having[row[column]].append(name)
     for group in look_alikes([*(row[column] for row in rows), *training]):
-        case = min(name for name, row in zip(names, rows, strict=True) if row[column] in group)
-        what = f"column '{column}' holds {_spellings(group, rows, column)}, which look alike: one cohort would be two"
+        case = min(name for value in group for name in having[value])
+        what = f"column '{column}' holds {_spellings(group, first)}, which look alike: one cohort would be two"
         yield error("" if set(group) & set(training) else case, what, "write them alike, or rename one if they are two")
 
 
-def _spellings(group: Sequence[str], rows: Sequence[Row], column: str) -> str:
+def _first_rows(rows: Sequence[Row], column: str) -> dict[str, int]:
+    """The number of the first row that has each value of `column`."""
+    return {row[column]: row.number for row in reversed(rows)}
+
+
+def _spellings(group: Sequence[str], first: Mapping[str, int]) -> str:
     """Such as "'7' (row 2) and '7.0' (row 5)"; a cohort that no row has is named by dataset.json."""
-    first = {value: next((row.number for row in rows if row[column] == value), None) for value in group}
-    return " and ".join(
-        f"{value!a} ({'dataset.json' if number is None else f'row {number}'})" for value, number in first.items()
+    more = f" and {len(group) - _MOST_SPELT} more" if len(group) > _MOST_SPELT else ""
+    spelt = (
+        f"{value!a} ({f'row {first[value]}' if value in first else 'dataset.json'})" for value in group[:_MOST_SPELT]
     )
+    return " and ".join(spelt) + more
 
 
 def _doubtful(column: str, rows: Sequence[Row]) -> Iterable[Problem]:

@@ -48,7 +48,7 @@ class Listing:
             name = f"{stem}{ending}"
             if name in self.images:
                 images[sequence] = self.folder / IMAGES / name
-            if name in self.labels - own_rois and sequence != description.roi_channel:
+            if name in self.labels and name not in own_rois and sequence != description.roi_channel:
                 rois[sequence] = self.folder / LABELS / name
         roi = self.folder / LABELS / f"{case}{ending}" if f"{case}{ending}" in self.labels else None
         return CaseFiles(images, roi, rois)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from autodls.limits import MOST_INPUT_PX, MOST_LAYERS, MOST_SAMPLE_NUMBERS, MOST_TOKENS
 from autodls.records.base import Record
 from autodls.records.reasons import set_by_hand, told_reasons, values_at
 
@@ -65,7 +66,9 @@ class PreprocessingPlan(Record):
         description="side of the square around the tumour's largest part"
     )
     slice_size_px: Annotated[int, Field(ge=32, le=MOST_SAMPLES)] = Field(description="side of a stored plane")
-    input_size_px: Annotated[int, Field(ge=32)] = Field(description="side of the network input, cropped from the plane")
+    input_size_px: Annotated[int, Field(ge=32, le=MOST_INPUT_PX)] = Field(
+        description="side of the network input, cropped from the plane"
+    )
     intensity: dict[str, IntensityPlan] = Field(description="by sequence, in the order of the channels")
 
     @property
@@ -79,6 +82,13 @@ class PreprocessingPlan(Record):
             raise ValueError(f"roi_channel '{self.roi_channel}' is not one of {list(self.intensity)}")
         if self.input_size_px > self.slice_size_px:
             raise ValueError(f"input_size_px {self.input_size_px} exceeds slice_size_px {self.slice_size_px}")
+        if (
+            numbers := 6 * len(self.intensity) * self.slice_size_px**2
+        ) > MOST_SAMPLE_NUMBERS:  # three planes, with ROIs
+            raise ValueError(
+                f"slice_size_px {self.slice_size_px} for {len(self.intensity)} sequences makes samples of {numbers} "
+                f"numbers, expected at most {MOST_SAMPLE_NUMBERS}"
+            )
         if self.crop_mm > MOST_SAMPLES * self.spacing_mm:
             raise ValueError(
                 f"crop_mm {self.crop_mm:g} at spacing_mm {self.spacing_mm:g} is a plane of "
@@ -94,7 +104,7 @@ class FusionPlan(Record):
 
     patch_px: Count = Field(description="side of a token, in pixels of the feature map")
     heads: Count
-    layers: Count
+    layers: Annotated[int, Field(ge=1, le=MOST_LAYERS)]
     dropout: Share
     fallback: Literal["none", "mean"] = Field(
         default="none",
@@ -273,6 +283,12 @@ class Plan(Record):
             raise ValueError(
                 f"pca_dims {self.network.pca_dims} x {len(self.sequences)} sequences is no multiple of "
                 f"fusion.heads {self.network.fusion.heads}"
+            )
+        tokens = max(1, self.map_px // self.network.fusion.patch_px) ** 2
+        if tokens > MOST_TOKENS:
+            raise ValueError(
+                f"input_size_px {self.preprocessing.input_size_px} with {self.network.encoder} makes {tokens} tokens "
+                f"of fusion.patch_px {self.network.fusion.patch_px}, expected at most {MOST_TOKENS}"
             )
         if (self.network.encoder, self.network.encoder_weights) == ("resnet8", "imagenet"):
             raise ValueError("resnet8 has no ImageNet weights; give encoder_weights random, or a larger encoder")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from autodls.errors import DatasetError
+from autodls.records.base import some_of
 from autodls.records.case_id import case_id_fault, look_alikes, skeleton
 from autodls.records.columns import is_missing_level
 from autodls.records.dataset import DatasetDescription, Target
@@ -88,7 +89,7 @@ def require_columns(rows: Table, description: DatasetDescription, table: Path) -
     )
     if missing:
         raise DatasetError(
-            f"{table}: no column {', '.join(missing)}, which dataset.json names; its columns are {', '.join(rows[0])}; "
+            f"{table}: no column {some_of(missing)}, which dataset.json names; its columns are {some_of(rows[0], 30)}; "
             f"correct the name in one of the two{''.join(f' ({note})' for note in rows.notes)}"
         )
 
@@ -107,7 +108,7 @@ def id_problems(names: Sequence[str], aside: Collection[str]) -> list[Problem]:
             found.append(error(name, f"{count} rows of the table have this id", "keep one row for each case"))
     for group in look_alikes(names):
         first, *others = sorted(group, key=lambda name: (name in aside, name))
-        what = f"its id differs from {', '.join(others)} only in what a person, or a file system, may not see"
+        what = f"its id differs from {some_of(others)} only in what a person, or a file system, may not see"
         found.append(error(first, what, "rename one of them, in its file names too"))
     return found
 

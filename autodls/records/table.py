@@ -1,17 +1,19 @@
 """Tables as people keep them: CSV in UTF-8 or an Excel workbook, saved by a spreadsheet or by a program."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from autodls.errors import DatasetError
+from autodls.limits import MOST_TABLE_BYTES
+from autodls.records.base import shortened
 from autodls.records.csv_grid import csv_lines
 from autodls.records.files import read_bounded
 from autodls.records.grid import Grid
 from autodls.records.workbook import workbook_lines
 
 WORKBOOK = ".xlsx"
-MOST_TABLE_BYTES = 1 << 28
 MISSING_TEXTS = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "-", "--", "?", "."})
 _OTHER_WORKBOOKS = (".xls", ".xlsb", ".xlsm", ".ods", ".numbers")
 
@@ -47,7 +49,7 @@ def read_table(path: Path) -> Table:
     except FileNotFoundError:
         raise DatasetError(f"{path}: no such file; a dataset folder holds the table of its cases there") from None
     except OSError as failure:
-        raise DatasetError(f"{path}: cannot be read ({failure.strerror}); check the file's permissions") from None
+        raise DatasetError(f"{path}: cannot be read ({failure.strerror}); check the file") from None
     grid = workbook_lines(path, content) if path.suffix.lower() == WORKBOOK else csv_lines(path, content)
     body, notes = _without_titles(grid)
     if not body:
@@ -69,8 +71,8 @@ def _without_titles(grid: Grid) -> tuple[list[tuple[int, list[str]]], list[str]]
 
 def _named_rows(path: Path, lines: list[tuple[int, list[str]]], grid: Grid) -> Iterable[TableRow]:
     (first, header), *body = lines
-    if twice := sorted({name for name in header if name and header.count(name) > 1}):
-        raise DatasetError(f"{path}: column '{twice[0]}' stands twice in the header; rename one of them")
+    if twice := sorted(name for name, count in Counter(header).items() if name and count > 1):
+        raise DatasetError(f"{path}: column '{_shown(twice[0])}' stands twice in the header; rename one of them")
     widths = {len(cells) for _, cells in body}
     for number, cells in body:
         if len(cells) == len(header):
@@ -89,7 +91,7 @@ def _named_rows(path: Path, lines: list[tuple[int, list[str]]], grid: Grid) -> I
 
 
 def _shown(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return shortened(text, 60)
 
 
 def is_missing(text: str) -> bool:

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from autodls.errors import ModelFolderError
 from autodls.records.base import parse_json
 from autodls.records.files import sha256_of_file, write_atomically
+from autodls.records.tensor_file import open_tensors
 
 Digest = Callable[[Path], str]
 
@@ -36,7 +37,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], note: Mapping[str, o
 def read_note(path: Path) -> dict[str, object]:
     """The note of `path` without its tensors; raises ModelFolderError for a file that cannot be read."""
     try:
-        with safe_open(path, framework="pt") as handle:
+        with open_tensors(path) as handle:
             return _note(handle)
     except _UNREADABLE as failure:
         raise ModelFolderError(f"{path}: not a readable safetensors file ({failure})") from None
@@ -52,7 +53,7 @@ def load_tensors(
     try:
         if sha256 is not None and (found := digest(path)) != sha256:
             raise ModelFolderError(f"{path}: altered (SHA-256 {found[:12]}, expected {sha256[:12]}); {repair}")
-        with safe_open(path, framework="pt") as handle:
+        with open_tensors(path) as handle:
             return {name: handle.get_tensor(name) for name in handle.keys()}, _note(handle)  # noqa: SIM118
     except FileNotFoundError:
         raise ModelFolderError(f"{path}: no such file; {repair}") from None

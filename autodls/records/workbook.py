@@ -1,5 +1,6 @@
 """Excel workbooks as tables; the only place that knows openpyxl."""
 
+import contextlib
 import io
 import re
 import warnings
@@ -10,14 +11,15 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
+from xml.parsers.expat import ExpatError, ParserCreate
 
 from autodls.errors import DatasetError
+from autodls.limits import MOST_WORKBOOK_BYTES, MOST_WORKBOOK_CELLS, MOST_WORKBOOK_ELEMENTS
 from autodls.records.grid import Grid
 
-_MOST_CELLS = 5_000_000
-_MOST_UNPACKED_BYTES = 1 << 27
 _MOST_WHOLE = 1e15  # digits that a spreadsheet keeps
-_ZEROS = re.compile(r"0{2,}")  # a number format that shows 14 as 014
+_CORNER = re.compile(r"\$?([A-Za-z]{1,3})\$?([0-9]{1,7})", re.ASCII)
+_ZEROS = re.compile(r"0{2,20}")  # a number format that shows 14 as 014
 _BROKEN = (  # what openpyxl raises for a file that is none, or is damaged
     zipfile.BadZipFile, zlib.error, KeyError, IndexError, ValueError, TypeError, AttributeError, OSError, EOFError,
     NotImplementedError, ParseError,
@@ -48,11 +50,12 @@ def _opened(path: Path, content: bytes, *, data_only: bool) -> Any:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as parts:
             unpacked = sum(part.file_size for part in parts.infolist())
-        if unpacked > _MOST_UNPACKED_BYTES:
+        if unpacked > MOST_WORKBOOK_BYTES:
             raise DatasetError(
-                f"{path}: unpacks to {unpacked >> 20} MiB, more than {_MOST_UNPACKED_BYTES >> 20}; keep the table "
+                f"{path}: unpacks to {unpacked >> 20} MiB, more than {MOST_WORKBOOK_BYTES >> 20}; keep the table "
                 "alone in it, or save it as 'CSV UTF-8'"
             )
+        _require_modest(path, content)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of extensions that have no cells
             return openpyxl.load_workbook(io.BytesIO(content), data_only=data_only)
@@ -65,13 +68,64 @@ def _opened(path: Path, content: bytes, *, data_only: bool) -> Any:
         ) from None
 
 
+def _require_modest(path: Path, content: bytes) -> None:
+    """Refuse what openpyxl would take hours or all memory for, before it reads: counted as the XML goes by.
+
+    It makes an object of every element, and a cell for each place of a range that is merged or linked; a document type
+    may define entities that multiply, and no workbook has one.
+    """
+    count = 0
+
+    def started(name: str, attributes: dict[str, str]) -> None:
+        nonlocal count
+        count += 1
+        if name.rpartition(":")[2] in ("mergeCell", "hyperlink"):
+            count += _places(attributes.get("ref", ""))
+        if count > MOST_WORKBOOK_ELEMENTS:
+            raise DatasetError(
+                f"{path}: more than {MOST_WORKBOOK_ELEMENTS} cells and other elements; keep the table alone in it, or "
+                "save it as 'CSV UTF-8'"
+            )
+
+    def document_type(*_: object) -> None:
+        raise DatasetError(f"{path}: defines a document type, as no workbook does; save it anew, or as 'CSV UTF-8'")
+
+    with zipfile.ZipFile(io.BytesIO(content)) as parts:
+        for part in parts.infolist():
+            parser = ParserCreate()
+            parser.StartElementHandler, parser.StartDoctypeDeclHandler = started, document_type
+            with parts.open(part) as stream, contextlib.suppress(ExpatError):  # a picture, say: openpyxl has its word
+                parser.ParseFile(stream)
+
+
+def _places(area: str) -> int:
+    """How many cells the range `area` has, such as 8 in A1:B4."""
+    corners = [(_column_number(letters), int(digits)) for letters, digits in _CORNER.findall(area)]
+    across, down = (max(side) - min(side) + 1 for side in zip(*corners, strict=True)) if corners else (0, 0)
+    return across * down
+
+
+def _column_number(letters: str) -> int:
+    """The number of a column.
+
+    >>> _column_number("A"), _column_number("AB")
+    (1, 28)
+    """
+    number = 0
+    for letter in letters.upper():
+        number = 26 * number + ord(letter) - ord("A") + 1
+    return number
+
+
 def _chosen(path: Path, workbook: Any) -> tuple[Any, list[str]]:
     sheets = [sheet for sheet in workbook.worksheets if sheet.sheet_state == "visible"]
+    places = 0
     for sheet in sheets:
-        if sheet.max_row * sheet.max_column > _MOST_CELLS:
+        places += sheet.max_row * sheet.max_column
+        if places > MOST_WORKBOOK_CELLS:
             raise DatasetError(
-                f"{path}: sheet '{sheet.title}' reaches to {sheet.dimensions.split(':')[-1]}, more than {_MOST_CELLS} "
-                "cells; delete the empty rows and columns behind the table"
+                f"{path}: sheet '{sheet.title}' reaches to {sheet.dimensions.split(':')[-1]}, more than "
+                f"{MOST_WORKBOOK_CELLS} cells; delete the empty rows and columns behind the table"
             )
     filled = [sheet for sheet in sheets if any(cell is not None for row in sheet.values for cell in row)]
     named = [sheet for sheet in filled if sheet.title.strip().lower() == path.stem.lower()]

@@ -8,11 +8,11 @@ from urllib.error import URLError
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from autodls.errors import WeightsError
 from autodls.records.files import sha256_of_file
+from autodls.records.tensor_file import open_tensors
 
 IMAGENET = "imagenet"
 RANDOM = "random"
@@ -73,7 +73,8 @@ def _download(encoder: str) -> dict[str, Tensor]:
 def _read(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            with open_tensors(path) as opened:
+                return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(f"encoder weights {path}: no such file; {_WAYS}") from None
