@@ -23,6 +23,7 @@ from autodls.cli.options import (
     JsonOption,
     MemoryOption,
     MetricsFolder,
+    OverwriteOption,
     RoisOption,
     ScoreColumns,
     ScoreTableOption,
@@ -178,18 +179,20 @@ def predict(
     heatmaps: Annotated[
         bool, typer.Option("--heatmaps", help="Write heat maps too (OUT/heatmaps); takes several times as long.")
     ] = False,
+    overwrite: OverwriteOption = False,
     device: ComputeOption = "auto",
     workers: WorkersOption = _WORKERS,
     as_json: JsonOption = False,
 ) -> None:
     """Score new cases with a locked model: calibrated DLS, spread over folds, high or low, a score per sequence.
 
+    OUT must be new, empty, or hold results of autodls alone, which --overwrite replaces; it is whole or not there.
     Run again, it continues: finished scores of a killed run are kept in OUT/predict.partial.jsonl.
     """
     from autodls.cli.predict_command import run_predict
 
-    given = (images, rois, output, model, dataset, workspace)
-    raise typer.Exit(run_predict(*given, heatmaps=heatmaps, device=device, workers=workers, as_json=as_json))
+    given, chosen = (images, rois, output, model, dataset, workspace), (heatmaps, overwrite)
+    raise typer.Exit(run_predict(*given, *chosen, device=device, workers=workers, as_json=as_json))
 
 
 @app.command()
@@ -213,13 +216,14 @@ def evaluate(
     event: Annotated[str | None, typer.Option("--event", help="Column of events, 0 or 1.")] = None,
     landmark: Annotated[float | None, typer.Option("--landmark", help="Time after which benefit is durable.")] = None,
     output: MetricsFolder = None,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Judge the locked model on every cohort, or any table of scores with --scores."""
     from autodls.cli.evaluate_command import run_evaluate
     from autodls.cli.evaluate_table import TableRequest, refuse_table_options, run_evaluate_table
 
     chosen = (tuple(cutoff or ()), cutoff_from, time, event, landmark)
-    options = (tuple(score or ()), label, cohort, patient, *chosen, output)
+    options = (tuple(score or ()), label, cohort, patient, *chosen, output, overwrite)
     if scores is None:
         refuse_table_options(*options)
         judged = run_evaluate(dataset, workspace, rois, device=device, workers=workers, as_json=as_json)
@@ -254,11 +258,12 @@ def report(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="HTML file; results/report.html of the workspace by default.")
     ] = None,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Write the whole study as one HTML file that needs no network."""
     from autodls.cli.report_command import run_report
 
-    run_report(dataset, workspace, output, rois)
+    run_report(dataset, workspace, output, rois, overwrite=overwrite)
 
 
 @app.command()

@@ -13,6 +13,8 @@ from autodls.evaluation.results import Metrics
 from autodls.evaluation.rows import RowAuc
 from autodls.evaluation.scores_table import Columns, parse_cutoffs, read_scores
 from autodls.records.lock import locked_output
+from autodls.records.results_folder import ResultsFolder, clear_unfinished
+from autodls.records.workspace import PROVENANCE
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,19 @@ class TableRequest:
     event: str | None
     landmark: float | None
     output: Path | None
+    overwrite: bool = False
+
+    @property
+    def results(self) -> ResultsFolder | None:
+        """Where metrics.json goes; None where it is asked for on stdout alone."""
+        return ResultsFolder(self.output, "metrics.json", overwrite=self.overwrite) if self.output else None
 
 
 def refuse_table_options(*given: object) -> None:
     """Raise ArgumentError for an option of `TableRequest`, in its order, that is given although there is no table."""
     names = ("--score", "--label", "--cohort", "--patient", "--cutoff", "--cutoff-from", "--time", "--event",
-             "--landmark", "-o")  # fmt: skip
-    if found := [name for name, value in zip(names, given, strict=True) if value not in (None, ())]:
+             "--landmark", "-o", "--overwrite")  # fmt: skip
+    if found := [name for name, value in zip(names, given, strict=True) if value not in (None, (), False)]:
         raise ArgumentError(
             f"{', '.join(found)}: said of a table of scores, and no table is named; name it with --scores FILE, or "
             "leave these options out to have the workspace's own model judged"
@@ -51,8 +59,9 @@ def run_evaluate_table(request: TableRequest, *, as_json: bool) -> None:
         raise ArgumentError("-o is missing: name the folder for metrics.json, or ask for --json on stdout")
     if not (request.label or (request.time and request.event)):
         raise ArgumentError("--label is missing: name the label column, or --time and --event, or all three")
-    if request.output is not None:
-        require_output(request.output)
+    if request.results is not None:
+        require_output(request.results.root, read=[request.table])
+        request.results.require_free()
     columns = Columns(
         scores=request.scores,
         label=request.label,
@@ -64,10 +73,8 @@ def run_evaluate_table(request: TableRequest, *, as_json: bool) -> None:
     table = read_scores(request.table, columns)
     choices = Choices(parse_cutoffs(request.cutoffs, request.scores), request.cutoff_from, request.landmark)
     metrics = evaluate_table(table, choices)
-    if request.output is not None:
-        with locked_output(request.output):
-            metrics.save(request.output / "metrics.json")
-            note_output(request.output, "evaluate", None, [request.table], [request.output / "metrics.json"])
+    if request.results is not None:
+        _write(request.results, metrics, request.table)
     if as_json:
         say(metrics.to_bytes().decode().rstrip())
     else:
@@ -75,6 +82,16 @@ def run_evaluate_table(request: TableRequest, *, as_json: bool) -> None:
         say(f"all metrics: {request.output}/metrics.json")
     for warning in metrics.warnings:
         note(f"warning: {warning}")
+
+
+def _write(results: ResultsFolder, metrics: Metrics, table: Path) -> None:
+    with locked_output(results.root):
+        results.require_free()
+        clear_unfinished(results)
+        written = results.unfinished / results.record
+        metrics.save(written)
+        note_output(results.unfinished, "evaluate", None, [table], [written])
+        results.publish([written, results.unfinished / PROVENANCE])
 
 
 def metric_rows(metrics: Metrics) -> list[RowAuc]:

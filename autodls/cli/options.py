@@ -15,6 +15,9 @@ WorkspaceOption = Annotated[
     Path | None, typer.Option("-w", "--workspace", help="Where results go; DATASET/autodls by default.")
 ]
 WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes that read images.")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the results that -o names, where autodls alone wrote them.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 MemoryOption = Annotated[float | None, typer.Option("--memory-gib", help="Memory that training may use, in GiB.")]
 DeviceOption = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="What to train on.")]
