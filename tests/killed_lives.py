@@ -57,7 +57,7 @@ class Study:
             "segment": ["segment", "fold", "all", *place],
             "train": ["train", "fold", "all", *place, *readers],
             "train auto": ["train", "fold", "all", "--rois", "auto", *place, *readers],
-            "predict": ["predict", *place, *inputs, "-o", str(self.root / "predicted")],
+            "predict": ["predict", *place, *inputs, "-o", str(self.root / "predicted"), "--overwrite"],
             "evaluate": ["evaluate", *place, "--rois", "manual"],
             "explain": ["explain", *place, "--rois", "manual", "--cases", "1"],
             "report": ["report", *place, "--rois", "manual"],

@@ -29,7 +29,6 @@ from autodls.models.folded import FoldedEncoder
 from autodls.preprocessing.case import prepare_case
 from autodls.preprocessing.planes import find_planes
 from autodls.preprocessing.store import Sample
-from autodls.records.heatmap_folder import HeatmapFolder
 from autodls.records.scores import FUSED
 from autodls.report.overlays import Overlay, side_labels, write_overlay
 
@@ -91,7 +90,7 @@ def largest_near(path, point_mm, reach_mm=2.0):
 def test_the_map_of_a_marker_on_the_left_lies_on_the_left(tmp_path, model, number, tilt_deg):
     direction = oblique(ORIENTATIONS[number], tilt_deg, np.random.default_rng(number))
     sample, roi = prepare(tmp_path, model, direction)
-    paths = write_explanation(HeatmapFolder(tmp_path / "heatmaps"), explain_sample(model, sample), read_geometry(roi))
+    paths = write_explanation(tmp_path / "heatmaps", explain_sample(model, sample), read_geometry(roi))
     assert [path.name for path in paths] == ["case_dls.nii.gz", "case_T1WI.nii.gz", "case_CE-T1WI.nii.gz"]
     heat = sitk.GetArrayFromImage(sitk.ReadImage(str(paths[2])))
     marker = marker_mm(direction)

@@ -32,19 +32,19 @@ class TableRequest:
     event: str | None
     landmark: float | None
     output: Path | None
-    overwrite: bool = False
+    overwrite: bool | None = None
 
     @property
     def results(self) -> ResultsFolder | None:
         """Where metrics.json goes; None where it is asked for on stdout alone."""
-        return ResultsFolder(self.output, "metrics.json", overwrite=self.overwrite) if self.output else None
+        return ResultsFolder(self.output, "metrics.json", overwrite=bool(self.overwrite)) if self.output else None
 
 
 def refuse_table_options(*given: object) -> None:
     """Raise ArgumentError for an option of `TableRequest`, in its order, that is given although there is no table."""
     names = ("--score", "--label", "--cohort", "--patient", "--cutoff", "--cutoff-from", "--time", "--event",
              "--landmark", "-o", "--overwrite")  # fmt: skip
-    if found := [name for name, value in zip(names, given, strict=True) if value not in (None, (), False)]:
+    if found := [name for name, value in zip(names, given, strict=True) if value not in (None, ())]:
         raise ArgumentError(
             f"{', '.join(found)}: said of a table of scores, and no table is named; name it with --scores FILE, or "
             "leave these options out to have the workspace's own model judged"

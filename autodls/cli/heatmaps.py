@@ -71,7 +71,7 @@ def write_maps(folder: HeatmapFolder, model: LockedModel, case: Explained, sampl
     write_overlay(folder.fused_picture(case.files.id), overlay)
     own = replace(overlay, pictures=explanation.by_sequence, score=_OWN)
     write_overlay(folder.sequences_picture(case.files.id), own)
-    write_explanation(folder, explanation, roi.geometry)
+    write_explanation(folder.root, explanation, roi.geometry)
     return shares(explanation, rois)
 
 

@@ -67,9 +67,10 @@ def require_own(root: Path) -> None:
 
 
 def _is_workspace(workspace: Workspace, *, alone: bool) -> bool:
-    """Whether a study lies there; far above, a file named plan.json `alone` may be anybody's."""
-    planned = workspace.plan.exists() and (alone or workspace.splits.exists() or workspace.fingerprint.exists())
-    return planned or workspace.model.record.exists()
+    """Whether a study lies there; far above, plan.json `alone` or a model may be what lies beside the results."""
+    if alone and (workspace.plan.exists() or workspace.model.record.exists()):
+        return True
+    return workspace.plan.exists() and (workspace.splits.exists() or workspace.fingerprint.exists())
 
 
 def require_kinds(workspace: Workspace) -> None:

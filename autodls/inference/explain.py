@@ -174,15 +174,15 @@ def randomisation_check(
     ]
 
 
-def write_explanation(folder: HeatmapFolder, explanation: Explanation, grid: Geometry) -> list[Path]:
-    """Write the map of every score of a case, in the patient's own space; return the files.
+def write_explanation(folder: Path, explanation: Explanation, grid: Geometry) -> list[Path]:
+    """Write the map of every score of a case into `folder`, in the patient's own space; return the files.
 
     `grid` is that of the ROI. Only the voxels that the three planes run through have values, in each plane those of its
     map (see `paint_pictures`).
     """
     paths = []
     for score, maps in explanation.summary.items():
-        paths.append(folder.map(explanation.case, score))
+        paths.append(HeatmapFolder(folder).map(explanation.case, score))
         pictures = zip(explanation.planes, explanation.on_planes(maps), strict=True)
         write_volume(paths[-1], paint_pictures(grid, pictures))
     return paths

@@ -32,8 +32,7 @@ def write_report(workspace: Workspace, description: DatasetDescription | None, t
     `description` is that of the dataset, where it is at hand. What is missing is named, with the command that makes it.
     The last line, which is not shown, is the hash of all before: by it `is_report` knows one that nobody has changed.
     """
-    text = render(read_study(workspace, description))
-    write_text(target, text + _seal(text.encode()))
+    write_text(target, render(read_study(workspace, description)))
     return target
 
 
@@ -48,10 +47,11 @@ def _seal(text: bytes) -> str:
 
 
 def render(study: Study) -> str:
-    """The report as HTML."""
+    """The report as HTML, sealed."""
     chapters = [section for chapter in _CHAPTERS if (section := chapter(study)) is not None]
     name = study.description.name if study.description else study.plan.dataset if study.plan else "study"
-    return page(f"Report of {name}", chapters)
+    text = page(f"Report of {name}", chapters)
+    return text + _seal(text.encode())
 
 
 def page(title: str, sections: Sequence[Section]) -> str:
