@@ -9,28 +9,25 @@ from pathlib import Path
 
 import pytest
 from command_line import autodls, edit_text, snapshot
-from conftest import make_dataset as make_dataset_fixture
 from tiny_model_folder import small_volume_plan, write_model_folder
 from tiny_models import tiny_model, tiny_plan
 from tiny_workspace import tiny_workspace
 
 from autodls.errors import AutoDLSError
-from autodls.records import results_folder
 from autodls.records.files import write_atomically, write_text
 from autodls.records.heatmap_folder import HeatmapFolder
 from autodls.records.lock import locked, locked_output
 from autodls.records.provenance import record_run
-from autodls.records.results_folder import UNFINISHED, ResultsFolder, renewed
+from autodls.records.results_folder import UNFINISHED, ResultsFolder, clear_unfinished, renewed
 from autodls.records.workspace import Workspace, safe_name
 from autodls.report import html
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory):
+def places(tmp_path_factory, make_dataset):
     """A dataset with an evaluated workspace in it, a model beside it, and a person's folder."""
     root = tmp_path_factory.mktemp("places")
-    make = make_dataset_fixture.__wrapped__ if hasattr(make_dataset_fixture, "__wrapped__") else None
-    dataset = (make or make_dataset_fixture._fixture_function)()(root / "data", training=8, held_out=2)
+    dataset = make_dataset(root / "data", training=8, held_out=2)
     tiny_workspace(dataset, dataset / "autodls")
     assert autodls("evaluate", "-d", dataset, "--workers", 1).status == 0
     write_model_folder(root / "model", tiny_model(small_volume_plan()))
@@ -52,24 +49,25 @@ FILES = (
 )  # fmt: skip
 
 
+COMMANDS = {
+    "predict": lambda root: (
+        "predict", "-i", root / "data/imagesTr", "--rois", root / "data/labelsTr", "-m", root / "model", "-o",
+    ),
+    "evaluate": lambda root: (
+        "evaluate", "--scores", root / "table/scores.csv", "--label", "y", "--score", "dls", "-o",
+    ),
+    "report": lambda root: ("report", "-d", root / "data", "-o"),
+    "plan": lambda root: ("plan", "-d", root / "data", "-w"),
+}  # fmt: skip
+
+
 class TestEveryOutputAgainstEveryInputPlace:
     """Every command that takes a place for results, against every place that something is read from, twice."""
-
-    COMMANDS = {
-        "predict": lambda root: (
-            "predict", "-i", root / "data/imagesTr", "--rois", root / "data/labelsTr", "-m", root / "model", "-o",
-        ),
-        "evaluate": lambda root: (
-            "evaluate", "--scores", root / "table/scores.csv", "--label", "y", "--score", "dls", "-o",
-        ),
-        "report": lambda root: ("report", "-d", root / "data", "-o"),
-        "plan": lambda root: ("plan", "-d", root / "data", "-w"),
-    }  # fmt: skip
 
     @pytest.mark.parametrize("more", [(), ("--overwrite",)], ids=["", "--overwrite"])
     @pytest.mark.parametrize("command", COMMANDS)
     def test_is_refused_and_changes_nothing(self, places, command, more):
-        words = self.COMMANDS[command](places)
+        words = COMMANDS[command](places)
         own = {"plan": ("data/autodls", "data/autodls/new", "data/autodls/results")}.get(command, ())
         targets = [*(name for name in FOLDERS if name not in own), *FILES]
         if command == "report":
@@ -200,6 +198,29 @@ class TestDiskFullBetweenAnyTwoFiles:
         assert scores in (set(), {"scores/external.csv", "scores/external.json"})
 
 
+class KilledError(BaseException):
+    """As SIGKILL: nobody catches it."""
+
+
+def kill_after(patch, steps):
+    """Let `steps` results be removed or renamed into their places, and no more."""
+    done = []
+
+    def strike(do):
+        def step(self, *rest, **named):
+            if UNFINISHED in str(rest[:1] or self) or ".tmp-" in self.name:
+                return do(self, *rest, **named)
+            if len(done) == steps:
+                raise KilledError
+            done.append(self)
+            return do(self, *rest, **named)
+
+        return step
+
+    for name in ("unlink", "replace"):
+        patch.setattr(Path, name, strike(getattr(Path, name)))
+
+
 class TestKilledWhileResultsAreExchanged:
     @pytest.fixture
     def out(self, tmp_path):
@@ -215,44 +236,21 @@ class TestKilledWhileResultsAreExchanged:
         record_run(folder.unfinished / "provenance.json", "predict", ["autodls", "predict"], None, [], files)
         folder.publish([*files, folder.unfinished / "provenance.json"])
 
-    def test_old_or_new_and_never_both(self, out, monkeypatch):
-        class KilledError(BaseException):
-            pass
-
-        for step in range(1, 99):
-            with monkeypatch.context() as patch:
-                left = [step]
-
-                def strike(self, *rest, _do, left=left):
-                    left[0] -= 1
-                    if not left[0]:
-                        raise KilledError
-                    return _do(self, *rest)
-
-                unlink, replace = Path.unlink, Path.replace
-                patch.setattr(
-                    Path, "unlink", lambda self, missing_ok=False: strike(self, _do=unlink)
-                    if UNFINISHED not in str(self) and ".tmp-" not in self.name else unlink(self, missing_ok)
-                )  # fmt: skip
-                patch.setattr(
-                    Path, "replace", lambda self, target: strike(self, target, _do=replace)
-                    if ".tmp-" not in self.name else replace(self, target)
-                )  # fmt: skip
-                try:
-                    self.make(out, "new", ("scores.csv", "maps/b", "maps/c"))
-                except KilledError:
-                    found = [c for n, c in snapshot(out.root).items() if UNFINISHED not in n and n != "provenance.json"]
-                    assert len({content.split()[0] for content in found}) <= 1, found
-                    torn = ResultsFolder(out.root, "scores.csv")
-                    assert (
-                        found == [] or (len(found) == 4 and found[0].startswith(b"old")) or torn.require_free() is None
-                    )
-                    results_folder.clear_unfinished(out)
-                    shutil.rmtree(out.root)
-                    self.make(out, "old", ("scores.csv", "predict.json", "maps/a", "maps/b"))
-                else:
-                    break
-        assert step > 8 and set(snapshot(out.root)) == {"scores.csv", "maps/b", "maps/c", "provenance.json"}
+    @pytest.mark.parametrize("step", range(1, 9))
+    def test_old_or_new_and_never_both(self, out, monkeypatch, step):
+        """Five files are removed, and then four are renamed into their places; `step` of these are done."""
+        before = snapshot(out.root)
+        with monkeypatch.context() as patch, pytest.raises(KilledError):
+            kill_after(patch, step)
+            self.make(out, "new", ("scores.csv", "maps/b", "maps/c"))
+        left = {name: content for name, content in snapshot(out.root).items() if not name.startswith(UNFINISHED)}
+        words = {content.split()[0] for name, content in left.items() if name != "provenance.json"}
+        assert len(words) <= 1 and left != before
+        again = ResultsFolder(out.root, "scores.csv")
+        again.require_free()
+        clear_unfinished(again)
+        self.make(again, "new", ("scores.csv", "maps/b", "maps/c"))
+        assert set(snapshot(out.root)) == {"scores.csv", "maps/b", "maps/c", "provenance.json"}
 
     def test_the_same_command_goes_on(self, out):
         (out.root / "scores.csv").unlink()
@@ -266,7 +264,7 @@ class TestKilledWhileResultsAreExchanged:
         with pytest.raises(OSError), renewed(tmp_path, "metrics.json", [tmp_path / "metrics.json"]) as stage:
             write_text(stage / "tables/a.csv", "new")
             raise OSError(errno.ENOSPC, "full")
-        assert {content for content in snapshot(tmp_path).values()} == {b"old"}
+        assert set(snapshot(tmp_path).values()) == {b"old"}
         with renewed(tmp_path, "metrics.json", [tmp_path / "metrics.json", tmp_path / "tables/b.csv"]) as stage:
             write_text(stage / "tables/a.csv", "new")
             write_text(stage / "metrics.json", "new")
@@ -289,7 +287,7 @@ class TestTwoWriters:
             folder.rename(tmp_path / "away")
             folder.mkdir()
             write_text(folder / "b", "")
-        assert not (folder / "b").exists() if folder.exists() else True
+        assert not (folder / "b").exists()
 
     def test_nothing_is_renamed_into_a_folder_that_was_exchanged_meanwhile(self, tmp_path):
         folder = tmp_path / "w"
