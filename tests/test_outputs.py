@@ -134,6 +134,12 @@ class TestAResultFolderIsOfOneRun:
         assert autodls(*words).status == 2
         assert autodls(*words, "--overwrite").status == 0
 
+    def test_in_a_workspace_its_own_results_are_made_again(self, places, tmp_path):
+        """As `make demo` does, the second time."""
+        data = shutil.copytree(places / "data", tmp_path / "data")
+        for command in ("report", "evaluate", "evaluate", "report"):
+            assert autodls(command, "-d", data).status == 0
+
     def test_a_report_is_replaced_if_it_is_one(self, places, tmp_path):
         words, page = ("report", "-d", places / "data", "-o", tmp_path / "r.html"), tmp_path / "r.html"
         assert autodls(*words).status == 0 and html.is_report(page)
