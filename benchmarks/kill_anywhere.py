@@ -1,8 +1,9 @@
 """Kill every command at random moments, again and again, and go on until the study is done.
 
-A life is one process that runs one command on a small phantom cohort with tiny networks. It ends by SIGKILL, by Ctrl-C,
-or on a disk that is full, at a moment drawn from the seed; the clock jumps while it lives, and between lives. After
-each life every file must be whole, and at the end everything must be what an uninterrupted run wrote, byte by byte.
+A life is one process that runs one command on a small phantom cohort with tiny networks. It ends by SIGKILL or SIGTERM,
+by Ctrl-C, or on a disk that is full, for large files or from the n-th file on, at a moment drawn from the seed; the
+clock jumps while it lives, and between lives. After each life every file must be whole, and at the end everything must
+be what an uninterrupted run wrote, byte by byte.
 
 Then come whole studies on file systems that are too small (root may mount them; else that is skipped, and said), two
 processes on one workspace, and a dataset folder that may only be read. `--quick` leaves out nnU-Net and what is trained
@@ -63,6 +64,8 @@ IMPORTED_LATE = (
     "matplotlib.backends.backend_svg",
     "torch._dynamo",
 )
+FULL = ("full", "full at")  # for every file beyond a size, and for all from the n-th on
+MOST_WRITES = 60
 GROWING, GROWING_BY_ROWS = "provenance.json", "workspace/segmentation/masks.json"
 KEPT_ROWS = ".partial.jsonl"  # scores that are finished, until all are
 WITH_WORKERS = 0.2  # share of the killed lives that have two workers, where a command can
@@ -85,10 +88,12 @@ class Harness:
 
     def draw(self, usual: Life) -> Ending:
         """An ending for a command that usually takes as long as `usual`."""
-        kind = str(self.chance.choice(["kill", "stop", "full"], p=[0.8, 0.1, 0.1]))
+        kind = str(self.chance.choice(["kill", "term", "stop", "full", "full at"], p=[0.65, 0.1, 0.1, 0.1, 0.05]))
         clock_s = float(self.chance.uniform(-1e9, 1e9))
         if kind == "full":
             return Ending(kind, most_bytes=int(10 ** self.chance.uniform(0, 5.5)), clock_s=clock_s)
+        if kind == "full at":
+            return Ending(kind, operation=1 + int(self.chance.integers(0, MOST_WRITES)), clock_s=clock_s)
         if usual.operations and self.chance.random() < 0.5:
             share = self.chance.random() ** 2  # what is done is not done again: a later life is shorter
             return Ending(kind, operation=1 + int(share * usual.operations), clock_s=clock_s)
@@ -101,10 +106,12 @@ class Harness:
         assert life.status != READ_A_STALE_FILE, f"{where}: read a file that a killed process had left half-written"
         assert life.status != WROTE_TO_DATASET, f"{where}: changed the dataset"
         if not life.killed and life.status:
-            expected = {"stop": (130, "continue where it was"), "full": (1, "autodls: error: ")}.get(ending.kind)
+            expected = {"stop": (130, "continue where it was"), **dict.fromkeys(FULL, (1, "autodls: error: "))}.get(
+                ending.kind
+            )
             assert expected is not None, f"{where}: status {life.status}: {life.said}"
             assert life.status == expected[0] and expected[1] in life.said, f"{where}: {life.status}: {life.said}"
-        outcome = {"kill": "killed", "stop": "stopped", "full": "disk full"}[ending.kind]
+        outcome = {"kill": "killed", "term": "ended by SIGTERM", "stop": "stopped"}.get(ending.kind, "disk full")
         self.tally[outcome if life.status else "ended before"] += 1
         self.tally[f"{step}: killed"] += life.killed
         self.judge_files(study, where)

@@ -102,7 +102,17 @@ def by_autodls(folder: Path, cases: Path) -> None:
     """The command itself."""
     from autodls.cli.app import main
 
-    words = ["-i", cases / "imagesTr", "--rois", cases / "labelsTr", "-o", cases / "out", "-m", folder / "model"]
+    words = [
+        "-i",
+        cases / "imagesTr",
+        "--rois",
+        cases / "labelsTr",
+        "-o",
+        cases / "out",
+        "-m",
+        folder / "model",
+        "--overwrite",
+    ]
     sys.argv = ["autodls", "predict", *map(str, words)]
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         main()

@@ -80,7 +80,7 @@ def _write_case(folder: Path, case: str, positive: bool, channels: Iterable[int]
     _write(folder / "labelsTr" / f"{case}.nii.gz", roi, grid)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_dataset() -> Callable[..., Path]:
     """Writes a small dataset: `make_dataset(tmp_path, training=6, held_out=2, sequences=(...), missing=(...))`.
 

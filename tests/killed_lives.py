@@ -1,6 +1,7 @@
 """One command in a process of its own that is killed, stopped, or finds the disk full, at a chosen moment."""
 
 import contextlib
+import errno
 import itertools
 import os
 import re
@@ -10,15 +11,17 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from autodls.cli.app import main
 from autodls.records.files import sha256_of_file
+from autodls.records.results_folder import UNFINISHED
 
 READ_A_STALE_FILE, WROTE_TO_DATASET = 99, 98
+STRIKES = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "stop": signal.SIGINT}
 SECONDS_ALLOWED, SECONDS_FOR_WORKERS = 600, 90
 SEGMENTED = ("segment", "train auto")
 CHANGES = ("os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "os.truncate", "os.chmod", "os.utime")
@@ -57,7 +60,7 @@ class Study:
             "segment": ["segment", "fold", "all", *place],
             "train": ["train", "fold", "all", *place, *readers],
             "train auto": ["train", "fold", "all", "--rois", "auto", *place, *readers],
-            "predict": ["predict", *place, *inputs, "-o", str(self.root / "predicted")],
+            "predict": ["predict", *place, *inputs, "-o", str(self.root / "predicted"), "--overwrite"],
             "evaluate": ["evaluate", *place, "--rois", "manual"],
             "explain": ["explain", *place, "--rois", "manual", "--cases", "1"],
             "report": ["report", *place, "--rois", "manual"],
@@ -65,10 +68,10 @@ class Study:
         return steps if segment else {name: words for name, words in steps.items() if name not in SEGMENTED}
 
     def files(self) -> Iterator[tuple[str, Path]]:
-        """Every file by its name in the study."""
+        """Every file by its name in the study, of a set of results that is not finished by its name to be."""
         for path in sorted(self.root.rglob("*")):
             if path.is_file():
-                yield path.relative_to(self.root).as_posix(), path
+                yield path.relative_to(self.root).as_posix().replace(f"{UNFINISHED}/", ""), path
 
     def hashes(self) -> dict[str, str]:
         """SHA-256 of what must be the same in every run."""
@@ -82,6 +85,8 @@ class Study:
 @dataclass(frozen=True)
 class Ending:
     """How a life ends: `kind` at file operation `operation` of the study's folder, or after `seconds`.
+
+    A disk that is "full at" `operation` has no room for that many files.
 
     All the while, its clock goes to and fro by `clock_s`.
     """
@@ -104,8 +109,8 @@ class Life:
 
     @property
     def killed(self) -> bool:
-        """Whether SIGKILL ended it."""
-        return self.status == -signal.SIGKILL
+        """Whether SIGKILL ended it, or SIGTERM, which nobody catches either."""
+        return self.status in (-signal.SIGKILL, -signal.SIGTERM)
 
 
 def live(study: Study, words: list[str], ending: Ending) -> Life:
@@ -131,7 +136,7 @@ def _watch_over(child: int, said: BinaryIO, ending: Ending) -> Life:
             os.kill(child, signal.SIGKILL)
             raise AssertionError(f"a command hung for more than {SECONDS_ALLOWED} s: {heard.decode()}")
         if ending.seconds and age > ending.seconds and not struck:
-            os.kill(child, signal.SIGKILL if ending.kind == "kill" else signal.SIGINT)
+            os.kill(child, STRIKES[ending.kind])
             struck = True
         time.sleep(0.002)
     heard += _last_words(said)
@@ -159,6 +164,8 @@ def be_born(study: Study, words: list[str], ending: Ending, writer: int) -> None
     _let_the_clock_jump(ending.clock_s)
     if ending.kind == "full":
         resource.setrlimit(resource.RLIMIT_FSIZE, (ending.most_bytes, resource.RLIM_INFINITY))
+    if ending.kind == "full at":
+        os.fsync = no_room_from(ending.operation)
     sys.argv = ["autodls", *words]
     status = 1
     try:
@@ -183,6 +190,18 @@ def _let_the_clock_jump(seconds: float) -> None:
 
     time.time = lambda: seconds_now() + ahead()
     time.time_ns = lambda: ns_now() + int(ahead() * 1e9)
+
+
+def no_room_from(number: int) -> Callable[[int], None]:
+    """An `os.fsync`, which every file of ours goes through, that finds the disk full from the `number`-th file on."""
+    flush, asked = os.fsync, itertools.count(1)
+
+    def fsync(handle: int) -> None:
+        if next(asked) >= number:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        flush(handle)
+
+    return fsync
 
 
 @contextlib.contextmanager
@@ -251,8 +270,8 @@ def _watch(study: Study, ending: Ending) -> list[int]:
         if event == "open" and path in stale:
             os._exit(READ_A_STALE_FILE)
         count[0] += 1
-        if count[0] == ending.operation and ending.kind in ("kill", "stop"):
-            os.kill(os.getpid(), signal.SIGKILL if ending.kind == "kill" else signal.SIGINT)
+        if count[0] == ending.operation and ending.kind in STRIKES:
+            os.kill(os.getpid(), STRIKES[ending.kind])
 
     sys.addaudithook(hook)
     return count

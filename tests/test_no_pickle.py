@@ -90,7 +90,7 @@ def test_no_command_opens_a_pickle(looked_up, study, tmp_path, monkeypatch):
     inputs = ("-i", study / "imagesTr", "--rois", study / "labelsTr", "-m", study / "autodls" / "model")
     run(study, "predict", *inputs, "-o", tmp_path / "out", "--workers", 1)
     assert looked_up == []
-    run(study, "predict", *inputs, "-o", tmp_path / "out", "--workers", 2)
+    run(study, "predict", *inputs, "-o", tmp_path / "out", "--workers", 2, "--overwrite")
     assert looked_up
     require_between_processes(looked_up)
 

@@ -259,7 +259,7 @@ class TestPredictSays:
         (dataset / "imagesTr" / "case_00_0001.nii.gz").write_bytes(
             (dataset / "imagesTr/case_00_0000.nii.gz").read_bytes()
         )
-        assert autodls("predict", "-m", model.root, *words).status == 0
+        assert autodls("predict", "-m", model.root, *words, "--overwrite").status == 0
         assert "are the same file" in (tmp_path / "out" / "scores.csv").read_text()
         assert "T2WI is unlike the training images: median intensity" in (tmp_path / "out" / "scores.csv").read_text()
 

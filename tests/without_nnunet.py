@@ -31,7 +31,7 @@ def run(root):
             "predict": autodls("predict", "--rois", dataset / "labelsTr", *new),
             "report": autodls("report", "-d", dataset),
             "segment": autodls("segment", "fold", "all", *common),
-            "predict without ROIs": autodls("predict", *new),
+            "predict without ROIs": autodls("predict", *new, "--overwrite"),
         }
     return {name: (answer.status, answer.err.splitlines()[-1:], answer.out) for name, answer in answers.items()}
 

@@ -21,12 +21,19 @@ from autodls.cli.options import (
     DatasetOption,
     DeviceOption,
     FoldCohorts,
+    HeatmapsOption,
     JsonOption,
     MemoryOption,
     MetricsFolder,
+    ModelOption,
+    OverwriteOption,
+    PatientColumn,
+    ReportFile,
+    RoisFolder,
     RoisOption,
     ScoreColumns,
     ScoreTableOption,
+    VerifiedDataset,
     WeightsOption,
     WorkersOption,
     WorkspaceOption,
@@ -167,30 +174,25 @@ def train_fold(
 def predict(
     images: Annotated[Path, typer.Option("-i", "--input", help="Folder of CASE_0000.nii.gz, CASE_0001.nii.gz, ...")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for scores.csv, predict.json, rois/.")],
-    rois: Annotated[
-        Path | None,
-        typer.Option("--rois", help="Folder of CASE.nii.gz, on the ROI channel's grid; else the model draws them."),
-    ] = None,
-    model: Annotated[
-        Path | None, typer.Option("-m", "--model", help="Model folder; that of the workspace by default.")
-    ] = None,
+    rois: RoisFolder = None,
+    model: ModelOption = None,
     dataset: DatasetOption = _CURRENT,
     workspace: WorkspaceOption = None,
-    heatmaps: Annotated[
-        bool, typer.Option("--heatmaps", help="Write heat maps too (OUT/heatmaps); takes several times as long.")
-    ] = False,
+    heatmaps: HeatmapsOption = False,
+    overwrite: OverwriteOption = False,
     device: ComputeOption = "auto",
     workers: WorkersOption = _WORKERS,
     as_json: JsonOption = False,
 ) -> None:
     """Score new cases with a locked model: calibrated DLS, spread over folds, high or low, a score per sequence.
 
+    OUT must be new, empty, or hold results of autodls alone, which --overwrite replaces; it is whole or not there.
     Run again, it continues: finished scores of a killed run are kept in OUT/predict.partial.jsonl.
     """
     from autodls.cli.predict_command import run_predict
 
-    given = (images, rois, output, model, dataset, workspace)
-    raise typer.Exit(run_predict(*given, heatmaps=heatmaps, device=device, workers=workers, as_json=as_json))
+    given, chosen = (images, rois, output, model, dataset, workspace), (heatmaps, overwrite)
+    raise typer.Exit(run_predict(*given, *chosen, device=device, workers=workers, as_json=as_json))
 
 
 @app.command()
@@ -205,9 +207,7 @@ def evaluate(
     score: ScoreColumns = None,
     label: Annotated[str | None, typer.Option("--label", help="Label column, 0 or 1.")] = None,
     cohort: Annotated[str | None, typer.Option("--cohort", help="Cohort column.")] = None,
-    patient: Annotated[
-        str | None, typer.Option("--patient", help="Patient column, where patients have several rows.")
-    ] = None,
+    patient: PatientColumn = None,
     cutoff: CutoffValues = None,
     cutoff_from: CutoffCohort = None,
     time: Annotated[str | None, typer.Option("--time", help="Column of follow-up times.")] = None,
@@ -215,13 +215,14 @@ def evaluate(
     landmark: Annotated[float | None, typer.Option("--landmark", help="Time after which benefit is durable.")] = None,
     out_of_fold: FoldCohorts = None,
     output: MetricsFolder = None,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Judge the locked model on every cohort, or any table of scores with --scores."""
     from autodls.cli.evaluate_command import run_evaluate
     from autodls.cli.evaluate_table import TableRequest, refuse_table_options, run_evaluate_table
 
     chosen = (tuple(cutoff or ()), cutoff_from, time, event, landmark, tuple(out_of_fold or ()))
-    options = (tuple(score or ()), label, cohort, patient, *chosen, output)
+    options = (tuple(score or ()), label, cohort, patient, *chosen, output, overwrite or None)
     if scores is None:
         refuse_table_options(*options)
         judged = run_evaluate(dataset, workspace, rois, device=device, workers=workers, as_json=as_json)
@@ -253,22 +254,19 @@ def report(
     dataset: DatasetOption = _CURRENT,
     workspace: WorkspaceOption = None,
     rois: RoisOption = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="HTML file; results/report.html of the workspace by default.")
-    ] = None,
+    output: ReportFile = None,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Write the whole study as one HTML file that needs no network."""
     from autodls.cli.report_command import run_report
 
-    run_report(dataset, workspace, output, rois)
+    run_report(dataset, workspace, output, rois, overwrite=overwrite)
 
 
 @app.command()
 def verify(
     place: Annotated[Path, typer.Argument(metavar="MODEL|WORKSPACE", help="Folder to check.")],
-    dataset: Annotated[
-        Path | None, typer.Option("-d", "--dataset", help="With a workspace: check against the images as well.")
-    ] = None,
+    dataset: VerifiedDataset = None,
     workers: WorkersOption = _WORKERS,
     as_json: JsonOption = False,
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from autodls.cli.console import note, progress, say, show_table
+from autodls.cli.places import require_own
 from autodls.cli.plan_view import View, show_plan
 from autodls.cli.provenance import note_run
 from autodls.cli.replan import keep_previous, refuse_where_trained, throw_away
@@ -89,6 +90,7 @@ def run_plan(
     Raises PlanError where folds are trained by what would be replaced; `restart` throws them away.
     """
     session = Session.open(dataset, workspace)
+    require_own(session.workspace.root)
     preset = load_preset(request.preset)
     resources = resources_of(request)
     warnings: list[str] = []

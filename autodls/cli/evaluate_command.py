@@ -184,11 +184,13 @@ def _out_of_fold(session: Session, plan: Plan) -> "ScoredCohort":
 
 def _held_out(session: Session, model: ModelRecord, plan: Plan, scoring: Scoring) -> dict[str, "ScoredCohort"]:
     """Every held-out cohort, scored; the networks are read only where a case has no score yet."""
-    from autodls.inference.heldout import score_held_out, write_held_out
+    from autodls.inference.heldout import forget_others, score_held_out, write_held_out
     from autodls.report.scored_study import cohort_name
 
     load = functools.cache(lambda: _load(session, scoring.device))
     scored: dict[str, ScoredCohort] = {}
+    records = [session.workspace.heldout_record(name) for name in session.cohort.held_out]
+    forget_others(session.workspace.heldout_record("").parent, records)
     with progress("held-out cases", sum(len(cases) for cases in session.cohort.held_out.values())) as advance:
         for name, cases in session.cohort.held_out.items():
             record = session.workspace.heldout_record(name)

@@ -13,7 +13,9 @@ from autodls.evaluation.results import Metrics
 from autodls.evaluation.rows import RowAuc
 from autodls.evaluation.scores_table import Columns, ScoreTable, parse_cutoffs, read_scores
 from autodls.records.lock import locked_output
+from autodls.records.results_folder import ResultsFolder, clear_unfinished
 from autodls.records.table import read_table
+from autodls.records.workspace import PROVENANCE
 
 _FOLD = "fold"
 _FOLDS = (
@@ -38,12 +40,18 @@ class TableRequest:
     landmark: float | None
     out_of_fold: tuple[str, ...]
     output: Path | None
+    overwrite: bool | None = None
+
+    @property
+    def results(self) -> ResultsFolder | None:
+        """Where metrics.json goes; None where it is asked for on stdout alone."""
+        return ResultsFolder(self.output, "metrics.json", overwrite=bool(self.overwrite)) if self.output else None
 
 
 def refuse_table_options(*given: object) -> None:
     """Raise ArgumentError for an option of `TableRequest`, in its order, that is given although there is no table."""
     names = ("--score", "--label", "--cohort", "--patient", "--cutoff", "--cutoff-from", "--time", "--event",
-             "--landmark", "--out-of-fold", "-o")  # fmt: skip
+             "--landmark", "--out-of-fold", "-o", "--overwrite")  # fmt: skip
     if found := [name for name, value in zip(names, given, strict=True) if value not in (None, ())]:
         raise ArgumentError(
             f"{', '.join(found)}: said of a table of scores, and no table is named; name it with --scores FILE, or "
@@ -59,8 +67,9 @@ def run_evaluate_table(request: TableRequest, *, as_json: bool) -> None:
         raise ArgumentError("-o is missing: name the folder for metrics.json, or ask for --json on stdout")
     if not (request.label or (request.time and request.event)):
         raise ArgumentError("--label is missing: name the label column, or --time and --event, or all three")
-    if request.output is not None:
-        require_output(request.output)
+    if request.results is not None:
+        require_output(request.results.root, read=[request.table])
+        request.results.require_free()
     columns = Columns(
         scores=request.scores,
         label=request.label,
@@ -77,10 +86,8 @@ def run_evaluate_table(request: TableRequest, *, as_json: bool) -> None:
         out_of_fold=request.out_of_fold,
     )
     metrics = evaluate_table(_told_of_folds(table, request), choices)
-    if request.output is not None:
-        with locked_output(request.output):
-            metrics.save(request.output / "metrics.json")
-            note_output(request.output, "evaluate", None, [request.table], [request.output / "metrics.json"])
+    if request.results is not None:
+        _write(request.results, metrics, request.table)
     if as_json:
         say(metrics.to_bytes().decode().rstrip())
     else:
@@ -95,6 +102,16 @@ def _told_of_folds(table: ScoreTable, request: TableRequest) -> ScoreTable:
     if request.out_of_fold or _FOLD not in read_table(request.table)[0]:
         return table
     return replace(table, warnings=(*table.warnings, _FOLDS.format(next(iter(table.cohorts)))))
+
+
+def _write(results: ResultsFolder, metrics: Metrics, table: Path) -> None:
+    with locked_output(results.root):
+        results.require_free()
+        clear_unfinished(results)
+        written = results.unfinished / results.record
+        metrics.save(written)
+        note_output(results.unfinished, "evaluate", None, [table], [written])
+        results.publish([written, results.unfinished / PROVENANCE])
 
 
 def metric_rows(metrics: Metrics) -> list[RowAuc]:

@@ -26,6 +26,7 @@ from autodls.records.cohort import Case
 from autodls.records.files import write_text
 from autodls.records.heatmap_folder import HeatmapFolder
 from autodls.records.lock import locked
+from autodls.records.results_folder import renewed
 from autodls.records.scores import FUSED, write_csv
 from autodls.records.segmentation import DrawnRoi, doubts
 from autodls.records.table import read_table
@@ -35,6 +36,8 @@ from autodls.seeding import generator
 
 CASES = 4  # of the highest, of the lowest, and of each held-out cohort
 _FEW_CELLS = 4  # a side of the feature map below this locates next to nothing
+
+_MADE = (".png", ".nii.gz", ".csv")  # what an earlier run may have made, of cases that are not explained now
 
 _Samples = list[tuple[Explained, Sample]]
 
@@ -49,16 +52,19 @@ def run_explain(
     workers: int = 1,
     as_json: bool,
 ) -> None:
-    """Explain cases into results/heatmaps: each by folds that were not trained on it."""
+    """Explain cases into results/heatmaps, in the place of those before: each by folds that were not trained on it."""
     where = resolve_device(device)
     place = planned_workspace(dataset, workspace)
     with locked(place):
         session = Session.open(dataset, place.root, trained_rois(place, rois))
         folder = session.workspace.heatmaps
         model = load_model(session.workspace.model.root, where)
-        with memory_of(where):
-            samples, rows, checked = _explain(session, model, choose_cases(session, model, cases), workers)
-        _write(folder, samples, rows, checked)
+        chosen = choose_cases(session, model, cases)
+        earlier = [path for ending in _MADE for path in folder.root.glob(f"*{ending}")]
+        with renewed(folder.root, folder.cases.name, earlier) as stage:
+            with memory_of(where):
+                samples, rows, checked = _explain(session, model, chosen, HeatmapFolder(stage), workers)
+            _write(HeatmapFolder(stage), samples, rows, checked)
         seed, record = model.plan.training.seed, session.workspace.model.record
         note_run(session.workspace, "explain", seed, [record], files_below(folder.root))
     verdict = weights_verdict(fused_correlations(checked))
@@ -72,7 +78,7 @@ def run_explain(
 
 
 def _explain(
-    session: Session, model: LockedModel, chosen: Sequence[Explained], workers: int
+    session: Session, model: LockedModel, chosen: Sequence[Explained], folder: HeatmapFolder, workers: int
 ) -> tuple[_Samples, list[MapShare], list[RandomisedMap]]:
     """Write the maps of all cases that can be read, then ask whether they depend on the weights."""
     samples: _Samples = []
@@ -85,7 +91,7 @@ def _explain(
             else:
                 _require_trained_on(session, case, sample)
                 samples.append((case, sample))
-                rows += write_maps(session.workspace.heatmaps, model, case, sample)
+                rows += write_maps(folder, model, case, sample)
             advance(case.files.id)
     chance = generator(model.plan.training.seed, "explain", "weights")
     with progress("maps of shuffled weights", len(samples)) as advance:
@@ -194,12 +200,7 @@ def _require_trained_on(session: Session, case: Explained, sample: Sample) -> No
 
 
 def _write(folder: HeatmapFolder, samples: _Samples, rows: list[MapShare], checked: list[RandomisedMap]) -> None:
-    """The tables; pictures and maps of cases that an earlier run explained are removed."""
-    ids = tuple(f"{case.files.id}_" for case, _ in samples)
-    for pattern in ("*.png", "*.nii.gz"):
-        for path in folder.root.glob(pattern):
-            if not path.name.startswith(ids):
-                path.unlink()
+    """The tables."""
     header = ["case", "cohort", "explained_by", "label", "dls", "flags"]
     lines = [
         [

@@ -15,6 +15,9 @@ WorkspaceOption = Annotated[
     Path | None, typer.Option("-w", "--workspace", help="Where results go; DATASET/autodls by default.")
 ]
 WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes that read images.")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the results that -o names, where autodls alone wrote them.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 MemoryOption = Annotated[float | None, typer.Option("--memory-gib", help="Memory that training may use, in GiB.")]
 DeviceOption = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="What to train on.")]
@@ -43,6 +46,9 @@ AtOnceOption = Annotated[
 ScoreTableOption = Annotated[
     Path | None, typer.Option("--scores", help="Any table of scores (CSV or .xlsx); no workspace is needed.")
 ]
+PatientColumn = Annotated[
+    str | None, typer.Option("--patient", help="Patient column, where patients have several rows.")
+]
 ScoreColumns = Annotated[list[str] | None, typer.Option("--score", help="Score column; the first is the reference.")]
 CutoffValues = Annotated[list[str] | None, typer.Option("--cutoff", help="COL=VALUE, the cut-off of a score.")]
 CutoffCohort = Annotated[str | None, typer.Option("--cutoff-from", help="Cohort whose Youden cut-off is used.")]
@@ -51,3 +57,19 @@ FoldCohorts = Annotated[
     typer.Option("--out-of-fold", help="Cohort that a cross-validation scored ('all' without --cohort)."),
 ]
 MetricsFolder = Annotated[Path | None, typer.Option("-o", "--output", help="Folder for metrics.json, with --scores.")]
+ReportFile = Annotated[
+    Path | None, typer.Option("-o", "--output", help="HTML file; results/report.html of the workspace by default.")
+]
+HeatmapsOption = Annotated[
+    bool, typer.Option("--heatmaps", help="Write heat maps too (OUT/heatmaps); takes several times as long.")
+]
+RoisFolder = Annotated[
+    Path | None,
+    typer.Option("--rois", help="Folder of CASE.nii.gz, on the ROI channel's grid; else the model draws them."),
+]
+ModelOption = Annotated[
+    Path | None, typer.Option("-m", "--model", help="Model folder; that of the workspace by default.")
+]
+VerifiedDataset = Annotated[
+    Path | None, typer.Option("-d", "--dataset", help="With a workspace: check against the images as well.")
+]

@@ -1,9 +1,10 @@
-"""Folders that a person names for results: refused before anything is read where results cannot or must not go."""
+"""Places that a person names for results: refused before anything is read where results cannot or must not go."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 from autodls.errors import ArgumentError
+from autodls.records.listing import IMAGES, LABELS
 from autodls.records.workspace import ModelFolder, Workspace
 
 
@@ -18,19 +19,58 @@ def require_folder(path: Path, option: str) -> None:
 def require_output(output: Path, read: Iterable[Path] = ()) -> None:
     """Raise ArgumentError where results in `output` (-o) cannot lie, or would mix with what is `read` or locked."""
     require_folder(output, "-o")
-    if any(output.resolve() == path.resolve() for path in read):
-        raise ArgumentError(f"-o {output}: the images or ROIs are read from there; give a folder for results alone")
-    require_no_model(output)
-    if Workspace(output).plan.exists() or Workspace(output).model.record.exists():
-        raise ArgumentError(f"-o {output}: is the workspace of a study, with records of its own; give another folder")
+    place = output.resolve()
+    for path in (given.resolve() for given in read):
+        if place == path or path in place.parents:
+            raise ArgumentError(f"-o {output}: the images or ROIs are read from there; give a folder for results alone")
+        if place in path.parents:
+            raise ArgumentError(f"-o {output}: {path.name}, which is read, lies in it; give a folder for results alone")
+    require_no_input(output)
+    for workspace in map(Workspace, (place, *place.parents)):
+        if _is_workspace(workspace, alone=workspace.root == place):
+            where = "is" if workspace.root == place else "lies in"
+            raise ArgumentError(
+                f"-o {output}: {where} the workspace of a study, with records of its own; give another folder"
+            )
 
 
-def require_no_model(folder: Path) -> None:
-    """Raise ArgumentError where `folder`, given by -o, is a model folder or lies in one: a model holds nothing else."""
+def require_no_input(folder: Path, option: str = "-o") -> None:
+    """Raise ArgumentError where `folder`, given by `option`, is a model or the images or ROIs of a dataset, or in one.
+
+    A model holds nothing else, and what lies among images and ROIs is taken for one.
+    """
     place = folder.resolve()
-    for model in map(ModelFolder, (place, *place.parents)):
-        if model.record.exists() and model.plan.exists():
-            raise ArgumentError(f"-o {folder}: lies in a locked model, which must stay as it is; give another folder")
+    for above in (place, *place.parents):
+        if ModelFolder(above).record.exists() and ModelFolder(above).plan.exists():
+            raise ArgumentError(
+                f"{option} {folder}: lies in a locked model, which must stay as it is; give another folder"
+            )
+        if above.name in (IMAGES, LABELS) and (above.parent / "dataset.json").exists():
+            raise ArgumentError(
+                f"{option} {folder}: lies among the images or ROIs of a dataset, which are only read; give another "
+                "folder"
+            )
+
+
+def require_own(root: Path) -> None:
+    """Raise ArgumentError where a new workspace `root` (-w) would lie in a folder with files of somebody else."""
+    require_no_input(root, "-w")
+    workspace = Workspace(root)
+    ours = (workspace.lock, workspace.plan, workspace.fingerprint, workspace.splits)
+    if not root.is_dir() or any(path.is_file() for path in ours):
+        return
+    if others := sorted(path.name for path in root.iterdir()):
+        raise ArgumentError(
+            f"-w {root}: holds {others[0]}, and is no workspace: results would mix with what is there; give a new or "
+            "an empty folder"
+        )
+
+
+def _is_workspace(workspace: Workspace, *, alone: bool) -> bool:
+    """Whether a study lies there; far above, plan.json `alone` or a model may be what lies beside the results."""
+    if alone and (workspace.plan.exists() or workspace.model.record.exists()):
+        return True
+    return workspace.plan.exists() and (workspace.splits.exists() or workspace.fingerprint.exists())
 
 
 def require_kinds(workspace: Workspace) -> None:

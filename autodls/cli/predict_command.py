@@ -11,8 +11,10 @@ from autodls.cli.provenance import files_below, note_output
 from autodls.cli.session import workspace_of
 from autodls.errors import DatasetError
 from autodls.inference.model_files import check_model_folder
+from autodls.inference.prediction import prediction_of
 from autodls.records.lock import locked_output
-from autodls.records.workspace import RoiKind, Workspace, finished_rows
+from autodls.records.results_folder import ResultsFolder, clear_unfinished
+from autodls.records.workspace import PROVENANCE, RoiKind, Workspace, finished_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,24 +33,27 @@ def run_predict(
     model: Path | None,
     dataset: Path,
     workspace: Path | None,
-    *,
     heatmaps: bool = False,
+    overwrite: bool = False,
+    *,
     device: str = "auto",
     workers: int = 1,
     as_json: bool,
 ) -> int:
     """Score the cases of a folder, with heat maps if asked for; the exit status, 1 when some could not be scored.
 
-    Finished scores lie in the output folder as they come, so a killed run continues.
+    Finished scores lie in the output folder as they come, so a killed run continues; all else comes there at the end.
     """
     require_output(output, read=[images, *([rois] if rois else [])])
+    results = ResultsFolder(output, "scores.csv", finished_rows(prediction_of(output)).name, overwrite)
+    results.require_free()
     root = model if model is not None else _model_of(workspace_of(dataset, workspace), drawn=rois is None)
     checked = check_model_folder(root)  # its weights are hashed while torch is imported
     from autodls.inference.copies import with_copies_flagged
     from autodls.inference.inputs import list_inputs
     from autodls.inference.model_folder import load_model
     from autodls.inference.predict import predict_cases
-    from autodls.inference.prediction import prediction_of, write_prediction
+    from autodls.inference.prediction import write_prediction
     from autodls.inference.rois import RoiSource, drawn_rois
     from autodls.inference.score_log import ScoreLog
     from autodls.models.device import resolve_device
@@ -59,21 +64,24 @@ def run_predict(
         note(f"warning: {caution}")
     cases = list_inputs(images, rois, locked.record)
     _tell_unused(images, cases)
-    ending = locked.record.file_ending
-    drawn = {case.id: output / "rois" / f"{case.id}{ending}" for case in cases}
+    ending, unfinished = locked.record.file_ending, results.unfinished
+    drawn = {case.id: unfinished / "rois" / f"{case.id}{ending}" for case in cases}
     source = drawn_rois(locked, root, place, drawn.__getitem__) if rois is None else RoiSource(locked.record)
     with locked_output(output):
+        results.require_free()
+        clear_unfinished(results, keep="rois")
         log = ScoreLog(finished_rows(prediction_of(output)), locked)
         with progress("scoring", len(cases)) as advance:
             prediction = with_copies_flagged(predict_cases(locked, cases, source, advance, workers, log))
-        write_prediction(output, prediction, locked.plan.sequences)
+        write_prediction(unfinished, prediction, locked.plan.sequences)
         if heatmaps:
             seen = cases if rois is not None else [replace(case, roi=drawn[case.id], kind="auto") for case in cases]
-            _explain(locked, seen, prediction, output, workers)
+            _explain(locked, seen, prediction, unfinished, workers)
         masks = [drawn[score.case] for score in prediction.cases if score.drawn is not None]
-        maps = files_below(output / "heatmaps") if heatmaps else []
-        made = [output / "scores.csv", prediction_of(output), *masks, *maps]
-        note_output(output, "predict", locked.plan.training.seed, [root / "model.json"], made)
+        maps = files_below(unfinished / "heatmaps") if heatmaps else []
+        made = [unfinished / "scores.csv", prediction_of(unfinished), *masks, *maps]
+        note_output(unfinished, "predict", locked.plan.training.seed, [root / "model.json"], made)
+        results.publish([*made, unfinished / PROVENANCE])
         log.remove()
     if as_json:
         say(prediction.to_bytes().decode().rstrip())

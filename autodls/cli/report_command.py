@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from autodls.cli.console import note, say
-from autodls.cli.places import require_folder, require_no_model
+from autodls.cli.places import require_folder, require_no_input
 from autodls.cli.provenance import note_run
 from autodls.cli.session import trained_rois, workspace_of
 from autodls.errors import ArgumentError
@@ -13,9 +13,21 @@ from autodls.records.cohort import read_description
 from autodls.records.lock import locked
 from autodls.records.workspace import RoiKind, Workspace
 
+_ENDINGS = (".html", ".htm")
 
-def run_report(dataset: Path, workspace: Path | None, output: Path | None, rois: RoiKind | None = None) -> None:
-    """Write the report of a workspace, to results/report.html unless `output` names another file."""
+
+def run_report(
+    dataset: Path,
+    workspace: Path | None,
+    output: Path | None,
+    rois: RoiKind | None = None,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write the report of a workspace, to results/report.html unless `output` names another file.
+
+    Another file that is there already is replaced with `overwrite` alone, and if it is a report.
+    """
     from autodls.report.html import write_report
 
     folder = workspace_of(dataset, workspace)
@@ -23,10 +35,9 @@ def run_report(dataset: Path, workspace: Path | None, output: Path | None, rois:
         raise ArgumentError(f"workspace {folder.root}: no such folder; correct -w, or run 'autodls plan'")
     folder = folder.of(trained_rois(folder, rois))
     target = output if output is not None else folder.report
-    if target.is_dir():
-        raise ArgumentError(f"-o {target}: is a folder; give the name of the HTML file")
-    require_folder(target.parent, "-o")
-    require_no_model(target.parent)
+    _require_place(target)
+    if target.resolve() != folder.report.resolve():
+        _require_replaceable(target, overwrite=overwrite)
     description = read_description(dataset)
     inside = target.resolve().is_relative_to(folder.root.resolve())
     noted = inside or os.access(folder.root, os.W_OK)
@@ -37,6 +48,31 @@ def run_report(dataset: Path, workspace: Path | None, output: Path | None, rois:
     if not noted:
         note(f"workspace {folder.root} may only be read, so its provenance.json does not tell of this report")
     say(f"report: {target}")
+
+
+def _require_place(target: Path) -> None:
+    """Raise ArgumentError where no report can or may lie."""
+    if target.is_dir():
+        raise ArgumentError(f"-o {target}: is a folder; give the name of the HTML file")
+    if target.suffix.lower() not in _ENDINGS:
+        raise ArgumentError(f"-o {target}: ends in '{target.suffix}'; a report is a file that ends in .html")
+    require_folder(target.parent, "-o")
+    require_no_input(target.parent)
+
+
+def _require_replaceable(target: Path, *, overwrite: bool) -> None:
+    """Raise ArgumentError where something lies at `target` that is no report of ours, or must not be replaced."""
+    from autodls.report.html import is_report
+
+    if not os.path.lexists(target):
+        return
+    if target.is_symlink() or not is_report(target):
+        raise ArgumentError(
+            f"-o {target}: is there, and is no report, or one that was changed after AutoDLS wrote it; nothing is "
+            "replaced that AutoDLS did not write: give another name, or move it away"
+        )
+    if not overwrite:
+        raise ArgumentError(f"-o {target}: is a report already; give another name, or --overwrite to have it replaced")
 
 
 def _note(folder: Workspace, target: Path) -> None:

@@ -19,6 +19,7 @@ from autodls.models.fold_model import FoldModel
 from autodls.models.gradcam import ScoreMaps, heat_maps, mean_maps, shuffled, to_input_size
 from autodls.preprocessing.planes import Plane, PlaneName
 from autodls.preprocessing.store import Sample
+from autodls.records.heatmap_folder import HeatmapFolder
 from autodls.records.plan import encoder_stride_px
 from autodls.records.scores import FUSED, write_csv
 
@@ -174,14 +175,14 @@ def randomisation_check(
 
 
 def write_explanation(folder: Path, explanation: Explanation, grid: Geometry) -> list[Path]:
-    """Write `folder`/CASE_dls.nii.gz and CASE_<sequence>.nii.gz: heat maps in the patient's own space; return them.
+    """Write the map of every score of a case into `folder`, in the patient's own space; return the files.
 
     `grid` is that of the ROI. Only the voxels that the three planes run through have values, in each plane those of its
     map (see `paint_pictures`).
     """
     paths = []
     for score, maps in explanation.summary.items():
-        paths.append(folder / f"{explanation.case}_{score}.nii.gz")
+        paths.append(HeatmapFolder(folder).map(explanation.case, score))
         pictures = zip(explanation.planes, explanation.on_planes(maps), strict=True)
         write_volume(paths[-1], paint_pictures(grid, pictures))
     return paths

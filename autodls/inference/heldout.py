@@ -1,7 +1,8 @@
 """Held-out cohorts of a dataset folder, scored by the locked model, once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from autodls import __version__
@@ -15,6 +16,7 @@ from autodls.inference.score_log import ScoreLog
 from autodls.records.cohort import Case
 from autodls.records.files import sha256_where_readable
 from autodls.records.model import ModelRecord
+from autodls.records.results_folder import renewed
 from autodls.records.scores import write_csv
 from autodls.records.workspace import finished_rows
 
@@ -80,9 +82,19 @@ def write_held_out(
         known = [labels.get(result.case) for result in prediction.results]
         rows = [[*row, None if label is None else int(label)] for row, label in zip(rows, known, strict=True)]
         header = [*header, "label"]
-    write_csv(table, header, rows)
-    prediction.save(record)
+    with renewed(record.parent, record.name, [record, table]) as stage:
+        write_csv(stage / table.name, header, rows)
+        prediction.save(stage / record.name)
     finished_rows(record).unlink(missing_ok=True)
+
+
+def forget_others(folder: Path, records: Collection[Path]) -> None:
+    """Remove from `folder` the scores of cohorts that the dataset no longer has: those with no record in `records`."""
+    for record in sorted(set(folder.glob("*.json")) - set(records)):
+        with suppress(InputError):
+            Prediction.load(record, "")
+            for path in (finished_rows(record), record.with_suffix(".csv"), record):
+                path.unlink(missing_ok=True)
 
 
 def known_scores(model: ModelRecord, record: Path) -> dict[str, tuple[Result, dict[str, str]]]:

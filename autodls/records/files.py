@@ -5,16 +5,18 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
-from autodls.errors import DatasetError
+from autodls.errors import AutoDLSError, DatasetError
 from autodls.limits import MOST_FILE_BYTES, MOST_JSON_BYTES
 
 _CHUNK_BYTES = 1 << 24
 _BESIDE = ".tmp-"
 _STALE = f"{_BESIDE}{'[0-9a-f]' * 8}-*"
+_HELD: dict[Path, int] = {}  # folders that this process has locked, with the handle of each
 
 
 def write_atomically(path: Path, write: Callable[[Path], object], *, keep_same: bool = False) -> None:
@@ -23,6 +25,7 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, keep_same: 
     The neighbour keeps the suffixes of `path` (libraries choose a format by them) and starts with ".tmp-". With
     `keep_same`, a `path` that holds the very bytes already is left alone.
     """
+    require_held(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{_BESIDE}{secrets.token_hex(4)}-{path.name}")
     try:
@@ -31,9 +34,40 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, keep_same: 
             return
         with beside.open("rb") as handle:
             os.fsync(handle.fileno())
+        require_held(path)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def holding(folder: Path, handle: int) -> Iterator[None]:
+    """`folder` is locked by its `handle`: what is written below it meanwhile is written only while that is so."""
+    _HELD[folder] = handle
+    try:
+        yield
+    finally:
+        _HELD.pop(folder, None)
+
+
+def require_held(path: Path) -> None:
+    """Raise AutoDLSError where `path` lies in a folder that was locked, and is now another one of that name.
+
+    A lock is of a folder, not of its name: who removes the folder and makes it anew lets a second process in.
+    """
+    for folder, handle in _HELD.items():
+        if path.is_relative_to(folder) and not _is_still(folder, handle):
+            raise AutoDLSError(
+                f"{folder}: was removed or exchanged while this command was writing it; nothing more is written there; "
+                "run the command again"
+            )
+
+
+def _is_still(folder: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(folder.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def remove_stale(folders: Iterable[Path]) -> None:

@@ -37,3 +37,11 @@ class HeatmapFolder:
     def sequences_picture(self, case: str) -> Path:
         """The maps of each sequence's own score over the images."""
         return self.root / f"{case}_sequences.png"
+
+    def map(self, case: str, score: str) -> Path:
+        """The map of `score`, that of the fusion or of a sequence, in the patient's space.
+
+        An underscore in the name of a sequence becomes "=", which no name holds: else the map of post_T1 of case P1
+        would have the name of that of T1 of case P1_post.
+        """
+        return self.root / f"{case}_{score.replace('_', '=')}.nii.gz"

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from autodls.errors import ArgumentError, AutoDLSError
-from autodls.records.files import remove_stale
+from autodls.records.files import holding, remove_stale
+from autodls.records.results_folder import UNFINISHED
 from autodls.records.workspace import Workspace
 
-_OUTPUT_FOLDERS = ("rois", "heatmaps")
+_OUTPUT_FOLDERS = (UNFINISHED, "rois", "heatmaps")
 _NOT_OURS_TO_WRITE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
 
 
@@ -20,22 +21,26 @@ _NOT_OURS_TO_WRITE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, err
 def locked(workspace: Workspace) -> Iterator[None]:
     """Hold the workspace; the operating system lets go of it however the process ends.
 
-    What a killed process left half-written is removed. Raises AutoDLSError when another process holds the workspace,
-    and ArgumentError where it cannot be written, or where a folder of it is a link to another place.
+    Its file `.lock` is locked, and the folder as well: whoever removes the file lets nobody in. What a killed process
+    left half-written is removed. Raises AutoDLSError when another process holds the workspace, and ArgumentError where
+    it cannot be written, or where a folder of it is a link to another place.
     """
-    with _opened(workspace.root, f"workspace {workspace.root}", "-w", workspace.lock) as handle:
-        _hold(handle, f"{workspace.root}: another autodls process is writing this workspace", "-w")
-        folders = _own_folders(workspace.root)
-        _refuse_links(folders[1:], "-w")
-        remove_stale(folders)
-        yield
+    root, named = workspace.root, f"workspace {workspace.root}"
+    with _opened(root, named, "-w", workspace.lock) as file, _opened(root, named, "-w") as handle:
+        for one in (file, handle):
+            _hold(one, f"{root}: another autodls process is writing this workspace", "-w")
+        with holding(root, handle):
+            folders = _own_folders(root)
+            _refuse_links(folders[1:], "-w")
+            remove_stale(folders)
+            yield
 
 
 @contextmanager
 def locked_output(folder: Path) -> Iterator[None]:
-    """Hold the output folder of `predict` in the same way; one that stays empty is removed again.
+    """Hold an output folder, given by -o, in the same way; one that stays empty is removed again.
 
-    The folder itself is locked, so that no file of ours lies among the results. Below it, only our own folders are
+    The folder alone is locked, so that no file of ours lies among the results. Below it, only our own folders are
     looked at for what a killed process left.
     """
     with _opened(folder, f"-o {folder}", "-o") as handle:
@@ -43,8 +48,11 @@ def locked_output(folder: Path) -> Iterator[None]:
             _hold(handle, f"{folder}: another autodls process is writing this folder", "-o")
             ours = [folder / name for name in _OUTPUT_FOLDERS]
             _refuse_links(ours, "-o")
+            ours += _own_folders(ours[0])[1:]
+            _refuse_links(ours, "-o")
             remove_stale([folder, *ours])
-            yield
+            with holding(folder, handle):
+                yield
         finally:
             with contextlib.suppress(OSError):
                 folder.rmdir()

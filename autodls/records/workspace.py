@@ -12,6 +12,7 @@ from autodls.records.segmentation_folders import SegmentationFolder, SegmenterFo
 
 RoiKind = Literal["manual", "auto"]
 PROVENANCE = "provenance.json"
+_HASHED = re.compile(r"-[0-9a-f]{8}$")  # how names end that `safe_name` has changed
 
 
 @dataclass(frozen=True)
@@ -274,7 +275,7 @@ def safe_name(name: str) -> str:
     >>> safe_name("external"), safe_name("a/b: <c>")
     ('external', 'a_b_c-79097b90')
     """
-    if case_id_fault(name) is None and "." not in name:
+    if case_id_fault(name) is None and "." not in name and not _HASHED.search(name):
         return name
     letters = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:40]
     return f"{letters or 'cohort'}-{sha256_of_bytes(name.encode())[:8]}"

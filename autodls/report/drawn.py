@@ -1,7 +1,7 @@
 """What the report is made of: tables with all their digits, and figures with every number that they draw."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from autodls.errors import ArgumentError
 from autodls.records.files import write_atomically
 from autodls.records.scores import write_csv
+from autodls.records.workspace import Workspace
 from autodls.report.style import in_style
 
 PNG_DPI = 200
@@ -88,6 +89,12 @@ def save_table(folder: Path, name: str, table: Table) -> Path:
     path = _path(folder, name, "csv")
     write_csv(path, table.rows.header, table.rows.lines)
     return path
+
+
+def earlier_results(workspace: Workspace, tables: Iterable[str], figures: Iterable[str]) -> list[Path]:
+    """Every file that tables and figures of these names may have in the results of `workspace`."""
+    files = [workspace.figures / f"{name}.{ending}" for name in figures for ending in ("png", "svg", "csv")]
+    return [*(workspace.table(name) for name in tables), *files]
 
 
 def unique_reasons(reasons: Sequence[str]) -> tuple[str, ...]:

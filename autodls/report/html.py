@@ -7,8 +7,9 @@ from importlib import resources
 from pathlib import Path
 
 from autodls import __version__
+from autodls.limits import MOST_FILE_BYTES
 from autodls.records.dataset import DatasetDescription
-from autodls.records.files import write_text
+from autodls.records.files import read_bounded, sha256_of_bytes, write_text
 from autodls.records.workspace import Workspace
 from autodls.report.page import Markup, Section, el
 from autodls.report.sections_cases import explorer, gallery, scores
@@ -23,22 +24,35 @@ _CHAPTERS = (
     glance, warnings, cohorts, learning, performance, explorer, survival, optimism, rois, gallery, plan, scores,
     checklists, provenance,
 )  # fmt: skip
+_SEAL = "<!-- written by autodls, SHA-256 of what stands above: "
 
 
 def write_report(workspace: Workspace, description: DatasetDescription | None, target: Path) -> Path:
     """Write the report of what lies in `workspace` to `target`, atomically; the same run gives the same bytes.
 
     `description` is that of the dataset, where it is at hand. What is missing is named, with the command that makes it.
+    The last line, which is not shown, is the hash of all before: by it `is_report` knows one that nobody has changed.
     """
     write_text(target, render(read_study(workspace, description)))
     return target
 
 
+def is_report(path: Path) -> bool:
+    """Whether `path` is a report as `write_report` wrote it; raises OSError where it cannot be read."""
+    text, mark, rest = read_bounded(path, MOST_FILE_BYTES).rpartition(_SEAL.encode())
+    return mark + rest == _seal(text).encode()
+
+
+def _seal(text: bytes) -> str:
+    return f"{_SEAL}{sha256_of_bytes(text)} -->\n"
+
+
 def render(study: Study) -> str:
-    """The report as HTML."""
+    """The report as HTML, sealed."""
     chapters = [section for chapter in _CHAPTERS if (section := chapter(study)) is not None]
     name = study.description.name if study.description else study.plan.dataset if study.plan else "study"
-    return page(f"Report of {name}", chapters)
+    text = page(f"Report of {name}", chapters)
+    return text + _seal(text.encode())
 
 
 def page(title: str, sections: Sequence[Section]) -> str:

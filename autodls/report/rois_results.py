@@ -1,7 +1,8 @@
 """The benchmark of ROIs as files: its record, its tables, its figures."""
 
+from autodls.records.results_folder import renewed
 from autodls.records.workspace import Workspace
-from autodls.report.drawn import save_figure, save_table
+from autodls.report.drawn import earlier_results, save_figure, save_table
 from autodls.report.figures_rois import roi_figures
 from autodls.report.rois_effect_tables import roi_tables
 from autodls.report.rois_records import RoiBenchmark
@@ -11,15 +12,12 @@ _FIGURES = ("rois_scores", "rois_robustness")
 
 
 def write_benchmark(workspace: Workspace, benchmark: RoiBenchmark) -> None:
-    """Write benchmark_rois.json, tables and figures; those of an earlier run that no longer apply are removed."""
-    tables, figures = roi_tables(benchmark), roi_figures(benchmark)
-    for name, table in tables.items():
-        save_table(workspace.tables, name, table)
-    for name, drawn in figures.items():
-        save_figure(workspace.figures, name, drawn)
-    for name in set(_TABLES) - set(tables):
-        (workspace.tables / f"{name}.csv").unlink(missing_ok=True)
-    for name in set(_FIGURES) - set(figures):
-        for ending in ("png", "svg", "csv"):
-            (workspace.figures / f"{name}.{ending}").unlink(missing_ok=True)
-    benchmark.save(workspace.roi_benchmark)
+    """Write benchmark_rois.json, tables and figures in the place of those of an earlier run, all of them or none."""
+    tables, figures, record = roi_tables(benchmark), roi_figures(benchmark), workspace.roi_benchmark
+    earlier = earlier_results(workspace, {*_TABLES, *tables}, {*_FIGURES, *figures})
+    with renewed(record.parent, record.name, [record, *earlier]) as stage:
+        for name, table in tables.items():
+            save_table(stage / workspace.tables.name, name, table)
+        for name, drawn in figures.items():
+            save_figure(stage / workspace.figures.name, name, drawn)
+        benchmark.save(stage / record.name)

@@ -9,10 +9,11 @@ from autodls.evaluation.results import Metrics, Proportion
 from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc
 from autodls.evaluation.shared_folds import MEANING, is_of_folds
 from autodls.records.cohort import Case, Cohort, training_cohorts
+from autodls.records.results_folder import renewed
 from autodls.records.scores import FUSED
 from autodls.records.workspace import Workspace
 from autodls.report.cohort_flow import Flow, flow_of_dataset
-from autodls.report.drawn import Drawn, Printed, Rows, Table, save_figure, save_table
+from autodls.report.drawn import Drawn, Printed, Rows, Table, earlier_results, save_figure, save_table
 from autodls.report.endpoint import endpoint_name
 from autodls.report.figures import figure_names, study_figures
 from autodls.report.figures_survival import survival_figure
@@ -83,17 +84,14 @@ def study_results(study: ScoredStudy) -> StudyResults:
 
 
 def write_results(workspace: Workspace, results: StudyResults) -> None:
-    """Write metrics.json, the tables and the figures; those of an earlier run that no longer apply are removed."""
-    for name, table in results.tables.items():
-        save_table(workspace.tables, name, table)
-    for name, drawn in results.figures.items():
-        save_figure(workspace.figures, name, drawn)
-    for name in set(TABLES) - set(results.tables):
-        (workspace.tables / f"{name}.csv").unlink(missing_ok=True)
-    for name in set(FIGURES) - set(results.figures):
-        for ending in ("png", "svg", "csv"):
-            (workspace.figures / f"{name}.{ending}").unlink(missing_ok=True)
-    results.metrics.save(workspace.metrics)
+    """Write metrics.json, the tables and the figures in the place of those of an earlier run, all of them or none."""
+    earlier = [workspace.metrics, *earlier_results(workspace, {*TABLES, *results.tables}, {*FIGURES, *results.figures})]
+    with renewed(workspace.metrics.parent, workspace.metrics.name, earlier) as stage:
+        for name, table in results.tables.items():
+            save_table(stage / workspace.tables.name, name, table)
+        for name, drawn in results.figures.items():
+            save_figure(stage / workspace.figures.name, name, drawn)
+        results.metrics.save(stage / workspace.metrics.name)
 
 
 def auc_rows(study: ScoredStudy, metrics: Metrics) -> list[RowAuc]:
