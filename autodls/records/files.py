@@ -74,7 +74,10 @@ def link_or_copy(source: Path, target: Path) -> None:
 def read_bounded(path: Path, most_bytes: int) -> bytes:
     """All bytes of `path`; raises OSError for more than `most_bytes`, or no plain file: a pipe may never end."""
     with _open_bounded(path, most_bytes) as handle:
-        content = handle.read(most_bytes + 1)
+        size = os.fstat(handle.fileno()).st_size
+        content = handle.read(size + 1)  # no more memory than that
+        if len(content) > size:
+            content += handle.read(most_bytes + 1 - len(content))
     if len(content) > most_bytes:
         raise _too_large(path, most_bytes)
     return content
