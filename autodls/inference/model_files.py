@@ -42,8 +42,6 @@ def check_model_folder(root: Path) -> CheckedFolder:
     record, sha256 = ModelRecord.load_hashed(folder.record, REPAIR, ModelFolderError)
     plan, plan_sha256 = Plan.load_hashed(folder.plan, REPAIR, ModelFolderError)
     _check_files(folder, record, plan)
-    for path in (folder.plan, folder.fingerprint):
-        _require_plain(folder.root, path.name)
     require_same_sha256(folder.plan, plan_sha256, record.plan_sha256, REPAIR)
     fingerprint, fingerprint_sha256 = Fingerprint.load_hashed(folder.fingerprint, REPAIR, ModelFolderError)
     require_same_sha256(folder.fingerprint, fingerprint_sha256, record.fingerprint_sha256, REPAIR)
@@ -70,7 +68,7 @@ def _check_files(folder: ModelFolder, record: ModelRecord, plan: Plan) -> None:
             f"{folder.plan}: sequences {list(plan.sequences)}, model.json has {list(record.channel_names.values())}; "
             f"{REPAIR}"
         )
-    for name in record.files:
+    for name in (*record.files, folder.plan.name, folder.fingerprint.name):
         _require_plain(folder.root, name)
     if record.segmenter_sha256 is not None:
         name = _name(folder, folder.segmentation.record)

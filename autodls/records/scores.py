@@ -135,7 +135,7 @@ def _cell(value: object) -> object:
         return ""
     if not isinstance(value, str):
         return value
-    return without_formula(in_one_line(value))
+    return in_one_line(without_formula(value))
 
 
 def _cells(values: dict[str, float], rows: Sequence[str]) -> list[float | None]:
