@@ -66,7 +66,7 @@ def study(tmp_path_factory):
     with pytest.MonkeyPatch.context() as monkeypatch:
         use_tiny_resnet(monkeypatch)
         loads = []
-        monkeypatch.setattr(Segmenter, "load", lambda folder, _device: loads.append(folder) or MadeUpSegmenter(dataset))
+        monkeypatch.setattr(Segmenter, "load", lambda folder, *_: loads.append(folder) or MadeUpSegmenter(dataset))
         autodls("plan", *common, "--preset", write_preset(root / "preset.json"))
         answers = {"too early": autodls(*asked)}
         write_masks(dataset, workspace, doubtful={NOT_FOUND})
@@ -187,7 +187,7 @@ def test_a_mask_that_the_ensemble_did_not_draw_is_drawn_anew(study, tmp_path, mo
     dataset, workspace, *_ = study
     copy = tmp_path / "workspace"
     shutil.copytree(workspace.root, copy)
-    monkeypatch.setattr(Segmenter, "load", lambda _folder, _device: MadeUpSegmenter(dataset))
+    monkeypatch.setattr(Segmenter, "load", lambda *_: MadeUpSegmenter(dataset))
     roi = Workspace(copy).of("auto").heldout_roi("EX0001")
     drawn = roi.read_bytes()
     shutil.copyfile(read_cohort(dataset).held_out["external"][0].roi, roi)

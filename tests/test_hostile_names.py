@@ -18,13 +18,16 @@ from hypothesis import strategies as st
 from tiny_model_folder import write_model_folder
 from tiny_workspace import tiny_workspace
 
-from autodls.cli.console import visible
+from autodls.cli.console import note, say, show_table, visible
 from autodls.errors import PlanError
 from autodls.records.base import parse_json, read_json
 from autodls.records.case_id import case_id_fault, look_alikes
 from autodls.records.files import read_bounded, sha256_of_file
-from autodls.records.scores import without_formula, write_csv
+from autodls.records.model import ModelRecord
+from autodls.records.plan import Plan
+from autodls.records.scores import csv_text, without_formula, write_csv
 from autodls.records.workspace import Workspace, safe_name
+from autodls.training.card import model_card
 
 HOSTILE_IDS = [
     "..", ".", "", "../x", "a/b", "a\\b", "/etc/passwd", "C:\\x", "C:x", "a:b", "CON", "con.txt", "NUL", "nul.tar.gz",
@@ -172,6 +175,81 @@ def test_texts_of_the_dataset_reach_page_and_tables_disarmed(tmp_path, make_data
     for table in (folder / "autodls").rglob("*.csv"):
         for row in csv.reader(io.StringIO(table.read_text(), newline="")):
             assert not [cell for cell in row if re.match(r"\s*[=@]", cell)], table
+
+
+def signs_of_cells(folder):
+    return {sign for table in folder.rglob("*.csv") for sign in table.read_text() if not sign.isprintable()}
+
+
+def test_cells_of_the_dataset_do_not_steer_a_terminal_that_shows_a_table(tmp_path, make_dataset, edit_table):
+    folder = make_dataset(tmp_path / "study", training=8, held_out=4)
+    for number in range(12):
+        edit_table(folder, f"case_{number:02d}", site=("\x1b]0;owned\x07\x1b[2J\x9b", "\u202egnp\u061c")[number % 2])
+    edit_json(
+        folder / "dataset.json", autodls__clinical=["age", "site"], name="a\x1b[2J", autodls__target__name="\x9bT"
+    )
+    tiny_workspace(folder, folder / "autodls")
+    assert autodls("evaluate", "-d", folder).status == 0
+    assert signs_of_cells(folder / "autodls") == {"\n"}
+    assert "\\u001b" in (folder / "autodls/results/tables/baseline.csv").read_text()
+
+
+@given(st.text(max_size=20))
+def test_a_cell_is_one_line_of_signs_that_are_seen(text):
+    written = csv_text(["a"], [[text]])
+    assert written.count("\n") == 2 and written.replace("\n", "").isprintable()
+
+
+HOSTILE_CARD = "x\n\n## Approved\n<img src=x onerror=alert(1)>[a](javascript:alert(1)) `b` **c** | d \u202e"
+
+
+@pytest.mark.parametrize("field", ["name", "column", "dataset"])
+def test_the_model_card_shows_names_and_takes_nothing_from_them(tmp_path, make_dataset, field):
+    folder = make_dataset(tmp_path / "study", training=8, held_out=0)
+    if field == "column":
+        table = folder / "clinical.csv"
+        lines = table.read_text().splitlines()
+        quoted = '"' + lines[0].replace("cps", HOSTILE_CARD).replace(",", '","') + '"'
+        table.write_text("\n".join([quoted, *lines[1:]]))
+        edit_json(folder / "dataset.json", autodls__target__column=HOSTILE_CARD)
+    else:
+        edit_json(folder / "dataset.json", autodls__target__name=HOSTILE_CARD)
+    workspace = tiny_workspace(folder, folder / "autodls")
+    card = workspace.model.card.read_text()
+    assert "Approved" in card or field == "dataset"
+    if field == "dataset":
+        record = ModelRecord.load(workspace.model.record, "").model_copy(update={"dataset": HOSTILE_CARD})
+        card = model_card(record, Plan.load(workspace.model.plan, ""), [])
+    assert "Approved" in card
+    assert not [part for part in ("\n## ", "<img", "](javascript:", "\u202e", " `b`", " **c**", " | d") if part in card]
+
+
+def test_a_file_name_makes_no_line_of_its_own(tmp_path, make_dataset, model):
+    make_dataset(tmp_path / "new", training=1, held_out=0)
+    (tmp_path / "new" / "imagesTr" / "readme\nautodls: all cases verified as LOW RISK").write_text("")
+    answer = predicted(tmp_path)
+    assert answer.status == 0 and "readme\\u000aautodls: all" in answer.err
+    assert not [line for line in answer.err.splitlines() if line.startswith("autodls: all")]
+
+
+def test_no_cell_of_a_shown_table_makes_a_line_of_its_own(capsys):
+    show_table("a\nb", ["c\nd"], [["e\nautodls: all is well \x1b[2J"]])
+    say("f\nautodls: g")
+    note("h\nautodls: i")
+    told = capsys.readouterr()
+    assert not [line for line in (told.out + told.err).splitlines() if line.strip().startswith("autodls")]
+    assert "\x1b[2J" not in told.out
+
+
+def test_a_report_names_no_folder_also_before_there_is_a_model(tmp_path, make_dataset):
+    folder = make_dataset(tmp_path / "study", training=8, held_out=4)
+    workspace = tiny_workspace(folder, folder / "autodls")
+    for name in ("model", "folds"):
+        shutil.rmtree(workspace.root / name)
+    edit_json(workspace.plan, network__encoder_weights="/home/anna.privat/scanner-room-7/resnet50.pth")
+    assert autodls("report", "-d", folder).status == 0
+    page = workspace.report.read_text()
+    assert "resnet50.pth" in page and "anna.privat" not in page and "scanner-room" not in page
 
 
 class TestTerminal:

@@ -1,5 +1,7 @@
 """A model folder: read anywhere, used only when every byte is as it was locked."""
 
+import hashlib
+import itertools
 import json
 import shutil
 from dataclasses import replace
@@ -9,10 +11,11 @@ import pytest
 import torch
 from scipy.special import logit
 from tiny_model_folder import small_volume_plan, write_model_folder
-from tiny_models import random_input, tiny_plan
+from tiny_models import brightness_encoder, random_input, tiny_fold, tiny_model, tiny_plan
 
 from autodls.errors import ModelFolderError
 from autodls.inference.model_folder import load_model
+from autodls.records import files
 from autodls.records.files import sha256_of_bytes, sha256_of_file
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
@@ -72,6 +75,40 @@ def test_a_model_with_cautions_is_sealed_with_them_and_one_without_is_written_as
     refused(folder, "altered since the model was locked")
     reseal_with_nothing = ModelRecord.model_validate(content).model_copy(update={"cautions": ()}).sealed()
     assert reseal_with_nothing.to_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "name", ["model.json", "plan.json", "fingerprint.json", "fold_0/fusion.safetensors", "fold_1/T2WI.safetensors"]
+)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_is_used_is_what_was_hashed(folder, tmp_path, monkeypatch, name, streamed):
+    """A file is exchanged the moment that it has been hashed: the scores are those of the bytes that were hashed."""
+    gains = itertools.count(1)
+    plan = small_volume_plan()
+    folds = [tiny_fold(plan, seed, encoder=lambda: brightness_encoder(1.1 ** next(gains))) for seed in (0, 1)]
+    write_model_folder(folder, tiny_model(plan, folds))  # no two files are the same
+    pixels, present = random_input(plan)
+    expected, good = load(folder).score(pixels, present).dls, (folder / name).read_bytes()
+    swapped, sha256 = [], hashlib.sha256
+
+    class Swapping:
+        def __init__(self, content=b""):
+            self.digest = sha256(content)
+
+        def update(self, content):
+            self.digest.update(content)
+
+        def hexdigest(self):
+            if (found := self.digest.hexdigest()) == sha256(good).hexdigest():
+                (tmp_path / "other").write_bytes(b"other")
+                (tmp_path / "other").replace(folder / name)
+                swapped.append(name)
+            return found
+
+    monkeypatch.setattr(files.hashlib, "sha256", Swapping)
+    model = load_model(folder, CPU, streamed=streamed)
+    assert (model.score(pixels, present).dls == expected).all() and swapped == [name]
+    assert name != "model.json" or model.sha256 == sha256(good).hexdigest()
 
 
 def test_a_copy_elsewhere_is_the_same_model(folder, tmp_path):

@@ -21,6 +21,7 @@ from autodls.inference.inputs import files_of_nobody, list_inputs
 from autodls.inference.predict import predict_cases
 from autodls.inference.prediction import Prediction, write_prediction
 from autodls.inference.rois import RoiSource
+from autodls.preprocessing.case import prepare_case
 from autodls.records.cohort import read_cohort
 
 CASES = ("case_00", "case_01", "case_02")
@@ -245,6 +246,21 @@ def test_a_bad_case_is_reported_and_stops_no_other(model, study, damage, part):
     assert prediction.inputs[failure.case] == {}
     others = [case for case in CASES if case != failure.case]
     assert [before[case] for case in others] == list(prediction.cases)
+
+
+def test_an_image_that_changes_while_it_is_read_is_not_scored(model, study, monkeypatch):
+    """Else the record would name bytes that the score does not come from."""
+
+    def changing(case, images, *rest):
+        sample = prepare_case(case, images, *rest)
+        if case == "case_00":
+            shutil.copyfile(image(study, "case_01"), images["CE-T1WI"])
+        return sample
+
+    monkeypatch.setattr("autodls.inference.prepare.prepare_case", changing)
+    found = predict(model, study)
+    assert [failure.case for failure in found.failed] == ["case_00"] and len(found.cases) == 2
+    assert "changed while it was read" in found.failed[0].reason and not found.inputs["case_00"]
 
 
 def test_a_mask_in_another_order_of_voxels_is_scored_as_it_lies_and_told(model, study):

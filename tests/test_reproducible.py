@@ -3,6 +3,7 @@
 import json
 import platform
 import shutil
+import struct
 import sys
 from pathlib import Path
 
@@ -188,6 +189,18 @@ def rewrite(path):
     path.write_bytes(content)
 
 
+def renote(path, **changes):
+    """A sample with other words beside the same pixels."""
+    content = path.read_bytes()
+    length = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8 : 8 + length])
+    note = json.loads(header["__metadata__"]["autodls"]) | changes
+    header["__metadata__"]["autodls"] = json.dumps(note)
+    written = json.dumps(header).encode()
+    written += b" " * (-len(written) % 8)
+    path.write_bytes(struct.pack("<Q", len(written)) + written + content[8 + length :])
+
+
 def link(folder):
     """The folder lies elsewhere, and a link in its place."""
     folder.rename(folder.parents[1] / "elsewhere")
@@ -215,6 +228,21 @@ DAMAGE = {
     "splits": ("", lambda root: edit_json(root / "workspace/splits.json", seed=9), "locked from other splits"),
     "cohort": ("", lambda root: edit_json(root / "workspace/splits.json", cohort_sha256="0" * 64), "of another cohort"),
     "a sample": ("", lambda root: rewrite(root / "workspace/preprocessed/PH0001.safetensors"), "are not those that"),
+    "flags of a sample": (
+        "", lambda root: renote(root / "workspace/preprocessed/PH0001.safetensors", flags=["on the other side"]),
+        "planes or flags are not those that",
+    ),
+    "planes of a sample": (
+        "", lambda root: renote(root / "workspace/preprocessed/PH0001.safetensors", planes=[]),
+        "planes or flags are not those that",
+    ),
+    "the table that was evaluated": (
+        "dataset", lambda root: edit_text(root / "dataset/clinical.csv", "EX0001,", "EX0001 ,"),
+        "evaluate: made from clinical.csv",
+    ),
+    "an entry of provenance": (
+        "", lambda root: edit_json(root / "workspace/provenance.json", commands={}), "altered since it was sealed",
+    ),
     "no sample": ("", lambda root: (root / "workspace/preprocessed/PH0001.safetensors").unlink(), "no such sample"),
     "fold weights": ("", lambda root: rewrite(root / "workspace/folds/1/T2WI.safetensors"), "is not made from"),
     "no fold": ("", lambda root: shutil.rmtree(root / "workspace/folds/1"), "fold 1 is not trained"),
@@ -260,7 +288,7 @@ class TestVerify:
     def test_a_finished_run_fits(self, run, words):
         answer = autodls("verify", run.workspace, *words, *([run.dataset] if words else []), "--workers", 1)
         assert answer.status == 0 and "does not" not in answer.out + answer.err, answer.out + answer.err
-        assert answer.out.count("fits") == 13 + len(words) and "not checked   folds/*/log.jsonl" in answer.out
+        assert answer.out.count("fits") == 15 + len(words) and "not checked   folds/*/log.jsonl" in answer.out
 
     def test_a_model_folder_fits_by_itself(self, run):
         answer = autodls("verify", run.workspace / "model", "--json")

@@ -274,3 +274,25 @@ def test_channels_of_segmenter_and_network_must_agree(copied):
     copied.record.write_text(json.dumps(content | {"sequences": ["CE-T1WI"]}))
     with pytest.raises(ModelFolderError, match=r"2 channels, segmenter\.json has \['CE-T1WI'\]"):
         Segmenter.load(copied, CPU)
+
+
+def test_networks_that_draw_are_those_of_the_model(copied):
+    """model.json names segmenter.json by its hash, and that one all other files."""
+    Segmenter.load(copied, CPU, sha256_of_file(copied.record))
+    with pytest.raises(ModelFolderError, match=r"segmenter\.json: altered"):
+        Segmenter.load(copied, CPU, "0" * 64)
+
+
+@pytest.mark.parametrize("name", ["plans.json", "dataset.json", "fold_1.safetensors"])
+def test_what_draws_is_what_was_hashed(copied, monkeypatch, name):
+    """A file that is exchanged once it has been hashed is not used."""
+
+    def exchanged(path, *_rest):
+        if path.name == name:
+            path.unlink()
+            path.write_bytes(content[: -len(b"}")] + b" }" if name.endswith(".json") else content[:-1] + b"\x01")
+
+    content = (copied.root / name).read_bytes().rstrip()
+    monkeypatch.setattr("autodls.segmentation.segmenter.require_unaltered", exchanged)
+    with pytest.raises(ModelFolderError, match=rf"{name}: altered"):
+        Segmenter.load(copied, CPU)

@@ -11,12 +11,10 @@ from tiny_model_folder import small_volume_plan, write_model_folder
 from tiny_models import random_input, tiny_model
 
 from autodls.errors import ModelFolderError
-from autodls.inference.model_files import HashAhead
 from autodls.inference.model_folder import load_model
 from autodls.models import ensemble
 from autodls.models.fold_model import FoldModel
 from autodls.models.folded import FoldedEncoder
-from autodls.records.files import sha256_of_bytes
 
 CPU = torch.device("cpu")
 
@@ -130,19 +128,6 @@ def test_what_is_not_streamed_is_verified_at_once(folder, name):
         load_model(folder, CPU, streamed=True)
 
 
-def test_a_hash_is_reckoned_ahead_once_and_then_anew(tmp_path):
-    path, other = tmp_path / "a", tmp_path / "b"
-    for name in (path, other):
-        name.write_bytes(b"before")
-    digest = HashAhead([path])
-    assert digest(path) == sha256_of_bytes(b"before")
-    path.write_bytes(b"after")
-    assert digest(path) == sha256_of_bytes(b"after")
-    assert digest(other) == sha256_of_bytes(b"before")
-    with pytest.raises(FileNotFoundError):
-        HashAhead([tmp_path / "missing"])(tmp_path / "missing")
-
-
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
@@ -152,7 +137,7 @@ def test_a_hash_is_reckoned_ahead_once_and_then_anew(tmp_path):
     ],
 )
 def test_scoring_waits_for_no_import_that_it_can_do_without(module, unwanted):
-    """A model folder is checked and hashed before torch is there; SciPy and SimpleITK take 0.2 s each.
+    """A model folder is checked before torch is there; SciPy and SimpleITK take 0.2 s each.
 
     A process that reads volumes needs no torch at all.
     """

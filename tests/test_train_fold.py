@@ -23,6 +23,7 @@ from autodls.training.cohort import run_key, train_folds, training_device
 from autodls.training.data import centre_crop
 from autodls.training.fold import prepare_torch, train_fold
 from autodls.training.stage_log import StageLog
+from autodls.training.weights import start_sha256
 
 STAGES = (*SEQUENCES, "fusion")
 
@@ -307,7 +308,7 @@ def test_nnunet_augmentation_trains_to_the_same_bytes_twice(tmp_path):
 def test_key_depends_on_plan_splits_samples_and_labels(study):
     def key(of=study, **changes):
         of = replace(of, **changes)
-        return run_key(of.workspace, of.cases, of.plan, of.splits)
+        return run_key(of.workspace, of.cases, of.plan, of.splits, None)
 
     relabelled = (replace(study.cases[0], label=False), *study.cases[1:])
     seed = study.splits.model_copy(update={"seed": 9})
@@ -398,11 +399,11 @@ def test_another_file_of_weights_to_start_from_is_another_run(study, tmp_path):
     keys = set()
     for content in (b"one", b"two"):
         file.write_bytes(content)
-        keys.add(run_key(study.workspace, study.cases, plan, study.splits))
+        keys.add(run_key(study.workspace, study.cases, plan, study.splits, start_sha256(str(file))))
     assert len(keys) == 2
     file.unlink()
     with pytest.raises(WeightsError, match=r"resnet50.pth: no such file; .*--encoder-weights"):
-        run_key(study.workspace, study.cases, plan, study.splits)
+        train_folds(study.workspace, study.cases, plan, study.splits, (0,), lambda *_: None)
 
 
 def test_a_gpu_is_asked_for_deterministic_algorithms_and_a_cpu_left_alone(monkeypatch):

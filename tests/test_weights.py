@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from autodls.errors import WeightsError
 from autodls.models.encoder import SequenceEncoder
 from autodls.training import weights as module
-from autodls.training.weights import encoder_weights
+from autodls.training.weights import encoder_weights, start_sha256
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +56,17 @@ def write(path, state):
 
 def test_random_has_no_weights():
     assert encoder_weights("resnet101", "random") is None
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
+def test_a_file_exchanged_after_it_was_hashed_is_not_used(tmp_path, name):
+    path = write(tmp_path / name, thin_state())
+    hashed = start_sha256(str(path))
+    assert encoder_weights("resnet50", str(path), hashed) is not None
+    encoder_weights.cache_clear()
+    write(path, {key: value + 1 for key, value in thin_state().items()})
+    with pytest.raises(WeightsError, match="exchanged since training began"):
+        encoder_weights("resnet50", str(path), hashed)
 
 
 @pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])

@@ -168,7 +168,7 @@ def _draw_heldout(session: Session, plan: Plan, splits: Splits) -> "HeldoutRois 
     record = export_segmenter(session.workspace, plan, splits, target)
 
     def load() -> Segmenter:
-        return Segmenter.load(target, resolve_device("auto"))
+        return Segmenter.load(target, resolve_device("auto"), record.sha256())
 
     with progress("ROIs of held-out cases", len(cases)) as advance:
         drawer = HeldoutDrawer(record.sha256(), load, auto.heldout_roi, auto.heldout_rois)

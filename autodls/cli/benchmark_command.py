@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from autodls import __version__
 from autodls.cli.benchmark_cohorts import KINDS, benchmark_cohorts, changed_margins, open_study, usable_models
-from autodls.cli.console import note, say, show_table
+from autodls.cli.console import note, say, say_json, show_table
 from autodls.cli.provenance import note_run
 from autodls.cli.session import planned_workspace
 from autodls.errors import ArgumentError
@@ -38,7 +38,7 @@ def run_benchmark_rois(
         made = [place.roi_benchmark, *place.tables.glob("rois_*"), *place.figures.glob("rois_*")]
         note_run(place, "benchmark rois", None, made_from, made)
     if as_json:
-        say(benchmark.to_bytes().decode().rstrip())
+        say_json(benchmark.to_bytes().decode().rstrip())
     else:
         _show(place, benchmark)
     for name, reason in benchmark.reasons.items():

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from autodls.records.spelled import in_one_line, spelled, visible
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
@@ -128,23 +130,19 @@ def _complain(message: str, status: int) -> int:
 
 
 def note(text: str) -> None:
-    """One line on stderr."""
-    sys.stderr.write(visible(text) + "\n")
+    """One line on stderr, whatever names stand in it."""
+    sys.stderr.write(in_one_line(text) + "\n")
     sys.stderr.flush()
 
 
 def say(text: str) -> None:
-    """A result, on stdout."""
+    """A result, on stdout: one line, whatever names stand in it."""
+    sys.stdout.write(in_one_line(text) + "\n")
+
+
+def say_json(text: str) -> None:
+    """JSON that we have made, on stdout, in lines of its own."""
     sys.stdout.write(visible(text) + "\n")
-
-
-def visible(text: str) -> str:
-    r"""`text` with signs that are not seen spelled as in JSON: what users' files hold must not steer a terminal.
-
-    >>> visible("a\x1b[2Jb\u202e\n")
-    'a\\u001b[2Jb\\u202e\n'
-    """
-    return "".join(sign if sign.isprintable() or sign == "\n" else _spelled(sign) for sign in text)
 
 
 def spell_unknown_signs() -> None:
@@ -159,11 +157,7 @@ def spell_unknown_signs() -> None:
 def _spell(failure: UnicodeError) -> tuple[str, int]:
     if not isinstance(failure, UnicodeEncodeError):
         raise failure
-    return "".join(map(_spelled, failure.object[failure.start : failure.end])), failure.end
-
-
-def _spelled(sign: str) -> str:
-    return re.sub("....", r"\\u\g<0>", sign.encode("utf-16-be", "surrogatepass").hex())
+    return "".join(map(spelled, failure.object[failure.start : failure.end])), failure.end
 
 
 def stdout() -> "Console":
@@ -179,11 +173,13 @@ def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]],
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=escape(visible(title)), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table = Table(title=escape(in_one_line(title)), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     for index, name in enumerate(header):
-        table.add_column(escape(visible(name)), justify="right" if index >= numbers_from else "left", overflow="fold")
+        table.add_column(
+            escape(in_one_line(name)), justify="right" if index >= numbers_from else "left", overflow="fold"
+        )
     for row in rows:
-        table.add_row(*(escape(visible(cell)) for cell in row))
+        table.add_row(*(escape(in_one_line(cell)) for cell in row))
     stdout().print(table)
 
 
@@ -205,7 +201,7 @@ class Bar:
         from rich.markup import escape
 
         self._done = done
-        self._bar.update(self._task, completed=done, word=escape(word))
+        self._bar.update(self._task, completed=done, word=escape(in_one_line(word)))
         if not self._bar.console.is_terminal and time.monotonic() - self._told > _SECONDS_BETWEEN_LINES:
             self._told = time.monotonic()
             note(f"{self._title} {done}/{self._total}: {word}")

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from autodls.cli.console import note, progress, say, show_table
+from autodls.cli.console import note, progress, say, say_json, show_table
 from autodls.cli.places import require_own
 from autodls.cli.plan_view import View, show_plan
 from autodls.cli.provenance import note_run
@@ -46,7 +46,7 @@ def run_check(dataset: Path, workers: int, as_json: bool) -> int:
     with progress("checking cases", cases) as advance:
         report = check_dataset(dataset, workers, advance)
     if as_json:
-        say(json.dumps(asdict(report), default=str, indent=1))
+        say_json(json.dumps(asdict(report), default=str, indent=1))
     else:
         _show_check(report)
     return 2 if report.errors else 0

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autodls.cli.console import note, progress, say, show_table
+from autodls.cli.console import note, progress, say, say_json, show_table
 from autodls.cli.provenance import note_run
 from autodls.cli.session import Session, planned_workspace, trained_rois
 from autodls.cli.train_command import show_rows
 from autodls.errors import ModelFolderError, StaleRecordError
 from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc
 from autodls.records.cohort import Case, table_path
-from autodls.records.files import sha256_of_file
+from autodls.records.files import sha256_of_file, sha256_of_input
 from autodls.records.lock import locked
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
@@ -77,14 +77,16 @@ def run_evaluate(
     scoring = Scoring(resolve_device(device), workers)
     place = planned_workspace(dataset, workspace)
     with locked(place):
+        read_from = _given(dataset)
         session = Session.open(dataset, place.root, trained_rois(place, rois))
         study = _study(session, scoring)
         note("statistics, tables and figures ...")
         results = study_results(study)
+        _require_same(dataset, read_from)
         write_results(session.workspace, results)
         _note(session.workspace, study, results)
     if as_json:
-        say(json.dumps([row.model_dump() for row in results.auc], indent=1))
+        say_json(json.dumps([row.model_dump() for row in results.auc], indent=1))
     else:
         show_rows("AUC of every score in every cohort", results.auc)
         folds = results.tables["folds"].printed
@@ -102,8 +104,20 @@ def run_evaluate(
     return Judged(results.auc, unscored)
 
 
+def _given(dataset: Path) -> dict[Path, str]:
+    """SHA-256 of the table and the description that cohorts, labels and follow-up are read from."""
+    return {path: sha256_of_input(path) for path in (dataset / "dataset.json", table_path(dataset)) if path.is_file()}
+
+
+def _require_same(dataset: Path, given: dict[Path, str]) -> None:
+    for path, sha256 in _given(dataset).items():
+        if given.get(path) != sha256:
+            raise StaleRecordError(f"{path}: changed while it was evaluated; run 'autodls evaluate' again")
+
+
 def _note(workspace: Workspace, study: "ScoredStudy", results: "StudyResults") -> None:
-    made_from = [table_path(study.dataset.folder), workspace.oof_scores, workspace.model.record]
+    dataset = study.dataset.folder
+    made_from = [dataset / "dataset.json", table_path(dataset), workspace.oof_scores, workspace.model.record]
     scores = [path for name in study.dataset.held_out for path in _held_out_files(workspace, name)]
     tables = [workspace.table(name) for name in ("tumour_volume", *results.tables)]
     figures = [workspace.figures / f"{name}.{ending}" for name in results.figures for ending in ("csv", "png", "svg")]
@@ -229,7 +243,7 @@ def _heldout_drawer(workspace: Workspace, model: ModelRecord, device: "torch.dev
         )
     return HeldoutDrawer(
         model.segmenter_sha256,
-        lambda: Segmenter.load(workspace.model.segmentation, device),
+        lambda: Segmenter.load(workspace.model.segmentation, device, model.segmenter_sha256),
         workspace.heldout_roi,
         workspace.heldout_rois,
     )

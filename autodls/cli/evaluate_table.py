@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from autodls.cli.console import note, say
+from autodls.cli.console import note, say, say_json
 from autodls.cli.places import require_output
 from autodls.cli.provenance import note_output
 from autodls.cli.train_command import show_rows
@@ -89,7 +89,7 @@ def run_evaluate_table(request: TableRequest, *, as_json: bool) -> None:
     if request.results is not None:
         _write(request.results, metrics, request.table)
     if as_json:
-        say(metrics.to_bytes().decode().rstrip())
+        say_json(metrics.to_bytes().decode().rstrip())
     else:
         show_rows(f"AUC of {request.table.name}", metric_rows(metrics))
         say(f"all metrics: {request.output}/metrics.json")

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from statistics import fmean
 
-from autodls.cli.console import note, progress, say, show_table
+from autodls.cli.console import note, progress, say, say_json, show_table
 from autodls.cli.heatmaps import Explained, check_weights, samples_of, write_maps
 from autodls.cli.provenance import files_below, note_run
 from autodls.cli.session import Session, planned_workspace, trained_rois
@@ -69,7 +69,7 @@ def run_explain(
         note_run(session.workspace, "explain", seed, [record], files_below(folder.root))
     verdict = weights_verdict(fused_correlations(checked))
     if as_json:
-        say(json.dumps({"folder": str(folder.root), **_summary(samples, checked)}, indent=1))
+        say_json(json.dumps({"folder": str(folder.root), **_summary(samples, checked)}, indent=1))
     else:
         _show(folder, samples, rows, verdict)
     found = doubts(case.drawn for case, _ in samples if case.drawn is not None)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from autodls.cli.console import note, say, show_table
+from autodls.cli.console import note, say, say_json, show_table
 from autodls.planning.segmentation_time import segmentation_time
 from autodls.records.plan import Plan
 
@@ -14,7 +14,7 @@ _NO_REASON = "None is recorded: the plan is older than this setting."
 def show_plan(plan: Plan, view: View) -> None:
     """Print the plan: its main values, every value with its reason, or its file as it is."""
     if view == "json":
-        say(plan.to_bytes().decode().rstrip())
+        say_json(plan.to_bytes().decode().rstrip())
         return
     flat = _flat(plan.model_dump(mode="json", exclude={"reasons", "derived", "expectation", "format"}))
     if view == "explain":

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autodls.cli.console import note, progress, say, show_table
+from autodls.cli.console import note, progress, say, say_json, show_table
 from autodls.cli.places import require_output
 from autodls.cli.provenance import files_below, note_output
 from autodls.cli.session import workspace_of
@@ -48,7 +48,7 @@ def run_predict(
     results = ResultsFolder(output, "scores.csv", finished_rows(prediction_of(output)).name, overwrite)
     results.require_free()
     root = model if model is not None else _model_of(workspace_of(dataset, workspace), drawn=rois is None)
-    checked = check_model_folder(root)  # its weights are hashed while torch is imported
+    checked = check_model_folder(root)  # before torch is imported
     from autodls.inference.copies import with_copies_flagged
     from autodls.inference.inputs import list_inputs
     from autodls.inference.model_folder import load_model
@@ -84,7 +84,7 @@ def run_predict(
         results.publish([*made, unfinished / PROVENANCE])
         log.remove()
     if as_json:
-        say(prediction.to_bytes().decode().rstrip())
+        say_json(prediction.to_bytes().decode().rstrip())
     else:
         _show(prediction, output)
     for failure in prediction.failed:

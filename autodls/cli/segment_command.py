@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from autodls.cli.console import note, progress, say, show_table
+from autodls.cli.console import note, progress, say, say_json, show_table
 from autodls.cli.provenance import note_run
 from autodls.cli.session import Session, chosen_folds, planned_workspace
 from autodls.planning.segmentation_time import in_words, segmentation_time
@@ -83,7 +83,7 @@ def _show(session: Session, record: SegmentedCohort, as_json: bool) -> None:
     confidence = sum(row.confidence for row in record.cases) / max(1, len(record.cases))
     if as_json:
         content = {"masks": str(session.workspace.segmented), "cases": len(record.cases), "sources": count}
-        say(json.dumps({**content, "mean_confidence": confidence}, indent=1))
+        say_json(json.dumps({**content, "mean_confidence": confidence}, indent=1))
         return
     rows = [[words, str(count[source])] for source, words in _SOURCES.items()]
     show_table(

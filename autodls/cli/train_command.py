@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from autodls.cli.console import note, progress, say, show_table
+from autodls.cli.console import note, progress, say, say_json, show_table
 from autodls.cli.data_commands import preprocess_training
 from autodls.cli.provenance import note_run
 from autodls.cli.session import Session, chosen_folds, planned_workspace
@@ -64,7 +64,7 @@ def run_train(
         if which == "all":
             return
         if as_json:
-            say(json.dumps({"fold": folds[0], "weights": str(session.workspace.fold(folds[0]).root)}, indent=1))
+            say_json(json.dumps({"fold": folds[0], "weights": str(session.workspace.fold(folds[0]).root)}, indent=1))
         else:
             say(f"fold {which} is trained. When all folds are: autodls train fold all locks the ensemble")
 
@@ -154,7 +154,7 @@ def _lock(session: Session, plan: Plan, splits: Splits, as_json: bool) -> None:
         note(f"warning: {caution}")
     if as_json:
         content = {"model": str(session.workspace.model.root), "cutoff": record.cutoff}
-        say(json.dumps({**content, "auc": [row.model_dump() for row in rows]}, indent=1))
+        say_json(json.dumps({**content, "auc": [row.model_dump() for row in rows]}, indent=1))
         return
     show_rows("Out-of-fold AUC (each case scored by the fold that did not see it)", rows)
     if mean := folds_by_mean(session.workspace, plan, splits):

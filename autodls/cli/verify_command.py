@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from autodls.cli.console import note, say
+from autodls.cli.console import note, say, say_json
 from autodls.cli.session import Session
 from autodls.errors import ArgumentError, InputError
 from autodls.records.workspace import ModelFolder, RoiKind, Workspace
@@ -29,7 +29,7 @@ def run_verify(place: Path, dataset: Path | None, workers: int, *, as_json: bool
         raise ArgumentError(f"{place}: no model.json and no plan.json there; give a model folder or a workspace")
     faults = [fault for link in links for fault in link.faults]
     if as_json:
-        say(json.dumps({"fits": not faults, "links": [asdict(link) for link in links]}, indent=1))
+        say_json(json.dumps({"fits": not faults, "links": [asdict(link) for link in links]}, indent=1))
     else:
         for link in links:
             say(f"{_verdict(link):<13} {link.name}")
@@ -63,4 +63,4 @@ def _source(workspace: Workspace, dataset: Path | None, kind: RoiKind) -> Source
         return None
     session = Session.open(dataset, workspace.root, kind)
     labels = session.cohort.description.roi_labels
-    return Source(session.training, session.drawn, session.cohort.held_out, session.roi_labels, labels)
+    return Source(session.training, session.drawn, session.cohort.held_out, session.roi_labels, labels, dataset)

@@ -53,6 +53,7 @@ def score_held_out(
         log = ScoreLog(finished_rows(record), networks)
         made = predict_cases(networks, fresh, rois, advance, workers, log)
         results |= {result.case: result for result in _results(made)}
+        inputs |= {case: found for case, found in made.inputs.items() if found}  # as they were when they were read
     in_order = [results[case.id] for case in cases]
     return Prediction(
         version=__version__,

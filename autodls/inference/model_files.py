@@ -1,47 +1,30 @@
-"""The files of a model folder against its record. Torch is not needed: hashing goes on while it is imported."""
+"""The files of a model folder against its record, all but the weights, which are hashed as they are read. No torch."""
 
-from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from autodls.errors import ModelFolderError
-from autodls.machine import usable_cores
-from autodls.records.files import sha256_of_file
-from autodls.records.model import ModelRecord, require_unaltered
+from autodls.records.fingerprint import Fingerprint
+from autodls.records.model import ModelRecord, require_same_sha256, require_unaltered
 from autodls.records.model_contents import strangers
 from autodls.records.plan import Plan
 from autodls.records.workspace import ModelFolder
 
 REPAIR = "copy the model folder anew from where it was trained"
-_MOST_HASHED_AT_ONCE = 4
-
-
-class HashAhead:
-    """SHA-256 of `paths`, each reckoned once, ahead, in threads; again for whoever asks again.
-
-    One core is left to the one who will ask: meanwhile it imports torch, or reads the networks.
-    """
-
-    def __init__(self, paths: Iterable[Path]) -> None:
-        pool = ThreadPoolExecutor(max(1, min(_MOST_HASHED_AT_ONCE, usable_cores() - 1)))
-        self._pending: dict[Path, Future[str]] = {path: pool.submit(sha256_of_file, path) for path in paths}
-        pool.shutdown(wait=False)
-
-    def __call__(self, path: Path) -> str:
-        """The hash of `path`; raises OSError where it cannot be read."""
-        ahead = self._pending.pop(path, None)
-        return sha256_of_file(path) if ahead is None else ahead.result()
 
 
 @dataclass(frozen=True)
 class CheckedFolder:
-    """A model folder whose record, plan and list of files fit each other; its weights are being hashed."""
+    """A model folder whose record, plan, fingerprint and list of files fit each other, each read once.
+
+    `sha256` is that of the bytes of model.json that `record` was read from.
+    """
 
     folder: ModelFolder
     record: ModelRecord
     plan: Plan
-    digest: HashAhead
+    fingerprint: Fingerprint
+    sha256: str
 
     def recorded(self, path: Path) -> str:
         """The hash that the record has of the weights `path`."""
@@ -56,12 +39,13 @@ def check_model_folder(root: Path) -> CheckedFolder:
     folder = ModelFolder(root)
     if not root.is_dir():
         raise ModelFolderError(f"{root}: no such model folder; give -m MODEL, or run 'autodls train fold all' first")
-    record = ModelRecord.load(folder.record, REPAIR, ModelFolderError)
-    plan = Plan.load(folder.plan, REPAIR, ModelFolderError)
+    record, sha256 = ModelRecord.load_hashed(folder.record, REPAIR, ModelFolderError)
+    plan, plan_sha256 = Plan.load_hashed(folder.plan, REPAIR, ModelFolderError)
     _check_files(folder, record, plan)
-    folds = [folder.fold(index) for index in range(record.folds)]
-    encoders = [fold.sequence(name) for fold in folds for name in plan.sequences]
-    return CheckedFolder(folder, record, plan, HashAhead([*(fold.fusion for fold in folds), *encoders]))
+    require_same_sha256(folder.plan, plan_sha256, record.plan_sha256, REPAIR)
+    fingerprint, fingerprint_sha256 = Fingerprint.load_hashed(folder.fingerprint, REPAIR, ModelFolderError)
+    require_same_sha256(folder.fingerprint, fingerprint_sha256, record.fingerprint_sha256, REPAIR)
+    return CheckedFolder(folder, record, plan, fingerprint, sha256)
 
 
 def _name(folder: ModelFolder, path: Path) -> str:
@@ -84,28 +68,27 @@ def _check_files(folder: ModelFolder, record: ModelRecord, plan: Plan) -> None:
             f"{folder.plan}: sequences {list(plan.sequences)}, model.json has {list(record.channel_names.values())}; "
             f"{REPAIR}"
         )
-    for name in record.files:
+    for name in (*record.files, folder.plan.name, folder.fingerprint.name):
         _require_plain(folder.root, name)
-    _check_records(folder, record)
+    if record.segmenter_sha256 is not None:
+        name = _name(folder, folder.segmentation.record)
+        _require_plain(folder.root, name)
+        require_unaltered(folder.root / name, record.segmenter_sha256, REPAIR)
     if stranger := next(strangers(folder, record, REPAIR), None):
         raise ModelFolderError(
             f"{folder.root / stranger}: not a file that the model's record names, or a link; remove it, or {REPAIR}"
         )
 
 
-def _check_records(folder: ModelFolder, record: ModelRecord) -> None:
-    hashes = {"plan.json": record.plan_sha256, "fingerprint.json": record.fingerprint_sha256}
-    if record.segmenter_sha256 is not None:
-        hashes[_name(folder, folder.segmentation.record)] = record.segmenter_sha256
-    for name, expected_digest in hashes.items():
-        _require_plain(folder.root, name)
-        require_unaltered(folder.root / name, expected_digest, REPAIR)
+def is_inside(name: str) -> bool:
+    """Whether the file `name` of a folder's record lies in that folder."""
+    return not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts
 
 
 def _require_plain(root: Path, name: str) -> None:
     """Raise ModelFolderError unless `name` is a plain file inside `root`, with no link on the way."""
     inside, path = PurePosixPath(name), root / name
-    if inside.is_absolute() or ".." in inside.parts:
+    if not is_inside(name):
         raise ModelFolderError(f"{root}: lists the file '{name}', which lies outside; {REPAIR}")
     if any((root / part).is_symlink() for part in (inside, *inside.parents[:-1])) or not path.is_file():
         raise ModelFolderError(f"{path}: missing, or not a plain file; {REPAIR}")

@@ -1,4 +1,4 @@
-"""Read a model folder: nothing is used before its hash has been checked."""
+"""Read a model folder: nothing is used but the very bytes whose hash has been checked."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,14 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from autodls.errors import ModelFolderError
-from autodls.inference.model_files import REPAIR, CheckedFolder, check_model_folder
+from autodls.inference.model_files import CheckedFolder, check_model_folder
 from autodls.machine import usable_cores
 from autodls.models.device import memory_of
 from autodls.models.ensemble import EnsembleScores, score_ensemble
 from autodls.models.fold_model import FoldModel, load_folded, load_fusion, require_channels, scoring_dtype
 from autodls.models.folded import FoldedEncoder
-from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
@@ -79,9 +77,7 @@ def load_model(
         folds = _streamed_folds(checked, device)
         if not streamed or device.type != "cpu":
             folds = _kept(folds)
-    folder = checked.folder
-    fingerprint = Fingerprint.load(folder.fingerprint, REPAIR, ModelFolderError)
-    return LockedModel(checked.record, checked.plan, folds, sha256_of_file(folder.record), fingerprint)
+    return LockedModel(checked.record, checked.plan, folds, checked.sha256, checked.fingerprint)
 
 
 def _kept(folds: Sequence[FoldModel]) -> list[FoldModel]:
@@ -103,14 +99,14 @@ def _streamed_folds(checked: CheckedFolder, device: torch.device) -> list[FoldMo
     folds = []
     for index in range(record.folds):
         fold = folder.fold(index)
-        read_fold = load_fusion(fold, plan, device, checked.recorded(fold.fusion), checked.digest)
+        read_fold = load_fusion(fold, plan, device, checked.recorded(fold.fusion))
         folds.append(replace(read_fold, common=record.fold_scales[index]) if record.fold_scales else read_fold)
 
     dtype = scoring_dtype(plan, device)
 
     def read(index: int, sequence: str) -> FoldedEncoder:
         path = folder.fold(index).sequence(sequence)
-        encoder = load_folded(path, checked.recorded(path), checked.digest)
+        encoder = load_folded(path, checked.recorded(path))
         require_channels(folds[index], sequence, encoder, plan, path)
         return encoder if (torch.device(device).type, dtype) == ("cpu", torch.float32) else encoder.to(device, dtype)
 

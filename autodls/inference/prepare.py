@@ -102,6 +102,8 @@ def _prepare(task: _Task) -> PreparedCase:
         inputs = _hashes(case, roi)
         seen = Onlooker(task.fingerprint, roi)
         sample = prepare_case(case.id, case.images, roi.path, roi.labels, task.plan, _UNSTORED, seen.look)
+        if _hashes(case, roi) != inputs:
+            raise DatasetError(f"case {case.id}: an image or the ROI changed while it was read; run the command again")
     except AutoDLSError as failure:
         return _unfit(case, failure, [roi.path])
     flags = (*_not_used(case), *sample.flags, *seen.flags)

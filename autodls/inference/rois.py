@@ -80,7 +80,7 @@ def drawn_rois(model: "LockedModel", root: Path, device: "torch.device", place: 
         )
     from autodls.segmentation.segmenter import Segmenter
 
-    segmenter = Segmenter.load(ModelFolder(root).segmentation, device)
+    segmenter = Segmenter.load(ModelFolder(root).segmentation, device, model.record.segmenter_sha256)
     _require_same_channels(segmenter.record, model.record, ModelFolder(root))
 
     def draw(case: InputCase) -> UsedRoi:

@@ -15,11 +15,10 @@ from autodls.errors import ModelFolderError
 from autodls.models.folded import FoldedEncoder
 from autodls.models.fusion import FusionTransformer
 from autodls.models.pca import ChannelPCA
-from autodls.records.files import sha256_of_file
 from autodls.records.plan import Plan, encoder_stride_px
 from autodls.records.scale import LogisticScale
 from autodls.records.scores import FUSED
-from autodls.records.tensors import Digest, load_tensors, save_tensors
+from autodls.records.tensors import load_tensors, save_tensors, tensors_sha256
 from autodls.records.workspace import FoldFolder
 
 FusedBy = Literal["transformer", "mean"]
@@ -144,9 +143,14 @@ def save_folded(folder: FoldFolder, sequence: str, encoder: FoldedEncoder) -> No
     save_tensors(folder.sequence(sequence), encoder.tensors())
 
 
-def load_folded(path: Path, sha256: str, digest: Digest = sha256_of_file) -> FoldedEncoder:
+def folded_sha256(encoder: FoldedEncoder) -> str:
+    """SHA-256 of the file that `save_folded` writes."""
+    return tensors_sha256(encoder.tensors())
+
+
+def load_folded(path: Path, sha256: str) -> FoldedEncoder:
     """Read an encoder of a model folder; raises ModelFolderError for other bytes than those of `sha256`."""
-    tensors, _ = load_tensors(path, _REPAIR, sha256, digest)
+    tensors, _ = load_tensors(path, _REPAIR, sha256)
     try:
         _require_numbers(tensors, (torch.float32, torch.float16))
         return FoldedEncoder.from_tensors(tensors)
@@ -174,11 +178,9 @@ def load_fold(folder: FoldFolder, plan: Plan, device: torch.device) -> FoldModel
     return replace(fold, encoders={name: encoder.to(device, dtype) for name, encoder in encoders.items()})
 
 
-def load_fusion(
-    folder: FoldFolder, plan: Plan, device: torch.device, sha256: str | None = None, digest: Digest = sha256_of_file
-) -> FoldModel:
+def load_fusion(folder: FoldFolder, plan: Plan, device: torch.device, sha256: str | None = None) -> FoldModel:
     """Read a fold without its encoders; raises ModelFolderError for a file that does not fit the plan or `sha256`."""
-    tensors, note = load_tensors(folder.fusion, _REPAIR, sha256, digest)
+    tensors, note = load_tensors(folder.fusion, _REPAIR, sha256)
     try:
         return FoldModel({}, *_fusion_parts(tensors, note, plan, device))
     except (KeyError, TypeError, ValueError, RuntimeError) as failure:

@@ -1,6 +1,7 @@
 """The 2.5D sample of a case on disk: safetensors, read without SimpleITK."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from autodls.records.files import sha256_of_bytes, write_bytes
 from autodls.records.tensor_file import open_tensors
 
 FORMAT = "autodls-sample/4"
+_SEAL = "note_sha256"
 _METADATA = "autodls"  # one key: safetensors writes several in no fixed order
 
 
@@ -77,7 +79,8 @@ def save_sample(path: Path, sample: Sample) -> None:
         "planes": [asdict(plane) for plane in sample.planes],
         "shown": None if sample.shown is None else asdict(sample.shown),
     }
-    write_bytes(path, save(tensors, metadata={_METADATA: json.dumps(record)}))
+    sealed = record | {_SEAL: _note_sha256(record)}
+    write_bytes(path, save(tensors, metadata={_METADATA: json.dumps(sealed)}))
 
 
 def load_sample(path: Path) -> Sample:
@@ -104,6 +107,20 @@ def _content_sha256(tensors: dict[str, NDArray[Any]]) -> str:
     return sha256_of_bytes(b"".join(tensors[name].tobytes() for name in ("pixels", "present", "roi")))
 
 
+def _note_sha256(record: Mapping[str, Any]) -> str:
+    """SHA-256 of what stands beside the pixels: planes, flags and all else."""
+    told = {name: value for name, value in record.items() if name != _SEAL}
+    return sha256_of_bytes(json.dumps(told, sort_keys=True).encode())
+
+
+def is_note_sealed(path: Path) -> bool:
+    """Whether planes and flags of the sample `path` have a hash, which older versions kept of its pixels alone.
+
+    Raises StaleRecordError for a file that cannot be read, or whose planes and flags are not those of their hash.
+    """
+    return _SEAL in _read(path, ())[0]
+
+
 def load_summary(path: Path) -> tuple[str, tuple[str, ...]] | None:
     """Key and flags of the sample `path` without its pixels; None when there is none that can be read."""
     try:
@@ -125,6 +142,8 @@ def _read(path: Path, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str,
     found = record.get("format") if isinstance(record, dict) else record
     if found != FORMAT:
         raise _damaged(path, f"format {found!r}, expected '{FORMAT}'")
+    if record.get(_SEAL, found := _note_sha256(record)) != found:
+        raise _damaged(path, "its planes or flags are not those that were written")
     return record, tensors
 
 

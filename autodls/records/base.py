@@ -42,7 +42,13 @@ class Record(BaseModel):
 
         Raises `error`, whose message ends in `repair`, when the file is missing or not a valid record.
         """
-        return cls.parse(read_json(path, repair, error), str(path), repair, error)
+        return cls.load_hashed(path, repair, error)[0]
+
+    @classmethod
+    def load_hashed(cls, path: Path, repair: str, error: type[InputError] = PlanError) -> tuple[Self, str]:
+        """The record and the SHA-256 of the very bytes that it was read from; raises as `load`."""
+        content, sha256 = read_json_hashed(path, repair, error)
+        return cls.parse(content, str(path), repair, error), sha256
 
     @classmethod
     def parse(cls, content: object, where: str, repair: str, error: type[InputError] = PlanError) -> Self:
@@ -90,8 +96,14 @@ def some_of(names: Iterable[str], most: int = 10) -> str:
 
 def read_json(path: Path, repair: str, error: type[InputError]) -> object:
     """Parse the JSON file `path`; raises `error`, ending in `repair`, when it is missing, broken or ambiguous."""
+    return read_json_hashed(path, repair, error)[0]
+
+
+def read_json_hashed(path: Path, repair: str, error: type[InputError]) -> tuple[object, str]:
+    """The same, and the SHA-256 of the very bytes that were parsed."""
     try:
-        return parse_json(read_bounded(path, MOST_JSON_BYTES).decode("utf-8-sig"))
+        content = read_bounded(path, MOST_JSON_BYTES)
+        return parse_json(content.decode("utf-8-sig")), sha256_of_bytes(content)
     except FileNotFoundError:
         raise error(f"{path}: no such file; {repair}") from None
     except OSError as failure:

@@ -106,14 +106,18 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 def read_bounded(path: Path, most_bytes: int) -> bytes:
     """All bytes of `path`; raises OSError for more than `most_bytes`, or no plain file: a pipe may never end."""
-    with _open_bounded(path, most_bytes) as handle:
-        content = handle.read(most_bytes + 1)
+    with open_bounded(path, most_bytes) as handle:
+        size = os.fstat(handle.fileno()).st_size
+        content = handle.read(size + 1)  # no more memory than that
+        if len(content) > size:
+            content += handle.read(most_bytes + 1 - len(content))
     if len(content) > most_bytes:
         raise _too_large(path, most_bytes)
     return content
 
 
-def _open_bounded(path: Path, most_bytes: int) -> BufferedReader:
+def open_bounded(path: Path, most_bytes: int) -> BufferedReader:
+    """The plain file `path`, opened; raises OSError for one of more than `most_bytes`, or no plain file."""
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "not a plain file", str(path))
     if path.stat().st_size > most_bytes:
@@ -140,7 +144,7 @@ def sha256_of_file(path: Path) -> str:
     Raises OSError, also for a file larger than any of its kind: a terabyte takes no place on a disk, but hours to read.
     """
     digest = hashlib.sha256()
-    with _open_bounded(path, MOST_JSON_BYTES if path.suffix == ".json" else MOST_FILE_BYTES) as handle:
+    with open_bounded(path, MOST_JSON_BYTES if path.suffix == ".json" else MOST_FILE_BYTES) as handle:
         piece = memoryview(bytearray(min(_CHUNK_BYTES, path.stat().st_size or _CHUNK_BYTES)))
         while count := handle.readinto(piece):
             digest.update(piece[:count])

@@ -95,13 +95,18 @@ class ModelRecord(Record):
     @classmethod
     def load(cls, path: Path, repair: str, error: type[InputError] = ModelFolderError) -> Self:
         """Read the record; raises `error`, ending in `repair`, also where a field was edited since it was sealed."""
-        record = super().load(path, repair, error)
+        return cls.load_hashed(path, repair, error)[0]
+
+    @classmethod
+    def load_hashed(cls, path: Path, repair: str, error: type[InputError] = ModelFolderError) -> tuple[Self, str]:
+        """The record and the SHA-256 of the very bytes that it was read from; raises as `load`."""
+        record, sha256 = super().load_hashed(path, repair, error)
         if not record.is_sealed:
             raise error(
                 f"{path}: altered since the model was locked (record_sha256 '{record.record_sha256[:12]}' does not fit "
                 f"its content); {repair}"
             )
-        return record
+        return record, sha256
 
     def sealed(self) -> Self:
         """This record with `record_sha256` filled in, so that a later edit of any field shows."""
@@ -125,5 +130,10 @@ def require_unaltered(path: Path, expected_sha256: str, repair: str) -> None:
         found = sha256_of_file(path)
     except OSError as failure:
         raise ModelFolderError(f"{path}: cannot be read ({failure.strerror}); {repair}") from None
-    if found != expected_sha256:
-        raise ModelFolderError(f"{path}: altered (SHA-256 {found[:12]}, expected {expected_sha256[:12]}); {repair}")
+    require_same_sha256(path, found, expected_sha256, repair)
+
+
+def require_same_sha256(path: Path, found: str, expected: str, repair: str) -> None:
+    """Raise ModelFolderError, ending in `repair`, unless what was read from `path` has the hash of its record."""
+    if found != expected:
+        raise ModelFolderError(f"{path}: altered (SHA-256 {found[:12]}, expected {expected[:12]}); {repair}")

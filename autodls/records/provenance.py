@@ -9,9 +9,9 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from autodls import __version__
 from autodls.errors import InputError
@@ -25,6 +25,7 @@ _OF_PATHS = (
 _OUTSIDE = (
     "clinical.csv",
     "clinical.xlsx",
+    "dataset.json",
     "model.json",
 )  # names that we chose: another, such as that of a table, is a person's choice
 _LIBRARIES = (
@@ -48,14 +49,36 @@ class Provenance(Record):
 
     format: Literal["autodls-provenance/1"] = "autodls-provenance/1"
     commands: dict[str, Made] = Field(default_factory=dict)
+    record_sha256: str | None = Field(
+        default=None, description="SHA-256 of this record without this field; absent from older versions"
+    )
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As older versions wrote it where there is no seal."""
+        content: dict[str, Any] = write(self)
+        return content if self.record_sha256 is not None else {k: v for k, v in content.items() if k != "record_sha256"}
+
+    def sealed(self) -> "Provenance":
+        """This record with `record_sha256` filled in, so that a later edit of any field shows."""
+        return self.model_copy(update={"record_sha256": self._content_sha256()})
+
+    @property
+    def is_altered(self) -> bool:
+        """Whether a field was edited since the record was sealed; False where it never was."""
+        return self.record_sha256 not in (None, self._content_sha256())
+
+    def _content_sha256(self) -> str:
+        return self.model_copy(update={"record_sha256": None}).sha256()
 
     @classmethod
     def beside(cls, path: Path) -> "Provenance":
-        """What `path` holds; nothing where there is none that can be read."""
+        """What `path` holds; nothing where there is none that can be read, or it was altered since it was sealed."""
         try:
-            return cls.load(path, "run the command again")
+            found = cls.load(path, "run the command again")
         except InputError:
             return cls()
+        return cls() if found.is_altered else found
 
 
 def record_run(
@@ -74,7 +97,7 @@ def record_run(
         files=_hashes(path.parent, files),
     )
     known = Provenance.beside(path).commands
-    Provenance(commands=dict(sorted({**known, name: made}.items()))).save(path)
+    Provenance(commands=dict(sorted({**known, name: made}.items()))).sealed().save(path)
 
 
 def _hashes(root: Path, paths: Iterable[Path]) -> dict[str, str]:

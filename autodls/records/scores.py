@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from autodls.errors import StaleRecordError
 from autodls.records.base import Record, first_fault
 from autodls.records.files import sha256_of_file, write_text
+from autodls.records.spelled import in_one_line
 from autodls.records.table import read_table
 from autodls.records.workspace import FoldFolder
 
@@ -57,7 +58,7 @@ def fold_scores_csv(scores: Sequence[FoldScore], sequences: Sequence[str]) -> st
         [score.case, score.part, int(score.label), *_cells(score.logits, rows), *_cells(score.log_odds, rows)]
         for score in scores
     ]
-    return _csv(header, lines)
+    return csv_text(header, lines)
 
 
 def load_fold_scores(folder: FoldFolder, sequences: Sequence[str]) -> list[FoldScore]:
@@ -95,13 +96,15 @@ def read_fold_scores(path: Path, sequences: Sequence[str]) -> list[FoldScore]:
 def write_csv(path: Path, header: Sequence[str], lines: Sequence[Sequence[object]]) -> None:
     """Write a table atomically; None becomes an empty cell and floats their shortest exact text.
 
-    Text that a spreadsheet would run as a formula is disarmed (`without_formula`); numbers stay as they are, and so do
-    case ids and the names of our own columns, which start with no such sign.
+    Text that a spreadsheet would run as a formula is disarmed (`without_formula`), and what would steer a terminal that
+    shows the table is spelled (`in_one_line`); numbers stay as they are, and so do case ids and the names of our own
+    columns, which hold no such sign.
     """
-    write_text(path, _csv(header, lines))
+    write_text(path, csv_text(header, lines))
 
 
-def _csv(header: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
+def csv_text(header: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
+    """The text that `write_csv` writes."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([_cell(name) for name in header])
@@ -132,7 +135,7 @@ def _cell(value: object) -> object:
         return ""
     if not isinstance(value, str):
         return value
-    return without_formula(value.replace("\r\n", "\n").replace("\r", "\n"))  # csv does not quote a lone return
+    return in_one_line(without_formula(value))
 
 
 def _cells(values: dict[str, float], rows: Sequence[str]) -> list[float | None]:

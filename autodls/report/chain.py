@@ -1,19 +1,19 @@
 """A chain of hashes, link by link: what each file was derived from, and whether that is still what lies there."""
 
+import errno
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from autodls.errors import AutoDLSError, ModelFolderError
+from autodls.inference.model_files import is_inside
 from autodls.records.files import sha256_of_file
 from autodls.records.model import ModelRecord
 from autodls.records.model_contents import strangers
-from autodls.records.provenance import Provenance
 from autodls.records.workspace import ModelFolder
 
 _COPY = "copy the model folder anew from where it was trained"
-_DERIVED = ("train", "segment", "evaluate", "explain", "report")  # a plan may be edited after it was made
-_AGAIN = {"train": "train fold all", "segment": "segment fold all"}
+_OF_THE_MACHINE = {errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EROFS}
 
 
 @dataclass(frozen=True)
@@ -28,31 +28,60 @@ class Link:
     checked: bool = True
 
 
+NO_SIGNATURE = Link(
+    "who made it: hashes are no signature; whoever alters a file can seal it anew, so trust its sender, not its seal",
+    checked=False,
+)
+
+
 def examine(name: str, check: Callable[[], Iterable[str]]) -> Link:
-    """The link `name`; an error of `check` is its last fault."""
+    """The link `name`; an error of `check` is its last fault.
+
+    Raises OSError where the machine lacks something, such as space or file handles: nothing is said of the file then.
+    """
     faults: list[str] = []
     try:
         for fault in check():
             faults.append(fault)
     except (AutoDLSError, OSError) as failure:
+        if isinstance(failure, OSError) and failure.errno in _OF_THE_MACHINE:
+            raise
         faults.append(str(failure))
     return Link(name, tuple(faults))
 
 
 def verify_model(folder: ModelFolder) -> list[Link]:
-    """The links inside a model folder: its record, and every file that the record names."""
+    """The links inside a model folder: its record, every file that it names, and whether `predict` would take it."""
     record = examine("model.json is as it was sealed", lambda: _nothing(ModelRecord.load(folder.record, _COPY)))
     if record.faults:
         return [record]
     sealed = ModelRecord.load(folder.record, _COPY)
-    return [
+    files = {name: sha256 for name, sha256 in sealed.files.items() if is_inside(name)}
+    links = [
         record,
         examine("model.json -> plan, fingerprint", lambda: _record_faults(folder, sealed)),
-        examine("model.json -> weights", lambda: changed(folder.root, sealed.files, _COPY)),
+        examine("model.json -> weights", lambda: changed(folder.root, files, _COPY)),
         *([examine("model.json -> segmenter", lambda: _segmenter_faults(folder, sealed))] if _draws(sealed) else []),
         _card(folder, sealed),
         examine("nothing else in the model folder", lambda: _strangers(folder, sealed)),
     ]
+    if not any(link.faults for link in links):
+        links.append(examine("a model that predict takes", lambda: _refusals(folder.root)))
+    if _draws(sealed):
+        links.append(Link("segmentation/: that nnU-Net can use its networks shows when predict draws", checked=False))
+    return [*links, NO_SIGNATURE]
+
+
+def _refusals(root: Path) -> Iterator[str]:
+    """Read the model as `predict` does, one network at a time; raises ModelFolderError where it would be refused."""
+    import torch
+
+    from autodls.inference.model_folder import load_model
+
+    for fold in load_model(root, torch.device("cpu"), streamed=True).folds:
+        for sequence in fold.encoders:
+            _ = fold.encoders[sequence]
+    return iter(())
 
 
 def _card(folder: ModelFolder, record: ModelRecord) -> Link:
@@ -97,22 +126,3 @@ def changed(root: Path, hashes: dict[str, str], repair: str) -> Iterator[str]:
             yield f"{path}: missing; {repair}"
         elif (found := sha256_of_file(path)) != expected:
             yield f"{path}: SHA-256 is {found[:12]}, was {expected[:12]}; {repair}"
-
-
-def verify_provenance(path: Path) -> Iterator[str]:
-    """What commands have noted: their files are as they left them, and made from what lies there now."""
-    if not path.exists():
-        yield (
-            f"{path}: missing, so metrics, tables, figures, heat maps and report cannot be checked; run "
-            "'autodls evaluate', 'explain' and 'report' again"
-        )
-        return
-    for name, made in Provenance.load(path, "run the last command again", ModelFolderError).commands.items():
-        if name not in _DERIVED:
-            continue
-        repair = f"run 'autodls {_AGAIN.get(name, name)}'"
-        yield from changed(path.parent, made.files, repair)
-        for source, expected in made.made_from.items():
-            place = path.parent / source
-            if place.is_file() and (found := sha256_of_file(place)) != expected:
-                yield f"{name}: made from {source} {expected[:12]}, which is now {found[:12]}; {repair}"

@@ -1,19 +1,18 @@
 """The chain of a workspace: dataset, fingerprint, plan, splits, samples, folds, scores, model, results."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from autodls.errors import StaleRecordError
 from autodls.inference.prediction import Prediction
-from autodls.models.fold_model import load_encoder, save_folded
+from autodls.models.fold_model import folded_sha256, load_encoder
 from autodls.planning.fingerprint import inputs_sha256
 from autodls.planning.splits import require_same_draw
 from autodls.preprocessing.case import case_key
-from autodls.preprocessing.store import load_sample
-from autodls.records.cohort import Case, cohort_sha256
-from autodls.records.files import sha256_of_file
+from autodls.preprocessing.store import is_note_sealed, load_sample
+from autodls.records.cohort import Case, cohort_sha256, table_path
+from autodls.records.files import sha256_of_bytes, sha256_of_file
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
@@ -22,12 +21,14 @@ from autodls.records.segmentation import load_masks
 from autodls.records.splits import Fold, Splits
 from autodls.records.tensors import read_note
 from autodls.records.workspace import FoldFolder, Workspace
-from autodls.report.chain import Link, examine, verify_model, verify_provenance
+from autodls.report.chain import Link, examine, verify_model
+from autodls.report.chain_results import verify_results
 from autodls.training.cohort import run_key
 from autodls.training.derived import derive
-from autodls.training.ensemble import case_flags, out_of_fold, write_out_of_fold
+from autodls.training.ensemble import case_flags, out_of_fold, out_of_fold_csv
 from autodls.training.fold import made_by, stages_of
 from autodls.training.fold_chain import altered_encoders, altered_weights, weight_hashes
+from autodls.training.weights import start_sha256
 
 _PLAN = "run 'autodls plan'"
 _TRAIN = "run 'autodls train fold all'"
@@ -45,6 +46,12 @@ class Source:
     held_out: dict[str, tuple[Case, ...]]
     roi_labels: frozenset[int]
     drawn_labels: frozenset[int]
+    folder: Path
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Description and table, by name."""
+        return {path.name: path for path in (self.folder / "dataset.json", table_path(self.folder))}
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,8 @@ def verify_kind(workspace: Workspace, source: Source | None) -> list[Link]:
     chain = Chain(workspace, Plan.load(workspace.plan, _PLAN), Splits.load(workspace.splits, _PLAN), source)
     links = []
     if workspace.sample("x").parent.is_dir():
-        links.append(examine("plan, images -> samples", lambda: _sample_faults(chain)))
+        samples = examine("plan, images -> samples", lambda: _sample_faults(chain))
+        links += [samples, *([] if samples.faults else _unsealed_samples(chain))]
     if workspace.rois == "auto" or workspace.segmented.exists():
         links.append(examine("plan, splits -> automatic ROIs", lambda: _mask_faults(chain)))
     if workspace.model.record.exists() or workspace.fold(0).root.parent.is_dir():
@@ -88,8 +96,7 @@ def verify_kind(workspace: Workspace, source: Source | None) -> list[Link]:
         links.append(examine("folds -> model", lambda: _weight_faults(chain)))
         links += verify_model(workspace.model)
         links.append(examine("model -> scores of held-out cohorts", lambda: _held_out_faults(chain)))
-    if workspace.provenance.exists() or workspace.metrics.parent.exists():
-        links.append(examine("what every command made", lambda: verify_provenance(workspace.provenance)))
+    links += verify_results(workspace, None if source is None else source.files)
     if any(workspace.fold(fold.index).log.exists() for fold in chain.splits.folds):
         links.append(Link("folds/*/log.jsonl: logs hold seconds, so no hash of them is kept", checked=False))
     return links
@@ -138,6 +145,12 @@ def _sample_faults(chain: Chain) -> Iterator[str]:
             yield f"{path}: made from other images, ROI or settings; {_PREPROCESS}, then train anew"
 
 
+def _unsealed_samples(chain: Chain) -> Iterator[Link]:
+    found = sum(not is_note_sealed(chain.workspace.sample(name)) for name in chain.cases)
+    if found:
+        yield Link(f"planes and flags of {found} samples: of a version that kept a hash of pixels alone", checked=False)
+
+
 def _key(chain: Chain, case: Case, roi: Path) -> str:
     labels = chain.source.roi_labels if chain.source else frozenset[int]()
     return case_key(case.images, roi, labels, chain.plan.preprocessing)
@@ -149,7 +162,8 @@ def _mask_faults(chain: Chain) -> Iterator[str]:
 
 
 def _fold_faults(chain: Chain) -> Iterator[str]:
-    key = run_key(chain.workspace, _labelled(chain), chain.plan, chain.splits)
+    start = start_sha256(chain.plan.network.encoder_weights)
+    key = run_key(chain.workspace, _labelled(chain), chain.plan, chain.splits, start)
     for fold in chain.splits.folds:
         folder = chain.workspace.fold(fold.index)
         if not folder.root.is_dir():
@@ -196,13 +210,11 @@ def _score_faults(chain: Chain) -> Iterator[str]:
     derived = derive(workspace, chain.plan, chain.splits, _labelled(chain), common_scale=bool(record.fold_scales))
     if not record.fold_scales:
         derived = derived.as_locked_before(record.recalibration)
-    with tempfile.TemporaryDirectory() as folder:
-        again = Path(folder) / "oof_scores.csv"
-        flags = case_flags(workspace, chain.plan, chain.splits)
-        write_out_of_fold(again, out_of_fold(derived.pooled, derived.recalibration), chain.plan, workspace.rois, flags)
-        expected = sha256_of_file(again)
+    flags = case_flags(workspace, chain.plan, chain.splits)
+    scores = out_of_fold(derived.pooled, derived.recalibration)
+    again = out_of_fold_csv(scores, chain.plan, workspace.rois, flags)  # in memory: nothing is left where it is killed
     found = sha256_of_file(workspace.oof_scores)
-    if found != expected:
+    if found != sha256_of_bytes(again.encode()):
         yield f"{workspace.oof_scores}: not what the scores of the folds give; {_TRAIN}"
     if found != record.oof_scores_sha256:
         yield f"{workspace.model.record}: locked from other out-of-fold scores; {_TRAIN}"
@@ -220,17 +232,14 @@ def _weight_faults(chain: Chain) -> Iterator[str]:
     if Fingerprint.load(model.fingerprint, _TRAIN) != Fingerprint.load(chain.workspace.fingerprint, _PLAN).travelling():
         yield f"{model.fingerprint}: is not the fingerprint of the workspace; {_TRAIN}"
     files = ModelRecord.load(model.record, _TRAIN).files
-    with tempfile.TemporaryDirectory() as folder:
-        again = FoldFolder(Path(folder))
-        for fold in chain.splits.folds:
-            trained = chain.workspace.fold(fold.index).trained(chain.plan.training.fine_tuning_epochs)
-            for stage in (*chain.plan.sequences, "fusion"):
-                name = model.fold(fold.index).sequence(stage).relative_to(model.root).as_posix()
-                if stage != "fusion":
-                    save_folded(again, stage, load_encoder(trained, stage))
-                made = trained.fusion if stage == "fusion" else again.sequence(stage)
-                if sha256_of_file(made) != files.get(name):
-                    yield f"{model.root / name}: is not made from {trained.sequence(stage)}; {_TRAIN}"
+    for fold in chain.splits.folds:
+        trained = chain.workspace.fold(fold.index).trained(chain.plan.training.fine_tuning_epochs)
+        for stage in (*chain.plan.sequences, "fusion"):
+            name = model.fold(fold.index).sequence(stage).relative_to(model.root).as_posix()
+            fused = stage == "fusion"
+            made = sha256_of_file(trained.fusion) if fused else folded_sha256(load_encoder(trained, stage))
+            if made != files.get(name):
+                yield f"{model.root / name}: is not made from {trained.sequence(stage)}; {_TRAIN}"
 
 
 def _held_out_faults(chain: Chain) -> Iterator[str]:

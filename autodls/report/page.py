@@ -10,9 +10,10 @@ from autodls.report.drawn import Printed
 from autodls.report.study import Artefact, Picture
 
 _VOID = frozenset({"img", "input", "link", "meta"})
-# Control signs, lone surrogates, and the marks that turn the direction of the text after them.
+# Control signs, lone surrogates, marks that turn the direction of the text after them, and tags that are not seen.
 _UNPRINTABLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffe\uffff"
+    "\U000e0000-\U000e007f]"
 )
 
 _NUMBERS = re.compile(r"[\d\s.,()<>%=e+\-\u2212\u2013\u00b1]+|[\d.\u2212]+ \([\d.\u2212]+ to [\d.\u2212]+\)")

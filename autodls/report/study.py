@@ -161,6 +161,7 @@ def read_study(workspace: Workspace, description: DatasetDescription | None = No
     locked = workspace.model
     plan, fingerprint = reading.record(locked.plan, Plan), reading.record(locked.fingerprint, Fingerprint)
     plan_now, fingerprint_now = reading.record(workspace.plan, Plan), reading.record(workspace.fingerprint, Fingerprint)
+    plan, plan_now = (one and one.without_paths() for one in (plan, plan_now))  # a report travels
     of_model = {"plan": (plan, locked.plan), "fingerprint": (fingerprint, locked.fingerprint)}
     return Study(
         description=description,

@@ -5,13 +5,16 @@ these records: numbers within bounds, functions with the arguments that its plan
 """
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from autodls.errors import ModelFolderError
 from autodls.imaging.headers import LEAST_SPACING_MM, MOST_SPACING_MM
-from autodls.records.base import Record, read_json
+from autodls.records.base import Record, read_json_hashed
+from autodls.records.model import require_same_sha256
 from autodls.records.segmentation_folders import SegmenterFolder
 
 REPAIR = "run 'autodls segment fold all --restart', or copy the model folder anew"
@@ -178,18 +181,23 @@ class NnunetDataset(Record):
     overwrite_image_reader_writer: Literal["SimpleITKIO"]
 
 
-def read_nnunet_records(folder: SegmenterFolder, configuration: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_nnunet_records(
+    folder: SegmenterFolder, configuration: str, hashes: Mapping[str, str] = MappingProxyType({})
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Plans with `configuration` alone, and the description of the dataset, as nnU-Net takes them.
 
-    Raises ModelFolderError for files that our export does not write, and for two that do not fit each other.
+    Raises ModelFolderError for files that our export does not write, for two that do not fit each other, and for one
+    that has not the SHA-256 that `hashes` has of its name.
     """
-    content = read_json(folder.plans, REPAIR, ModelFolderError)
+    content, plans_sha256 = read_json_hashed(folder.plans, REPAIR, ModelFolderError)
     known = content.get("configurations") if isinstance(content, dict) else None
     if not isinstance(content, dict) or not isinstance(known, dict) or configuration not in known:
         raise ModelFolderError(f"{folder.plans}: has no configuration '{configuration}', it is not nnU-Net's; {REPAIR}")
     used = content | {"configurations": {configuration: known[configuration]}}
     plans = NnunetPlans.parse(used, str(folder.plans), REPAIR, ModelFolderError)
-    dataset = NnunetDataset.load(folder.dataset, REPAIR, ModelFolderError)
+    dataset, dataset_sha256 = NnunetDataset.load_hashed(folder.dataset, REPAIR, ModelFolderError)
+    for path, found in ((folder.plans, plans_sha256), (folder.dataset, dataset_sha256)):
+        require_same_sha256(path, found, hashes.get(path.name, found), REPAIR)
     _require_same_channels(folder, plans, dataset)
     return _as_nnunet_takes_it(plans), _as_nnunet_takes_it(dataset)
 

@@ -3,9 +3,11 @@
 Import it inside `environment.nnunet` only.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -81,7 +83,9 @@ def prepare(task: PrepareTask) -> None:
     PreparedCases.save_case(image, roi, properties, str(task.folder.prepared / task.case))
 
 
-def read_plans(folder: SegmenterFolder, configuration: str) -> tuple[PlansManager, dict[str, Any]]:
-    """nnU-Net's plans and its description of the dataset; raises ModelFolderError for files that are not such."""
-    plans, dataset = read_nnunet_records(folder, configuration)
+def read_plans(
+    folder: SegmenterFolder, configuration: str, hashes: Mapping[str, str] = MappingProxyType({})
+) -> tuple[PlansManager, dict[str, Any]]:
+    """nnU-Net's plans and its description of the dataset; raises ModelFolderError as `read_nnunet_records`."""
+    plans, dataset = read_nnunet_records(folder, configuration, hashes)
     return PlansManager(plans), dataset

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -34,12 +35,17 @@ class ProbabilityMaps:
         mirror_axes: tuple[int, ...],
         folds: Sequence[int],
         device: torch.device,
+        hashes: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Build the network and read the weights of `folds`; raises ModelFolderError where they do not go together."""
-        self.plans, self.dataset = read_plans(folder, configuration)
+        """Build the network and read the weights of `folds`.
+
+        `hashes` are the SHA-256 of files in `folder` by their name, as far as they are known. Raises ModelFolderError
+        where the files do not go together, or one is not what its hash says.
+        """
+        self.plans, self.dataset = read_plans(folder, configuration, hashes)
         self.configuration = self.plans.get_configuration(configuration)
         self.network = build_network(self.configuration, len(self.dataset["channel_names"]), folder.plans)
-        self.weights = [load_weights(folder.fold(index)) for index in folds]
+        self.weights = [load_weights(path, hashes.get(path.name)) for path in map(folder.fold, folds)]
         for index, weights in zip(folds, self.weights, strict=True):
             check_weights(self.network, weights.tensors, folder.fold(index))
         self.network.to_empty(device=device)

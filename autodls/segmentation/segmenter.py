@@ -11,7 +11,7 @@ from autodls.errors import DatasetError, ModelFolderError
 from autodls.imaging.geometry import Geometry
 from autodls.imaging.volumes import read_geometry
 from autodls.records.files import link_or_copy, sha256_of_file
-from autodls.records.model import require_unaltered
+from autodls.records.model import require_same_sha256, require_unaltered
 from autodls.records.plan import Plan, SegmentationPlan
 from autodls.records.segmentation import SEGMENT_FIRST, SegmenterRecord, training_key
 from autodls.records.segmentation_folders import SegmenterFolder
@@ -48,8 +48,8 @@ class Segmenter:
     maps: "ProbabilityMaps"
 
     @classmethod
-    def load(cls, folder: SegmenterFolder, device: torch.device) -> "Segmenter":
-        """Verify and load the networks in `folder`.
+    def load(cls, folder: SegmenterFolder, device: torch.device, sha256: str | None = None) -> "Segmenter":
+        """Verify and load the networks in `folder`, whose segmenter.json has the hash `sha256` where that is known.
 
         Raises ModelFolderError for a missing or altered file and for plans that are not nnU-Net's, ArgumentError where
         nnU-Net is not installed.
@@ -58,7 +58,8 @@ class Segmenter:
             raise ModelFolderError(
                 f"{folder.root}: no such folder, the model was trained on manual ROIs; give them with --rois"
             )
-        record = SegmenterRecord.load(folder.record, _REPAIR, ModelFolderError)
+        record, found = SegmenterRecord.load_hashed(folder.record, _REPAIR, ModelFolderError)
+        require_same_sha256(folder.record, found, sha256 or found, _REPAIR)
         if record.mirror_axes not in ((), _AXES[record.configuration]):
             raise ModelFolderError(
                 f"{folder.record}: mirror_axes {list(record.mirror_axes)}, expected none or "
@@ -68,7 +69,9 @@ class Segmenter:
         with nnunet(None):
             from autodls.segmentation.probabilities import ProbabilityMaps
 
-            maps = ProbabilityMaps(folder, record.configuration, record.mirror_axes, range(record.folds), device)
+            maps = ProbabilityMaps(
+                folder, record.configuration, record.mirror_axes, range(record.folds), device, record.files
+            )
         if len(maps.dataset["channel_names"]) != len(record.sequences):
             raise ModelFolderError(
                 f"{folder.dataset}: {len(maps.dataset['channel_names'])} channels, segmenter.json has "

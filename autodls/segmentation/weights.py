@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from autodls.errors import ModelFolderError
-from autodls.records.files import sha256_of_file
-from autodls.records.tensors import load_tensors, save_tensors
+from autodls.records.tensors import read_tensors, save_tensors
 
 _COPY = "copy the folder anew"
 
@@ -27,9 +26,10 @@ class FoldWeights:
     sha256: str
 
 
-def load_weights(path: Path) -> FoldWeights:
-    """The weights in `path`; raises ModelFolderError for a file that cannot be read."""
-    return FoldWeights(load_tensors(path, _COPY)[0], sha256_of_file(path))
+def load_weights(path: Path, sha256: str | None = None) -> FoldWeights:
+    """The weights in `path`; raises ModelFolderError for a file that cannot be read, or has not the hash `sha256`."""
+    read = read_tensors(path, _COPY, sha256)
+    return FoldWeights(read.tensors, read.sha256)
 
 
 def check_weights(network: nn.Module, weights: Mapping[str, Tensor], where: Path) -> None:

@@ -4,36 +4,40 @@ from autodls.evaluation.rows import RowAuc
 from autodls.evaluation.shared_folds import MEANING
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
+from autodls.records.spelled import as_markdown, as_markdown_code
 
 
 def model_card(record: ModelRecord, plan: Plan, rows: list[RowAuc], folds_by_mean: int = 0) -> str:
     """The model in Markdown: what it answers, what it was trained on, how well it did, what it must not be used for."""
     target = record.target
-    sequences = ", ".join(record.channel_names.values())
-    rois = f"a tumour ROI on the grid of\n  {record.roi_channel}. ROIs in training were {record.rois}."
+    sequences = as_markdown(", ".join(record.channel_names.values()))
+    roi_channel, name = as_markdown(record.roi_channel), as_markdown(target.name)
+    cases = f"{record.training_cases} cases"
+    start = as_markdown(plan.network.encoder_weights)
+    rois = f"a tumour ROI on the grid of\n  {roi_channel}. ROIs in training were {record.rois}."
     if record.rois == "auto":
         rois = (
-            f"no ROI is needed: the model draws the\n  tumour itself, on the grid of {record.roi_channel}, by the "
+            f"no ROI is needed: the model draws the\n  tumour itself, on the grid of {roi_channel}, by the "
             "networks in `segmentation/`. It was trained on such\n  automatic ROIs; a score from one drawn by hand is "
             "flagged."
         )
-    cautions = "".join(f"\n**Caution**: {caution}.\n" for caution in record.cautions)
+    cautions = "".join(f"\n**Caution**: {as_markdown(caution)}.\n" for caution in record.cautions)
     patients = f" ({record.training_patients} patients)" if record.training_patients is not None else ""
     mean = _by_mean(record, folds_by_mean)
     guided = ", each plane on its own with the ROI in it" if plan.network.roi_guided else ""
-    table = "\n".join(f"| {row.row} | {row.n} | {row.positives} | {row.text} |" for row in rows)
-    return f"""# Model card: {target.name}
+    table = "\n".join(f"| {as_markdown(row.row)} | {row.n} | {row.positives} | {row.text} |" for row in rows)
+    return f"""# Model card: {name}
 
 For research; not a medical device.
 {cautions}
-- **Question**: `{target.rule}` ({target.name}), per case.
+- **Question**: {as_markdown_code(target.rule)} ({name}), per case.
 - **Input**: {sequences}; files `CASE_0000{record.file_ending}` and so on, in that order; {rois}
 - **Output**: `dls`, the calibrated probability of the positive class; the call is high at or above
-  {record.cutoff:.4f} ({record.cutoff_source}); Youden's would be {record.youden_cutoff:.4f}.
-- **Trained on**: {record.training_cases} cases{patients} of `{record.dataset}`, {record.training_positives} positive.
+  {record.cutoff:.4f} ({as_markdown(record.cutoff_source)}); Youden's would be {record.youden_cutoff:.4f}.
+- **Trained on**: {cases}{patients} of {as_markdown_code(record.dataset)}, {record.training_positives} positive.
   The probability holds for a population with that share of positives.
 - **Network**: {record.folds} folds, each a {plan.network.encoder} per sequence (it started from
-  {plan.network.encoder_weights} weights{guided}), PCA to {plan.network.pca_dims} channels, a fusion transformer.{mean}
+  {start} weights{guided}), PCA to {plan.network.pca_dims} channels, a fusion transformer.{mean}
 
 | score, out of fold | cases | positive | AUC (95% CI) |
 |---|---|---|---|

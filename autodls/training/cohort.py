@@ -50,6 +50,7 @@ class _Cohort:
     plan: Plan
     splits: Splits
     key: str
+    start_sha256: str | None
     sample_keys: Mapping[str, str]
 
     def train(self, share: _Share, report: Report) -> None:
@@ -68,7 +69,8 @@ class _Cohort:
             train_fold(*fold)
 
     def _run(self, index: int, data: TrainingData) -> FoldRun:
-        return FoldRun(data, self.splits.folds[index], self.plan, self.workspace.fold(index), self.key)
+        fold, folder = self.splits.folds[index], self.workspace.fold(index)
+        return FoldRun(data, fold, self.plan, folder, self.key, self.start_sha256)
 
 
 def train_folds(
@@ -84,12 +86,14 @@ def train_folds(
     """Train the folds of indices `folds`; `report` is called with fold and epoch.
 
     `at_once` is how many networks share a GPU, or how many folds a CPU. Reads the samples of `cases` and nothing else
-    of the dataset. Raises ArgumentError when the plan asks for a GPU that is not there, and StaleRecordError for a
-    sample whose key is not that of `sample_keys`, or of when this began.
+    of the dataset. Raises ArgumentError when the plan asks for a GPU that is not there, StaleRecordError for a
+    sample whose key is not that of `sample_keys`, or of when this began, and WeightsError where the plan names a file
+    to start from that cannot be read, or that was exchanged since.
     """
     device = training_device(plan)
-    key, found = run_key(workspace, cases, plan, splits), _sample_keys(workspace, cases)
-    cohort = _Cohort(workspace, tuple(cases), plan, splits, key, sample_keys or found)
+    start, found = start_sha256(plan.network.encoder_weights), _sample_keys(workspace, cases)
+    key = run_key(workspace, cases, plan, splits, start)
+    cohort = _Cohort(workspace, tuple(cases), plan, splits, key, start, sample_keys or found)
     gpus = torch.cuda.device_count() if device.type == "cuda" else 0
     shares = shares_of(folds, gpus, at_once)
     if len(shares) > 1:
@@ -154,14 +158,11 @@ def _pass_on(epochs: "Queue[tuple[int, Epoch] | None]", report: Report) -> None:
         report(*done)
 
 
-def run_key(workspace: Workspace, cases: Sequence[Case], plan: Plan, splits: Splits) -> str:
-    """SHA-256 of all that the weights of a fold are derived from: plan, splits, samples, weights to start from.
-
-    Raises WeightsError where the plan names a file to start from that cannot be read.
-    """
+def run_key(workspace: Workspace, cases: Sequence[Case], plan: Plan, splits: Splits, start_sha256: str | None) -> str:
+    """SHA-256 of all that the weights of a fold are derived from: plan, splits, samples, weights to start from."""
     found = _sample_keys(workspace, cases)
     keys = [f"{case.id}:{found[case.id]}:{case.label}" for case in sorted(cases, key=lambda case: case.id)]
-    start = start_sha256(plan.network.encoder_weights)
+    start = [] if start_sha256 is None else [start_sha256]
     return sha256_of_bytes("\n".join([plan.sha256(), splits.sha256(), *start, *keys]).encode())
 
 

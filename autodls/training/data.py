@@ -38,13 +38,16 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class FoldRun:
-    """Everything that training one fold needs; `key` is the SHA-256 of plan, splits and samples together."""
+    """Everything that training one fold needs; `key` is the SHA-256 of all of it, `start_sha256` of the file, if one
+    is named, that encoders start from.
+    """
 
     data: TrainingData
     fold: Fold
     plan: Plan
     folder: FoldFolder
     key: str
+    start_sha256: str | None = None
 
 
 def load_training_data(

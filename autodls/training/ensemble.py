@@ -21,7 +21,7 @@ from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.scale import LogisticScale, sigmoid
-from autodls.records.scores import FUSED, FoldRecord, FoldScore, write_csv
+from autodls.records.scores import FUSED, FoldRecord, FoldScore, csv_text
 from autodls.records.segmentation import load_masks
 from autodls.records.splits import Splits
 from autodls.records.tensors import read_note, save_tensors
@@ -141,7 +141,12 @@ def case_flags(workspace: Workspace, plan: Plan, splits: Splits) -> dict[str, tu
 def write_out_of_fold(
     path: Path, scores: Sequence[OutOfFold], plan: Plan, rois: RoiKind, flags: Mapping[str, Sequence[str]]
 ) -> None:
-    """Write oof_scores.csv; the `flags` are its last column, with automatic ROIs or where there are any."""
+    """Write oof_scores.csv; see `out_of_fold_csv`."""
+    write_text(path, out_of_fold_csv(scores, plan, rois, flags))
+
+
+def out_of_fold_csv(scores: Sequence[OutOfFold], plan: Plan, rois: RoiKind, flags: Mapping[str, Sequence[str]]) -> str:
+    """The text of oof_scores.csv; the `flags` are its last column, with automatic ROIs or where there are any."""
     flagged = rois == "auto" or any(flags.values())
     header = ["case", "fold", "label", "dls", "dls_raw", *plan.sequences, "present", "rois"]
     header += ["flags"] if flagged else []
@@ -159,7 +164,7 @@ def write_out_of_fold(
         ]
         for score in scores
     ]
-    write_csv(path, header, lines)
+    return csv_text(header, lines)
 
 
 def _write_weights(workspace: Workspace, plan: Plan, splits: Splits) -> dict[str, str]:

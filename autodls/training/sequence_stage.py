@@ -148,7 +148,7 @@ def _new_encoder(stage: tuple[FoldRun, str]) -> SequenceEncoder:
     encoder.to_empty(device="cpu")
     seed = fit_settings(plan, sequence, run.fold.index).seed
     chance = torch.Generator().manual_seed(stream_seed(seed, "weights"))
-    weights = encoder_weights(plan.network.encoder, plan.network.encoder_weights)
+    weights = encoder_weights(plan.network.encoder, plan.network.encoder_weights, run.start_sha256)
     if weights is None:
         encoder.start_from_random(chance)
     else:

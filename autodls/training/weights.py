@@ -1,18 +1,22 @@
 """Weights to start an encoder from: ImageNet's, a local file, or none."""
 
+import io
 import pickle
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import Tensor
 
 from autodls.errors import WeightsError
-from autodls.records.files import sha256_of_file
-from autodls.records.tensor_file import open_tensors
+from autodls.limits import MOST_FILE_BYTES
+from autodls.records.files import read_bounded, sha256_of_bytes, sha256_of_file
+from autodls.records.tensor_file import read_content
 
 IMAGENET = "imagenet"
 RANDOM = "random"
@@ -31,28 +35,29 @@ _WAYS = (
 
 
 @cache
-def encoder_weights(encoder: str, source: str) -> Mapping[str, Tensor] | None:
+def encoder_weights(encoder: str, source: str, sha256: str | None = None) -> Mapping[str, Tensor] | None:
     """State dict with torchvision's names, None for `random`.
 
-    `source` is "imagenet" (downloaded once to torch's cache and checked by its hash), "random", or a file. Raises
-    WeightsError, naming these three ways, when it cannot be had or is not of `encoder`.
+    `source` is "imagenet" (downloaded once to torch's cache and checked by its hash), "random", or a file, of which
+    nothing is made if it has not the hash `sha256`, where one is given. Raises WeightsError, naming these three ways,
+    when it cannot be had or is not of `encoder`.
     """
     if source == RANDOM:
         return None
-    weights = _download(encoder) if source == IMAGENET else _read(Path(source))
+    weights = _download(encoder) if source == IMAGENET else _read(Path(source), sha256)
     _check(weights, encoder, source)
     return weights
 
 
-def start_sha256(source: str) -> tuple[str, ...]:
-    """SHA-256 of the file `source`; nothing for `random`, and for `imagenet`, whose hash torchvision gives.
+def start_sha256(source: str) -> str | None:
+    """SHA-256 of the file `source`; None for `random`, and for `imagenet`, whose hash torchvision gives.
 
     Raises WeightsError where the file cannot be read.
     """
     if source in (RANDOM, IMAGENET):
-        return ()
+        return None
     try:
-        return (sha256_of_file(Path(source)),)
+        return sha256_of_file(Path(source))
     except FileNotFoundError:
         raise WeightsError(f"encoder weights {source}: no such file; {_WAYS}") from None
     except OSError as failure:
@@ -70,14 +75,13 @@ def _download(encoder: str) -> dict[str, Tensor]:
     return weights
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _read(path: Path, sha256: str | None) -> dict[str, Tensor]:
     try:
-        if path.suffix == ".safetensors":
-            with open_tensors(path) as opened:
-                return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        weights = torch.load(path, map_location="cpu", weights_only=True)
+        weights = _content(path, sha256)
     except FileNotFoundError:
         raise WeightsError(f"encoder weights {path}: no such file; {_WAYS}") from None
+    except WeightsError:
+        raise
     except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as failure:
         reason = _first_line(failure)
         raise WeightsError(f"encoder weights {path}: not readable as plain tensors ({reason}); {_WAYS}") from None
@@ -89,6 +93,15 @@ def _read(path: Path) -> dict[str, Tensor]:
         if not (isinstance(name, str) and isinstance(value, Tensor)):
             raise WeightsError(f"encoder weights {path}: {name!r} is a {type(value).__name__}, not a tensor; {_WAYS}")
     return weights
+
+
+def _content(path: Path, sha256: str | None) -> Any:
+    """What `path` holds, made of the very bytes that were hashed."""
+    packed = path.suffix == ".safetensors"
+    content = read_content(path) if packed else read_bounded(path, MOST_FILE_BYTES)
+    if sha256 not in (None, sha256_of_bytes(content)):
+        raise WeightsError(f"encoder weights {path}: exchanged since training began; {_WAYS}")
+    return load(content) if packed else torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
 def _first_line(failure: Exception) -> str:
