@@ -7,6 +7,7 @@ from pathlib import Path
 from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.data_commands import PlanRequest, run_check, run_plan
 from autodls.cli.evaluate_command import run_evaluate
+from autodls.cli.places import require_folder, require_no_input
 from autodls.cli.report_command import run_report
 from autodls.cli.train_command import run_train
 from autodls.errors import ArgumentError
@@ -32,6 +33,8 @@ def run_demo(
         "difficulty": _DIFFICULTY if difficulty is None else difficulty,
     }
     settings = PhantomSettings.parse(asked, "autodls demo", "correct the option", ArgumentError)
+    require_folder(output, "demo")
+    require_no_input(output, "demo")
     dataset, workers = output / "dataset", 2
     with progress("phantom cohort", len(settings.case_ids)) as advance:
         truth = write_cohort(dataset, settings, advance, workers)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from autodls.cli.places import require_folder, require_kinds
+from autodls.cli.places import require_folder, require_kinds, require_no_input
 from autodls.errors import ArgumentError, StaleRecordError
 from autodls.planning.splits import require_same_draw, verify_splits
 from autodls.records.cohort import Case, Cohort, read_cohort, read_description
@@ -127,6 +127,7 @@ def workspace_of(dataset: Path, workspace: Path | None) -> Workspace:
         raise ArgumentError(f"{dataset}: no such folder; name the one that holds dataset.json with -d")
     root = workspace if workspace is not None else dataset / "autodls"
     require_folder(root, "-w")
+    require_no_input(root, "-w")
     found = Workspace(root)
     for rois in ("manual", "auto"):
         require_kinds(found.of(rois))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from autodls.cli.console import note, progress, say, say_json, show_table
 from autodls.cli.data_commands import preprocess_training
+from autodls.cli.places import require_trained
 from autodls.cli.provenance import note_run
 from autodls.cli.session import Session, chosen_folds, planned_workspace
 from autodls.errors import TrainingError
@@ -78,9 +79,10 @@ def _note(session: Session, plan: Plan, splits: Splits) -> None:
 
 
 def _throw_away(session: Session, folds: Sequence[int]) -> None:
-    for index in folds:
-        shutil.rmtree(session.workspace.fold(index).root, ignore_errors=True)
-    shutil.rmtree(session.workspace.model.root, ignore_errors=True)
+    trained = [*(session.workspace.fold(index).root for index in folds), session.workspace.model.root]
+    require_trained(trained)
+    for folder in trained:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _train(
