@@ -86,9 +86,8 @@ def _print(counts, seconds):
     print("|---" * (len(OUTCOMES) + 2) + "|")
     for kind, count in [*counts.items(), ("all", sum(counts.values(), Counter()))]:
         print(f"| {kind} | {count.total()} | {' | '.join(str(count[outcome]) for outcome in OUTCOMES)} |")
-    print(
-        f"{seconds:.0f} s; bounds of a trial: {SECONDS} s of the processor, {MEMORY_BYTES >> 30} GiB beyond what the process holds"
-    )
+    bounds = f"{SECONDS} s of the processor, {MEMORY_BYTES >> 30} GiB beyond what the process holds"
+    print(f"{seconds:.0f} s; bounds of a trial: {bounds}")
     print(f"of one in a child: {CHILD_SECONDS} s, {CHILD_GIB} GiB")
 
 
