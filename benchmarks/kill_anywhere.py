@@ -57,7 +57,7 @@ IMPORTED_LATE = (
     "autodls.cli.explain_command",
     "autodls.cli.predict_command",
     "autodls.inference.heldout",
-    "autodls.report.html",
+    "autodls.report.html.document",
     "autodls.report.study_results",
     "autodls.training.cohort",
     "matplotlib.backends.backend_agg",

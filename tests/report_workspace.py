@@ -20,17 +20,17 @@ from autodls.records.scores import FoldScore, write_csv
 from autodls.records.splits import Fold, Splits
 from autodls.records.training_log import Epoch
 from autodls.records.workspace import Workspace
-from autodls.report.cohort_flow import flow_of_scores
 from autodls.report.drawn import save_figure, save_table
-from autodls.report.figures import study_figures
+from autodls.report.figures.catalogue import study_figures
+from autodls.report.figures.cohort_flow import flow_of_scores
 from autodls.report.ledger import ledger_table, optimism_ledger
 from autodls.report.shortcuts import covariates_of, shortcut, shortcut_table
-from autodls.report.tables import (
+from autodls.report.tables.study import (
     baseline_rows,
     comparison_table,
     performance_table,
 )
-from autodls.report.tables_survival import landmark_table, survival_table
+from autodls.report.tables.survival import landmark_table, survival_table
 from autodls.training.learnt import Labels, judge
 from autodls.training.stage_log import StageLog
 

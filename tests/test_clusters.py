@@ -20,8 +20,8 @@ from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.subsets import contradictions, followed_by
-from autodls.report.sections_cases import explorer
-from autodls.report.study import ScoredCase, Study
+from autodls.report.artefacts import ScoredCase, Study
+from autodls.report.html.cases import explorer
 
 
 def cohort(n=60, seed=0):

@@ -26,9 +26,9 @@ from autodls.records.scale import LogisticScale, sigmoid
 from autodls.records.scores import FUSED, FoldScore
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
-from autodls.report.chain_workspace import verify_kind
 from autodls.training.derived import choose_cutoffs, derive, recalibrate
 from autodls.training.ensemble import lock_model, out_of_fold, write_out_of_fold
+from autodls.verify.workspace import verify_kind
 
 FOLDS = 5
 IDENTITY = LogisticScale(slope=1.0, intercept=0.0)

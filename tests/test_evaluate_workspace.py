@@ -12,6 +12,7 @@ from planning_records import make_case
 from scipy.special import logit
 from tiny_workspace import made_up_scores, tiny_workspace
 
+from autodls.analysis.scored_study import MEAN, ScoredCase, ScoredCohort, ScoredStudy, cohort_name, follow_up
 from autodls.evaluation.delong import auc, compare_aucs
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.planning.splits import make_splits
@@ -20,7 +21,6 @@ from autodls.records.dataset import DatasetDescription
 from autodls.records.scores import FUSED
 from autodls.records.workspace import Workspace, safe_name
 from autodls.report.ledger import Entry
-from autodls.report.scored_study import MEAN, ScoredCase, ScoredCohort, ScoredStudy, cohort_name, follow_up
 from autodls.report.study_metrics import study_metrics
 from autodls.report.study_results import _ledger, study_results, write_results
 

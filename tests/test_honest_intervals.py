@@ -18,7 +18,7 @@ from autodls.evaluation.own_cutoff import RATES, rates_at_own_cutoff
 from autodls.evaluation.results import Cutoff
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
-from autodls.report.tables import performance_table
+from autodls.report.tables.study import performance_table
 
 
 def two_normals(rng, positives, negatives, auc=0.75):

@@ -26,7 +26,7 @@ from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.survival import hazard_ratio, logrank
 from autodls.evaluation.undetermined import auc_bounds
-from autodls.report.tables_survival import landmark_table, survival_table
+from autodls.report.tables.survival import landmark_table, survival_table
 
 GIVEN = Cutoff(value=0.0, source="given")
 

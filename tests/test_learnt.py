@@ -19,13 +19,13 @@ from autodls.records.scores import FoldRecord
 from autodls.records.table import read_table
 from autodls.records.training_log import Epoch, Judgement, LoggedStage, log_lines, logged_stages, told_of
 from autodls.records.workspace import FoldFolder
-from autodls.report.chain_workspace import verify_kind
-from autodls.report.learning_curves import draw_learning_curve, learning_figure
+from autodls.report.figures.learning_curves import draw_learning_curve, learning_figure
 from autodls.training import learnt
 from autodls.training.ensemble import case_flags, lock_model
 from autodls.training.learnt import Labels, best_guess, guess_loss, judge, unlearnt_auc
 from autodls.training.loop import FocalMeanLoss
 from autodls.training.stage_log import StageLog
+from autodls.verify.workspace import verify_kind
 
 TRAIN, INNER = Labels(14, 26), Labels(4, 6)
 GOOD, CHANCE = 0.8, 0.3  # inner AUCs

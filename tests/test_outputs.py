@@ -20,7 +20,7 @@ from autodls.records.lock import locked, locked_output
 from autodls.records.provenance import record_run
 from autodls.records.results_folder import UNFINISHED, ResultsFolder, clear_unfinished, renewed
 from autodls.records.workspace import Workspace, safe_name
-from autodls.report import html
+from autodls.report.html import document as html
 
 
 @pytest.fixture(scope="module")

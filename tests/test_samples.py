@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 from scipy import ndimage
 from small_volumes import anatomy, ball, grid_around, oblique
 
+from autodls.analysis.roi_agreement import compare_rois
 from autodls.cli.data_commands import preprocess_training
 from autodls.errors import ArgumentError, DatasetError, StaleRecordError
 from autodls.imaging.geometry import Volume, as_triple, sample_roi
@@ -28,7 +29,6 @@ from autodls.records.cohort import Case
 from autodls.records.dataset import DatasetDescription
 from autodls.records.plan import IntensityPlan, Plan, PreprocessingPlan
 from autodls.records.workspace import Workspace
-from autodls.report.roi_agreement import compare_rois
 
 SEQUENCES = ("T1WI", "T2WI", "CE-T1WI")
 LABELS = frozenset({1})

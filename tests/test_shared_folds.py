@@ -20,7 +20,7 @@ from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.shared_folds import MEANING, OUT_OF_FOLD_VARIANCE, meaning_of, widened_auc
 from autodls.models.scale import fit_scale
 from autodls.planning import expectation
-from autodls.report.tables import comparison_table, performance_table
+from autodls.report.tables.study import comparison_table, performance_table
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 LABELS = np.arange(60) < 24

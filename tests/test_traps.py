@@ -36,7 +36,7 @@ from autodls.records.cohort import read_cohort
 from autodls.records.files import sha256_of_file
 from autodls.records.model import ModelRecord
 from autodls.records.workspace import ModelFolder
-from autodls.report.overlays import side_labels
+from autodls.report.figures.overlays import side_labels
 
 ELSEWHERE = {
     "axes of an array in the wrong order": "test_geometry.py::test_a_volume_refuses_an_array_in_the_wrong_order",

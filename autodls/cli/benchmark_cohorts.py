@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls.cli.console import progress
-from autodls.cli.session import Session
 from autodls.errors import InputError, StaleRecordError
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.records.cohort import Case
@@ -17,6 +16,7 @@ from autodls.records.plan import Plan
 from autodls.records.segmentation import DrawnRoi, SegmentedCohort, load_masks
 from autodls.records.splits import Splits
 from autodls.records.workspace import RoiKind, Workspace
+from autodls.stages.session import Session
 
 if TYPE_CHECKING:
     from autodls.inference.heldout_rois import HeldoutRois
@@ -78,7 +78,7 @@ def open_study(dataset: Path, workspace: Path | None, workers: int) -> Benchmark
 
 def benchmark_cohorts(study: BenchmarkStudy) -> list[BenchmarkCohort]:
     """The training cases, each with the fold that did not see it, and every held-out cohort."""
-    from autodls.report.scored_study import cohort_name
+    from autodls.analysis.scored_study import cohort_name
 
     fold_of = {case: fold.index for fold in study.splits.folds for case in fold.validation}
     masks = {row.case: row.drawn for row in study.masks.cases}

@@ -1,20 +1,21 @@
 """`benchmark rois`: automatic against manual ROIs, and what they cost the score."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls import __version__
 from autodls.cli.benchmark_cohorts import KINDS, benchmark_cohorts, changed_margins, open_study, usable_models
 from autodls.cli.console import note, say, say_json, show_table
-from autodls.cli.provenance import note_run
-from autodls.cli.session import planned_workspace
 from autodls.errors import ArgumentError
 from autodls.records.lock import locked
 from autodls.records.workspace import Workspace
+from autodls.stages.provenance import note_run
+from autodls.stages.session import planned_workspace
 
 if TYPE_CHECKING:
+    from autodls.analysis.rois_records import RoiBenchmark
     from autodls.report.drawn import Table
-    from autodls.report.rois_records import RoiBenchmark
 
 _NO_CASES = "no case was asked for (--robustness-cases 0)"
 
@@ -36,7 +37,7 @@ def run_benchmark_rois(
         write_benchmark(place, benchmark)
         made_from = [place.plan, place.splits, place.segmented, *(place.of(kind).model.record for kind in KINDS)]
         made = [place.roi_benchmark, *place.tables.glob("rois_*"), *place.figures.glob("rois_*")]
-        note_run(place, "benchmark rois", None, made_from, made)
+        note_run(sys.argv, place, "benchmark rois", None, made_from, made)
     if as_json:
         say_json(benchmark.to_bytes().decode().rstrip())
     else:
@@ -46,8 +47,8 @@ def run_benchmark_rois(
 
 
 def _benchmark(dataset: Path, workspace: Path | None, robustness_cases: int, workers: int) -> "RoiBenchmark":
+    from autodls.analysis.rois_records import RoiBenchmark
     from autodls.cli.benchmark_steps import Networks, measure_agreement, measure_effect, measure_robustness
-    from autodls.report.rois_records import RoiBenchmark
 
     study = open_study(dataset, workspace, workers)
     cohorts = benchmark_cohorts(study)
@@ -77,8 +78,8 @@ def _benchmark(dataset: Path, workspace: Path | None, robustness_cases: int, wor
 
 
 def _show(workspace: Workspace, benchmark: "RoiBenchmark") -> None:
-    from autodls.report.rois_effect_tables import effect_table, robustness_table
-    from autodls.report.rois_tables import agreement_table, lesions_table, planes_table, published_table
+    from autodls.report.tables.rois import agreement_table, lesions_table, planes_table, published_table
+    from autodls.report.tables.rois_effect import effect_table, robustness_table
 
     tables = [make(benchmark) for make in (agreement_table, lesions_table, planes_table, published_table)]
     tables += [] if benchmark.effect is None else [effect_table(benchmark.effect)]

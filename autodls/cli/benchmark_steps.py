@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from autodls.analysis.roi_agreement import compare_rois
+from autodls.analysis.rois_effect import cohort_effect, cohort_robustness, evenly_ranked
+from autodls.analysis.rois_records import CohortAgreement, CohortEffect, CohortRobustness, CrossedCase
 from autodls.cli.benchmark_cohorts import BenchmarkCohort, BenchmarkStudy
 from autodls.cli.console import Advance, progress
 from autodls.errors import ArgumentError, DatasetError
@@ -21,9 +24,6 @@ from autodls.records.scores import FUSED
 from autodls.records.segmentation import AUTOMATIC_LABELS
 from autodls.records.table import read_table
 from autodls.records.workspace import RoiKind
-from autodls.report.roi_agreement import compare_rois
-from autodls.report.rois_effect import cohort_effect, cohort_robustness, evenly_ranked
-from autodls.report.rois_records import CohortAgreement, CohortEffect, CohortRobustness, CrossedCase
 from autodls.seeding import generator
 
 Result = TypeVar("Result")

@@ -10,7 +10,7 @@ import select
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from autodls.records.spelled import in_one_line, spelled, visible
@@ -143,6 +143,23 @@ def say(text: str) -> None:
 def say_json(text: str) -> None:
     """JSON that we have made, on stdout, in lines of its own."""
     sys.stdout.write(visible(text) + "\n")
+
+
+class Terminal:
+    """The person at the terminal, as stages see it: see `autodls.watch.Watch`."""
+
+    @property
+    def command(self) -> Sequence[str]:
+        """The words that were typed."""
+        return sys.argv
+
+    def note(self, line: str) -> None:
+        """One line on stderr."""
+        note(line)
+
+    def progress(self, title: str, total: int) -> AbstractContextManager["Bar"]:
+        """A bar on stderr."""
+        return progress(title, total)
 
 
 def spell_unknown_signs() -> None:

@@ -2,16 +2,14 @@
 
 import json
 import math
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from autodls.cli.console import note, progress, say, say_json, show_table
-from autodls.cli.places import require_own
 from autodls.cli.plan_view import View, show_plan
-from autodls.cli.provenance import note_run
 from autodls.cli.replan import keep_previous, refuse_where_trained, throw_away
-from autodls.cli.session import Session, planned, planned_workspace, workspace_of
 from autodls.errors import ArgumentError, PlanError, StaleRecordError, WeightsError
 from autodls.limits import MOST_SHOWN
 from autodls.machine import usable_cores, usable_memory_gib
@@ -26,6 +24,9 @@ from autodls.records.lock import locked
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
+from autodls.stages.places import require_own
+from autodls.stages.provenance import note_run
+from autodls.stages.session import Session, planned, planned_workspace, workspace_of
 
 _SHARE_OF_MEMORY = 0.8  # the rest is for the system and for reading images
 
@@ -114,7 +115,7 @@ def run_plan(
         fingerprint.save(place.fingerprint)
         splits.save(place.splits)
         plan.save(place.plan)
-        note_run(place, "plan", plan.training.seed, [], [place.fingerprint, place.splits, place.plan])
+        note_run(sys.argv, place, "plan", plan.training.seed, [], [place.fingerprint, place.splits, place.plan])
     show_plan(plan, view)
     return plan
 
@@ -206,7 +207,7 @@ def run_preprocess(dataset: Path, workspace: Path | None, workers: int) -> None:
         plan = session.plan()
         preprocess_training(session, plan, workers)
         samples = [session.workspace.sample(case.id) for case in session.training]
-        note_run(session.workspace, "preprocess", plan.training.seed, [session.workspace.plan], samples)
+        note_run(sys.argv, session.workspace, "preprocess", plan.training.seed, [session.workspace.plan], samples)
     say(f"{len(session.training)} samples in {session.workspace.sample('x').parent}. Next: autodls train fold all")
 
 

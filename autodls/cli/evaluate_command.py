@@ -2,14 +2,13 @@
 
 import functools
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls.cli.console import note, progress, say, say_json, show_table
-from autodls.cli.provenance import note_run
-from autodls.cli.session import Session, planned_workspace, trained_rois
 from autodls.cli.train_command import show_rows
 from autodls.errors import ModelFolderError, StaleRecordError
 from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc
@@ -22,15 +21,17 @@ from autodls.records.scores import FUSED, FoldScore, load_fold_scores
 from autodls.records.splits import Splits
 from autodls.records.table import read_table
 from autodls.records.workspace import RoiKind, Workspace
+from autodls.stages.provenance import note_run
+from autodls.stages.session import Session, planned_workspace, trained_rois
 
 if TYPE_CHECKING:
     import torch
 
+    from autodls.analysis.scored_study import ScoredCohort, ScoredStudy
     from autodls.inference.heldout_rois import HeldoutDrawer
     from autodls.inference.model_folder import LockedModel
     from autodls.inference.prediction import Prediction
     from autodls.inference.rois import RoiSource
-    from autodls.report.scored_study import ScoredCohort, ScoredStudy
     from autodls.report.study_results import StudyResults
 
 _TRAIN_FIRST = "run 'autodls train fold all'"
@@ -121,7 +122,7 @@ def _note(workspace: Workspace, study: "ScoredStudy", results: "StudyResults") -
     scores = [path for name in study.dataset.held_out for path in _held_out_files(workspace, name)]
     tables = [workspace.table(name) for name in ("tumour_volume", *results.tables)]
     figures = [workspace.figures / f"{name}.{ending}" for name in results.figures for ending in ("csv", "png", "svg")]
-    note_run(workspace, "evaluate", study.seed, made_from, [workspace.metrics, *scores, *tables, *figures])
+    note_run(sys.argv, workspace, "evaluate", study.seed, made_from, [workspace.metrics, *scores, *tables, *figures])
 
 
 def _held_out_files(workspace: Workspace, cohort: str) -> tuple[Path, Path]:
@@ -130,8 +131,8 @@ def _held_out_files(workspace: Workspace, cohort: str) -> tuple[Path, Path]:
 
 def _study(session: Session, scoring: Scoring) -> "ScoredStudy":
     """The scores of all cohorts, those of held-out cohorts made where they are not there yet."""
-    from autodls.report.scored_study import ScoredStudy
-    from autodls.report.tumour_volumes import tumour_volumes
+    from autodls.analysis.scored_study import ScoredStudy
+    from autodls.analysis.tumour_volumes import tumour_volumes
 
     workspace, dataset = session.workspace, session.cohort
     model = ModelRecord.load(workspace.model.record, _TRAIN_FIRST, ModelFolderError)
@@ -184,7 +185,7 @@ def _require_same_scores(session: Session, model: ModelRecord, splits: Splits) -
 
 
 def _out_of_fold(session: Session, plan: Plan) -> "ScoredCohort":
-    from autodls.report.scored_study import ScoredCase, ScoredCohort
+    from autodls.analysis.scored_study import ScoredCase, ScoredCohort
 
     cases = {case.id: case for case in session.training}
     return ScoredCohort(
@@ -198,8 +199,8 @@ def _out_of_fold(session: Session, plan: Plan) -> "ScoredCohort":
 
 def _held_out(session: Session, model: ModelRecord, plan: Plan, scoring: Scoring) -> dict[str, "ScoredCohort"]:
     """Every held-out cohort, scored; the networks are read only where a case has no score yet."""
+    from autodls.analysis.scored_study import cohort_name
     from autodls.inference.heldout import forget_others, score_held_out, write_held_out
-    from autodls.report.scored_study import cohort_name
 
     load = functools.cache(lambda: _load(session, scoring.device))
     scored: dict[str, ScoredCohort] = {}
@@ -250,7 +251,7 @@ def _heldout_drawer(workspace: Workspace, model: ModelRecord, device: "torch.dev
 
 
 def _scored_cohort(cases: Sequence[Case], prediction: "Prediction") -> "ScoredCohort":
-    from autodls.report.scored_study import ScoredCase, ScoredCohort
+    from autodls.analysis.scored_study import ScoredCase, ScoredCohort
 
     scores = {score.case: {FUSED: score.dls, **score.sequences} for score in prediction.cases}
     return ScoredCohort(

@@ -1,11 +1,10 @@
 """`evaluate --scores`: any table of scores; no workspace is needed."""
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autodls.cli.console import note, say, say_json
-from autodls.cli.places import require_output
-from autodls.cli.provenance import note_output
 from autodls.cli.train_command import show_rows
 from autodls.errors import ArgumentError
 from autodls.evaluation.metrics import Choices, evaluate_table
@@ -16,6 +15,8 @@ from autodls.records.lock import locked_output
 from autodls.records.results_folder import ResultsFolder, clear_unfinished
 from autodls.records.table import read_table
 from autodls.records.workspace import PROVENANCE
+from autodls.stages.places import require_output
+from autodls.stages.provenance import note_output
 
 _FOLD = "fold"
 _FOLDS = (
@@ -110,7 +111,7 @@ def _write(results: ResultsFolder, metrics: Metrics, table: Path) -> None:
         clear_unfinished(results)
         written = results.unfinished / results.record
         metrics.save(written)
-        note_output(results.unfinished, "evaluate", None, [table], [written])
+        note_output(sys.argv, results.unfinished, "evaluate", None, [table], [written])
         results.publish([written, results.unfinished / PROVENANCE])
 
 

@@ -2,15 +2,15 @@
 
 import difflib
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from statistics import fmean
 
+from autodls.analysis.scored_study import cohort_name
 from autodls.cli.console import note, progress, say, say_json, show_table
 from autodls.cli.heatmaps import Explained, check_weights, samples_of, write_maps
-from autodls.cli.provenance import files_below, note_run
-from autodls.cli.session import Session, planned_workspace, trained_rois
 from autodls.errors import ArgumentError, StaleRecordError
 from autodls.evaluation.randomisation import PASSED, WeightsVerdict, weights_verdict
 from autodls.evaluation.rows import OUT_OF_FOLD
@@ -31,8 +31,9 @@ from autodls.records.scores import FUSED, write_csv
 from autodls.records.segmentation import DrawnRoi, doubts
 from autodls.records.table import read_table
 from autodls.records.workspace import RoiKind
-from autodls.report.scored_study import cohort_name
 from autodls.seeding import generator
+from autodls.stages.provenance import files_below, note_run
+from autodls.stages.session import Session, planned_workspace, trained_rois
 
 CASES = 4  # of the highest, of the lowest, and of each held-out cohort
 _FEW_CELLS = 4  # a side of the feature map below this locates next to nothing
@@ -66,7 +67,7 @@ def run_explain(
                 samples, rows, checked = _explain(session, model, chosen, HeatmapFolder(stage), workers)
             _write(HeatmapFolder(stage), samples, rows, checked)
         seed, record = model.plan.training.seed, session.workspace.model.record
-        note_run(session.workspace, "explain", seed, [record], files_below(folder.root))
+        note_run(sys.argv, session.workspace, "explain", seed, [record], files_below(folder.root))
     verdict = weights_verdict(fused_correlations(checked))
     if as_json:
         say_json(json.dumps({"folder": str(folder.root), **_summary(samples, checked)}, indent=1))

@@ -23,7 +23,7 @@ from autodls.preprocessing.store import Sample
 from autodls.records.heatmap_folder import HeatmapFolder
 from autodls.records.scores import FUSED
 from autodls.records.segmentation import DrawnRoi
-from autodls.report.overlays import Overlay, write_overlay
+from autodls.report.figures.overlays import Overlay, write_overlay
 
 ENSEMBLE = "ensemble"
 _OWN = "single-sequence"

@@ -1,20 +1,21 @@
 """`predict`."""
 
+import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls.cli.console import note, progress, say, say_json, show_table
-from autodls.cli.places import require_output
-from autodls.cli.provenance import files_below, note_output
-from autodls.cli.session import workspace_of
 from autodls.errors import DatasetError
 from autodls.inference.model_files import check_model_folder
 from autodls.inference.prediction import prediction_of
 from autodls.records.lock import locked_output
 from autodls.records.results_folder import ResultsFolder, clear_unfinished
 from autodls.records.workspace import PROVENANCE, RoiKind, Workspace, finished_rows
+from autodls.stages.places import require_output
+from autodls.stages.provenance import files_below, note_output
+from autodls.stages.session import workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +81,7 @@ def run_predict(
         masks = [drawn[score.case] for score in prediction.cases if score.drawn is not None]
         maps = files_below(unfinished / "heatmaps") if heatmaps else []
         made = [unfinished / "scores.csv", prediction_of(unfinished), *masks, *maps]
-        note_output(unfinished, "predict", locked.plan.training.seed, [root / "model.json"], made)
+        note_output(sys.argv, unfinished, "predict", locked.plan.training.seed, [root / "model.json"], made)
         results.publish([*made, unfinished / PROVENANCE])
         log.remove()
     if as_json:

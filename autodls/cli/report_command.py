@@ -1,17 +1,18 @@
 """`report`: the whole study as one HTML file."""
 
 import os
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
 from autodls.cli.console import note, say
-from autodls.cli.places import require_folder, require_no_input
-from autodls.cli.provenance import note_run
-from autodls.cli.session import trained_rois, workspace_of
 from autodls.errors import ArgumentError
 from autodls.records.cohort import read_description
 from autodls.records.lock import locked
 from autodls.records.workspace import RoiKind, Workspace
+from autodls.stages.places import require_folder, require_no_input
+from autodls.stages.provenance import note_run
+from autodls.stages.session import trained_rois, workspace_of
 
 _ENDINGS = (".html", ".htm")
 
@@ -28,7 +29,7 @@ def run_report(
 
     Another file that is there already is replaced with `overwrite` alone, and if it is a report.
     """
-    from autodls.report.html import write_report
+    from autodls.report.html.document import write_report
 
     folder = workspace_of(dataset, workspace)
     if not folder.root.is_dir():
@@ -62,7 +63,7 @@ def _require_place(target: Path) -> None:
 
 def _require_replaceable(target: Path, *, overwrite: bool) -> None:
     """Raise ArgumentError where something lies at `target` that is no report of ours, or must not be replaced."""
-    from autodls.report.html import is_report
+    from autodls.report.html.document import is_report
 
     if not os.path.lexists(target):
         return
@@ -79,4 +80,4 @@ def _note(folder: Workspace, target: Path) -> None:
     """A report elsewhere goes by another name, so that the one in the workspace keeps its own."""
     ours = target.resolve() == folder.report.resolve()
     made_from = [folder.model.record, folder.metrics]
-    note_run(folder, "report" if ours else "report -o", None, made_from, [folder.report if ours else target])
+    note_run(sys.argv, folder, "report" if ours else "report -o", None, made_from, [folder.report if ours else target])

@@ -1,13 +1,12 @@
 """`segment fold all` and `segment fold K`."""
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from autodls.cli.console import note, progress, say, say_json, show_table
-from autodls.cli.provenance import note_run
-from autodls.cli.session import Session, chosen_folds, planned_workspace
 from autodls.planning.segmentation_time import in_words, segmentation_time
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.lock import locked
@@ -16,6 +15,8 @@ from autodls.segmentation.environment import require_nnunet
 from autodls.segmentation.out_of_fold import draw_masks
 from autodls.segmentation.run import SegmentationRun, is_trained, throw_away
 from autodls.segmentation.stage import predicted_minutes, prepare_cohort, train_networks
+from autodls.stages.provenance import note_run
+from autodls.stages.session import Session, chosen_folds, planned_workspace
 
 _SOURCES: dict[MaskSource, str] = {
     "threshold": "drawn at 0.5",
@@ -50,7 +51,14 @@ def run_segment(
         with progress("drawing", sum(len(splits.folds[index].validation) for index in folds)) as advance:
             record = draw_masks(run, folds, advance)
         place = session.workspace
-        note_run(place, "segment", plan.training.seed, [place.fingerprint, place.plan, place.splits], [place.segmented])
+        note_run(
+            sys.argv,
+            place,
+            "segment",
+            plan.training.seed,
+            [place.fingerprint, place.plan, place.splits],
+            [place.segmented],
+        )
     _show(session, record, as_json)
 
 

@@ -2,13 +2,12 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from autodls.cli.console import note, progress, say, say_json, show_table
 from autodls.cli.data_commands import preprocess_training
-from autodls.cli.provenance import note_run
-from autodls.cli.session import Session, chosen_folds, planned_workspace
 from autodls.errors import TrainingError
 from autodls.evaluation.cautions import INVERTED, is_below_chance
 from autodls.evaluation.rows import RowAuc, out_of_fold_rows
@@ -21,6 +20,8 @@ from autodls.records.segmentation import doubts
 from autodls.records.splits import Splits
 from autodls.records.training_log import Epoch
 from autodls.records.workspace import RoiKind
+from autodls.stages.provenance import note_run
+from autodls.stages.session import Session, chosen_folds, planned_workspace
 
 _LOWER_RATE = "lower its learning rate in plan.json and train anew with --restart"
 _INTERVALS = {
@@ -74,7 +75,7 @@ def _note(session: Session, plan: Plan, splits: Splits) -> None:
     folds = [place.fold(fold.index) for fold in splits.folds]
     scores, curves = [fold.scores for fold in folds], [fold.learning_curve for fold in folds]
     made = [*scores, *curves, place.oof_scores, place.model.record, place.model.card]
-    note_run(place, "train", plan.training.seed, [place.fingerprint, place.plan, place.splits], made)
+    note_run(sys.argv, place, "train", plan.training.seed, [place.fingerprint, place.plan, place.splits], made)
 
 
 def _throw_away(session: Session, folds: Sequence[int]) -> None:
@@ -129,7 +130,7 @@ def _draw_curves(session: Session, folds: Sequence[int], *, failed: bool = False
         if place.log.is_file() and (failed or (place.scores.exists() and not place.learning_curve.exists()))
     }
     if wanted:
-        from autodls.report.learning_curves import draw_learning_curve
+        from autodls.report.figures.learning_curves import draw_learning_curve
 
         for index, place in wanted.items():
             draw_learning_curve(place, index)

@@ -5,11 +5,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from autodls.cli.console import note, say, say_json
-from autodls.cli.session import Session
 from autodls.errors import ArgumentError, InputError
 from autodls.records.workspace import ModelFolder, RoiKind, Workspace
-from autodls.report.chain import Link, verify_model
-from autodls.report.chain_workspace import Source, verify_kind, verify_plans
+from autodls.stages.session import Session
+from autodls.verify.chain import Link, verify_model
+from autodls.verify.workspace import Source, verify_kind, verify_plans
 
 _EXIT_BROKEN = 2
 _KINDS: tuple[RoiKind, ...] = ("manual", "auto")

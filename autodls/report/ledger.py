@@ -18,7 +18,7 @@ from autodls.evaluation.shared_folds import MEANING
 from autodls.evaluation.subsets import judged_by
 from autodls.records.scores import FUSED, FoldScore, Part
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
-from autodls.report.wording import NONE, estimate, number
+from autodls.report.formatting import NONE, estimate, number
 
 _HEADER = ("score", "where", "cohort", "n", "positives", "folds", "auc", "low", "high", "interval", "reason")
 _RANGE, _DELONG = "range of the folds", "delong-logit"

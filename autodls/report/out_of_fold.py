@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import expit, logit
 
+from autodls.analysis.scored_study import LEAST, ScoredStudy, cohort_table
 from autodls.evaluation.binary import brier, scaled_brier
 from autodls.evaluation.calibration import calibration, why_not_shown_calibrated
 from autodls.evaluation.decision_curve import net_benefit
@@ -24,8 +25,7 @@ from autodls.evaluation.subsets import judged_by
 from autodls.models.scale import fit_scale
 from autodls.records.scores import FUSED, FoldScore
 from autodls.report.drawn import Cell, Printed, Rows, Table
-from autodls.report.scored_study import LEAST, ScoredStudy, cohort_table
-from autodls.report.wording import estimate, number
+from autodls.report.formatting import estimate, number
 
 _WEAK_PRIOR_SD = 10.0  # that of the locked recalibration
 _APART = 2.0  # a spread by this factor from the median of the folds is no chance at ten cases a fold

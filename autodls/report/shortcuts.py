@@ -41,7 +41,7 @@ from autodls.evaluation.results import Auc, ChiSquare
 from autodls.records.columns import read_column
 from autodls.records.splits import Splits
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
-from autodls.report.wording import SHORTCUT_NOTES, added_p, estimate, p_value, with_limits
+from autodls.report.formatting import SHORTCUT_NOTES, added_p, estimate, p_value, with_limits
 
 Covariates = Mapping[str, Mapping[str, float | str]]
 _CODES = 6  # a column of at most this many different numbers is coded as levels, such as a stage

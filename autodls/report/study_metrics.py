@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import expit, logit
 
+from autodls.analysis.scored_study import LEAST, ScoredCohort, ScoredStudy, cohort_table, follow_up
 from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
 from autodls.evaluation.cautions import cautions
 from autodls.evaluation.delong import Bools, Floats
@@ -21,7 +22,6 @@ from autodls.evaluation.subsets import judged_by
 from autodls.records.scores import FUSED
 from autodls.records.segmentation import doubts
 from autodls.report.out_of_fold import fold_cautions, out_of_fold_metrics
-from autodls.report.scored_study import LEAST, ScoredCohort, ScoredStudy, cohort_table, follow_up
 
 Cutoffs = Mapping[str, Cutoff]
 

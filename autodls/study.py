@@ -1,0 +1,1 @@
+"""A study: a dataset folder, its workspace, and one method a stage."""
