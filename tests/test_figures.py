@@ -22,6 +22,7 @@ from autodls.records.cohort import read_cohort
 from autodls.records.dataset import SurvivalColumns
 from autodls.records.scale import sigmoid
 from autodls.records.scores import without_formula, write_csv
+from autodls.records.spelled import in_one_line
 from autodls.report.drawn import Drawn, Rows, save_figure
 from autodls.report.figures.catalogue import study_figures
 from autodls.report.figures.cohort_flow import CohortCount, Flow, flow_figure, flow_of_dataset, flow_of_scores
@@ -301,7 +302,7 @@ def test_formulas_of_users_are_disarmed(tmp_path: Path, text: str) -> None:
     write_csv(tmp_path / "t.csv", [text, "n"], [[text, -1.5]])
     with (tmp_path / "t.csv").open(newline="") as handle:
         header, line = csv.reader(handle)
-    assert header[0] == line[0] == (text if text == "1=1" else "'" + text.replace("\r", "\n"))
+    assert header[0] == line[0] == (text if text == "1=1" else "'" + in_one_line(text))
     assert line[1] == "-1.5"
 
 

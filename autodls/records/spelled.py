@@ -1,6 +1,6 @@
 """Foreign text made safe for a reader: what files hold must not steer a terminal, forge a line, or mark up a page.
 
-Cells of tables have a door of their own (`scores.write_csv`), and so has HTML (`report.page`).
+Cells of tables have a door of their own (`scores.write_csv`), and so has HTML (`report.html.page`).
 """
 
 import html
