@@ -303,7 +303,7 @@ TRAINING_MISTAKES = {
     "plan with odd dims": (plan(network__pca_dims=5), "pca_dims 5"),
     "plan with other folds": (plan(training__folds=4), "the plan has 4"),
     "plan beyond its budget": (
-        plan(preprocessing__input_size_px=2000, preprocessing__slice_size_px=2048),
+        plan(preprocessing__input_size_px=1024, preprocessing__slice_size_px=1024),
         "budget.memory_gib is",
     ),
     "plan with too fine a grid": (plan(preprocessing__spacing_mm=0.001), "samples a side, expected at most 2048"),

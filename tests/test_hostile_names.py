@@ -312,7 +312,7 @@ class TestJson:
         folder = make_dataset(tmp_path / "a")
         with (folder / "clinical.csv").open("r+b") as handle:
             handle.truncate(1 << 40)
-        assert "larger than 256 MiB" in autodls("check", "-d", folder).complaint
+        assert "larger than 64 MiB" in autodls("check", "-d", folder).complaint
 
 
 def test_a_cohort_in_a_mixture_of_scripts_is_told(tmp_path):
