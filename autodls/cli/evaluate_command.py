@@ -130,6 +130,7 @@ def _held_out_files(workspace: Workspace, cohort: str) -> tuple[Path, Path]:
 
 def _study(session: Session, scoring: Scoring) -> "ScoredStudy":
     """The scores of all cohorts, those of held-out cohorts made where they are not there yet."""
+    from autodls.inference.cautions import other_pictures
     from autodls.report.scored_study import ScoredStudy
     from autodls.report.tumour_volumes import tumour_volumes
 
@@ -156,6 +157,7 @@ def _study(session: Session, scoring: Scoring) -> "ScoredStudy":
         volumes_ml=volumes,
         rows={row[column]: row.number for row in read_table(table_path(dataset.folder))},
         seed=plan.training.seed,
+        cautions=tuple(filter(None, [other_pictures(model)])) if dataset.held_out else (),
     )
 
 
