@@ -11,6 +11,7 @@ from autodls.evaluation.baseline import baseline_table
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.preprocessing.store import FORMAT
 from autodls.records.dataset import DatasetDescription, Target
 from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
@@ -170,6 +171,7 @@ def _write_model(workspace: Workspace) -> None:
         fingerprint_sha256=Fingerprint.load(workspace.fingerprint, "").travelling().sha256(),
         splits_sha256=sha256_of_file(workspace.splits),
         oof_scores_sha256=sha256_of_file(workspace.oof_scores),
+        sample_format=FORMAT,
         files={f"fold_{fold}/fusion.safetensors": f"{fold}" * 64 for fold in range(3)},
         versions={"autodls": "0.1.0", "torch": "2.13.0"},
     ).sealed().save(workspace.model.record)

@@ -15,6 +15,9 @@ from command_line import PRESET, autodls, edit_json, edit_text, write_phantom, w
 from autodls.cli import data_commands
 from autodls.cli.console import exit_status_of
 
+COHORTS = ("train", "external")
+LISTED = "about the table or the names of files: 'autodls check' lists them"
+
 
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory):
@@ -171,6 +174,19 @@ def test_a_dataset_with_a_mistake_is_not_planned(study, damage, part):
 def test_no_such_dataset(study, name, command):
     answer = autodls(*command.split(), "-d", study / name)
     assert answer.status == 2 and "dataset.json" in answer.complaint
+
+
+def test_plan_says_how_many_warnings_check_lists(study, edit_table):
+    """Of rows that are trained on: what stands in a held-out row is no matter of plan."""
+    lines = (study / "clinical.csv").read_text().splitlines()
+    training, held_out = (next(line for line in lines if f",{cohort}," in line).split(",")[0] for cohort in COHORTS)
+    assert LISTED not in planned_by(study).err
+    edit_table(study, held_out, age="999", pfs_event="")
+    assert LISTED not in planned_by(study).err
+    edit_table(study, training, age="999", pfs_event="")
+    assert f"2 warnings {LISTED}" in planned_by(study).err
+    told = json.loads(autodls("check", "-d", study, "--json").out)["problems"]
+    assert sum(problem["severity"] == "warning" and problem["case"] != held_out for problem in told) == 2
 
 
 def test_plan_refuses_what_check_refuses(study):

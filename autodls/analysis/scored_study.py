@@ -58,7 +58,7 @@ class ScoredStudy:
     `cohorts` starts with `OUT_OF_FOLD`, the training cases scored by the fold that did not see them; the others were
     scored by the locked model, whose `cutoff` was chosen on the first by `cutoff_rule`. `folds` holds what every fold
     says of every training case, `volumes_ml` the tumour volumes of the training cases, `rows` the place of each case in
-    the table (the header is row 1).
+    the table (the header is row 1), `cautions` what is to be known of every held-out score.
     """
 
     dataset: Cohort
@@ -71,6 +71,7 @@ class ScoredStudy:
     volumes_ml: Mapping[str, float]
     rows: Mapping[str, int]
     seed: int
+    cautions: tuple[str, ...] = ()
 
     @property
     def scores(self) -> tuple[str, ...]:

@@ -102,6 +102,8 @@ def usable_models(study: BenchmarkStudy) -> tuple[dict[RoiKind, ModelRecord], di
 
 
 def _model(workspace: Workspace, study: BenchmarkStudy) -> ModelRecord:
+    from autodls.inference.cautions import other_pictures
+
     kind = workspace.rois
     if not workspace.model.record.is_file():
         raise StaleRecordError(f"there is no model trained on {_word(kind)} ROIs; {_TRAIN[kind]}")
@@ -118,6 +120,8 @@ def _model(workspace: Workspace, study: BenchmarkStudy) -> ModelRecord:
                 f"the model trained on {_word(kind)} ROIs was locked from other {name} ({locked[:8]}, now {now[:8]}); "
                 f"{_TRAIN[kind]} --restart"
             )
+    if doubt := other_pictures(record):
+        raise StaleRecordError(f"{workspace.model.record}: {doubt}")
     return record
 
 

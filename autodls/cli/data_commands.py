@@ -13,7 +13,7 @@ from autodls.cli.replan import keep_previous, refuse_where_trained, throw_away
 from autodls.errors import ArgumentError, PlanError, StaleRecordError, WeightsError
 from autodls.limits import MOST_SHOWN
 from autodls.machine import usable_cores, usable_memory_gib
-from autodls.planning.check import CheckReport, check_dataset
+from autodls.planning.check import CheckReport, check_dataset, table_warnings
 from autodls.planning.decision import Card, Resources, Step, StepCost
 from autodls.planning.fingerprint import extract_fingerprint
 from autodls.planning.planner import derive_plan
@@ -23,6 +23,7 @@ from autodls.records.cohort import join_cohort
 from autodls.records.lock import locked
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits
+from autodls.records.words import plural
 from autodls.records.workspace import Workspace
 from autodls.stages.places import require_own
 from autodls.stages.provenance import note_run
@@ -100,6 +101,8 @@ def run_plan(
             fingerprint = extract_fingerprint(session.cohort, workers, advance, warnings.append)
         for line in warnings:
             note(f"warning: {line}")
+        if doubtful := len(table_warnings(dataset)):
+            note(f"{plural(doubtful, 'warning')} about the table or the names of files: 'autodls check' lists them")
         plan = derive_plan(fingerprint, preset, resources, request.encoder_weights)
         _require_weights(plan)
         plan = _as_measured_before(session.workspace, plan)

@@ -74,7 +74,7 @@ def run_explain(
     else:
         _show(folder, samples, rows, verdict)
     found = doubts(case.drawn for case, _ in samples if case.drawn is not None)
-    for sentence in _cautions(verdict, model.plan.map_px, found):
+    for sentence in (*model.cautions, *_cautions(verdict, model.plan.map_px, found)):
         note(f"warning: {sentence}")
 
 

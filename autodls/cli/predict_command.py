@@ -61,7 +61,7 @@ def run_predict(
 
     place = resolve_device(device)
     locked = load_model(root, place, streamed=True, checked=checked)
-    for caution in locked.record.cautions:
+    for caution in locked.cautions:
         note(f"warning: {caution}")
     cases = list_inputs(images, rois, locked.record)
     _tell_unused(images, cases)

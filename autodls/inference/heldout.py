@@ -7,6 +7,7 @@ from pathlib import Path
 
 from autodls import __version__
 from autodls.errors import InputError
+from autodls.inference.cautions import cautions_of
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel
 from autodls.inference.predict import predict_cases
@@ -99,14 +100,19 @@ def forget_others(folder: Path, records: Collection[Path]) -> None:
 
 
 def known_scores(model: ModelRecord, record: Path) -> dict[str, tuple[Result, dict[str, str]]]:
-    """Result and input hashes by case that an earlier run wrote by this model and version; none for a bad file."""
+    """Result and input hashes by case that an earlier run wrote by this model and version; none for a bad file.
+
+    Left out are scores without what is to be said of the model now: other pictures may have been cut for them.
+    """
     try:
         earlier = Prediction.load(record, "run 'autodls evaluate'")
     except InputError:
         return {}
     if (earlier.model_sha256, earlier.version) != (model.sha256(), __version__):
         return {}
-    return {result.case: (result, earlier.inputs.get(result.case, {})) for result in _results(earlier)}
+    said = set(cautions_of(model))
+    kept = (one for one in _results(earlier) if isinstance(one, CaseFailure) or said <= set(one.flags))
+    return {result.case: (result, earlier.inputs.get(result.case, {})) for result in kept}
 
 
 def _results(prediction: Prediction) -> list[Result]:

@@ -85,6 +85,22 @@ def check_dataset(folder: Path, workers: int = 1, advance: Advance = no_advance)
     return CheckReport(description.name, _counts(cohort), tuple(sorted(problems)))
 
 
+def table_warnings(folder: Path) -> tuple[Problem, ...]:
+    """What `check` warns of without a look at an image, and `plan` does not say itself: the table, and files' names.
+
+    Held-out rows have no part in it. Raises DatasetError where `check_dataset` does.
+    """
+    joined = join_cohort(folder)
+    description = joined.cohort.description
+    cases = [case for case in joined.cohort.cases if case.id not in joined.aside]
+    problems = [
+        *(problem for problem in joined.problems if problem.case not in joined.aside),
+        *survival_problems(cases, description),
+        *column_problems(cases, description),
+    ]
+    return tuple(problem for problem in problems if not problem.is_error)
+
+
 def _counts(cohort: Cohort) -> dict[str, CohortCount]:
     members: defaultdict[str, list[Case]] = defaultdict(list)
     for case in sorted(cohort.cases, key=lambda case: (not cohort.is_training(case), case.cohort)):

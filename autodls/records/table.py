@@ -38,9 +38,10 @@ def read_table(path: Path) -> Table:
     """Rows of a table: an Excel workbook (.xlsx), or UTF-8 text (a byte-order mark is allowed).
 
     Text is separated by comma, semicolon or tab, or by what a first line `sep=;` names. Where the separator is not a
-    comma, a cell such as 65,8 is the number 65.8. Cells are stripped; blank rows and columns without a name are left
-    out, and so are lines of a single cell before the header, which `notes` then tells. Raises DatasetError for an
-    unreadable file, a duplicate column, or a row with too many or too few cells.
+    comma, a cell such as 65,8 is the number 65.8, and `notes` tells a column that has decimal points too. Cells are
+    stripped; blank rows and columns without a name are left out, and so are lines of a single cell before the header,
+    which `notes` then tells. Raises DatasetError for an unreadable file, a duplicate column, or a row with too many or
+    too few cells.
     """
     if path.suffix.lower() in _OTHER_WORKBOOKS:
         raise DatasetError(f"{path}: a '{path.suffix}' workbook is not read; save it as '{WORKBOOK}' or as 'CSV UTF-8'")
@@ -54,7 +55,9 @@ def read_table(path: Path) -> Table:
     body, notes = _without_titles(grid)
     if not body:
         raise DatasetError(f"{path}: the table is empty; it needs a header and a row for each case")
-    return Table(_named_rows(path, body, grid), (*grid.notes, *notes))
+    header = dict(enumerate(body[0][1]))
+    columns = [f"column '{_shown(header[at])}' {doubt}" for at, doubt in grid.doubts.items() if header.get(at)]
+    return Table(_named_rows(path, body, grid), (*grid.notes, *notes, *columns))
 
 
 def _without_titles(grid: Grid) -> tuple[list[tuple[int, list[str]]], list[str]]:

@@ -23,6 +23,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
     (" fell from ", NEWS),
     ("alone reaches an AUC", NEWS),
     ("without the images", NEWS),
+    ("is shown others", NEWS),
     ("poorly calibrated", NEWS),
     ("calibration-in-the-large", NEWS),
     ("optimistic", OPTIMISTIC),

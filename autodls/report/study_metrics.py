@@ -99,6 +99,7 @@ _RULES: Mapping[str, Callable[[Bools, Floats], float | None]] = {
 
 
 def _cautions(study: ScoredStudy) -> Iterator[str]:
+    yield from (f"held-out cohorts: {sentence}" for sentence in study.cautions)
     for name, cohort in study.cohorts.items():
         yield from (f"cohort {name}: {sentence}" for sentence in _of_cohort(study, cohort))
 

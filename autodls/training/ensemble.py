@@ -13,7 +13,7 @@ from autodls.errors import StaleRecordError
 from autodls.evaluation.cautions import model_cautions
 from autodls.evaluation.rows import out_of_fold_rows
 from autodls.models.fold_model import load_encoder
-from autodls.preprocessing.store import load_summary
+from autodls.preprocessing.store import FORMAT, load_summary
 from autodls.records.cohort import Case
 from autodls.records.dataset import DatasetDescription
 from autodls.records.files import link_or_copy, sha256_of_bytes, sha256_of_file, write_atomically, write_text
@@ -84,6 +84,7 @@ def lock_model(
         fingerprint_sha256=fingerprint.sha256(),
         splits_sha256=splits.sha256(),
         oof_scores_sha256=sha256_of_file(workspace.oof_scores),
+        sample_format=FORMAT,
         files=files,
         segmenter_sha256=_add_segmenter(workspace, plan, splits),
         cautions=model_cautions(rows[0], [score.dls for score in scores]),

@@ -7,6 +7,7 @@ import numpy as np
 from autodls.evaluation.binary import confusion_at, proportions, youden_cutoff
 from autodls.evaluation.randomisation import weights_verdict
 from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.inference.cautions import cautions_of
 from autodls.preprocessing.shown import LEFT_OUT
 from autodls.records.scores import FUSED
 from autodls.records.training_log import told_of
@@ -51,7 +52,8 @@ def explorer(study: Study) -> Section:
         return Section(key, title, absent(ARTEFACTS["out_of_fold"]))
     cutoff = _cutoff(study, cases)
     low, high = _range(cases)
-    several = _several_a_patient(study)
+    doubt = _why_no_interval(study)
+    rates = _rates_table(cases, cutoff, _interval_of(study), doubt)
     body = [
         paragraph(
             "Out-of-fold scores of the training cohort. Numbers follow the cut-off as you move it (also with the arrow "
@@ -62,9 +64,9 @@ def explorer(study: Study) -> Section:
             "div",
             _strip(cases, cutoff, (low, high)),
             _slider(low, high, cutoff),
-            el("div", _rates_table(cases, cutoff, several), _confusion_table(cases, cutoff), class_="pair"),
+            el("div", rates, _confusion_table(cases, cutoff), class_="pair"),
             class_="explorer",
-            data_plain=several,
+            data_plain=doubt is not None,
             data_explorer=True,
             data_locked=repr(cutoff),
         ),
@@ -115,7 +117,7 @@ def _flagged(study: Study, cases: Sequence[ScoredCase]) -> Markup:
     """
     judged = [(fold, one.judgement) for fold, stages in study.logs.items() for one in stages if one.judgement]
     common = {told_of(judgement.stage, fold, judgement.why) for fold, judgement in judged}
-    common |= set(study.model.cautions if study.model is not None else ())
+    common |= set(cautions_of(study.model) if study.model is not None else ())
     own = [[flag for flag in case.cells.get("flags", "").split("; ") if flag not in common] for case in cases]
     lines = [(case.case, case.group, "; ".join(found)) for case, found in zip(cases, own, strict=True) if any(found)]
     if not lines:
@@ -264,19 +266,31 @@ def _show(name: str, text: str) -> Markup:
     return el("span", text, data_show=name)
 
 
-def _several_a_patient(study: Study) -> bool:
-    """Whether patients have several cases, so that Wilson's intervals, which the page counts anew, do not hold."""
+def _why_no_interval(study: Study) -> str | None:
+    """Why Wilson's intervals, which the page counts anew, are not those of metrics.json; None where they are."""
     cohort = study.metrics.cohorts.get(OUT_OF_FOLD) if study.metrics else None
-    return cohort is not None and cohort.patients is not None and cohort.patients < cohort.n
+    clustered = study.model is not None and study.model.training_patients is not None
+    if clustered or (cohort is not None and cohort.patients is not None and cohort.patients < cohort.n):
+        return "several cases a patient"
+    held = cohort.scores.get(FUSED) if cohort is not None else None
+    if held is not None and any(getattr(held, name).method == "wilson-own-cutoff" for name in _RATES):
+        return "the locked cut-off was chosen on these scores; see the table of performance"
+    return None
 
 
-def _rates_table(cases: Sequence[ScoredCase], cutoff: float, several: bool) -> Markup:
-    """The rates, without intervals where there are `several` cases a patient."""
+def _interval_of(study: Study) -> str:
+    """What the intervals are of, where there are some: before `evaluate`, nothing says that Wilson's hold."""
+    known = study.metrics is not None and OUT_OF_FOLD in study.metrics.cohorts
+    return "Wilson" if known else "Wilson: of independent cases, at a cut-off that was fixed beforehand"
+
+
+def _rates_table(cases: Sequence[ScoredCase], cutoff: float, interval: str, doubt: str | None) -> Markup:
+    """The rates with their `interval`, or, where there is a `doubt`, without."""
     rates = proportions(confusion_at(*_arrays(cases), cutoff))
-    shown = {name: number(rate.value) if several else estimate(rate) for name, rate in rates.items()}
+    shown = {name: estimate(rate) if doubt is None else number(rate.value) for name, rate in rates.items()}
     lines = [("Cut-off", _show("cutoff", f"{cutoff:.3f}"))]
     lines += [(title, _show(name, shown[name])) for name, title in _RATES.items()]
-    value = "Value (no interval: several cases a patient)" if several else "Value (95% CI)"
+    value = f"Value (95% CI, {interval})" if doubt is None else f"Value (no interval: {doubt})"
     return data_table("At this cut-off", ("Quantity", value), lines, class_="numbers")
 
 
