@@ -12,8 +12,8 @@ import SimpleITK as sitk
 import torch
 from command_line import PRESET, autodls, edit_json, edit_text, write_phantom, write_preset
 
-from autodls.cli import data_commands
 from autodls.cli.console import exit_status_of
+from autodls.stages import plan as data_commands
 
 COHORTS = ("train", "external")
 LISTED = "about the table or the names of files: 'autodls check' lists them"

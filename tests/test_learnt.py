@@ -9,7 +9,6 @@ import pytest
 import torch
 from tiny_study import DESCRIPTION, hashes, tiny_study, use_tiny_resnet
 
-from autodls.cli.train_command import _draw_curves, _tell_not_learnt
 from autodls.errors import TrainingError
 from autodls.evaluation.cautions import model_cautions
 from autodls.evaluation.rows import RowAuc
@@ -20,6 +19,7 @@ from autodls.records.table import read_table
 from autodls.records.training_log import Epoch, Judgement, LoggedStage, log_lines, logged_stages, told_of
 from autodls.records.workspace import FoldFolder
 from autodls.report.figures.learning_curves import draw_learning_curve, learning_figure
+from autodls.stages.train import _draw_curves, _tell_not_learnt
 from autodls.training import learnt
 from autodls.training.ensemble import case_flags, lock_model
 from autodls.training.learnt import Labels, best_guess, guess_loss, judge, unlearnt_auc
@@ -294,7 +294,7 @@ def test_a_model_is_locked_with_its_cautions_and_its_card_says_them(diverged):
 
 def test_a_failure_draws_what_there_is(tmp_path, monkeypatch):
     """A loss that is no number ends a fold; its curve is what one wants to see."""
-    from autodls.cli import train_command
+    from autodls.stages import train as train_command
     from autodls.training import cohort
 
     use_tiny_resnet(monkeypatch)

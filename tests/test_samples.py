@@ -13,7 +13,6 @@ from scipy import ndimage
 from small_volumes import anatomy, ball, grid_around, oblique
 
 from autodls.analysis.roi_agreement import compare_rois
-from autodls.cli.data_commands import preprocess_training
 from autodls.errors import ArgumentError, DatasetError, StaleRecordError
 from autodls.imaging.geometry import Volume, as_triple, sample_roi
 from autodls.imaging.volumes import read_roi, read_volume, write_volume
@@ -29,6 +28,7 @@ from autodls.records.cohort import Case
 from autodls.records.dataset import DatasetDescription
 from autodls.records.plan import IntensityPlan, Plan, PreprocessingPlan
 from autodls.records.workspace import Workspace
+from autodls.stages.plan import preprocess_training
 
 SEQUENCES = ("T1WI", "T2WI", "CE-T1WI")
 LABELS = frozenset({1})

@@ -18,7 +18,6 @@ from command_line import autodls, edit_json, write_phantom
 from small_volumes import ORIENTATIONS, ball, grid_around, points_of
 from tiny_model_folder import write_model_folder
 
-from autodls.cli.train_command import show_rows
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.imaging.geometry import Volume, sample_roi
@@ -37,6 +36,7 @@ from autodls.records.files import sha256_of_file
 from autodls.records.model import ModelRecord
 from autodls.records.workspace import ModelFolder
 from autodls.report.figures.overlays import side_labels
+from autodls.stages.train import show_rows
 
 ELSEWHERE = {
     "axes of an array in the wrong order": "test_geometry.py::test_a_volume_refuses_an_array_in_the_wrong_order",
@@ -386,8 +386,8 @@ class TestInvertedLabels:
         assert bool(said) == loud
 
     def test_train_says_it_too(self, capsys):
-        from autodls.cli.train_command import _warn
         from autodls.evaluation.rows import RowAuc
+        from autodls.stages.train import _warn
 
         row = RowAuc(cohort="oof", row="dls", n=80, positives=40, value=0.2, low=0.1, high=0.3, reason=None)
         _warn([row, row.model_copy(update={"high": 0.6})])
@@ -397,8 +397,8 @@ class TestInvertedLabels:
 
     @pytest.mark.parametrize(("auc", "loud"), [(0.0, True), (1.0, False), (None, False)])
     def test_perfectly_inverted_labels_have_no_interval_and_are_told(self, capsys, auc, loud):
-        from autodls.cli.train_command import _warn
         from autodls.evaluation.rows import RowAuc
+        from autodls.stages.train import _warn
 
         scores, labels = np.linspace(0.1, 0.9, 20), np.arange(20) >= 10
         if auc is not None:

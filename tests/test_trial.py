@@ -8,8 +8,6 @@ import pytest
 import torch
 from planning_records import AUTO, GPU, fingerprint, plan
 
-from autodls.cli import data_commands
-from autodls.cli.data_commands import PlanRequest, resources_of
 from autodls.errors import PlanError
 from autodls.planning.decision import Card, Resources, Step, StepCost
 from autodls.planning.duration import Schedule, measured_training_minutes
@@ -18,6 +16,8 @@ from autodls.planning.planner import derive_plan
 from autodls.planning.presets import load_preset
 from autodls.records.plan import Plan
 from autodls.records.workspace import Workspace
+from autodls.stages import plan as data_commands
+from autodls.stages.plan import PlanRequest, resources_of
 from autodls.training import probe
 from autodls.training.probe import probe_step
 

@@ -86,7 +86,7 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Verify the dataset; say, case by case, what is wrong and how to repair it."""
-    from autodls.cli.data_commands import run_check
+    from autodls.stages.plan import run_check
 
     del workspace
     raise typer.Exit(run_check(dataset, workers, as_json))
@@ -109,7 +109,7 @@ def plan(
 
     What they replace is kept beside, as *.previous.json; where folds are trained by it, --restart is needed.
     """
-    from autodls.cli.data_commands import PlanRequest, run_explain_plan, run_plan
+    from autodls.stages.plan import PlanRequest, run_explain_plan, run_plan
 
     request = PlanRequest(preset, memory_gib, device, encoder_weights)
     if explain:
@@ -123,7 +123,7 @@ def preprocess(
     dataset: DatasetOption = _CURRENT, workspace: WorkspaceOption = None, workers: WorkersOption = _WORKERS
 ) -> None:
     """Write the 2.5D sample of every training case (train does this when needed)."""
-    from autodls.cli.data_commands import run_preprocess
+    from autodls.stages.plan import run_preprocess
 
     run_preprocess(dataset, workspace, workers)
 
@@ -145,7 +145,7 @@ def segment_fold(
     trained.
     Afterwards `autodls train fold all --rois auto` trains the classifier on these ROIs. Run again, it continues.
     """
-    from autodls.cli.segment_command import run_segment
+    from autodls.stages.segment import run_segment
 
     run_segment(dataset, workspace, which, restart=restart, workers=workers, as_json=as_json)
 
@@ -165,7 +165,7 @@ def train_fold(
 
     In nnU-Net, fold 'all' means one model on all data; here it means all folds.
     """
-    from autodls.cli.train_command import run_train
+    from autodls.stages.train import run_train
 
     run_train(dataset, workspace, which, rois, restart=restart, workers=workers, as_json=as_json, at_once=at_once)
 
@@ -289,7 +289,7 @@ def demo(
     ] = False,
 ) -> None:
     """Write a phantom cohort and run every stage on it: minutes on a laptop, no data needed."""
-    from autodls.cli.demo_command import run_demo
+    from autodls.stages.demo import run_demo
 
     run_demo(output, cases, difficulty, seed, permute_labels=permute_labels)
 

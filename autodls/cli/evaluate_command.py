@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls.cli.console import note, progress, say, say_json, show_table
-from autodls.cli.train_command import show_rows
 from autodls.errors import ModelFolderError, StaleRecordError
 from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc
 from autodls.records.cohort import Case, table_path
@@ -23,6 +22,7 @@ from autodls.records.table import read_table
 from autodls.records.workspace import RoiKind, Workspace
 from autodls.stages.provenance import note_run
 from autodls.stages.session import Session, planned_workspace, trained_rois
+from autodls.stages.train import show_rows
 
 if TYPE_CHECKING:
     import torch

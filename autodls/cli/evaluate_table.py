@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autodls.cli.console import note, say, say_json
-from autodls.cli.train_command import show_rows
 from autodls.errors import ArgumentError
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.results import Metrics
@@ -17,6 +16,7 @@ from autodls.records.table import read_table
 from autodls.records.workspace import PROVENANCE
 from autodls.stages.places import require_output
 from autodls.stages.provenance import note_output
+from autodls.stages.train import show_rows
 
 _FOLD = "fold"
 _FOLDS = (

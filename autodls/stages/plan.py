@@ -9,7 +9,6 @@ from typing import Literal
 
 from autodls.cli.console import note, progress, say, say_json, show_table
 from autodls.cli.plan_view import View, show_plan
-from autodls.cli.replan import keep_previous, refuse_where_trained, throw_away
 from autodls.errors import ArgumentError, PlanError, StaleRecordError, WeightsError
 from autodls.limits import MOST_SHOWN
 from autodls.machine import usable_cores, usable_memory_gib
@@ -27,6 +26,7 @@ from autodls.records.words import plural
 from autodls.records.workspace import Workspace
 from autodls.stages.places import require_own
 from autodls.stages.provenance import note_run
+from autodls.stages.replan import keep_previous, refuse_where_trained, throw_away
 from autodls.stages.session import Session, planned, planned_workspace, workspace_of
 
 _SHARE_OF_MEMORY = 0.8  # the rest is for the system and for reading images

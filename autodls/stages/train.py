@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from autodls.cli.console import note, progress, say, say_json, show_table
-from autodls.cli.data_commands import preprocess_training
 from autodls.errors import TrainingError
 from autodls.evaluation.cautions import INVERTED, is_below_chance
 from autodls.evaluation.rows import RowAuc, out_of_fold_rows
@@ -20,6 +19,7 @@ from autodls.records.segmentation import doubts
 from autodls.records.splits import Splits
 from autodls.records.training_log import Epoch
 from autodls.records.workspace import RoiKind
+from autodls.stages.plan import preprocess_training
 from autodls.stages.provenance import note_run
 from autodls.stages.session import Session, chosen_folds, planned_workspace
 

@@ -5,10 +5,8 @@ import io
 from pathlib import Path
 
 from autodls.cli.console import note, progress, say, show_table
-from autodls.cli.data_commands import PlanRequest, run_check, run_plan
 from autodls.cli.evaluate_command import run_evaluate
 from autodls.cli.report_command import run_report
-from autodls.cli.train_command import run_train
 from autodls.errors import ArgumentError
 from autodls.evaluation.rows import RowAuc
 from autodls.phantom.cohort import PhantomSettings, PhantomTruth, write_cohort
@@ -16,6 +14,8 @@ from autodls.records.files import write_text
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
 from autodls.seeding import generator
+from autodls.stages.plan import PlanRequest, run_check, run_plan
+from autodls.stages.train import run_train
 
 _CASES, _EXTERNAL_CASES, _DIFFICULTY = 72, 24, 0.1
 _TABLE = "clinical.csv"
