@@ -94,8 +94,11 @@ def _train(
 ) -> None:
     from autodls.training.cohort import train_folds
     from autodls.training.fold import made_by, stages_of
+    from autodls.training.forecast import forecast
 
     most_epochs = stages_of(plan)
+    for line in forecast(session.workspace, session.training, plan, splits, folds, sample_keys).lines():
+        note(line)
     with progress("training", len(folds) * sum(most_epochs.values())) as bar:
         done = {
             (fold, stage): most * made_by(session.workspace.fold(fold), stage).exists()

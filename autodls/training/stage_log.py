@@ -1,7 +1,7 @@
 """The log of a fold: one JSON object an epoch, and one after the epochs of a stage."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from autodls.records.files import write_text
@@ -34,6 +34,13 @@ class StageLog:
             for stage in logged_stages(log_lines(self.path))
         ]
         self._write([line for lines in parts for line in lines if line is not None])
+
+    def keep_only(self, stages: Collection[str]) -> None:
+        """Remove the lines of all other stages."""
+        lines = list(log_lines(self.path))
+        kept = [line for line in lines if line.stage in stages]
+        if len(kept) < len(lines):
+            self._write(kept)
 
     def _write(self, lines: Sequence[LogLine]) -> None:
         write_text(self.path, "".join(f"{json.dumps(line.model_dump())}\n" for line in lines))
