@@ -11,6 +11,7 @@ import typer
 from autodls import __version__
 from autodls.cli.benchmark_app import benchmark_app
 from autodls.cli.fold_group import fold_group
+from autodls.cli.manner import as_asked, with_manners
 from autodls.cli.options import (
     CURRENT,
     WORKERS,
@@ -20,6 +21,7 @@ from autodls.cli.options import (
     CutoffValues,
     DatasetOption,
     DeviceOption,
+    DryRunOption,
     FoldCohorts,
     HeatmapsOption,
     JsonOption,
@@ -43,7 +45,7 @@ from autodls.machine import tune_process
 app = typer.Typer(
     name="autodls",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Self-configuring tumour classification from multi-sequence MR images.\n\n"
@@ -135,6 +137,7 @@ def segment_fold(
     workspace: WorkspaceOption = None,
     restart: Annotated[bool, typer.Option("--restart", help="Throw away what is trained and begin anew.")] = False,
     workers: WorkersOption = _WORKERS,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train nnU-Net on the folds of the plan, and draw every training case by the fold that did not see it.
@@ -145,6 +148,11 @@ def segment_fold(
     trained.
     Afterwards `autodls train fold all --rois auto` trains the classifier on these ROIs. Run again, it continues.
     """
+    if dry_run:
+        from autodls.cli.dry_run import dry_segment
+
+        dry_segment(dataset, workspace, which, restart=restart, workers=workers)
+        raise typer.Exit
     from autodls.cli.segment_command import run_segment
 
     run_segment(dataset, workspace, which, restart=restart, workers=workers, as_json=as_json)
@@ -159,12 +167,18 @@ def train_fold(
     restart: Annotated[bool, typer.Option("--restart", help="Throw away what is trained and begin anew.")] = False,
     workers: WorkersOption = _WORKERS,
     at_once: AtOnceOption = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train the folds of the plan; with 'all', lock the ensemble afterwards. Run again, it continues.
 
     In nnU-Net, fold 'all' means one model on all data; here it means all folds.
     """
+    if dry_run:
+        from autodls.cli.dry_run import dry_train
+
+        dry_train(dataset, workspace, which, rois, restart=restart, workers=workers)
+        raise typer.Exit
     from autodls.cli.train_command import run_train
 
     run_train(dataset, workspace, which, rois, restart=restart, workers=workers, as_json=as_json, at_once=at_once)
@@ -182,6 +196,7 @@ def predict(
     overwrite: OverwriteOption = False,
     device: ComputeOption = "auto",
     workers: WorkersOption = _WORKERS,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Score new cases with a locked model: calibrated DLS, spread over folds, high or low, a score per sequence.
@@ -189,6 +204,11 @@ def predict(
     OUT must be new, empty, or hold results of autodls alone, which --overwrite replaces; it is whole or not there.
     Run again, it continues: finished scores of a killed run are kept in OUT/predict.partial.jsonl.
     """
+    if dry_run:
+        from autodls.cli.dry_run import dry_predict
+
+        dry_predict(images, rois, output, model, dataset, workspace, overwrite)
+        raise typer.Exit
     from autodls.cli.predict_command import run_predict
 
     given, chosen = (images, rois, output, model, dataset, workspace), (heatmaps, overwrite)
@@ -202,6 +222,7 @@ def evaluate(
     rois: RoisOption = None,
     device: ComputeOption = "auto",
     workers: WorkersOption = _WORKERS,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
     scores: ScoreTableOption = None,
     score: ScoreColumns = None,
@@ -225,6 +246,12 @@ def evaluate(
     options = (tuple(score or ()), label, cohort, patient, *chosen, output, overwrite or None)
     if scores is None:
         refuse_table_options(*options)
+    if dry_run:
+        from autodls.cli.dry_run import dry_evaluate
+
+        dry_evaluate(dataset, workspace, rois, table=scores)
+        raise typer.Exit
+    if scores is None:
         judged = run_evaluate(dataset, workspace, rois, device=device, workers=workers, as_json=as_json)
         raise typer.Exit(judged.exit_status)
     run_evaluate_table(TableRequest(scores, *options), as_json=as_json)
@@ -299,4 +326,5 @@ def main() -> None:
     from autodls.cli.console import exit_status_of
 
     tune_process()
-    raise SystemExit(exit_status_of(app))
+    with as_asked():
+        raise SystemExit(exit_status_of(with_manners(app)))

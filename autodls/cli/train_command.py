@@ -75,7 +75,13 @@ def _note(session: Session, plan: Plan, splits: Splits) -> None:
     folds = [place.fold(fold.index) for fold in splits.folds]
     scores, curves = [fold.scores for fold in folds], [fold.learning_curve for fold in folds]
     made = [*scores, *curves, place.oof_scores, place.model.record, place.model.card]
-    note_run(sys.argv, place, "train", plan.training.seed, [place.fingerprint, place.plan, place.splits], made)
+    import torch
+
+    from autodls.models.fold_model import computed_in
+
+    precision = computed_in(plan, torch.device(plan.budget.device))
+    made_from = [place.fingerprint, place.plan, place.splits]
+    note_run(sys.argv, place, "train", plan.training.seed, made_from, made, precision)
 
 
 def _throw_away(session: Session, folds: Sequence[int]) -> None:
