@@ -28,6 +28,7 @@ from autodls.cli.options import (
     MemoryOption,
     MetricsFolder,
     ModelOption,
+    NameOption,
     OverwriteOption,
     PatientColumn,
     ReportFile,
@@ -78,6 +79,15 @@ def _options(
     del version
 
 
+def _experiment(dataset: Path, workspace: Path | None, name: str | None, *, new: bool = False) -> Path | None:
+    """The workspace of the experiment `name`; where none is named, nothing is imported."""
+    if name is None:
+        return workspace
+    from autodls.stages.experiments import experiment_of
+
+    return experiment_of(dataset, workspace, name, new=new)
+
+
 @app.command()
 def check(
     dataset: DatasetOption = _CURRENT,
@@ -98,6 +108,7 @@ def check(
 def plan(
     dataset: DatasetOption = _CURRENT,
     workspace: WorkspaceOption = None,
+    name: NameOption = None,
     preset: Annotated[str, typer.Option("--preset", help="auto, paper, or a preset file.")] = "auto",
     memory_gib: MemoryOption = None,
     device: DeviceOption = "auto",
@@ -111,6 +122,7 @@ def plan(
 
     What they replace is kept beside, as *.previous.json; where folds are trained by it, --restart is needed.
     """
+    workspace = _experiment(dataset, workspace, name, new=True)
     from autodls.cli.data_commands import PlanRequest, run_explain_plan, run_plan
 
     request = PlanRequest(preset, memory_gib, device, encoder_weights)
@@ -122,9 +134,13 @@ def plan(
 
 @app.command()
 def preprocess(
-    dataset: DatasetOption = _CURRENT, workspace: WorkspaceOption = None, workers: WorkersOption = _WORKERS
+    dataset: DatasetOption = _CURRENT,
+    workspace: WorkspaceOption = None,
+    name: NameOption = None,
+    workers: WorkersOption = _WORKERS,
 ) -> None:
     """Write the 2.5D sample of every training case (train does this when needed)."""
+    workspace = _experiment(dataset, workspace, name)
     from autodls.cli.data_commands import run_preprocess
 
     run_preprocess(dataset, workspace, workers)
@@ -163,6 +179,7 @@ def train_fold(
     which: Annotated[str, typer.Argument(metavar="all|K", help="all folds (then the ensemble), or the number of one.")],
     dataset: DatasetOption = _CURRENT,
     workspace: WorkspaceOption = None,
+    name: NameOption = None,
     rois: Annotated[Literal["manual", "auto"], typer.Option("--rois", help="Whose ROIs to train on.")] = "manual",
     restart: Annotated[bool, typer.Option("--restart", help="Throw away what is trained and begin anew.")] = False,
     workers: WorkersOption = _WORKERS,
@@ -174,6 +191,7 @@ def train_fold(
 
     In nnU-Net, fold 'all' means one model on all data; here it means all folds.
     """
+    workspace = _experiment(dataset, workspace, name)
     if dry_run:
         from autodls.cli.dry_run import dry_train
 
@@ -192,6 +210,7 @@ def predict(
     model: ModelOption = None,
     dataset: DatasetOption = _CURRENT,
     workspace: WorkspaceOption = None,
+    name: NameOption = None,
     heatmaps: HeatmapsOption = False,
     overwrite: OverwriteOption = False,
     device: ComputeOption = "auto",
@@ -204,6 +223,7 @@ def predict(
     OUT must be new, empty, or hold results of autodls alone, which --overwrite replaces; it is whole or not there.
     Run again, it continues: finished scores of a killed run are kept in OUT/predict.partial.jsonl.
     """
+    workspace = _experiment(dataset, workspace, name)
     if dry_run:
         from autodls.cli.dry_run import dry_predict
 
@@ -219,6 +239,7 @@ def predict(
 def evaluate(
     dataset: DatasetOption = _CURRENT,
     workspace: WorkspaceOption = None,
+    name: NameOption = None,
     rois: RoisOption = None,
     device: ComputeOption = "auto",
     workers: WorkersOption = _WORKERS,
@@ -239,6 +260,7 @@ def evaluate(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Judge the locked model on every cohort, or any table of scores with --scores."""
+    workspace = _experiment(dataset, workspace, name)
     from autodls.cli.evaluate_command import run_evaluate
     from autodls.cli.evaluate_table import TableRequest, refuse_table_options, run_evaluate_table
 
@@ -261,6 +283,7 @@ def evaluate(
 def explain(
     dataset: DatasetOption = _CURRENT,
     workspace: WorkspaceOption = None,
+    name: NameOption = None,
     rois: RoisOption = None,
     cases: Annotated[
         str | None,
@@ -271,6 +294,7 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Draw heat maps (Grad-CAM) of cases, each by folds that were not trained on it, and check what they depend on."""
+    workspace = _experiment(dataset, workspace, name)
     from autodls.cli.explain_command import run_explain
 
     run_explain(dataset, workspace, cases, rois, device=device, workers=workers, as_json=as_json)
@@ -280,11 +304,13 @@ def explain(
 def report(
     dataset: DatasetOption = _CURRENT,
     workspace: WorkspaceOption = None,
+    name: NameOption = None,
     rois: RoisOption = None,
     output: ReportFile = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Write the whole study as one HTML file that needs no network."""
+    workspace = _experiment(dataset, workspace, name)
     from autodls.cli.report_command import run_report
 
     run_report(dataset, workspace, output, rois, overwrite=overwrite)
@@ -294,12 +320,14 @@ def report(
 def verify(
     place: Annotated[Path, typer.Argument(metavar="MODEL|WORKSPACE", help="Folder to check.")],
     dataset: VerifiedDataset = None,
+    name: NameOption = None,
     workers: WorkersOption = _WORKERS,
     as_json: JsonOption = False,
 ) -> None:
     """Check that everything in a folder still fits what it was derived from; exit status 2 where it does not."""
     from autodls.cli.verify_command import run_verify
 
+    place = place if name is None else _experiment(place, place, name) or place
     raise typer.Exit(run_verify(place, dataset, workers, as_json=as_json))
 
 

@@ -101,9 +101,11 @@ def _train(
     from autodls.training.cohort import train_folds
     from autodls.training.fold import made_by, stages_of
     from autodls.training.forecast import forecast
+    from autodls.training.shared import take_encoders
 
     most_epochs = stages_of(plan)
-    for line in forecast(session.workspace, session.training, plan, splits, folds, sample_keys).lines():
+    known = (session.workspace, session.training, plan, splits, folds, sample_keys)
+    for line in (*take_encoders(*known), *forecast(*known).lines()):
         note(line)
     with progress("training", len(folds) * sum(most_epochs.values())) as bar:
         done = {

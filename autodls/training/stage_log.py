@@ -42,5 +42,10 @@ class StageLog:
         if len(kept) < len(lines):
             self._write(kept)
 
+    def take(self, other: Path, stage: str) -> None:
+        """Put the epochs of `stage` that the log `other` holds in the place of our own of it."""
+        ours = [line for line in log_lines(self.path) if line.stage != stage]
+        self._write([*ours, *(line for line in log_lines(other) if line.stage == stage)])
+
     def _write(self, lines: Sequence[LogLine]) -> None:
         write_text(self.path, "".join(f"{json.dumps(line.model_dump())}\n" for line in lines))
