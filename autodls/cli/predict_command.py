@@ -12,10 +12,10 @@ from autodls.inference.model_files import check_model_folder
 from autodls.inference.prediction import prediction_of
 from autodls.records.lock import locked_output
 from autodls.records.results_folder import ResultsFolder, clear_unfinished
-from autodls.records.workspace import PROVENANCE, RoiKind, Workspace, finished_rows
+from autodls.records.workspace import PROVENANCE, finished_rows
 from autodls.stages.places import require_output
 from autodls.stages.provenance import files_below, note_output
-from autodls.stages.session import workspace_of
+from autodls.stages.session import model_of, workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ def run_predict(
     require_output(output, read=[images, *([rois] if rois else [])])
     results = ResultsFolder(output, "scores.csv", finished_rows(prediction_of(output)).name, overwrite)
     results.require_free()
-    root = model if model is not None else _model_of(workspace_of(dataset, workspace), drawn=rois is None)
+    root = model if model is not None else model_of(workspace_of(dataset, workspace), drawn=rois is None)
     checked = check_model_folder(root)  # before torch is imported
     from autodls.inference.copies import with_copies_flagged
     from autodls.inference.inputs import list_inputs
@@ -81,7 +81,9 @@ def run_predict(
         masks = [drawn[score.case] for score in prediction.cases if score.drawn is not None]
         maps = files_below(unfinished / "heatmaps") if heatmaps else []
         made = [unfinished / "scores.csv", prediction_of(unfinished), *masks, *maps]
-        note_output(sys.argv, unfinished, "predict", locked.plan.training.seed, [root / "model.json"], made)
+        note_output(
+            sys.argv, unfinished, "predict", locked.plan.training.seed, [root / "model.json"], made, locked.computed_in
+        )
         results.publish([*made, unfinished / PROVENANCE])
         log.remove()
     if as_json:
@@ -104,13 +106,6 @@ def _tell_unused(images: Path, cases: "Sequence[InputCase]") -> None:
     if others := files_of_nobody(images, cases):
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         note(f"not used: {others[0]}{more}: no image that a case of {images} lacks")
-
-
-def _model_of(workspace: Workspace, *, drawn: bool) -> Path:
-    """The workspace's model for ROIs of the kind at hand, where there is one; else the other."""
-    kinds: tuple[RoiKind, RoiKind] = ("auto", "manual") if drawn else ("manual", "auto")
-    found = [workspace.of(kind).model for kind in kinds if workspace.of(kind).model.record.is_file()]
-    return (found[0] if found else workspace.model).root
 
 
 def _explain(

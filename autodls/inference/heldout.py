@@ -38,14 +38,8 @@ def score_held_out(
     network; so are the rows beside it that a killed run had finished. `workers` processes read images. Labels are not
     looked at: they join the scores afterwards.
     """
-    with ThreadPoolExecutor(workers) as pool:
-        inputs = dict(zip([case.id for case in cases], pool.map(_hashes, cases), strict=True))
-    earlier, gaps = known_scores(model, record), {case.id: case.gap for case in cases}
-    results = {
-        case: earlier[case][0]
-        for case, found in inputs.items()
-        if case in earlier and earlier[case][1] == found and gaps[case] is None
-    }
+    inputs = _inputs(cases, workers)
+    results = _kept(model, cases, record, inputs)
     for case in results:
         advance(case)
     fresh = [InputCase(case.id, case.images, case.roi, gap=case.gap) for case in cases if case.id not in results]
@@ -64,6 +58,27 @@ def score_held_out(
         failed=tuple(result for result in in_order if isinstance(result, CaseFailure)),
         inputs=inputs,
     )
+
+
+def scores_kept(model: ModelRecord, cases: Sequence[Case], record: Path, workers: int = 1) -> dict[str, Result]:
+    """What `score_held_out` would keep of the scores in `record`, by case; nothing is written."""
+    return _kept(model, cases, record, _inputs(cases, workers))
+
+
+def _inputs(cases: Sequence[Case], workers: int) -> dict[str, dict[str, str]]:
+    with ThreadPoolExecutor(workers) as pool:
+        return dict(zip([case.id for case in cases], pool.map(_hashes, cases), strict=True))
+
+
+def _kept(
+    model: ModelRecord, cases: Sequence[Case], record: Path, inputs: Mapping[str, Mapping[str, str]]
+) -> dict[str, Result]:
+    earlier, gaps = known_scores(model, record), {case.id: case.gap for case in cases}
+    return {
+        case: earlier[case][0]
+        for case, found in inputs.items()
+        if case in earlier and earlier[case][1] == found and gaps[case] is None
+    }
 
 
 def write_held_out(

@@ -261,6 +261,11 @@ def scoring_dtype(plan: Plan, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if plan.training.precision == "bf16" and has_bf16(device) else torch.float32
 
 
+def computed_in(plan: Plan, device: torch.device) -> str:
+    """Kind of device and type of number that networks of `plan` are evaluated in: last digits depend on both."""
+    return f"{device.type} {scoring_dtype(plan, device)}".replace("torch.", "")
+
+
 def has_bf16(device: torch.device) -> bool:
     """Whether `device` multiplies bfloat16 in hardware; emulation is many times slower than float32."""
     if device.type == "cuda":

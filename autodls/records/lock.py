@@ -11,7 +11,7 @@ from pathlib import Path
 from autodls.errors import ArgumentError, AutoDLSError
 from autodls.records.files import holding, remove_stale
 from autodls.records.results_folder import UNFINISHED
-from autodls.records.workspace import Workspace
+from autodls.records.workspace import EXPERIMENTS, Workspace
 
 _OUTPUT_FOLDERS = (UNFINISHED, "rois", "heatmaps")
 _NOT_OURS_TO_WRITE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
@@ -30,7 +30,7 @@ def locked(workspace: Workspace) -> Iterator[None]:
         for one in (file, handle):
             _hold(one, f"{root}: another autodls process is writing this workspace", "-w")
         with holding(root, handle):
-            folders = _own_folders(root)
+            folders = _own_folders(root, but=root / EXPERIMENTS)
             _refuse_links(folders[1:], "-w")
             remove_stale(folders)
             yield
@@ -79,9 +79,13 @@ def _opened(folder: Path, named: str, option: str, file: Path | None = None) -> 
         os.close(handle)
 
 
-def _own_folders(root: Path) -> list[Path]:
-    """`root` and every folder below it; links are named, and not followed."""
-    return [root, *(Path(at) / name for at, names, _ in os.walk(root) for name in names)]
+def _own_folders(root: Path, but: Path | None = None) -> list[Path]:
+    """`root` and all folders below it, links named and not followed; what lies below `but` others may hold."""
+    found = [root]
+    for at, names, _ in os.walk(root):
+        found += [Path(at) / name for name in names]
+        names[:] = [name for name in names if Path(at) / name != but]
+    return found
 
 
 def _refuse_links(folders: Iterable[Path], option: str) -> None:

@@ -12,6 +12,7 @@ from autodls.records.segmentation_folders import SegmentationFolder, SegmenterFo
 
 RoiKind = Literal["manual", "auto"]
 PROVENANCE = "provenance.json"
+EXPERIMENTS = "experiments"
 _HASHED = re.compile(r"-[0-9a-f]{8}$")  # how names end that `safe_name` has changed
 
 
@@ -120,6 +121,32 @@ class Workspace:
         """The same workspace for the other kind of ROI, or this one."""
         return replace(self, rois=rois)
 
+    def experiment(self, name: str) -> "Workspace":
+        """The workspace of the experiment `name` in this one; see `autodls.stages.experiments`."""
+        return replace(self, root=self.root / EXPERIMENTS / name)
+
+    @property
+    def experiments(self) -> tuple["Workspace", ...]:
+        """The experiments that have a plan, in the order of their names."""
+        plans = sorted((self.root / EXPERIMENTS).glob(f"*/{self.plan.name}"))
+        return tuple(replace(self, root=path.parent) for path in plans)
+
+    @staticmethod
+    def may_be_experiment(root: Path) -> bool:
+        """Whether `root` lies where experiments do."""
+        return root.parent.name == EXPERIMENTS
+
+    @property
+    def base(self) -> "Workspace":
+        """The workspace that an experiment lies in, whose splits it shares; any other workspace itself."""
+        around = replace(self, root=self.root.parent.parent)
+        return around if self.may_be_experiment(self.root) and around.splits.is_file() else self
+
+    @property
+    def beside(self) -> tuple["Workspace", ...]:
+        """The others of the same splits: the workspace that an experiment lies in, and its experiments."""
+        return tuple(one for one in (self.base, *self.base.experiments) if one != self)
+
     @property
     def expected_files(self) -> tuple[Path, ...]:
         """What must be a file where it is there."""
@@ -171,22 +198,22 @@ class Workspace:
 
     @property
     def segmentation(self) -> SegmentationFolder:
-        """The nnU-Net stage."""
-        return SegmentationFolder(self.root / "segmentation")
+        """The nnU-Net stage, one for all experiments."""
+        return SegmentationFolder(self.base.root / "segmentation")
 
     def auto_roi(self, case: str) -> Path:
         """The automatic ROI of a training case, drawn by the fold that did not see it, on the ROI channel's grid."""
-        return self.root / "rois" / f"{case}.nii.gz"
+        return self.base.root / "rois" / f"{case}.nii.gz"
 
     @property
     def segmented(self) -> Path:
         """What is known of each automatic ROI."""
-        return self.root / "segmentation" / "masks.json"
+        return self.base.root / "segmentation" / "masks.json"
 
     @property
     def ensemble_segmenter(self) -> SegmenterFolder:
         """The networks of all folds, which draw the automatic ROIs of held-out cases."""
-        return SegmenterFolder(self.root / "segmentation" / "ensemble")
+        return SegmenterFolder(self.base.root / "segmentation" / "ensemble")
 
     def fold(self, index: int) -> FoldFolder:
         """Weights, log and scores of fold `index`."""

@@ -24,6 +24,7 @@ from autodls.records.plan import Plan
 from autodls.records.splits import Splits
 from autodls.records.words import plural
 from autodls.records.workspace import Workspace
+from autodls.stages.experiments import begin_experiments, require_shared_splits, take_shared_splits
 from autodls.stages.places import require_own
 from autodls.stages.provenance import note_run
 from autodls.stages.replan import keep_previous, refuse_where_trained, throw_away
@@ -106,15 +107,18 @@ def run_plan(
         plan = derive_plan(fingerprint, preset, resources, request.encoder_weights)
         _require_weights(plan)
         plan = _as_measured_before(session.workspace, plan)
+        take_shared_splits(session.workspace, anew=restart)
         splits = _splits(session, plan, restart=restart)
         splits = splits.model_copy(update={"inputs_sha256": fingerprint.inputs_sha256})
         place = session.workspace
+        require_shared_splits(place, splits)
         if restart:
             throw_away(place)
         else:
             refuse_where_trained(place, plan, splits)
         keep_previous(place.plan, place.previous_plan, plan.to_bytes())
         keep_previous(place.splits, place.previous_splits, splits.to_bytes())
+        begin_experiments(place.root, fingerprint, splits)
         fingerprint.save(place.fingerprint)
         splits.save(place.splits)
         plan.save(place.plan)
@@ -220,7 +224,9 @@ def preprocess_training(session: Session, plan: Plan, workers: int) -> dict[str,
 
     cases = session.training
     with progress("preprocessing", len(cases)) as advance:
-        done = preprocess_cases(cases, session.roi_labels, plan, session.workspace.sample, workers, advance)
+        place = session.workspace
+        beside = [other.sample for other in place.beside]
+        done = preprocess_cases(cases, session.roi_labels, plan, place.sample, workers, advance, beside)
     for warning in done.warnings:
         note(f"warning: {warning}")
     if done.left_out:

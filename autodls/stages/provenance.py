@@ -14,9 +14,13 @@ def note_run(
     seed: int | None,
     made_from: Iterable[Path],
     files: Iterable[Path],
+    precision: str | None = None,
 ) -> None:
-    """Write into the workspace that the stage `name`, asked for by `command`, made `files` from `made_from`."""
-    record_run(workspace.provenance, name, command, seed, made_from, files)
+    """Write into the workspace that the stage `name`, asked for by `command`, made `files` from `made_from`.
+
+    `precision` is that of networks, and where they were computed.
+    """
+    record_run(workspace.provenance, name, command, seed, made_from, files, precision)
 
 
 def note_output(
@@ -26,9 +30,10 @@ def note_output(
     seed: int | None,
     made_from: Iterable[Path],
     files: Iterable[Path],
+    precision: str | None = None,
 ) -> None:
     """The same for an output folder that is no workspace."""
-    record_run(folder / PROVENANCE, name, command, seed, made_from, files)
+    record_run(folder / PROVENANCE, name, command, seed, made_from, files, precision)
 
 
 def files_below(*folders: Path) -> list[Path]:

@@ -1,13 +1,14 @@
 """A plan that is there: shown, kept where another replaces it, and not replaced where folds are trained by it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from autodls.cli.console import note
-from autodls.errors import PlanError
+from autodls.errors import ModelFolderError, PlanError
 from autodls.records.files import write_bytes
 from autodls.records.plan import Plan
+from autodls.records.segmentation import masks_key
 from autodls.records.splits import Splits
 from autodls.records.workspace import RoiKind, Workspace
 
@@ -17,8 +18,15 @@ _MOST_NAMED = 3
 
 
 def refuse_where_trained(workspace: Workspace, plan: Plan, splits: Splits) -> None:
-    """Raise PlanError where `plan` or `splits` would replace others by which folds are trained."""
+    """Raise PlanError where `plan` or `splits` would replace others by which folds are trained.
+
+    A plan that changes nothing that encoders depend on may: what it changes is told, and trained again by 'train'.
+    """
     if not (trained := list(_trained(workspace))):
+        return
+    if (again := _trained_again(workspace, plan, splits)) is not None:
+        for line in again:
+            note(line)
         return
     replaced = [
         path.name
@@ -31,6 +39,47 @@ def refuse_where_trained(workspace: Workspace, plan: Plan, splits: Splits) -> No
             f"{_differences(workspace.plan, plan)}; keep what is there ('autodls plan --explain' shows it), or begin "
             "anew with 'autodls plan --restart', which throws trained folds and their model away"
         )
+
+
+def _trained_again(workspace: Workspace, plan: Plan, splits: Splits) -> list[str] | None:
+    """What will be trained again, in lines, where all encoders and nnU-Net's folds can be kept; else None."""
+    from autodls.training.keys import changed_settings
+
+    try:
+        before = Plan.load(workspace.plan, "")
+    except PlanError:
+        return None
+    same_splits = workspace.splits.exists() and workspace.splits.read_bytes() == splits.to_bytes()
+    changed = changed_settings(before, plan)
+    rois = list(_segmented(workspace)) and masks_key(before, splits) != masks_key(plan, splits)
+    if not same_splits or rois or "encoder" in changed or not all(_tell_stages_apart(workspace)):
+        return None
+    named: dict[str, Mapping[str, tuple[object, object]]] = {
+        stage: values for stage, values in changed.items() if stage != "lock"
+    }
+    cutoff = changed.get("lock", {}).get("training.cutoff")
+    if cutoff:
+        named["cut-off of the model"] = {"training.cutoff": cutoff}
+    return [
+        f"{', '.join(f'{name} {old}, now {new}' for name, (old, new) in values.items())}: trained encoders are kept; "
+        f"'autodls train fold all' makes the {stage} anew, and what follows from it"
+        for stage, values in named.items()
+    ]
+
+
+def _tell_stages_apart(workspace: Workspace) -> Iterator[bool]:
+    """Of every weights file of a fold, whether its key is of its stage alone: older versions had one for all."""
+    from autodls.records.tensors import read_note  # torch
+    from autodls.training.keys import is_of_older_version
+
+    for place in map(workspace.of, _KINDS):
+        for path in place.fold(0).root.parent.rglob("*.safetensors"):
+            try:
+                key = read_note(path).get("key")
+            except ModelFolderError:
+                yield False
+            else:
+                yield key is not None and not is_of_older_version(key)
 
 
 def throw_away(workspace: Workspace) -> None:

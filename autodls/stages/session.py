@@ -155,6 +155,13 @@ def trained_rois(workspace: Workspace, asked: RoiKind | None) -> RoiKind:
     return "auto" if auto and not manual else "manual"
 
 
+def model_of(workspace: Workspace, *, drawn: bool) -> Path:
+    """The workspace's model for ROIs of the kind at hand, where there is one; else the other."""
+    kinds: tuple[RoiKind, RoiKind] = ("auto", "manual") if drawn else ("manual", "auto")
+    found = [workspace.of(kind).model for kind in kinds if workspace.of(kind).model.record.is_file()]
+    return (found[0] if found else workspace.model).root
+
+
 def chosen_folds(which: str, folds: int) -> Sequence[int]:
     """Indices of the folds that `which` ("all" or a number) names; raises ArgumentError."""
     if which == "all":

@@ -75,7 +75,13 @@ def _note(session: Session, plan: Plan, splits: Splits) -> None:
     folds = [place.fold(fold.index) for fold in splits.folds]
     scores, curves = [fold.scores for fold in folds], [fold.learning_curve for fold in folds]
     made = [*scores, *curves, place.oof_scores, place.model.record, place.model.card]
-    note_run(sys.argv, place, "train", plan.training.seed, [place.fingerprint, place.plan, place.splits], made)
+    import torch
+
+    from autodls.models.fold_model import computed_in
+
+    precision = computed_in(plan, torch.device(plan.budget.device))
+    made_from = [place.fingerprint, place.plan, place.splits]
+    note_run(sys.argv, place, "train", plan.training.seed, made_from, made, precision)
 
 
 def _throw_away(session: Session, folds: Sequence[int]) -> None:
@@ -94,8 +100,13 @@ def _train(
 ) -> None:
     from autodls.training.cohort import train_folds
     from autodls.training.fold import made_by, stages_of
+    from autodls.training.forecast import forecast
+    from autodls.training.shared import take_encoders
 
     most_epochs = stages_of(plan)
+    known = (session.workspace, session.training, plan, splits, folds, sample_keys)
+    for line in (*take_encoders(*known), *forecast(*known).lines()):
+        note(line)
     with progress("training", len(folds) * sum(most_epochs.values())) as bar:
         done = {
             (fold, stage): most * made_by(session.workspace.fold(fold), stage).exists()

@@ -16,15 +16,14 @@ import torch
 from autodls.errors import ArgumentError
 from autodls.parallel import map_parallel, no_advance, start_manager
 from autodls.planning.memory import GIB, PROCESS_GIB, TrainingLoad, step_parts_gib
-from autodls.preprocessing.store import load_summary
 from autodls.records.cohort import Case
-from autodls.records.files import sha256_of_bytes
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits
 from autodls.records.training_log import Epoch
 from autodls.records.workspace import Workspace
 from autodls.training.data import FoldRun, TrainingData, load_training_data
 from autodls.training.fold import prepare_torch, train_fold, train_together
+from autodls.training.keys import StageKeys, stage_keys, stored_sample_keys
 from autodls.training.weights import start_sha256
 
 MEMORY_SHARE = 0.8  # of the device's memory that the networks together may use
@@ -49,7 +48,7 @@ class _Cohort:
     cases: tuple[Case, ...]
     plan: Plan
     splits: Splits
-    key: str
+    keys: tuple[StageKeys, ...]
     start_sha256: str | None
     sample_keys: Mapping[str, str]
 
@@ -70,7 +69,7 @@ class _Cohort:
 
     def _run(self, index: int, data: TrainingData) -> FoldRun:
         fold, folder = self.splits.folds[index], self.workspace.fold(index)
-        return FoldRun(data, fold, self.plan, folder, self.key, self.start_sha256)
+        return FoldRun(data, fold, self.plan, folder, self.keys[index], self.start_sha256)
 
 
 def train_folds(
@@ -91,9 +90,9 @@ def train_folds(
     to start from that cannot be read, or that was exchanged since.
     """
     device = training_device(plan)
-    start, found = start_sha256(plan.network.encoder_weights), _sample_keys(workspace, cases)
-    key = run_key(workspace, cases, plan, splits, start)
-    cohort = _Cohort(workspace, tuple(cases), plan, splits, key, start, sample_keys or found)
+    start, found = start_sha256(plan.network.encoder_weights), stored_sample_keys(workspace, cases)
+    keys = stage_keys(found, cases, plan, splits, start)
+    cohort = _Cohort(workspace, tuple(cases), plan, splits, keys, start, sample_keys or found)
     gpus = torch.cuda.device_count() if device.type == "cuda" else 0
     shares = shares_of(folds, gpus, at_once)
     if len(shares) > 1:
@@ -156,19 +155,6 @@ def _train_in_process(cohort: _Cohort, epochs: "Queue[tuple[int, Epoch] | None]"
 def _pass_on(epochs: "Queue[tuple[int, Epoch] | None]", report: Report) -> None:
     while (done := epochs.get()) is not None:
         report(*done)
-
-
-def run_key(workspace: Workspace, cases: Sequence[Case], plan: Plan, splits: Splits, start_sha256: str | None) -> str:
-    """SHA-256 of all that the weights of a fold are derived from: plan, splits, samples, weights to start from."""
-    found = _sample_keys(workspace, cases)
-    keys = [f"{case.id}:{found[case.id]}:{case.label}" for case in sorted(cases, key=lambda case: case.id)]
-    start = [] if start_sha256 is None else [start_sha256]
-    return sha256_of_bytes("\n".join([plan.sha256(), splits.sha256(), *start, *keys]).encode())
-
-
-def _sample_keys(workspace: Workspace, cases: Sequence[Case]) -> dict[str, str]:
-    summaries = {case.id: load_summary(workspace.sample(case.id)) for case in cases}
-    return {case: summary[0] if summary else "" for case, summary in summaries.items()}
 
 
 def training_device(plan: Plan) -> torch.device:

@@ -14,6 +14,7 @@ from autodls.records.cohort import Case
 from autodls.records.plan import Plan
 from autodls.records.splits import Fold
 from autodls.records.workspace import FoldFolder
+from autodls.training.keys import StageKeys
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,15 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class FoldRun:
-    """Everything that training one fold needs; `key` is the SHA-256 of all of it, `start_sha256` of the file, if one
-    is named, that encoders start from.
+    """Everything that training one fold needs; `keys` say of each stage what it is derived from, `start_sha256` is of
+    the file, if one is named, that encoders start from.
     """
 
     data: TrainingData
     fold: Fold
     plan: Plan
     folder: FoldFolder
-    key: str
+    keys: StageKeys
     start_sha256: str | None = None
 
 

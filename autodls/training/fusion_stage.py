@@ -32,11 +32,11 @@ from autodls.training.augmentation import augment_inputs, augment_paper
 from autodls.training.background import made_ahead
 from autodls.training.batches import random_batches, send
 from autodls.training.data import FoldRun, centre_crop
+from autodls.training.keys import FUSION
 from autodls.training.loop import FitSettings, Inputs, Report, fit
 from autodls.training.principal import fit_pca
 from autodls.training.sequence_stage import fit_settings
 
-FUSION = "fusion"
 _VIEWS = 4  # augmented views of a training case whose features the fusion learns from; the first is the centre
 _BATCH_CASES = 16
 _AS_IT_IS = LogisticScale(slope=1.0, intercept=0.0)
@@ -118,10 +118,10 @@ def train_fusion(run: FoldRun, report: Report) -> None:
         data.labels[inner],
         plan,
     )
-    state = fit(task, settings, run.key, run.folder.resume(FUSION), report)
+    state = fit(task, settings, run.keys.of[FUSION], run.folder.resume(FUSION), report)
     unscaled = FoldModel(encoders, projections, fusion.eval(), {})
     model = settled(unscaled, inner_view, data.present[inner], data.labels[inner], plan)
-    note = {"key": run.key, "fold": fold.index, "best_epoch": state.best_epoch}
+    note = {"key": run.keys.of[FUSION], "fold": fold.index, "best_epoch": state.best_epoch}
     save_fusion(run.folder, model, {**note, **encoders_note(run.folder, plan.sequences)})
     run.folder.resume(FUSION).unlink(missing_ok=True)
 

@@ -84,8 +84,8 @@ def sequence_steps(
     model = encoder().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     task = SequenceTask(model, data.pixels[:, index], data.labels, rows["train"], rows["inner"], run.plan)
     saved = run.folder.resume(sequence)
-    state = yield from fit_steps(task, settings, run.key, saved, report, recorder(device))
-    note = {"key": run.key, "fold": run.fold.index, "best_epoch": state.best_epoch}
+    state = yield from fit_steps(task, settings, run.keys.of[sequence], saved, report, recorder(device))
+    note = {"key": run.keys.of[sequence], "fold": run.fold.index, "best_epoch": state.best_epoch}
     weights = yield from on_host(model.net.state_dict())
     files.add(lambda: _keep(run.folder, sequence, weights, note))
 

@@ -1,7 +1,7 @@
 """The log of a fold: one JSON object an epoch, and one after the epochs of a stage."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from autodls.records.files import write_text
@@ -34,6 +34,18 @@ class StageLog:
             for stage in logged_stages(log_lines(self.path))
         ]
         self._write([line for lines in parts for line in lines if line is not None])
+
+    def keep_only(self, stages: Collection[str]) -> None:
+        """Remove the lines of all other stages."""
+        lines = list(log_lines(self.path))
+        kept = [line for line in lines if line.stage in stages]
+        if len(kept) < len(lines):
+            self._write(kept)
+
+    def take(self, other: Path, stage: str) -> None:
+        """Put the epochs of `stage` that the log `other` holds in the place of our own of it."""
+        ours = [line for line in log_lines(self.path) if line.stage != stage]
+        self._write([*ours, *(line for line in log_lines(other) if line.stage == stage)])
 
     def _write(self, lines: Sequence[LogLine]) -> None:
         write_text(self.path, "".join(f"{json.dumps(line.model_dump())}\n" for line in lines))

@@ -21,11 +21,11 @@ from autodls.records.segmentation import load_masks
 from autodls.records.splits import Fold, Splits
 from autodls.records.tensors import read_note
 from autodls.records.workspace import FoldFolder, Workspace
-from autodls.training.cohort import run_key
 from autodls.training.derived import derive
 from autodls.training.ensemble import case_flags, out_of_fold, out_of_fold_csv
 from autodls.training.fold import made_by, stages_of
 from autodls.training.fold_chain import altered_encoders, altered_weights, weight_hashes
+from autodls.training.keys import short_key, stage_keys, stored_sample_keys
 from autodls.training.weights import start_sha256
 from autodls.verify.chain import Link, examine, verify_model
 from autodls.verify.results import verify_results
@@ -163,7 +163,8 @@ def _mask_faults(chain: Chain) -> Iterator[str]:
 
 def _fold_faults(chain: Chain) -> Iterator[str]:
     start = start_sha256(chain.plan.network.encoder_weights)
-    key = run_key(chain.workspace, _labelled(chain), chain.plan, chain.splits, start)
+    cases = _labelled(chain)
+    keys = stage_keys(stored_sample_keys(chain.workspace, cases), cases, chain.plan, chain.splits, start)
     for fold in chain.splits.folds:
         folder = chain.workspace.fold(fold.index)
         if not folder.root.is_dir():
@@ -171,8 +172,9 @@ def _fold_faults(chain: Chain) -> Iterator[str]:
             continue
         for stage in stages_of(chain.plan):
             path = made_by(folder, stage)
-            if (found := read_note(path).get("key")) != key:
-                yield f"{path}: trained by another plan, split or sample ({str(found)[:8]}); {_ANEW}"
+            if not keys[fold.index].fits(stage, found := read_note(path).get("key")):
+                repair = _ANEW if stage in chain.plan.sequences else _TRAIN
+                yield f"{path}: trained by another plan, split or sample ({short_key(found)}); {repair}"
         yield from (f"{fault}; {_ANEW}" for fault in _altered(chain.plan, folder))
         yield from _part_faults(chain, fold)
 
