@@ -5,9 +5,10 @@ by Ctrl-C, or on a disk that is full, for large files or from the n-th file on, 
 clock jumps while it lives, and between lives. After each life every file must be whole, and at the end everything must
 be what an uninterrupted run wrote, byte by byte.
 
-Then come whole studies on file systems that are too small (root may mount them; else that is skipped, and said), two
-processes on one workspace, and a dataset folder that may only be read. `--quick` leaves out nnU-Net and what is trained
-on its ROIs.
+Then every command finds its disk full between two of the files that it writes (`--full-disks`, at most so many places a
+command), and a set of results must be of one run. Then come whole studies on file systems that are too small (root may
+mount them; else that is skipped, and said), two processes on one workspace, and a dataset folder that may only be read.
+`--quick` leaves out nnU-Net and what is trained on its ROIs.
 
     OMP_NUM_THREADS=1 python benchmarks/kill_anywhere.py --kills 200 --seed 0
 
@@ -20,6 +21,7 @@ import argparse
 import importlib
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -29,7 +31,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load as load_tensors
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from command_line import PRESET, write_phantom
@@ -41,12 +42,11 @@ from killed_lives import (
     Life,
     Study,
     be_born,
-    grow_disk,
     is_inner,
     live,
-    read_only,
-    small_disk,
 )
+from killed_results import GROWING, KEPT_ROWS, Generations, require_rows, require_whole
+from small_disks import grow_disk, read_only, small_disk
 from tiny_study import use_tiny_resnet
 
 from autodls.records.files import sha256_of_file
@@ -65,9 +65,7 @@ IMPORTED_LATE = (
     "torch._dynamo",
 )
 FULL = ("full", "full at")  # for every file beyond a size, and for all from the n-th on
-MOST_WRITES = 60
-GROWING, GROWING_BY_ROWS = "provenance.json", "workspace/segmentation/masks.json"
-KEPT_ROWS = ".partial.jsonl"  # scores that are finished, until all are
+GROWING_BY_ROWS = "workspace/segmentation/masks.json"
 WITH_WORKERS = 0.2  # share of the killed lives that have two workers, where a command can
 SECONDS_TO_START = 12.0  # workers import what the harness itself has, and then work
 FINISHED = ("preprocessed/", "folds/", "auto/preprocessed/", "auto/folds/")
@@ -81,7 +79,7 @@ class Harness:
     """Draws endings, and judges what each life leaves."""
 
     chance: np.random.Generator
-    whole: dict[str, str]
+    generations: Generations
     rows: list[dict[str, object]]  # of masks.json, which is written after each mask
     tally: Counter[str] = field(default_factory=Counter)
     finished: dict[str, int] = field(default_factory=dict)
@@ -93,7 +91,7 @@ class Harness:
         if kind == "full":
             return Ending(kind, most_bytes=int(10 ** self.chance.uniform(0, 5.5)), clock_s=clock_s)
         if kind == "full at":
-            return Ending(kind, operation=1 + int(self.chance.integers(0, MOST_WRITES)), clock_s=clock_s)
+            return Ending(kind, operation=1 + int(self.chance.integers(0, usual.files + 1)), clock_s=clock_s)
         if usual.operations and self.chance.random() < 0.5:
             share = self.chance.random() ** 2  # what is done is not done again: a later life is shorter
             return Ending(kind, operation=1 + int(share * usual.operations), clock_s=clock_s)
@@ -114,10 +112,11 @@ class Harness:
         outcome = {"kill": "killed", "term": "ended by SIGTERM", "stop": "stopped"}.get(ending.kind, "disk full")
         self.tally[outcome if life.status else "ended before"] += 1
         self.tally[f"{step}: killed"] += life.killed
-        self.judge_files(study, where)
+        self.judge_files(study, where, exchanged=life.killed or ending.kind == "stop")
 
-    def judge_files(self, study: Study, where: str) -> None:
-        """Every file is whole; those of the uninterrupted run are so byte by byte."""
+    def judge_files(self, study: Study, where: str, *, exchanged: bool = False) -> None:
+        """Every file is whole, as the uninterrupted run had it byte by byte, and every set of results is of one run."""
+        self.generations.require_one_run(study, where, exchanged=exchanged)
         for name, path in study.files():
             if not is_inner(name):
                 self._judge_file(where, name, path)
@@ -128,7 +127,7 @@ class Harness:
             name for name, path in study.files() if path.name.startswith((".tmp-", "resume-")) and not is_inner(name)
         ]
         assert not left, f"{study.root.name}: left behind: {left}"
-        found, whole = study.hashes(), self.whole
+        found, whole = study.hashes(), self.generations.last
         differing = sorted(name for name in found.keys() | whole.keys() if found.get(name) != whole.get(name))
         assert not differing, f"{study.root.name}: differ from the uninterrupted run: {differing}"
 
@@ -137,16 +136,15 @@ class Harness:
             self.tally["stale files met"] += 1
             return
         if path.name.endswith(KEPT_ROWS):
-            _require_rows(path)
-        elif path.name.startswith((*TIMED, GROWING)):
-            _require_whole(path)
+            require_rows(path)
+        elif path.name.startswith((*TIMED, *GROWING)):
+            require_whole(path)
         elif name == GROWING_BY_ROWS:
             odd = [row for row in _rows(path) if row not in self.rows]
             assert not odd, f"{where}: {name} has rows that the uninterrupted run has not: {odd}"
-        elif name in self.whole:
-            assert sha256_of_file(path) == self.whole[name], f"{where}: {name} differs from the uninterrupted run's"
         else:
-            raise AssertionError(f"{where}: {name} is no file of the uninterrupted run")
+            known = self.generations.knows(name, sha256_of_file(path))
+            assert known, f"{where}: {name} is no file of the uninterrupted run, or differs from it"
         if name.removeprefix("workspace/").startswith(FINISHED) and not path.name.startswith(TIMED):
             inode = path.stat().st_ino
             assert self.finished.setdefault(name, inode) == inode, f"{where}: {name} was finished and written again"
@@ -172,29 +170,13 @@ def _died_starting_a_worker(life: Life) -> bool:
     return life.killed and life.said.count("Traceback") == life.said.count("EOFError: Ran out of input")
 
 
-def _require_rows(path: Path) -> None:
-    """Rows that are appended as they come: only the last may be torn, in the life that wrote it."""
-    *whole, _ = path.read_bytes().split(b"\n")
-    for row in whole:
-        json.loads(row)
-
-
-def _require_whole(path: Path) -> None:
-    if path.suffix == ".jsonl":
-        for line in path.read_text().splitlines():
-            json.loads(line)
-    elif path.suffix == ".json":
-        json.loads(path.read_text())
-    elif path.suffix == ".safetensors":
-        load_tensors(path.read_bytes())
-
-
-def run_whole(study: Study, steps: dict[str, list[str]]) -> dict[str, Life]:
-    """All commands without an interruption."""
+def run_whole(study: Study, steps: dict[str, list[str]], generations: Generations) -> dict[str, Life]:
+    """All commands without an interruption; what each of them leaves is noted."""
     lives = {}
     for step, words in steps.items():
         lives[step] = life = live(study, words, Ending())
         assert life.status == 0, f"{step}: status {life.status}: {life.said}"
+        generations.add(study)
     return lives
 
 
@@ -213,6 +195,34 @@ def run_killed(study: Study, harness: Harness, usual: dict[str, Life], steps: di
             harness.jump(study)
         last = live(study, words, Ending())
         assert last.status == 0, f"{study.root.name}, {step}, after its killed lives: {last.said}"
+    harness.judge_end(study)
+
+
+def run_on_full_disks(study: Study, harness: Harness, steps: dict[str, list[str]], most: int) -> None:
+    """All commands, each at first on disks that are full from one of its files on, up to `most` of these.
+
+    Each finds what the step before has left, so that every disk is full between two files that it writes anew.
+    """
+    before = study.root.with_name(f"{study.root.name}-before")
+    for step, words in steps.items():
+        shutil.rmtree(before, ignore_errors=True)
+        if study.root.exists():
+            shutil.copytree(study.root, before)
+        harness.finished.clear()
+        whole = live(study, words, Ending())
+        assert whole.status == 0, f"{study.root.name}, {step}: {whole.said}"
+        every = 1 + np.arange(whole.files)
+        drawn = every if len(every) <= most else harness.chance.choice(every, most, replace=False)
+        for number in [*map(int, sorted(drawn)), None]:
+            shutil.rmtree(study.root)
+            if before.exists():
+                shutil.copytree(before, study.root)
+            harness.finished.clear()
+            ending = Ending() if number is None else Ending("full at", operation=number)
+            life = live(study, words, ending)
+            harness.judge(study, step, life, ending)
+            harness.tally[f"{step}: full disks"] += bool(life.status)
+    shutil.rmtree(before, ignore_errors=True)
     harness.judge_end(study)
 
 
@@ -269,6 +279,10 @@ def run_rivals(study: Study, steps: dict[str, list[str]]) -> None:
 def prepare(root: Path) -> Study:
     """A phantom cohort, a preset that trains in seconds, and tiny networks, in this process and all that it forks."""
     dataset = write_phantom(root / "dataset", cases=10, external_cases=2)
+    for part, pattern in (("imagesTr", "PH000[12]_*"), ("labelsTr", "PH000[12].*")):
+        (root / "few" / part).mkdir(parents=True)
+        for path in (dataset / part).glob(pattern):
+            shutil.copyfile(path, root / "few" / part / path.name)
     preset = root / "preset.json"
     preset.write_text(json.dumps({**PRESET, "given": {**PRESET["given"], **SCHEDULE, **SEGMENT}}))
     return Study(dataset, preset, root / "whole")
@@ -289,6 +303,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="without the nnU-Net stage")
+    parser.add_argument("--full-disks", type=int, default=10, help="of each command, at most")
     parser.add_argument("--small-disks", type=int, default=5, help="studies on file systems too small, at most 5")
     return parser.parse_args()
 
@@ -305,6 +320,9 @@ def run_all(study: Study, harness: Harness, usual: dict[str, Life], asked: argpa
         rounds += 1
         again, steps = another(f"round-{rounds}")
         run_killed(again, harness, usual, steps, most=6)
+    if asked.full_disks:
+        again, steps = another("full-disks")
+        run_on_full_disks(again, harness, steps, asked.full_disks)
     size = sum(path.stat().st_size for _, path in study.files())
     for index, share in enumerate((0.3, 0.6, 0.02, 0.8, 0.2)[: asked.small_disks]):
         again, steps = another(f"small-disk-{index}")
@@ -325,9 +343,10 @@ def run() -> None:
     loop._SECONDS_BETWEEN_SAVES = 0.0
     with tempfile.TemporaryDirectory() as folder:
         study = prepare(Path(folder).resolve())
-        usual = run_whole(study, study.steps(not asked.quick, asked.workers))
+        generations = Generations()
+        usual = run_whole(study, study.steps(not asked.quick, asked.workers), generations)
         drawn = _rows(study.root / GROWING_BY_ROWS)
-        harness = Harness(np.random.default_rng(asked.seed), study.hashes(), drawn)
+        harness = Harness(np.random.default_rng(asked.seed), generations, drawn)
         rounds = run_all(study, harness, usual, asked)
     seconds = {step: round(life.seconds, 2) for step, life in usual.items()}
     result = {"rounds": rounds, **harness.tally, "seconds": round(time.monotonic() - began), "a step takes": seconds}

@@ -7,7 +7,6 @@ import os
 import re
 import resource
 import signal
-import subprocess
 import sys
 import time
 import traceback
@@ -23,7 +22,7 @@ from autodls.records.results_folder import UNFINISHED
 READ_A_STALE_FILE, WROTE_TO_DATASET = 99, 98
 STRIKES = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "stop": signal.SIGINT}
 SECONDS_ALLOWED, SECONDS_FOR_WORKERS = 600, 90
-SEGMENTED = ("segment", "train auto")
+SEGMENTED = ("segment", "train auto", "benchmark rois")
 CHANGES = ("os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "os.truncate", "os.chmod", "os.utime")
 TIMED = ("log.jsonl", "nnunet.log", "resume-", ".lock")  # hold seconds, or come and go
 INNER = "workspace/segmentation/"
@@ -48,11 +47,23 @@ class Study:
         """Where its results go."""
         return self.root / "workspace"
 
+    @property
+    def few(self) -> Path:
+        """Some of the cases, whose results come into the place of those of all."""
+        return self.dataset.with_name("few")
+
+    @staticmethod
+    def _inputs(folder: Path) -> list[str]:
+        return ["-i", str(folder / "imagesTr"), "--rois", str(folder / "labelsTr")]
+
     def steps(self, segment: bool, workers: int) -> dict[str, list[str]]:
         """The commands, in the order of a study."""
         place = ["-d", str(self.dataset), "-w", str(self.workspace)]
         readers = ["--workers", str(workers)]
-        inputs = ["-i", str(self.dataset / "imagesTr"), "--rois", str(self.dataset / "labelsTr")]
+        all_cases, few = self._inputs(self.dataset), self._inputs(self.few)
+        predicted, of_manual = ["-o", str(self.root / "predicted"), "--overwrite"], [*place, "--rois", "manual"]
+        table = ["--scores", str(self.workspace / "oof_scores.csv"), "--score", "dls", "--label", "label"]
+        judged = ["--out-of-fold", "all", "-o", str(self.root / "judged"), "--overwrite"]
         steps = {
             "check": ["check", "-d", str(self.dataset), *readers],
             "plan": ["plan", *place, "--preset", str(self.preset), *readers],
@@ -60,10 +71,15 @@ class Study:
             "segment": ["segment", "fold", "all", *place],
             "train": ["train", "fold", "all", *place, *readers],
             "train auto": ["train", "fold", "all", "--rois", "auto", *place, *readers],
-            "predict": ["predict", *place, *inputs, "-o", str(self.root / "predicted"), "--overwrite"],
-            "evaluate": ["evaluate", *place, "--rois", "manual"],
-            "explain": ["explain", *place, "--rois", "manual", "--cases", "1"],
-            "report": ["report", *place, "--rois", "manual"],
+            "predict": ["predict", *place, *all_cases, *predicted, *readers],
+            "predict others": ["predict", *place, *few, "--heatmaps", *predicted, *readers],
+            "evaluate": ["evaluate", *of_manual, *readers],
+            "evaluate table": ["evaluate", *table, *judged],
+            "benchmark rois": ["benchmark", "rois", *place, "--robustness-cases", "1", *readers],
+            "explain": ["explain", *of_manual, "--cases", "PH0001", *readers],
+            "explain others": ["explain", *of_manual, "--cases", "PH0002,EX0001", *readers],
+            "report": ["report", *of_manual],
+            "report elsewhere": ["report", *of_manual, "-o", str(self.root / "page.html"), "--overwrite"],
         }
         return steps if segment else {name: words for name, words in steps.items() if name not in SEGMENTED}
 
@@ -105,6 +121,7 @@ class Life:
     status: int
     said: str
     operations: int
+    files: int
     seconds: float
 
     @property
@@ -140,9 +157,10 @@ def _watch_over(child: int, said: BinaryIO, ending: Ending) -> Life:
             struck = True
         time.sleep(0.002)
     heard += _last_words(said)
-    counts = re.findall(rb"\n(\d+) operations$", heard)
+    counts = re.findall(rb"\n(\d+) operations, (\d+) files", heard)
+    operations, files = map(int, counts[-1]) if counts else (0, 0)
     status = os.waitstatus_to_exitcode(ended[1])
-    return Life(status, heard.decode(), int(counts[-1]) if counts else 0, time.monotonic() - began)
+    return Life(status, heard.decode(), operations, files, time.monotonic() - began)
 
 
 def _last_words(said: BinaryIO) -> bytes:
@@ -164,8 +182,8 @@ def be_born(study: Study, words: list[str], ending: Ending, writer: int) -> None
     _let_the_clock_jump(ending.clock_s)
     if ending.kind == "full":
         resource.setrlimit(resource.RLIMIT_FSIZE, (ending.most_bytes, resource.RLIM_INFINITY))
-    if ending.kind == "full at":
-        os.fsync = no_room_from(ending.operation)
+    files = itertools.count()
+    os.fsync = no_room_from(ending.operation if ending.kind == "full at" else None, files)
     sys.argv = ["autodls", *words]
     status = 1
     try:
@@ -177,7 +195,7 @@ def be_born(study: Study, words: list[str], ending: Ending, writer: int) -> None
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os.write(1, f"\n{operations[0]} operations".encode())
+        os.write(1, f"\n{operations[0]} operations, {next(files)} files".encode())
         os._exit(status)
 
 
@@ -192,12 +210,16 @@ def _let_the_clock_jump(seconds: float) -> None:
     time.time_ns = lambda: ns_now() + int(ahead() * 1e9)
 
 
-def no_room_from(number: int) -> Callable[[int], None]:
-    """An `os.fsync`, which every file of ours goes through, that finds the disk full from the `number`-th file on."""
-    flush, asked = os.fsync, itertools.count(1)
+def no_room_from(number: int | None, asked: Iterator[int]) -> Callable[[int], None]:
+    """An `os.fsync`, which every file of ours goes through, that finds the disk full from the `number`-th file on.
+
+    `asked` counts the files from 0.
+    """
+    flush = os.fsync
 
     def fsync(handle: int) -> None:
-        if next(asked) >= number:
+        asked_before = next(asked)
+        if number is not None and asked_before >= number - 1:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         flush(handle)
 
@@ -213,41 +235,6 @@ def files_end_at(most_bytes: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path, size: int) -> Iterator[bool]:
-    """A file system of `size` bytes at `folder`; False where this process may not mount one."""
-    folder.mkdir()
-    mounted = _mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
-    try:
-        yield mounted
-    finally:
-        if mounted:
-            subprocess.run(["umount", str(folder)], check=True)
-
-
-def grow_disk(folder: Path, size: int) -> None:
-    """Make room on a `small_disk`."""
-    assert _mount("-o", f"remount,size={size}", str(folder))
-
-
-@contextlib.contextmanager
-def read_only(folder: Path) -> Iterator[bool]:
-    """`folder` as a file system that may only be read; False where this process may not mount one."""
-    mounted = _mount("--bind", str(folder), str(folder))
-    try:
-        yield mounted and _mount("-o", "remount,bind,ro", str(folder))
-    finally:
-        if mounted:
-            subprocess.run(["umount", str(folder)], check=True)
-
-
-def _mount(*words: str) -> bool:
-    try:
-        return subprocess.run(["mount", *words], capture_output=True, check=False).returncode == 0
-    except OSError:
-        return False
 
 
 def _watch(study: Study, ending: Ending) -> list[int]:

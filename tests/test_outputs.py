@@ -13,7 +13,7 @@ from tiny_model_folder import small_volume_plan, write_model_folder
 from tiny_models import tiny_model, tiny_plan
 from tiny_workspace import tiny_workspace
 
-from autodls.errors import AutoDLSError
+from autodls.errors import ArgumentError, AutoDLSError
 from autodls.records.files import write_atomically, write_text
 from autodls.records.heatmap_folder import HeatmapFolder
 from autodls.records.lock import locked, locked_output
@@ -21,6 +21,7 @@ from autodls.records.provenance import record_run
 from autodls.records.results_folder import UNFINISHED, ResultsFolder, clear_unfinished, renewed
 from autodls.records.workspace import Workspace, safe_name
 from autodls.report.html import document as html
+from autodls.stages.replan import throw_away
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,51 @@ class TestEveryOutputAgainstEveryInputPlace:
             answer = autodls(*words, places / target, *(more if command != "plan" else ()))
             assert answer.status == 2 and answer.complaint, f"{target}: {answer}"
             assert snapshot(places) == before, f"{command} into {target} changed something"
+
+
+class TestOfOtherCommands:
+    """What the fuzzer found: places that are no `-o`."""
+
+    WORKSPACE = ("train fold 0", "preprocess", "evaluate", "explain", "report", "benchmark rois", "segment fold 0")
+
+    @pytest.mark.parametrize("command", WORKSPACE)
+    @pytest.mark.parametrize("target", ["model", "person", "data/imagesTr", "round"])
+    def test_no_workspace_comes_into_being_where_something_else_lies(self, places, tmp_path, command, target):
+        root = shutil.copytree(places, tmp_path / "places")
+        (root / "round").symlink_to("round")
+        before = snapshot(root)
+        answer = autodls(*command.split(), "-d", root / "data", "-w", root / target)
+        assert answer.status == 2 and answer.complaint and snapshot(root) == before
+
+    @pytest.mark.parametrize(
+        "target", ["data/imagesTr", "data/labelsTr/new", "model", "model/fold_0", "person/notes.txt"]
+    )
+    def test_the_demo_is_not_written_among_inputs(self, places, target):
+        before = snapshot(places)
+        answer = autodls("demo", places / target, "--cases", 4)
+        assert answer.status == 2 and answer.complaint and snapshot(places) == before
+
+    @pytest.mark.parametrize("command", ["predict", "evaluate", "report", "plan"])
+    def test_links_that_lead_in_a_circle(self, places, tmp_path, command):
+        for name in ("round", "round.html"):
+            (tmp_path / name).symlink_to(name)
+        target = tmp_path / ("round.html" if command == "report" else "round")
+        answer = autodls(*COMMANDS[command](places), target)
+        assert answer.status == 2 and answer.complaint
+
+    @pytest.mark.parametrize("name", ["folds/0/mine.csv", "model/notes/a.txt", "folds/my_link"])
+    def test_what_a_person_put_there_is_not_thrown_away(self, places, tmp_path, name):
+        workspace = Workspace(shutil.copytree(places / "data" / "autodls", tmp_path / "w"))
+        path = workspace.root / name
+        path.parent.mkdir(exist_ok=True)
+        path.symlink_to(places) if "link" in name else path.write_text("mine")
+        before = snapshot(workspace.root)
+        with pytest.raises(ArgumentError, match="AutoDLS did not write it, and --restart would throw it away"):
+            throw_away(workspace)
+        assert snapshot(workspace.root) == before and os.path.lexists(path)
+        path.unlink()
+        throw_away(workspace)
+        assert not workspace.oof_scores.exists()
 
 
 def predicting(places, out, case, *more):

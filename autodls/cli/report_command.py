@@ -10,7 +10,7 @@ from autodls.errors import ArgumentError
 from autodls.records.cohort import read_description
 from autodls.records.lock import locked
 from autodls.records.workspace import RoiKind, Workspace
-from autodls.stages.places import require_folder, require_no_input
+from autodls.stages.places import real_place, require_folder, require_no_input, require_own
 from autodls.stages.provenance import note_run
 from autodls.stages.session import trained_rois, workspace_of
 
@@ -34,13 +34,14 @@ def run_report(
     folder = workspace_of(dataset, workspace)
     if not folder.root.is_dir():
         raise ArgumentError(f"workspace {folder.root}: no such folder; correct -w, or run 'autodls plan'")
+    require_own(folder.root)
     folder = folder.of(trained_rois(folder, rois))
     target = output if output is not None else folder.report
     _require_place(target)
-    if target.resolve() != folder.report.resolve():
+    if real_place(target) != real_place(folder.report):
         _require_replaceable(target, overwrite=overwrite)
     description = read_description(dataset)
-    inside = target.resolve().is_relative_to(folder.root.resolve())
+    inside = real_place(target).is_relative_to(real_place(folder.root))
     noted = inside or os.access(folder.root, os.W_OK)
     with locked(folder) if noted else nullcontext():
         write_report(folder, description, target)
@@ -78,6 +79,6 @@ def _require_replaceable(target: Path, *, overwrite: bool) -> None:
 
 def _note(folder: Workspace, target: Path) -> None:
     """A report elsewhere goes by another name, so that the one in the workspace keeps its own."""
-    ours = target.resolve() == folder.report.resolve()
+    ours = real_place(target) == real_place(folder.report)
     made_from = [folder.model.record, folder.metrics]
     note_run(sys.argv, folder, "report" if ours else "report -o", None, made_from, [folder.report if ours else target])

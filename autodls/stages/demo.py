@@ -14,6 +14,7 @@ from autodls.records.files import write_text
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
 from autodls.seeding import generator
+from autodls.stages.places import require_folder, require_no_input
 from autodls.stages.plan import PlanRequest, run_check, run_plan
 from autodls.stages.train import run_train
 
@@ -32,6 +33,8 @@ def run_demo(
         "difficulty": _DIFFICULTY if difficulty is None else difficulty,
     }
     settings = PhantomSettings.parse(asked, "autodls demo", "correct the option", ArgumentError)
+    require_folder(output, "demo")
+    require_no_input(output, "demo")
     dataset, workers = output / "dataset", 2
     with progress("phantom cohort", len(settings.case_ids)) as advance:
         truth = write_cohort(dataset, settings, advance, workers)

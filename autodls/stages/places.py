@@ -1,11 +1,23 @@
 """Places that a person names for results: refused before anything is read where results cannot or must not go."""
 
+import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from autodls.errors import ArgumentError
 from autodls.records.listing import IMAGES, LABELS
 from autodls.records.workspace import ModelFolder, Workspace
+
+_OF_TRAINING = re.compile(
+    r"\.tmp-.+|.+\.safetensors|scores\.csv|log\.jsonl|learning_curve\.png|MODEL_CARD\.md"
+    r"|(fold|model|plan|fingerprint|segmenter|provenance)\.json"
+)
+
+
+def real_place(path: Path) -> Path:
+    """`path` without links; one whose links lead in a circle stays, and whoever opens it says so."""
+    return Path(os.path.realpath(path))  # Path.resolve() raises RuntimeError there, until Python 3.13
 
 
 def require_folder(path: Path, option: str) -> None:
@@ -19,8 +31,8 @@ def require_folder(path: Path, option: str) -> None:
 def require_output(output: Path, read: Iterable[Path] = ()) -> None:
     """Raise ArgumentError where results in `output` (-o) cannot lie, or would mix with what is `read` or locked."""
     require_folder(output, "-o")
-    place = output.resolve()
-    for path in (given.resolve() for given in read):
+    place = real_place(output)
+    for path in map(real_place, read):
         if place == path or path in place.parents:
             raise ArgumentError(f"-o {output}: the images or ROIs are read from there; give a folder for results alone")
         if place in path.parents:
@@ -39,7 +51,7 @@ def require_no_input(folder: Path, option: str = "-o") -> None:
 
     A model holds nothing else, and what lies among images and ROIs is taken for one.
     """
-    place = folder.resolve()
+    place = real_place(folder)
     for above in (place, *place.parents):
         if ModelFolder(above).record.exists() and ModelFolder(above).plan.exists():
             raise ArgumentError(
@@ -53,7 +65,7 @@ def require_no_input(folder: Path, option: str = "-o") -> None:
 
 
 def require_own(root: Path) -> None:
-    """Raise ArgumentError where a new workspace `root` (-w) would lie in a folder with files of somebody else."""
+    """Raise ArgumentError where workspace `root` (-w) is a folder with files of somebody else, and no workspace yet."""
     require_no_input(root, "-w")
     workspace = Workspace(root)
     ours = (workspace.lock, workspace.plan, workspace.fingerprint, workspace.splits)
@@ -64,6 +76,16 @@ def require_own(root: Path) -> None:
             f"-w {root}: holds {others[0]}, and is no workspace: results would mix with what is there; give a new or "
             "an empty folder"
         )
+
+
+def require_trained(folders: Iterable[Path]) -> None:
+    """Raise ArgumentError where `folders`, which --restart throws away, hold a file that no training writes."""
+    for folder in folders:
+        for path in sorted(path for path in folder.rglob("*") if path.is_symlink() or path.is_file()):
+            if path.is_symlink() or not _OF_TRAINING.fullmatch(path.name):
+                raise ArgumentError(
+                    f"{path}: AutoDLS did not write it, and --restart would throw it away with its folder; move it away"
+                )
 
 
 def _is_workspace(workspace: Workspace, *, alone: bool) -> bool:

@@ -11,6 +11,7 @@ from autodls.records.plan import Plan
 from autodls.records.segmentation import masks_key
 from autodls.records.splits import Splits
 from autodls.records.workspace import RoiKind, Workspace
+from autodls.stages.places import require_trained
 
 _KINDS: tuple[RoiKind, ...] = ("manual", "auto")
 _APART = {"reasons", "derived", "expectation"}  # what follows from the values
@@ -83,10 +84,16 @@ def _tell_stages_apart(workspace: Workspace) -> Iterator[bool]:
 
 
 def throw_away(workspace: Workspace) -> None:
-    """Throw away folds, out-of-fold scores and model of both kinds of ROI; networks that draw ROIs are kept."""
-    for place in map(workspace.of, _KINDS):
-        shutil.rmtree(place.model.root, ignore_errors=True)
-        shutil.rmtree(place.fold(0).root.parent, ignore_errors=True)
+    """Throw away folds, out-of-fold scores and model of both kinds of ROI; networks that draw ROIs are kept.
+
+    Raises ArgumentError where a file lies there that is not of ours.
+    """
+    places = [workspace.of(kind) for kind in _KINDS]
+    trained = [folder for place in places for folder in (place.model.root, place.fold(0).root.parent)]
+    require_trained(trained)
+    for folder in trained:
+        shutil.rmtree(folder, ignore_errors=True)
+    for place in places:
         place.oof_scores.unlink(missing_ok=True)
     if list(_segmented(workspace)):
         note("what nnU-Net has trained is kept: 'autodls segment fold all' says whether it still fits")

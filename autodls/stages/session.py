@@ -13,7 +13,7 @@ from autodls.records.plan import Plan
 from autodls.records.segmentation import AUTOMATIC_LABELS, SegmentedCohort, load_masks
 from autodls.records.splits import Splits
 from autodls.records.workspace import RoiKind, Workspace
-from autodls.stages.places import require_folder, require_kinds
+from autodls.stages.places import require_folder, require_kinds, require_no_input
 
 _PLAN_FIRST = "run 'autodls plan'"
 
@@ -127,6 +127,7 @@ def workspace_of(dataset: Path, workspace: Path | None) -> Workspace:
         raise ArgumentError(f"{dataset}: no such folder; name the one that holds dataset.json with -d")
     root = workspace if workspace is not None else dataset / "autodls"
     require_folder(root, "-w")
+    require_no_input(root, "-w")
     found = Workspace(root)
     for rois in ("manual", "auto"):
         require_kinds(found.of(rois))

@@ -19,6 +19,7 @@ from autodls.records.segmentation import doubts
 from autodls.records.splits import Splits
 from autodls.records.training_log import Epoch
 from autodls.records.workspace import RoiKind
+from autodls.stages.places import require_trained
 from autodls.stages.plan import preprocess_training
 from autodls.stages.provenance import note_run
 from autodls.stages.session import Session, chosen_folds, planned_workspace
@@ -85,9 +86,10 @@ def _note(session: Session, plan: Plan, splits: Splits) -> None:
 
 
 def _throw_away(session: Session, folds: Sequence[int]) -> None:
-    for index in folds:
-        shutil.rmtree(session.workspace.fold(index).root, ignore_errors=True)
-    shutil.rmtree(session.workspace.model.root, ignore_errors=True)
+    trained = [*(session.workspace.fold(index).root for index in folds), session.workspace.model.root]
+    require_trained(trained)
+    for folder in trained:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _train(
