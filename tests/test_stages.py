@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 
 import pytest
-from command_line import edit_json, write_phantom, write_preset
+from command_line import write_phantom, write_preset
 
 from autodls.errors import DatasetError, PlanError
 from autodls.records.provenance import Provenance
@@ -13,6 +13,17 @@ from autodls.stages.plan import PlanRequest, explain_plan, plan
 from autodls.stages.preprocess import preprocess
 from autodls.stages.train import train
 from autodls.watch import SILENT, Told
+
+
+class Bar:
+    def __init__(self, words):
+        self.words = words
+
+    def __call__(self, word):
+        self.words.append(word)
+
+    def move(self, done, word):
+        self.words.append(word)
 
 
 class Listener:
@@ -29,15 +40,7 @@ class Listener:
     @contextmanager
     def progress(self, title, total):
         self.bars[title] = [total]
-
-        class Bar:
-            def __call__(_, word):
-                self.bars[title].append(word)
-
-            def move(_, done, word):
-                self.bars[title].append(word)
-
-        yield Bar()
+        yield Bar(self.bars[title])
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +71,9 @@ def test_from_check_to_a_locked_model(dataset, tmp_path, quiet):
     assert done.model is not None and {row.n for row in done.auc} == {16} and done.workspace.model.record.is_file()
     assert {f"warning: {line}" for line in done.warnings} <= set(listener.lines)
     noted = Provenance.beside(Workspace(tmp_path / "w").provenance).commands
-    assert {name: tuple(one.command) for name, one in noted.items()} == {
-        name: ("python", "a notebook") for name in ("plan", "preprocess", "train")
-    }
+    assert {name: tuple(one.command) for name, one in noted.items()} == dict.fromkeys(
+        ("plan", "preprocess", "train"), ("python", "a notebook")
+    )
 
 
 def test_nobody_need_watch(dataset, tmp_path, quiet):
