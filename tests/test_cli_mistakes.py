@@ -13,7 +13,8 @@ import torch
 from command_line import PRESET, autodls, edit_json, edit_text, write_phantom, write_preset
 
 from autodls.cli.console import exit_status_of
-from autodls.stages import plan as data_commands
+from autodls.stages import check as check_stage
+from autodls.stages import plan as plan_stage
 
 COHORTS = ("train", "external")
 LISTED = "about the table or the names of files: 'autodls check' lists them"
@@ -494,7 +495,7 @@ class TestStopping:
         def interrupted(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(data_commands, "check_dataset", interrupted)
+        monkeypatch.setattr(check_stage, "check_dataset", interrupted)
         answer = autodls("check", "-d", study, "--workers", 1)
         assert answer.status == 130
         assert answer.err.splitlines()[-1].startswith("autodls: stopped; run the same command again")
@@ -524,7 +525,7 @@ class TestStopping:
         def full(*_):
             raise OSError(28, "No space left on device", str(study / "autodls" / "plan.json"))
 
-        monkeypatch.setattr(data_commands.Plan, "save", full)
+        monkeypatch.setattr(plan_stage.Plan, "save", full)
         answer = planned_by(study)
         assert answer.status == 1 and "plan.json: No space left on device" in answer.complaint
 

@@ -5,6 +5,7 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import chi2, norm
 
+from autodls.cli.auc_table import show_rows
 from autodls.evaluation.binary import scaled_brier, wilson, youden_cutoff
 from autodls.evaluation.bootstrap import bootstrap_auc_interval, resample_counts
 from autodls.evaluation.calibration import calibration, is_poorly_calibrated, why_not_shown_calibrated
@@ -19,7 +20,6 @@ from autodls.evaluation.results import Cutoff
 from autodls.evaluation.rows import OUT_OF_FOLD, row_auc
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.report.tables.study import performance_table
-from autodls.stages.train import show_rows
 
 
 def two_normals(rng, positives, negatives, auc=0.75):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from tiny_study import DESCRIPTION, hashes, tiny_study, use_tiny_resnet
 
+from autodls.cli.console import Terminal
 from autodls.errors import TrainingError
 from autodls.evaluation.cautions import model_cautions
 from autodls.evaluation.rows import RowAuc
@@ -182,7 +183,7 @@ def test_a_fold_that_has_not_learnt_is_marked_flagged_and_told(diverged, capsys)
     told = "; ".join(told_of(stage, 0, why) for stage, why in found.items())
     assert {(row["fold"], row["flags"]) for row in rows} == {("0", told), ("1", "")}
 
-    _tell_not_learnt(SimpleNamespace(workspace=study.workspace), [0, 1])
+    _tell_not_learnt(SimpleNamespace(workspace=study.workspace), [0, 1], Terminal())
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3 and all(
         "lower its learning rate" in line and str(first.learning_curve) in line for line in lines

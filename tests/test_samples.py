@@ -28,7 +28,7 @@ from autodls.records.cohort import Case
 from autodls.records.dataset import DatasetDescription
 from autodls.records.plan import IntensityPlan, Plan, PreprocessingPlan
 from autodls.records.workspace import Workspace
-from autodls.stages.plan import preprocess_training
+from autodls.stages.preprocess import preprocess_training
 
 SEQUENCES = ("T1WI", "T2WI", "CE-T1WI")
 LABELS = frozenset({1})

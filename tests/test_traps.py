@@ -18,6 +18,8 @@ from command_line import autodls, edit_json, write_phantom
 from small_volumes import ORIENTATIONS, ball, grid_around, points_of
 from tiny_model_folder import write_model_folder
 
+from autodls.cli.auc_table import show_rows
+from autodls.cli.console import Terminal
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.imaging.geometry import Volume, sample_roi
@@ -36,7 +38,6 @@ from autodls.records.files import sha256_of_file
 from autodls.records.model import ModelRecord
 from autodls.records.workspace import ModelFolder
 from autodls.report.figures.overlays import side_labels
-from autodls.stages.train import show_rows
 
 ELSEWHERE = {
     "axes of an array in the wrong order": "test_geometry.py::test_a_volume_refuses_an_array_in_the_wrong_order",
@@ -390,7 +391,7 @@ class TestInvertedLabels:
         from autodls.stages.train import _warn
 
         row = RowAuc(cohort="oof", row="dls", n=80, positives=40, value=0.2, low=0.1, high=0.3, reason=None)
-        _warn([row, row.model_copy(update={"high": 0.6})])
+        _warn([row, row.model_copy(update={"high": 0.6})], Terminal())
         show_rows("AUC", [row])
         said = capsys.readouterr()
         assert said.err.count("inverted?") == 1 and "0.200" in said.out
@@ -406,7 +407,6 @@ class TestInvertedLabels:
             assert loud == any(
                 "inverted" in warning for warning in evaluate_table(table, Choices({}, None, None)).warnings
             )
-        _warn(
-            [RowAuc(cohort="oof", row="dls", n=20, positives=10, value=auc, low=None, high=None, reason="no interval")]
-        )
+        row = RowAuc(cohort="oof", row="dls", n=20, positives=10, value=auc, low=None, high=None, reason="no interval")
+        _warn([row], Terminal())
         assert ("inverted" in capsys.readouterr().err) == loud

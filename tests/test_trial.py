@@ -16,7 +16,7 @@ from autodls.planning.planner import derive_plan
 from autodls.planning.presets import load_preset
 from autodls.records.plan import Plan
 from autodls.records.workspace import Workspace
-from autodls.stages import plan as data_commands
+from autodls.stages import plan as plan_stage
 from autodls.stages.plan import PlanRequest, resources_of
 from autodls.training import probe
 from autodls.training.probe import probe_step
@@ -173,5 +173,5 @@ def test_a_plan_that_is_made_again_is_kept_where_only_the_measurement_differs(tm
     assert first != again
     workspace = Workspace(tmp_path)
     first.save(workspace.plan)
-    assert data_commands._as_measured_before(workspace, again) == (first if kept else again)
+    assert plan_stage._as_measured_before(workspace, again) == (first if kept else again)
     assert Plan.load(workspace.plan, "") == first

@@ -12,6 +12,8 @@ import torch
 from planning_records import make_case
 from tiny_study import DESCRIPTION, hashes, make_sample, study_plan, tiny_study, use_tiny_resnet
 
+from autodls.cli.data_commands import run_plan
+from autodls.cli.train_command import run_train
 from autodls.errors import StaleRecordError, TrainingError
 from autodls.planning.splits import verify_splits
 from autodls.preprocessing.store import save_sample
@@ -19,8 +21,7 @@ from autodls.records.files import sha256_of_file
 from autodls.records.scores import FUSED, FoldRecord, FoldScore, load_fold_scores
 from autodls.records.splits import Splits
 from autodls.records.tensors import read_note
-from autodls.stages.plan import PlanRequest, run_plan
-from autodls.stages.train import run_train
+from autodls.stages.plan import PlanRequest
 from autodls.training.common_scale import common_scales
 from autodls.training.data import centre_crop
 from autodls.training.derived import derive, pool_scores

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autodls.cli.auc_table import show_rows
 from autodls.cli.console import note, progress, say, say_json, show_table
 from autodls.errors import ModelFolderError, StaleRecordError
 from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc
@@ -22,7 +23,6 @@ from autodls.records.table import read_table
 from autodls.records.workspace import RoiKind, Workspace
 from autodls.stages.provenance import note_run
 from autodls.stages.session import Session, planned_workspace, trained_rois
-from autodls.stages.train import show_rows
 
 if TYPE_CHECKING:
     import torch

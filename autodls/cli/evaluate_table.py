@@ -4,6 +4,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from autodls.cli.auc_table import show_rows
 from autodls.cli.console import note, say, say_json
 from autodls.errors import ArgumentError
 from autodls.evaluation.metrics import Choices, evaluate_table
@@ -16,7 +17,6 @@ from autodls.records.table import read_table
 from autodls.records.workspace import PROVENANCE
 from autodls.stages.places import require_output
 from autodls.stages.provenance import note_output
-from autodls.stages.train import show_rows
 
 _FOLD = "fold"
 _FOLDS = (

@@ -21,6 +21,7 @@ from autodls.machine import processor, usable_cores
 from autodls.records.base import Record
 from autodls.records.files import sha256_of_file
 
+PYTHON = "python"
 HIDDEN = "PATH"
 _OF_PATHS = (
     "-d", "--dataset", "-w", "--workspace", "-i", "--input", "-o", "--output", "-m", "--model", "--scores", "--log",
@@ -164,10 +165,13 @@ def _installed() -> dict[str, str]:
 def without_paths(typed: Sequence[str]) -> tuple[str, ...]:
     """A command line with `PATH` in the place of what is, or may be, a path: it may hold a person's name.
 
+    What was not typed but called from Python starts with that word.
+
     >>> without_paths(["/usr/bin/autodls", "predict", "-i", "/home/ann/in", "--output=../out", "--rois", "manual"])
     ('autodls', 'predict', '-i', 'PATH', '--output=PATH', '--rois', 'manual')
     """
-    return ("autodls", *(_without_path(before, word) for before, word in pairwise(typed)))
+    program = typed[0] if typed[0] == PYTHON else "autodls"
+    return (program, *(_without_path(before, word) for before, word in pairwise(typed)))
 
 
 def _without_path(before: str, word: str) -> str:

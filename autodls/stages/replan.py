@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from autodls.cli.console import note
 from autodls.errors import ModelFolderError, PlanError
 from autodls.records.files import write_bytes
 from autodls.records.plan import Plan
@@ -12,13 +11,14 @@ from autodls.records.segmentation import masks_key
 from autodls.records.splits import Splits
 from autodls.records.workspace import RoiKind, Workspace
 from autodls.stages.places import require_trained
+from autodls.watch import SILENT, Watch
 
 _KINDS: tuple[RoiKind, ...] = ("manual", "auto")
 _APART = {"reasons", "derived", "expectation"}  # what follows from the values
 _MOST_NAMED = 3
 
 
-def refuse_where_trained(workspace: Workspace, plan: Plan, splits: Splits) -> None:
+def refuse_where_trained(workspace: Workspace, plan: Plan, splits: Splits, watch: Watch = SILENT) -> None:
     """Raise PlanError where `plan` or `splits` would replace others by which folds are trained.
 
     A plan that changes nothing that encoders depend on may: what it changes is told, and trained again by 'train'.
@@ -27,7 +27,7 @@ def refuse_where_trained(workspace: Workspace, plan: Plan, splits: Splits) -> No
         return
     if (again := _trained_again(workspace, plan, splits)) is not None:
         for line in again:
-            note(line)
+            watch.note(line)
         return
     replaced = [
         path.name
@@ -83,7 +83,7 @@ def _tell_stages_apart(workspace: Workspace) -> Iterator[bool]:
                 yield key is not None and not is_of_older_version(key)
 
 
-def throw_away(workspace: Workspace) -> None:
+def throw_away(workspace: Workspace, watch: Watch = SILENT) -> None:
     """Throw away folds, out-of-fold scores and model of both kinds of ROI; networks that draw ROIs are kept.
 
     Raises ArgumentError where a file lies there that is not of ours.
@@ -96,10 +96,10 @@ def throw_away(workspace: Workspace) -> None:
     for place in places:
         place.oof_scores.unlink(missing_ok=True)
     if list(_segmented(workspace)):
-        note("what nnU-Net has trained is kept: 'autodls segment fold all' says whether it still fits")
+        watch.note("what nnU-Net has trained is kept: 'autodls segment fold all' says whether it still fits")
 
 
-def keep_previous(current: Path, previous: Path, content: bytes) -> None:
+def keep_previous(current: Path, previous: Path, content: bytes, watch: Watch = SILENT) -> None:
     """Keep what `content` will replace at `current` as `previous`, and what is there as the next number beside it.
 
     A copy is kept, so that a killed run leaves no gap.
@@ -109,7 +109,7 @@ def keep_previous(current: Path, previous: Path, content: bytes) -> None:
     if previous.exists() and (before := previous.read_bytes()) != there:
         write_bytes(_free(previous), before)
     write_bytes(previous, there)
-    note(f"the {current.name} that was there is kept as {previous.name}")
+    watch.note(f"the {current.name} that was there is kept as {previous.name}")
 
 
 def _free(previous: Path) -> Path:

@@ -1,40 +1,56 @@
-"""`segment fold all` and `segment fold K`."""
+"""`segment`: nnU-Net on our splits, and the ROI of every case by the fold that did not see it."""
 
-import json
-import sys
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from autodls.cli.console import note, progress, say, say_json, show_table
 from autodls.planning.segmentation_time import in_words, segmentation_time
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.lock import locked
-from autodls.records.segmentation import MaskSource, SegmentationEpoch, SegmentedCohort
+from autodls.records.segmentation import SegmentationEpoch, SegmentedCohort
+from autodls.records.workspace import Workspace
 from autodls.segmentation.environment import require_nnunet
 from autodls.segmentation.out_of_fold import draw_masks
 from autodls.segmentation.run import SegmentationRun, is_trained, throw_away
 from autodls.segmentation.stage import predicted_minutes, prepare_cohort, train_networks
 from autodls.stages.provenance import note_run
 from autodls.stages.session import Session, chosen_folds, planned_workspace
-
-_SOURCES: dict[MaskSource, str] = {
-    "threshold": "drawn at 0.5",
-    "lower-threshold": "drawn at the lower threshold",
-    "whole-field": "not found: the whole field",
-}
+from autodls.watch import SILENT, Watch
 
 
-def run_segment(
-    dataset: Path, workspace: Path | None, which: str, *, restart: bool, workers: int, as_json: bool
-) -> None:
-    """Train nnU-Net on one fold or all, and draw the cases that each fold did not see."""
+@dataclass(frozen=True)
+class Segmented:
+    """Automatic ROIs out of fold: how each came about, of how many training cases, and where they lie."""
+
+    workspace: Workspace
+    record: SegmentedCohort
+    training: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether every training case has one."""
+        return len(self.record.cases) == self.training
+
+
+def segment(
+    dataset: Path,
+    workspace: Path | None = None,
+    fold: str | int = "all",
+    *,
+    restart: bool = False,
+    workers: int = 1,
+    watch: Watch = SILENT,
+) -> Segmented:
+    """Train nnU-Net on one fold or "all", and draw the cases that each fold did not see; what is trained is kept.
+
+    Raises SegmentationError where nnU-Net is not installed, StaleRecordError where plan and dataset do not fit.
+    """
     require_nnunet()
     session = Session.open(dataset, workspace)
     with locked(planned_workspace(dataset, workspace)):
         plan = session.plan()
         splits = session.splits(plan)
-        folds = chosen_folds(which, len(splits.folds))
+        folds = chosen_folds(str(fold), len(splits.folds))
         fingerprint = Fingerprint.load(session.workspace.fingerprint, "run 'autodls plan'")
         session.require_same_inputs(fingerprint.inputs_sha256, workers)
         from autodls.training.cohort import training_device
@@ -44,36 +60,30 @@ def run_segment(
         if restart:
             throw_away(run, folds)
         if waiting := sum(not is_trained(run, index) for index in folds):
-            note(f"{waiting} folds of nnU-Net: {segmentation_time(plan, waiting)}")
-        with progress("preparing", 2 * len(run.cases)) as advance:
+            watch.note(f"{waiting} folds of nnU-Net: {segmentation_time(plan, waiting)}")
+        with watch.progress("preparing", 2 * len(run.cases)) as advance:
             prepare_cohort(run, advance)
-        _train(run, folds)
-        with progress("drawing", sum(len(splits.folds[index].validation) for index in folds)) as advance:
+        _train(run, folds, watch)
+        with watch.progress("drawing", sum(len(splits.folds[index].validation) for index in folds)) as advance:
             record = draw_masks(run, folds, advance)
         place = session.workspace
-        note_run(
-            sys.argv,
-            place,
-            "segment",
-            plan.training.seed,
-            [place.fingerprint, place.plan, place.splits],
-            [place.segmented],
-        )
-    _show(session, record, as_json)
+        made_from = [place.fingerprint, place.plan, place.splits]
+        note_run(watch.command, place, "segment", plan.training.seed, made_from, [place.segmented])
+    return Segmented(place, record, len(session.training))
 
 
-def _train(run: SegmentationRun, folds: Sequence[int]) -> None:
+def _train(run: SegmentationRun, folds: Sequence[int], watch: Watch) -> None:
     schedule = run.plan.segmentation
     minutes = predicted_minutes(run, folds)
     if not minutes:
         return
-    note(
+    watch.note(
         f"{schedule.configuration} networks ({schedule.planner}), {schedule.epochs} epochs of "
         f"{schedule.iterations_per_epoch} batches a fold on {run.device.type}: about {max(1, round(minutes))} minutes, "
         f"measured on two batches"
     )
     total = len(folds) * schedule.epochs
-    with progress("segmentation", total) as bar:
+    with watch.progress("segmentation", total) as bar:
 
         def report(epoch: SegmentationEpoch) -> None:
             done = folds.index(epoch.fold) * schedule.epochs + epoch.epoch + 1
@@ -84,27 +94,3 @@ def _train(run: SegmentationRun, folds: Sequence[int]) -> None:
             )
 
         train_networks(run, folds, report)
-
-
-def _show(session: Session, record: SegmentedCohort, as_json: bool) -> None:
-    count = Counter(row.source for row in record.cases)
-    confidence = sum(row.confidence for row in record.cases) / max(1, len(record.cases))
-    if as_json:
-        content = {"masks": str(session.workspace.segmented), "cases": len(record.cases), "sources": count}
-        say_json(json.dumps({**content, "mean_confidence": confidence}, indent=1))
-        return
-    rows = [[words, str(count[source])] for source, words in _SOURCES.items()]
-    show_table(
-        "Automatic ROIs (each drawn by the fold that did not see the case)",
-        ["ROI", "training cases"],
-        rows,
-        numbers_from=1,
-    )
-    for row in record.cases:
-        if row.flags:
-            note(f"look at {row.case}: {'; '.join(row.flags)}")
-    say(f"Mean confidence {confidence:.2f} in {len(record.cases)} of {len(session.training)} training cases")
-    if len(record.cases) == len(session.training):
-        note("next: autodls train fold all --rois auto")
-    else:
-        note("when all folds are segmented: autodls train fold all --rois auto")

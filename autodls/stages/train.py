@@ -1,77 +1,88 @@
-"""`train fold all` and `train fold K`."""
+"""`train`: the folds of the plan, then the ensemble that is locked."""
 
-import json
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from autodls.cli.console import note, progress, say, say_json, show_table
 from autodls.errors import TrainingError
 from autodls.evaluation.cautions import INVERTED, is_below_chance
 from autodls.evaluation.rows import RowAuc, out_of_fold_rows
 from autodls.planning.budget import require_budget
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.lock import locked
+from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.scores import FoldRecord
 from autodls.records.segmentation import doubts
 from autodls.records.splits import Splits
 from autodls.records.training_log import Epoch
-from autodls.records.workspace import RoiKind
+from autodls.records.workspace import RoiKind, Workspace
 from autodls.stages.places import require_trained
-from autodls.stages.plan import preprocess_training
+from autodls.stages.preprocess import preprocess_training
 from autodls.stages.provenance import note_run
 from autodls.stages.session import Session, chosen_folds, planned_workspace
+from autodls.watch import SILENT, Told, Watch
 
 _LOWER_RATE = "lower its learning rate in plan.json and train anew with --restart"
-_INTERVALS = {
-    "delong-logit": "DeLong, logit",
-    "delong-logit-cv": "DeLong, logit, variance doubled",
-    "bootstrap-patients": "bootstrap over patients",
-    "bootstrap-patients-cv": "bootstrap over patients, variance doubled",
-}
 _TRY_OTHERWISE = "try more epochs, another rate or pretrained encoder weights, or leave its sequence out"
 
 
-def run_train(
+@dataclass(frozen=True)
+class Trained:
+    """Folds that are trained; with all of them, the locked model and the out-of-fold AUC of each score.
+
+    In `by_mean` folds the fused score is the mean of the sequences, as the transformer was not shown to be better.
+    """
+
+    workspace: Workspace
+    folds: tuple[int, ...]
+    model: ModelRecord | None = None
+    auc: tuple[RowAuc, ...] = ()
+    by_mean: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+def train(
     dataset: Path,
-    workspace: Path | None,
-    which: str,
-    rois: RoiKind,
+    workspace: Path | None = None,
+    fold: str | int = "all",
+    rois: RoiKind = "manual",
     *,
-    restart: bool,
-    workers: int,
-    as_json: bool,
+    restart: bool = False,
+    workers: int = 1,
     at_once: int | None = None,
-) -> None:
-    """Train one fold or all; with all, lock the model and show its out-of-fold AUCs."""
+    watch: Watch = SILENT,
+) -> Trained:
+    """Train one fold, or "all" and lock the model. What is trained is kept, but for `restart`.
+
+    `rois` "auto" takes those that nnU-Net drew out of fold; `workers` processes read images, and `at_once` folds, or
+    networks on a GPU, are trained together. Raises StaleRecordError where plan, splits and dataset do not fit each
+    other, ArgumentError for a fold that is none, TrainingError where training diverges.
+    """
+    told = Told(watch)
     with locked(planned_workspace(dataset, workspace)):
         session = Session.open(dataset, workspace, rois)
         plan = session.plan()
         splits = session.splits(plan)
-        folds = chosen_folds(which, len(splits.folds))
+        folds = chosen_folds(str(fold), len(splits.folds))
         fingerprint = Fingerprint.load(session.workspace.fingerprint, "run 'autodls plan'")
         require_budget(plan, fingerprint.cases)
         session.require_same_inputs(fingerprint.inputs_sha256, workers)
         if session.masks is not None and (found := doubts(session.masks.cases)):
-            note(f"warning: {found}; see 'flags' in {session.workspace.segmented}")
+            told.note(f"warning: {found}; see 'flags' in {session.workspace.segmented}")
         if restart:
             _throw_away(session, folds)
-        keys = preprocess_training(session, plan, workers)
-        _train(session, plan, splits, folds, at_once, keys)
-        if which == "all":
-            _lock(session, plan, splits, as_json)
-        _note(session, plan, splits)
-        if which == "all":
-            return
-        if as_json:
-            say_json(json.dumps({"fold": folds[0], "weights": str(session.workspace.fold(folds[0]).root)}, indent=1))
-        else:
-            say(f"fold {which} is trained. When all folds are: autodls train fold all locks the ensemble")
+        keys = preprocess_training(session, plan, workers, told)
+        _train(session, plan, splits, folds, at_once, keys, told)
+        done = Trained(session.workspace, tuple(folds), warnings=told.warnings)
+        if fold == "all":
+            done = _lock(session, plan, splits, told)
+        _note(watch.command, session, plan, splits)
+    return done
 
 
-def _note(session: Session, plan: Plan, splits: Splits) -> None:
+def _note(command: Sequence[str], session: Session, plan: Plan, splits: Splits) -> None:
     place = session.workspace
     folds = [place.fold(fold.index) for fold in splits.folds]
     scores, curves = [fold.scores for fold in folds], [fold.learning_curve for fold in folds]
@@ -82,7 +93,7 @@ def _note(session: Session, plan: Plan, splits: Splits) -> None:
 
     precision = computed_in(plan, torch.device(plan.budget.device))
     made_from = [place.fingerprint, place.plan, place.splits]
-    note_run(sys.argv, place, "train", plan.training.seed, made_from, made, precision)
+    note_run(command, place, "train", plan.training.seed, made_from, made, precision)
 
 
 def _throw_away(session: Session, folds: Sequence[int]) -> None:
@@ -99,6 +110,7 @@ def _train(
     folds: Sequence[int],
     at_once: int | None,
     sample_keys: Mapping[str, str],
+    watch: Watch,
 ) -> None:
     from autodls.training.cohort import train_folds
     from autodls.training.fold import made_by, stages_of
@@ -108,8 +120,8 @@ def _train(
     most_epochs = stages_of(plan)
     known = (session.workspace, session.training, plan, splits, folds, sample_keys)
     for line in (*take_encoders(*known), *forecast(*known).lines()):
-        note(line)
-    with progress("training", len(folds) * sum(most_epochs.values())) as bar:
+        watch.note(line)
+    with watch.progress("training", len(folds) * sum(most_epochs.values())) as bar:
         done = {
             (fold, stage): most * made_by(session.workspace.fold(fold), stage).exists()
             for fold in folds
@@ -131,7 +143,7 @@ def _train(
             _draw_curves(session, folds, failed=True)
             raise
     _draw_curves(session, folds)
-    _tell_not_learnt(session, folds)
+    _tell_not_learnt(session, folds, watch)
 
 
 def _draw_curves(session: Session, folds: Sequence[int], *, failed: bool = False) -> None:
@@ -149,50 +161,30 @@ def _draw_curves(session: Session, folds: Sequence[int], *, failed: bool = False
             draw_learning_curve(place, index)
 
 
-def _tell_not_learnt(session: Session, folds: Sequence[int]) -> None:
+def _tell_not_learnt(session: Session, folds: Sequence[int], watch: Watch) -> None:
     for index in folds:
         folder = session.workspace.fold(index)
         for stage, why in FoldRecord.load(folder.record, "run 'autodls train fold all'").not_learnt.items():
             remedy = _LOWER_RATE if why.startswith("diverged") else _TRY_OTHERWISE
-            note(f"warning: fold {index}: {stage} {why}; {remedy}; see {folder.learning_curve}")
+            watch.note(f"warning: fold {index}: {stage} {why}; {remedy}; see {folder.learning_curve}")
 
 
-def _lock(session: Session, plan: Plan, splits: Splits, as_json: bool) -> None:
+def _lock(session: Session, plan: Plan, splits: Splits, told: Told) -> Trained:
     from autodls.training.ensemble import folds_by_mean, lock_model
 
     record = lock_model(session.workspace, session.cohort.description, plan, splits, session.training)
     patients = {case.id: case.patient for case in session.training}
-    rows = out_of_fold_rows(session.workspace.oof_scores, plan.sequences, patients)
-    _warn(rows)
+    auc = out_of_fold_rows(session.workspace.oof_scores, plan.sequences, patients)
+    _warn(auc, told)
     for caution in record.cautions:
-        note(f"warning: {caution}")
-    if as_json:
-        content = {"model": str(session.workspace.model.root), "cutoff": record.cutoff}
-        say_json(json.dumps({**content, "auc": [row.model_dump() for row in rows]}, indent=1))
-        return
-    show_rows("Out-of-fold AUC (each case scored by the fold that did not see it)", rows)
-    if mean := folds_by_mean(session.workspace, plan, splits):
-        say(
-            f"In {mean} of {record.folds} folds dls is the mean of the sequences' log-odds: the transformer was not "
-            "shown to be better"
-        )
-    say(f"Locked model: {session.workspace.model.root} (cut-off {record.cutoff:.3f}, {record.cutoff_source})")
-    given, chosen = ("--rois ROIS ", "") if record.rois == "manual" else ("", " --rois auto")
-    note(f"next: autodls predict -i IMAGES {given}-o OUT, or autodls evaluate{chosen} for the held-out cohorts")
+        told.note(f"warning: {caution}")
+    folds = tuple(fold.index for fold in splits.folds)
+    by_mean = folds_by_mean(session.workspace, plan, splits)
+    return Trained(session.workspace, folds, record, tuple(auc), by_mean, told.warnings)
 
 
-def _warn(rows: Sequence[RowAuc]) -> None:
+def _warn(rows: Sequence[RowAuc], watch: Watch) -> None:
     for row in rows:
         if is_below_chance(row.value, row.high):
-            note(f"warning: {row.row}: the out-of-fold AUC is below chance (up to {row.high or 0.0:.2f}): {INVERTED}")
-
-
-def show_rows(title: str, rows: Sequence[RowAuc]) -> None:
-    """Print a table of AUCs; the method of the intervals heads them, or stands beside each where there are several."""
-    lines = [[row.cohort, row.row, str(row.n), str(row.positives), row.text] for row in rows]
-    methods = [_INTERVALS[row.method] if row.low is not None else "" for row in rows]
-    known = sorted({method for method in methods if method})
-    header = ["cohort", "score", "n", "positive", f"AUC (95% CI, {known[0]})" if len(known) == 1 else "AUC (95% CI)"]
-    if len(known) > 1:
-        header, lines = [*header, "interval"], [[*line, method] for line, method in zip(lines, methods, strict=True)]
-    show_table(title, header, lines, numbers_from=2)
+            high = row.high or 0.0
+            watch.note(f"warning: {row.row}: the out-of-fold AUC is below chance (up to {high:.2f}): {INVERTED}")
