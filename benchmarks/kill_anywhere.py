@@ -53,9 +53,9 @@ from autodls.records.files import sha256_of_file
 from autodls.training import loop
 
 IMPORTED_LATE = (
-    "autodls.cli.evaluate_command",
-    "autodls.cli.explain_command",
-    "autodls.cli.predict_command",
+    "autodls.stages.evaluate",
+    "autodls.stages.explain",
+    "autodls.stages.predict",
     "autodls.inference.heldout",
     "autodls.report.html.document",
     "autodls.report.study_results",

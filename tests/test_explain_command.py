@@ -9,8 +9,6 @@ import pytest
 from command_line import autodls
 from tiny_workspace import tiny_workspace
 
-from autodls.cli.explain_command import _cautions, _ends, choose_cases, fused_correlations
-from autodls.cli.heatmaps import ENSEMBLE, Explained, samples_of
 from autodls.errors import ArgumentError
 from autodls.evaluation.randomisation import weights_verdict
 from autodls.evaluation.rows import OUT_OF_FOLD
@@ -19,6 +17,8 @@ from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import load_model
 from autodls.records.scores import FUSED
 from autodls.records.splits import Splits
+from autodls.stages.explain import _cautions, _ends, choose_cases, fused_correlations
+from autodls.stages.heatmaps import ENSEMBLE, Explained, samples_of
 from autodls.stages.session import Session
 
 SEQUENCES = ("CE-T1WI", "T2WI")

@@ -189,7 +189,7 @@ def predict(
     OUT must be new, empty, or hold results of autodls alone, which --overwrite replaces; it is whole or not there.
     Run again, it continues: finished scores of a killed run are kept in OUT/predict.partial.jsonl.
     """
-    from autodls.cli.predict_command import run_predict
+    from autodls.stages.predict import run_predict
 
     given, chosen = (images, rois, output, model, dataset, workspace), (heatmaps, overwrite)
     raise typer.Exit(run_predict(*given, *chosen, device=device, workers=workers, as_json=as_json))
@@ -218,8 +218,8 @@ def evaluate(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Judge the locked model on every cohort, or any table of scores with --scores."""
-    from autodls.cli.evaluate_command import run_evaluate
-    from autodls.cli.evaluate_table import TableRequest, refuse_table_options, run_evaluate_table
+    from autodls.stages.evaluate import run_evaluate
+    from autodls.stages.evaluate_scores import TableRequest, refuse_table_options, run_evaluate_table
 
     chosen = (tuple(cutoff or ()), cutoff_from, time, event, landmark, tuple(out_of_fold or ()))
     options = (tuple(score or ()), label, cohort, patient, *chosen, output, overwrite or None)
@@ -244,7 +244,7 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Draw heat maps (Grad-CAM) of cases, each by folds that were not trained on it, and check what they depend on."""
-    from autodls.cli.explain_command import run_explain
+    from autodls.stages.explain import run_explain
 
     run_explain(dataset, workspace, cases, rois, device=device, workers=workers, as_json=as_json)
 
@@ -258,7 +258,7 @@ def report(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Write the whole study as one HTML file that needs no network."""
-    from autodls.cli.report_command import run_report
+    from autodls.stages.report import run_report
 
     run_report(dataset, workspace, output, rois, overwrite=overwrite)
 
@@ -271,7 +271,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Check that everything in a folder still fits what it was derived from; exit status 2 where it does not."""
-    from autodls.cli.verify_command import run_verify
+    from autodls.stages.verify import run_verify
 
     raise typer.Exit(run_verify(place, dataset, workers, as_json=as_json))
 

@@ -9,7 +9,6 @@ from typing import TypeVar
 from autodls.analysis.roi_agreement import compare_rois
 from autodls.analysis.rois_effect import cohort_effect, cohort_robustness, evenly_ranked
 from autodls.analysis.rois_records import CohortAgreement, CohortEffect, CohortRobustness, CrossedCase
-from autodls.cli.benchmark_cohorts import BenchmarkCohort, BenchmarkStudy
 from autodls.cli.console import Advance, progress
 from autodls.errors import ArgumentError, DatasetError
 from autodls.evaluation.agreement import CaseAgreement
@@ -25,6 +24,7 @@ from autodls.records.segmentation import AUTOMATIC_LABELS
 from autodls.records.table import read_table
 from autodls.records.workspace import RoiKind
 from autodls.seeding import generator
+from autodls.stages.benchmark_cohorts import BenchmarkCohort, BenchmarkStudy
 
 Result = TypeVar("Result")
 _NO_LABEL = "no label"

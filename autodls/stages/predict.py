@@ -117,9 +117,9 @@ def _explain(
     model: "LockedModel", cases: "Sequence[InputCase]", prediction: "Prediction", output: Path, workers: int
 ) -> None:
     """Heat maps of every case that was scored, into OUT/heatmaps/; raises DatasetError where one cannot be read now."""
-    from autodls.cli.heatmaps import Explained, samples_of, write_maps
     from autodls.inference.explain import MapShare, write_shares
     from autodls.records.heatmap_folder import HeatmapFolder
+    from autodls.stages.heatmaps import Explained, samples_of, write_maps
 
     folder = HeatmapFolder(output / "heatmaps")
     scores = {score.case: score.dls for score in prediction.cases}

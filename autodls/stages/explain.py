@@ -10,7 +10,6 @@ from statistics import fmean
 
 from autodls.analysis.scored_study import cohort_name
 from autodls.cli.console import note, progress, say, say_json, show_table
-from autodls.cli.heatmaps import Explained, check_weights, samples_of, write_maps
 from autodls.errors import ArgumentError, StaleRecordError
 from autodls.evaluation.randomisation import PASSED, WeightsVerdict, weights_verdict
 from autodls.evaluation.rows import OUT_OF_FOLD
@@ -32,6 +31,7 @@ from autodls.records.segmentation import DrawnRoi, doubts
 from autodls.records.table import read_table
 from autodls.records.workspace import RoiKind
 from autodls.seeding import generator
+from autodls.stages.heatmaps import Explained, check_weights, samples_of, write_maps
 from autodls.stages.provenance import files_below, note_run
 from autodls.stages.session import Session, planned_workspace, trained_rois
 

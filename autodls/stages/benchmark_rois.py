@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls import __version__
-from autodls.cli.benchmark_cohorts import KINDS, benchmark_cohorts, changed_margins, open_study, usable_models
 from autodls.cli.console import note, say, say_json, show_table
 from autodls.errors import ArgumentError
 from autodls.records.lock import locked
 from autodls.records.workspace import Workspace
+from autodls.stages.benchmark_cohorts import KINDS, benchmark_cohorts, changed_margins, open_study, usable_models
 from autodls.stages.provenance import note_run
 from autodls.stages.session import planned_workspace
 
@@ -48,7 +48,7 @@ def run_benchmark_rois(
 
 def _benchmark(dataset: Path, workspace: Path | None, robustness_cases: int, workers: int) -> "RoiBenchmark":
     from autodls.analysis.rois_records import RoiBenchmark
-    from autodls.cli.benchmark_steps import Networks, measure_agreement, measure_effect, measure_robustness
+    from autodls.stages.benchmark_steps import Networks, measure_agreement, measure_effect, measure_robustness
 
     study = open_study(dataset, workspace, workers)
     cohorts = benchmark_cohorts(study)
