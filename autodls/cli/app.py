@@ -189,7 +189,7 @@ def predict(
     OUT must be new, empty, or hold results of autodls alone, which --overwrite replaces; it is whole or not there.
     Run again, it continues: finished scores of a killed run are kept in OUT/predict.partial.jsonl.
     """
-    from autodls.stages.predict import run_predict
+    from autodls.cli.predict_command import run_predict
 
     given, chosen = (images, rois, output, model, dataset, workspace), (heatmaps, overwrite)
     raise typer.Exit(run_predict(*given, *chosen, device=device, workers=workers, as_json=as_json))

@@ -31,7 +31,7 @@ from autodls.records.segmentation import DrawnRoi, doubts
 from autodls.records.table import read_table
 from autodls.records.workspace import RoiKind
 from autodls.seeding import generator
-from autodls.stages.heatmaps import Explained, check_weights, samples_of, write_maps
+from autodls.stages.heatmaps import ExplainedCase, check_weights, samples_of, write_maps
 from autodls.stages.provenance import files_below, note_run
 from autodls.stages.session import Session, planned_workspace, trained_rois
 
@@ -40,7 +40,7 @@ _FEW_CELLS = 4  # a side of the feature map below this locates next to nothing
 
 _MADE = (".png", ".nii.gz", ".csv")  # what an earlier run may have made, of cases that are not explained now
 
-_Samples = list[tuple[Explained, Sample]]
+_Samples = list[tuple[ExplainedCase, Sample]]
 
 
 def run_explain(
@@ -79,7 +79,7 @@ def run_explain(
 
 
 def _explain(
-    session: Session, model: LockedModel, chosen: Sequence[Explained], folder: HeatmapFolder, workers: int
+    session: Session, model: LockedModel, chosen: Sequence[ExplainedCase], folder: HeatmapFolder, workers: int
 ) -> tuple[_Samples, list[MapShare], list[RandomisedMap]]:
     """Write the maps of all cases that can be read, then ask whether they depend on the weights."""
     samples: _Samples = []
@@ -100,7 +100,7 @@ def _explain(
     return samples, rows, checked
 
 
-def choose_cases(session: Session, model: LockedModel, asked: str | None) -> list[Explained]:
+def choose_cases(session: Session, model: LockedModel, asked: str | None) -> list[ExplainedCase]:
     """The cases to explain: ids with commas between, or a number N of highest and lowest scores (4 unless asked).
 
     By number: the N highest and the N lowest out-of-fold scores, and of each held-out cohort up to N, half of them from
@@ -118,11 +118,11 @@ def choose_cases(session: Session, model: LockedModel, asked: str | None) -> lis
     ]
 
 
-def _training(session: Session) -> list[Explained]:
+def _training(session: Session) -> list[ExplainedCase]:
     lines = {line["case"]: line for line in read_table(session.workspace.oof_scores)}
     drawn: Mapping[str, DrawnRoi] = session.masks.by_case if session.masks else {}
     return [
-        Explained(
+        ExplainedCase(
             _files(session, case),
             OUT_OF_FOLD,
             int(lines[case.id]["fold"]),
@@ -135,7 +135,7 @@ def _training(session: Session) -> list[Explained]:
     ]
 
 
-def _held_out(session: Session, model: LockedModel) -> list[list[Explained]]:
+def _held_out(session: Session, model: LockedModel) -> list[list[ExplainedCase]]:
     cohorts = []
     drawn = drawn_before(session.workspace.heldout_rois) if session.masks else {}
     for name, cases in session.cohort.held_out.items():
@@ -143,7 +143,7 @@ def _held_out(session: Session, model: LockedModel) -> list[list[Explained]]:
         scores = {case: result for case, (result, _) in known.items() if isinstance(result, CaseScore)}
         cohorts.append(
             [
-                Explained(
+                ExplainedCase(
                     _files(session, case),
                     cohort_name(name),
                     None,
@@ -161,7 +161,7 @@ def _files(session: Session, case: Case) -> InputCase:
     return InputCase(case.id, case.images, case.roi, session.workspace.rois)
 
 
-def _named(name: str, cases: Mapping[str, Explained]) -> Explained:
+def _named(name: str, cases: Mapping[str, ExplainedCase]) -> ExplainedCase:
     if name not in cases:
         near = difflib.get_close_matches(name, cases, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"there are {len(cases)}, such as {', '.join(list(cases)[:3])}"
@@ -169,7 +169,7 @@ def _named(name: str, cases: Mapping[str, Explained]) -> Explained:
     return cases[name]
 
 
-def _ends(cases: Sequence[Explained], count: int) -> list[Explained]:
+def _ends(cases: Sequence[ExplainedCase], count: int) -> list[ExplainedCase]:
     """Up to `count` cases: the highest and the lowest scores, in this order; the first where there are no scores.
 
     No fold gives a second case at one end before each has given one: a fold that scores more boldly than the others
@@ -184,13 +184,13 @@ def _ends(cases: Sequence[Explained], count: int) -> list[Explained]:
     return sorted([*highest, *lowest], key=ranked.index)
 
 
-def _in_turn(ranked: Sequence[Explained]) -> list[Explained]:
+def _in_turn(ranked: Sequence[ExplainedCase]) -> list[ExplainedCase]:
     """The first case of every fold, the second of every fold, and so on; within a turn by rank."""
     turn = {id(case): sum(other.fold == case.fold for other in ranked[:at]) for at, case in enumerate(ranked)}
     return sorted(ranked, key=lambda case: turn[id(case)])
 
 
-def _require_trained_on(session: Session, case: Explained, sample: Sample) -> None:
+def _require_trained_on(session: Session, case: ExplainedCase, sample: Sample) -> None:
     """Raise StaleRecordError where the sample of a training case is not the one that was trained on."""
     stored = load_summary(session.workspace.sample(case.files.id))
     if case.fold is not None and stored is not None and stored[0] != sample.key:
@@ -254,7 +254,7 @@ def _show(folder: HeatmapFolder, samples: _Samples, rows: list[MapShare], verdic
     say(f"pictures, maps and tables: {folder.root}")
 
 
-def _shares_line(case: Explained, rows: Sequence[MapShare]) -> list[str]:
+def _shares_line(case: ExplainedCase, rows: Sequence[MapShare]) -> list[str]:
     of_case = [row for row in rows if (row.case, row.score, row.sequence) == (case.files.id, FUSED, ALL)]
     parts = [[getattr(row, name) for row in of_case] for name in ("tumour", "rim", "outside", "tumour_area")]
     known = [[value for value in part if value is not None] for part in parts]
