@@ -16,12 +16,11 @@ class Bar(Protocol):
 
 
 class Watch(Protocol):
-    """Whoever waits: a terminal, a notebook, or nobody.
+    """Whoever waits: a terminal, a notebook, or nobody."""
 
-    `command` are the words by which the work was asked for, as provenance keeps them.
-    """
-
-    command: Sequence[str]
+    @property
+    def command(self) -> Sequence[str]:
+        """The words by which the work was asked for, as provenance keeps them."""
 
     def note(self, line: str) -> None:
         """A line that a person should read, such as a warning; no result."""

@@ -218,15 +218,15 @@ def evaluate(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Judge the locked model on every cohort, or any table of scores with --scores."""
-    from autodls.stages.evaluate import run_evaluate
-    from autodls.stages.evaluate_scores import TableRequest, refuse_table_options, run_evaluate_table
+    from autodls.cli.evaluate_command import refuse_table_options, run_evaluate, run_evaluate_table
+    from autodls.stages.evaluate_scores import TableRequest
 
     chosen = (tuple(cutoff or ()), cutoff_from, time, event, landmark, tuple(out_of_fold or ()))
     options = (tuple(score or ()), label, cohort, patient, *chosen, output, overwrite or None)
     if scores is None:
         refuse_table_options(*options)
-        judged = run_evaluate(dataset, workspace, rois, device=device, workers=workers, as_json=as_json)
-        raise typer.Exit(judged.exit_status)
+        found = run_evaluate(dataset, workspace, rois, device=device, workers=workers, as_json=as_json)
+        raise typer.Exit(1 if found.unscored else 0)
     run_evaluate_table(TableRequest(scores, *options), as_json=as_json)
 
 

@@ -1,15 +1,11 @@
 """`evaluate`: the locked model on every cohort."""
 
 import functools
-import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autodls.cli.console import note, progress, say, say_json, show_table
-from autodls.cli.train_command import show_rows
 from autodls.errors import ModelFolderError, StaleRecordError
 from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc
 from autodls.records.cohort import Case, table_path
@@ -23,86 +19,93 @@ from autodls.records.table import read_table
 from autodls.records.workspace import RoiKind, Workspace
 from autodls.stages.provenance import note_run
 from autodls.stages.session import Session, planned_workspace, trained_rois
+from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
     import torch
 
     from autodls.analysis.scored_study import ScoredCohort, ScoredStudy
+    from autodls.evaluation.results import Metrics
     from autodls.inference.heldout_rois import HeldoutDrawer
     from autodls.inference.model_folder import LockedModel
     from autodls.inference.prediction import Prediction
     from autodls.inference.rois import RoiSource
+    from autodls.report.drawn import Table
     from autodls.report.study_results import StudyResults
 
 _TRAIN_FIRST = "run 'autodls train fold all'"
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The AUC of every row, and the held-out cases that could not be scored, with the reason."""
+class Evaluated:
+    """What `evaluate` found, and the workspace where it lies.
 
+    `rows` are the AUCs of every score in every cohort. `unscored` says of each held-out case without a score why it has
+    none. `warnings` are those of `metrics` as sentences, those that are alike as one.
+    """
+
+    workspace: Workspace
+    metrics: "Metrics"
     rows: tuple[RowAuc, ...]
-    unscored: dict[str, str]
-
-    @property
-    def exit_status(self) -> int:
-        """1 where a case could not be scored, as that of `predict`."""
-        return 1 if self.unscored else 0
+    tables: "Mapping[str, Table]"
+    unscored: Mapping[str, str]
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Scoring:
-    """Where networks are computed, and by how many processes images are read."""
+class _Scoring:
+    """Where networks are computed, by how many processes images are read, and who waits."""
 
     device: "torch.device"
     workers: int
+    watch: Watch
 
 
-def run_evaluate(
+def evaluate(
     dataset: Path,
-    workspace: Path | None,
+    workspace: Path | None = None,
     rois: RoiKind | None = None,
     *,
     device: str = "auto",
     workers: int = 1,
-    as_json: bool,
-) -> Judged:
-    """Score the held-out cohorts by the locked model and judge it on all cohorts.
+    watch: Watch = SILENT,
+) -> Evaluated:
+    """Score the held-out cohorts by the locked model, and judge it on all cohorts, into results/ of the workspace.
 
-    Scores are kept as they come, so a killed run continues.
+    `rois` names the model by the ROIs that it was trained on: the one there is, or manual where there are both. Scores
+    are kept as they come, so a killed run continues.
+
+    Raises StaleRecordError, naming the command to run, where plan, scores, model or dataset do not fit each other;
+    ModelFolderError where there is no model, or one that was altered.
     """
     from autodls.models.device import resolve_device
     from autodls.report.findings import told_together
     from autodls.report.study_results import study_results, write_results
 
-    scoring = Scoring(resolve_device(device), workers)
+    scoring = _Scoring(resolve_device(device), workers, watch)
     place = planned_workspace(dataset, workspace)
     with locked(place):
         read_from = _given(dataset)
         session = Session.open(dataset, place.root, trained_rois(place, rois))
         study = _study(session, scoring)
-        note("statistics, tables and figures ...")
+        watch.note("statistics, tables and figures ...")
         results = study_results(study)
         _require_same(dataset, read_from)
         write_results(session.workspace, results)
-        _note(session.workspace, study, results)
-    if as_json:
-        say_json(json.dumps([row.model_dump() for row in results.auc], indent=1))
-    else:
-        show_rows("AUC of every score in every cohort", results.auc)
-        folds = results.tables["folds"].printed
-        show_table(folds.title, folds.header, folds.lines, numbers_from=1)
-        say(f"all metrics: {session.workspace.metrics}")
-        say(f"tables and figures: {session.workspace.tables}, {session.workspace.figures}")
-    for warning in told_together(results.metrics):
-        note(f"warning: {warning}")
+        _note(watch.command, session.workspace, study, results)
+    warnings = tuple(told_together(results.metrics))
+    for warning in warnings:
+        watch.note(f"warning: {warning}")
     unscored = {case: why for cohort in study.cohorts.values() for case, why in cohort.unscored.items()}
+    _tell_unscored(unscored, sum(len(cases) for cases in session.cohort.held_out.values()), watch)
+    return Evaluated(session.workspace, results.metrics, results.auc, results.tables, unscored, warnings)
+
+
+def _tell_unscored(unscored: Mapping[str, str], given: int, watch: Watch) -> None:
     for case, why in unscored.items():
-        note(f"not scored: case {case}: {why}")
+        watch.note(f"not scored: case {case}: {why}")
     if unscored:
-        given = sum(len(cases) for cases in session.cohort.held_out.values())
-        note(f"{len(unscored)} of {given} held-out cases not scored; column 'failed' of their scores says why")
-    return Judged(results.auc, unscored)
+        watch.note(f"{len(unscored)} of {given} held-out cases not scored; column 'failed' of their scores says why")
 
 
 def _given(dataset: Path) -> dict[Path, str]:
@@ -116,20 +119,20 @@ def _require_same(dataset: Path, given: dict[Path, str]) -> None:
             raise StaleRecordError(f"{path}: changed while it was evaluated; run 'autodls evaluate' again")
 
 
-def _note(workspace: Workspace, study: "ScoredStudy", results: "StudyResults") -> None:
+def _note(command: Sequence[str], workspace: Workspace, study: "ScoredStudy", results: "StudyResults") -> None:
     dataset = study.dataset.folder
     made_from = [dataset / "dataset.json", table_path(dataset), workspace.oof_scores, workspace.model.record]
     scores = [path for name in study.dataset.held_out for path in _held_out_files(workspace, name)]
     tables = [workspace.table(name) for name in ("tumour_volume", *results.tables)]
     figures = [workspace.figures / f"{name}.{ending}" for name in results.figures for ending in ("csv", "png", "svg")]
-    note_run(sys.argv, workspace, "evaluate", study.seed, made_from, [workspace.metrics, *scores, *tables, *figures])
+    note_run(command, workspace, "evaluate", study.seed, made_from, [workspace.metrics, *scores, *tables, *figures])
 
 
 def _held_out_files(workspace: Workspace, cohort: str) -> tuple[Path, Path]:
     return workspace.heldout_scores(cohort), workspace.heldout_record(cohort)
 
 
-def _study(session: Session, scoring: Scoring) -> "ScoredStudy":
+def _study(session: Session, scoring: _Scoring) -> "ScoredStudy":
     """The scores of all cohorts, those of held-out cohorts made where they are not there yet."""
     from autodls.analysis.scored_study import ScoredStudy
     from autodls.analysis.tumour_volumes import tumour_volumes
@@ -140,7 +143,7 @@ def _study(session: Session, scoring: Scoring) -> "ScoredStudy":
     splits = session.splits(plan)
     _require_same_scores(session, model, splits)
     cohorts = {OUT_OF_FOLD: _out_of_fold(session, plan), **_held_out(session, model, plan, scoring)}
-    with progress("tumour volumes", len(session.training)) as advance:
+    with scoring.watch.progress("tumour volumes", len(session.training)) as advance:
         written = workspace.table("tumour_volume")
         volumes = tumour_volumes(session.training, session.roi_labels, written, advance, scoring.workers)
     column = dataset.description.autodls.case
@@ -197,7 +200,7 @@ def _out_of_fold(session: Session, plan: Plan) -> "ScoredCohort":
     )
 
 
-def _held_out(session: Session, model: ModelRecord, plan: Plan, scoring: Scoring) -> dict[str, "ScoredCohort"]:
+def _held_out(session: Session, model: ModelRecord, plan: Plan, scoring: _Scoring) -> dict[str, "ScoredCohort"]:
     """Every held-out cohort, scored; the networks are read only where a case has no score yet."""
     from autodls.analysis.scored_study import cohort_name
     from autodls.inference.heldout import forget_others, score_held_out, write_held_out
@@ -206,7 +209,9 @@ def _held_out(session: Session, model: ModelRecord, plan: Plan, scoring: Scoring
     scored: dict[str, ScoredCohort] = {}
     records = [session.workspace.heldout_record(name) for name in session.cohort.held_out]
     forget_others(session.workspace.heldout_record("").parent, records)
-    with progress("held-out cases", sum(len(cases) for cases in session.cohort.held_out.values())) as advance:
+    with scoring.watch.progress(
+        "held-out cases", sum(len(cases) for cases in session.cohort.held_out.values())
+    ) as advance:
         for name, cases in session.cohort.held_out.items():
             record = session.workspace.heldout_record(name)
             given = _as_scored(session, cases)
