@@ -53,12 +53,16 @@ from autodls.records.files import sha256_of_file
 from autodls.training import loop
 
 IMPORTED_LATE = (
-    "autodls.stages.evaluate",
-    "autodls.stages.explain",
-    "autodls.stages.predict",
+    "autodls.cli.evaluate_command",
+    "autodls.cli.explain_command",
+    "autodls.cli.predict_command",
     "autodls.inference.heldout",
     "autodls.report.html.document",
     "autodls.report.study_results",
+    "autodls.stages.evaluate",
+    "autodls.stages.explain",
+    "autodls.stages.heatmaps",
+    "autodls.stages.predict",
     "autodls.training.cohort",
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",

@@ -244,7 +244,7 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Draw heat maps (Grad-CAM) of cases, each by folds that were not trained on it, and check what they depend on."""
-    from autodls.stages.explain import run_explain
+    from autodls.cli.explain_command import run_explain
 
     run_explain(dataset, workspace, cases, rois, device=device, workers=workers, as_json=as_json)
 
@@ -258,7 +258,7 @@ def report(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Write the whole study as one HTML file that needs no network."""
-    from autodls.stages.report import run_report
+    from autodls.cli.report_command import run_report
 
     run_report(dataset, workspace, output, rois, overwrite=overwrite)
 
@@ -271,7 +271,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Check that everything in a folder still fits what it was derived from; exit status 2 where it does not."""
-    from autodls.stages.verify import run_verify
+    from autodls.cli.verify_command import run_verify
 
     raise typer.Exit(run_verify(place, dataset, workers, as_json=as_json))
 

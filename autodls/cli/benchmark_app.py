@@ -23,6 +23,6 @@ def benchmark_rois(
 
     Needs the masks of 'autodls segment fold all', and for the cost 'autodls train fold all' with both kinds of --rois.
     """
-    from autodls.stages.benchmark_rois import run_benchmark_rois
+    from autodls.cli.benchmark_command import run_benchmark_rois
 
     run_benchmark_rois(dataset, workspace, robustness_cases, workers=workers, as_json=as_json)

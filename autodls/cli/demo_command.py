@@ -7,6 +7,7 @@ from pathlib import Path
 from autodls.cli.console import note, progress, say, show_table
 from autodls.cli.data_commands import PlanRequest, run_check, run_plan
 from autodls.cli.evaluate_command import run_evaluate
+from autodls.cli.report_command import run_report
 from autodls.cli.train_command import run_train
 from autodls.errors import ArgumentError
 from autodls.evaluation.rows import RowAuc
@@ -15,7 +16,6 @@ from autodls.records.files import write_text
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
 from autodls.seeding import generator
-from autodls.stages.report import run_report
 
 _CASES, _EXTERNAL_CASES, _DIFFICULTY = 72, 24, 0.1
 _TABLE = "clinical.csv"

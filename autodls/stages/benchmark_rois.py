@@ -1,31 +1,57 @@
 """`benchmark rois`: automatic against manual ROIs, and what they cost the score."""
 
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls import __version__
-from autodls.cli.console import note, say, say_json, show_table
 from autodls.errors import ArgumentError
 from autodls.records.lock import locked
 from autodls.records.workspace import Workspace
-from autodls.stages.benchmark_cohorts import KINDS, benchmark_cohorts, changed_margins, open_study, usable_models
+from autodls.stages.benchmark_cohorts import (
+    KINDS,
+    BenchmarkStudy,
+    benchmark_cohorts,
+    changed_margins,
+    open_study,
+    usable_models,
+)
 from autodls.stages.provenance import note_run
 from autodls.stages.session import planned_workspace
+from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
     from autodls.analysis.rois_records import RoiBenchmark
-    from autodls.report.drawn import Table
 
 _NO_CASES = "no case was asked for (--robustness-cases 0)"
 
 
-def run_benchmark_rois(
-    dataset: Path, workspace: Path | None, robustness_cases: int, *, workers: int, as_json: bool
-) -> None:
-    """Compare the ROIs, score all cases with both kinds by both models, and change the manual ROI of some cases.
+@dataclass(frozen=True)
+class Benchmarked:
+    """What `benchmark_rois` found, and the workspace where it lies.
 
-    What there are no models for is left out and said. Scores and held-out ROIs are kept, so a killed run continues.
+    `benchmark.reasons` say which of its parts could not be made, and why; `warnings` what its reader must know.
+    """
+
+    workspace: Workspace
+    benchmark: "RoiBenchmark"
+    warnings: tuple[str, ...]
+
+
+def benchmark_rois(
+    dataset: Path,
+    workspace: Path | None = None,
+    robustness_cases: int = 8,
+    *,
+    workers: int = 1,
+    watch: Watch = SILENT,
+) -> Benchmarked:
+    """Compare automatic with manual ROIs, score all cases with both by both models, and change the ROI of some cases.
+
+    Of each cohort up to `robustness_cases` manual ROIs are changed. What there are no models for is left out and said.
+    Scores and held-out ROIs are kept, so a killed run continues.
+
+    Raises StaleRecordError, naming the command to run, where automatic ROIs are missing or of another plan.
     """
     from autodls.report.rois_results import write_benchmark
 
@@ -33,36 +59,36 @@ def run_benchmark_rois(
         raise ArgumentError(f"--robustness-cases {robustness_cases}: expected 0 or more cases of each cohort")
     place = planned_workspace(dataset, workspace)
     with locked(place):
-        benchmark = _benchmark(dataset, workspace, robustness_cases, workers)
+        study = open_study(dataset, workspace, workers, watch)
+        warnings = tuple(changed_margins(study))
+        for sentence in warnings:
+            watch.note(f"warning: {sentence}")
+        benchmark = _benchmark(study, robustness_cases, watch)
         write_benchmark(place, benchmark)
         made_from = [place.plan, place.splits, place.segmented, *(place.of(kind).model.record for kind in KINDS)]
         made = [place.roi_benchmark, *place.tables.glob("rois_*"), *place.figures.glob("rois_*")]
-        note_run(sys.argv, place, "benchmark rois", None, made_from, made)
-    if as_json:
-        say_json(benchmark.to_bytes().decode().rstrip())
-    else:
-        _show(place, benchmark)
+        note_run(watch.command, place, "benchmark rois", None, made_from, made)
     for name, reason in benchmark.reasons.items():
-        note(f"no {name}: {reason}")
+        watch.note(f"no {name}: {reason}")
+    return Benchmarked(place, benchmark, warnings)
 
 
-def _benchmark(dataset: Path, workspace: Path | None, robustness_cases: int, workers: int) -> "RoiBenchmark":
+def _benchmark(study: BenchmarkStudy, robustness_cases: int, watch: Watch) -> "RoiBenchmark":
     from autodls.analysis.rois_records import RoiBenchmark
     from autodls.stages.benchmark_steps import Networks, measure_agreement, measure_effect, measure_robustness
 
-    study = open_study(dataset, workspace, workers)
     cohorts = benchmark_cohorts(study)
-    agreement = measure_agreement(study, cohorts)
+    agreement = measure_agreement(study, cohorts, watch)
     models, lacking = usable_models(study)
-    for sentence in changed_margins(study):
-        note(f"warning: {sentence}")
     networks = Networks.load(study, tuple(models))
     reasons = {"effect": "; ".join(lacking.values())} if lacking else {}
     if "manual" in lacking or not robustness_cases:
         reasons["robustness"] = lacking.get("manual", _NO_CASES)
-    effect = None if "effect" in reasons else measure_effect(study, cohorts, networks)
+    effect = None if "effect" in reasons else measure_effect(study, cohorts, networks, watch)
     robustness = (
-        None if "robustness" in reasons else measure_robustness(study, cohorts, agreement, robustness_cases, networks)
+        None
+        if "robustness" in reasons
+        else measure_robustness(study, cohorts, agreement, robustness_cases, networks, watch)
     )
     networks.book.close()
     return RoiBenchmark(
@@ -75,24 +101,3 @@ def _benchmark(dataset: Path, workspace: Path | None, robustness_cases: int, wor
         robustness=robustness,
         reasons=reasons,
     )
-
-
-def _show(workspace: Workspace, benchmark: "RoiBenchmark") -> None:
-    from autodls.report.tables.rois import agreement_table, lesions_table, planes_table, published_table
-    from autodls.report.tables.rois_effect import effect_table, robustness_table
-
-    tables = [make(benchmark) for make in (agreement_table, lesions_table, planes_table, published_table)]
-    tables += [] if benchmark.effect is None else [effect_table(benchmark.effect)]
-    tables += [] if benchmark.robustness is None else [robustness_table(benchmark)]
-    for table in tables:
-        _print(table)
-    for cohort, held in (benchmark.effect or {}).items():
-        say(f"{cohort}: {held.sentence}")
-    say(f"everything: {workspace.roi_benchmark}; tables: {workspace.tables}, figures: {workspace.figures}")
-
-
-def _print(table: "Table") -> None:
-    show_table(table.printed.title, table.printed.header, table.printed.lines, numbers_from=2)
-    for remark in table.printed.notes:
-        say(f"  {remark}")
-    say("")

@@ -2,14 +2,13 @@
 
 import difflib
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
 from autodls.analysis.scored_study import cohort_name
-from autodls.cli.console import note, progress, say, say_json, show_table
 from autodls.errors import ArgumentError, StaleRecordError
 from autodls.evaluation.randomisation import PASSED, WeightsVerdict, weights_verdict
 from autodls.evaluation.rows import OUT_OF_FOLD
@@ -34,26 +33,60 @@ from autodls.seeding import generator
 from autodls.stages.heatmaps import ExplainedCase, check_weights, samples_of, write_maps
 from autodls.stages.provenance import files_below, note_run
 from autodls.stages.session import Session, planned_workspace, trained_rois
+from autodls.watch import SILENT, Watch
 
 CASES = 4  # of the highest, of the lowest, and of each held-out cohort
 _FEW_CELLS = 4  # a side of the feature map below this locates next to nothing
 
 _MADE = (".png", ".nii.gz", ".csv")  # what an earlier run may have made, of cases that are not explained now
 
-_Samples = list[tuple[ExplainedCase, Sample]]
+
+@dataclass(frozen=True)
+class Explained:
+    """What `explain` found: cases in their order, `shares` of every map in the tumour, and maps of shuffled weights.
+
+    `folder` is where they lie. `unexplained` says of each case that could not be explained why. `verdict` is that of
+    the weight-randomisation check, None where no case has a map; `warnings` say what else a reader must know.
+    """
+
+    folder: HeatmapFolder
+    cases: tuple[ExplainedCase, ...]
+    shares: tuple[MapShare, ...]
+    checked: tuple[RandomisedMap, ...]
+    unexplained: Mapping[str, str]
+    verdict: WeightsVerdict | None
+    warnings: tuple[str, ...]
+
+    @property
+    def summary(self) -> dict[str, object]:
+        """What explain.json says: the cases, and the verdict of the weight-randomisation check."""
+        correlations = fused_correlations(self.checked)
+        return {
+            "cases": [case.files.id for case in self.cases],
+            "mean_rank_correlation_with_shuffled_weights": fmean(correlations) if correlations else None,
+            "weight_randomisation": None
+            if self.verdict is None
+            else {**self.verdict.model_dump(), "text": self.verdict.text},
+        }
 
 
-def run_explain(
+def explain(
     dataset: Path,
-    workspace: Path | None,
-    cases: str | None,
+    workspace: Path | None = None,
+    cases: str | None = None,
     rois: RoiKind | None = None,
     *,
     device: str = "auto",
     workers: int = 1,
-    as_json: bool,
-) -> None:
-    """Explain cases into results/heatmaps, in the place of those before: each by folds that were not trained on it."""
+    watch: Watch = SILENT,
+) -> Explained:
+    """Explain cases into results/heatmaps, in the place of those before: each by folds that were not trained on it.
+
+    `cases` are ids with commas between, or a number of highest and lowest scores (4 unless given); see `choose_cases`.
+
+    Raises ArgumentError for a case that is not there, StaleRecordError where one has changed since it was trained on,
+    ModelFolderError where there is no model, or one that was altered.
+    """
     where = resolve_device(device)
     place = planned_workspace(dataset, workspace)
     with locked(place):
@@ -64,40 +97,52 @@ def run_explain(
         earlier = [path for ending in _MADE for path in folder.root.glob(f"*{ending}")]
         with renewed(folder.root, folder.cases.name, earlier) as stage:
             with memory_of(where):
-                samples, rows, checked = _explain(session, model, chosen, HeatmapFolder(stage), workers)
-            _write(HeatmapFolder(stage), samples, rows, checked)
+                found = _explain(session, model, chosen, HeatmapFolder(stage), workers, watch)
+            _write(HeatmapFolder(stage), found)
         seed, record = model.plan.training.seed, session.workspace.model.record
-        note_run(sys.argv, session.workspace, "explain", seed, [record], files_below(folder.root))
-    verdict = weights_verdict(fused_correlations(checked))
-    if as_json:
-        say_json(json.dumps({"folder": str(folder.root), **_summary(samples, checked)}, indent=1))
-    else:
-        _show(folder, samples, rows, verdict)
-    found = doubts(case.drawn for case, _ in samples if case.drawn is not None)
-    for sentence in _cautions(verdict, model.plan.map_px, found):
-        note(f"warning: {sentence}")
+        note_run(watch.command, session.workspace, "explain", seed, [record], files_below(folder.root))
+    for sentence in found.warnings:
+        watch.note(f"warning: {sentence}")
+    return found
 
 
 def _explain(
-    session: Session, model: LockedModel, chosen: Sequence[ExplainedCase], folder: HeatmapFolder, workers: int
-) -> tuple[_Samples, list[MapShare], list[RandomisedMap]]:
-    """Write the maps of all cases that can be read, then ask whether they depend on the weights."""
-    samples: _Samples = []
+    session: Session,
+    model: LockedModel,
+    chosen: Sequence[ExplainedCase],
+    stage: HeatmapFolder,
+    workers: int,
+    watch: Watch,
+) -> Explained:
+    """Write into `stage` the maps of all cases that can be read, then ask whether they depend on the weights."""
+    samples: list[tuple[ExplainedCase, Sample]] = []
     rows: list[MapShare] = []
+    unexplained: dict[str, str] = {}
     files = [case.files for case in chosen]
-    with progress("heat maps", len(chosen)) as advance, closing(samples_of(model, files, workers)) as found:
+    with watch.progress("heat maps", len(chosen)) as advance, closing(samples_of(model, files, workers)) as found:
         for case, sample in zip(chosen, found, strict=True):
             if isinstance(sample, str):
-                note(f"not explained: {sample}")
+                unexplained[case.files.id] = sample
+                watch.note(f"not explained: {sample}")
             else:
                 _require_trained_on(session, case, sample)
                 samples.append((case, sample))
-                rows += write_maps(folder, model, case, sample)
+                rows += write_maps(stage, model, case, sample)
             advance(case.files.id)
     chance = generator(model.plan.training.seed, "explain", "weights")
-    with progress("maps of shuffled weights", len(samples)) as advance:
-        checked = list(check_weights(model, samples, chance, advance))
-    return samples, rows, checked
+    with watch.progress("maps of shuffled weights", len(samples)) as advance:
+        checked = tuple(check_weights(model, samples, chance, advance))
+    verdict = weights_verdict(fused_correlations(checked))
+    doubt = doubts(case.drawn for case, _ in samples if case.drawn is not None)
+    return Explained(
+        folder=session.workspace.heatmaps,
+        cases=tuple(case for case, _ in samples),
+        shares=tuple(rows),
+        checked=checked,
+        unexplained=unexplained,
+        verdict=verdict,
+        warnings=tuple(_cautions(verdict, model.plan.map_px, doubt)),
+    )
 
 
 def choose_cases(session: Session, model: LockedModel, asked: str | None) -> list[ExplainedCase]:
@@ -200,7 +245,7 @@ def _require_trained_on(session: Session, case: ExplainedCase, sample: Sample) -
         )
 
 
-def _write(folder: HeatmapFolder, samples: _Samples, rows: list[MapShare], checked: list[RandomisedMap]) -> None:
+def _write(folder: HeatmapFolder, found: Explained) -> None:
     """The tables."""
     header = ["case", "cohort", "explained_by", "label", "dls", "flags"]
     lines = [
@@ -212,28 +257,17 @@ def _write(folder: HeatmapFolder, samples: _Samples, rows: list[MapShare], check
             case.dls,
             "; ".join(case.drawn.flags) if case.drawn is not None else "",
         ]
-        for case, _ in samples
+        for case in found.cases
     ]
     write_csv(folder.cases, header, lines)
-    write_shares(folder.shares, rows)
-    write_randomisation(folder.randomisation, checked)
-    write_text(folder.summary, json.dumps(_summary(samples, checked), indent=1) + "\n")
+    write_shares(folder.shares, found.shares)
+    write_randomisation(folder.randomisation, found.checked)
+    write_text(folder.summary, json.dumps(found.summary, indent=1) + "\n")
 
 
 def fused_correlations(checked: Sequence[RandomisedMap]) -> list[float]:
     """The rank correlation of each case's map of the fused score with that of shuffled weights, where it has one."""
     return [row.spearman for row in checked if row.sequence == ALL and row.spearman is not None]
-
-
-def _summary(samples: _Samples, checked: Sequence[RandomisedMap]) -> dict[str, object]:
-    """What explain.json says: the cases, and the verdict of the weight-randomisation check."""
-    correlations = fused_correlations(checked)
-    verdict = weights_verdict(correlations)
-    return {
-        "cases": [case.files.id for case, _ in samples],
-        "mean_rank_correlation_with_shuffled_weights": fmean(correlations) if correlations else None,
-        "weight_randomisation": None if verdict is None else {**verdict.model_dump(), "text": verdict.text},
-    }
 
 
 def _cautions(verdict: WeightsVerdict | None, cells: int, doubt: str | None = None) -> Iterator[str]:
@@ -243,20 +277,3 @@ def _cautions(verdict: WeightsVerdict | None, cells: int, doubt: str | None = No
         yield f"the feature map has only {cells} x {cells} cells at the plan's input size, so heat maps are very coarse"
     if verdict is not None and verdict.verdict != PASSED:
         yield verdict.text
-
-
-def _show(folder: HeatmapFolder, samples: _Samples, rows: list[MapShare], verdict: WeightsVerdict | None) -> None:
-    lines = [_shares_line(case, rows) for case, _ in samples]
-    head = ["case", "cohort", "explained by", "DLS", "in tumour", "5 mm rim", "outside", "tumour's area"]
-    show_table("Share of the fused score's heat map, mean of the planes", head, lines, numbers_from=3)
-    if verdict is not None:
-        say(f"{verdict.text}; {verdict.thresholds}")
-    say(f"pictures, maps and tables: {folder.root}")
-
-
-def _shares_line(case: ExplainedCase, rows: Sequence[MapShare]) -> list[str]:
-    of_case = [row for row in rows if (row.case, row.score, row.sequence) == (case.files.id, FUSED, ALL)]
-    parts = [[getattr(row, name) for row in of_case] for name in ("tumour", "rim", "outside", "tumour_area")]
-    known = [[value for value in part if value is not None] for part in parts]
-    score = "" if case.dls is None else f"{case.dls:.3f}"
-    return [case.files.id, case.cohort, case.by, score, *(f"{fmean(part):.0%}" if part else "-" for part in known)]

@@ -1,11 +1,10 @@
 """`report`: the whole study as one HTML file."""
 
 import os
-import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from autodls.cli.console import note, say
 from autodls.errors import ArgumentError
 from autodls.records.cohort import read_description
 from autodls.records.lock import locked
@@ -13,21 +12,26 @@ from autodls.records.workspace import RoiKind, Workspace
 from autodls.stages.places import require_folder, require_no_input
 from autodls.stages.provenance import note_run
 from autodls.stages.session import trained_rois, workspace_of
+from autodls.watch import SILENT, Watch
 
 _ENDINGS = (".html", ".htm")
 
 
-def run_report(
+def report(
     dataset: Path,
-    workspace: Path | None,
-    output: Path | None,
+    workspace: Path | None = None,
+    output: Path | None = None,
     rois: RoiKind | None = None,
     *,
     overwrite: bool = False,
-) -> None:
-    """Write the report of a workspace, to results/report.html unless `output` names another file.
+    watch: Watch = SILENT,
+) -> Path:
+    """Write the report of a workspace, to results/report.html unless `output` names another file; where it lies.
 
-    Another file that is there already is replaced with `overwrite` alone, and if it is a report.
+    Another file that is there already is replaced with `overwrite` alone, and if it is a report. Of a workspace that
+    may only be read a report can be made elsewhere, which is then not noted in its provenance.json.
+
+    Raises ArgumentError where there is no workspace, or the report cannot or must not lie at `output`.
     """
     from autodls.report.html.document import write_report
 
@@ -45,10 +49,10 @@ def run_report(
     with locked(folder) if noted else nullcontext():
         write_report(folder, description, target)
         if noted:
-            _note(folder, target)
+            _note(watch.command, folder, target)
     if not noted:
-        note(f"workspace {folder.root} may only be read, so its provenance.json does not tell of this report")
-    say(f"report: {target}")
+        watch.note(f"workspace {folder.root} may only be read, so its provenance.json does not tell of this report")
+    return target
 
 
 def _require_place(target: Path) -> None:
@@ -76,8 +80,8 @@ def _require_replaceable(target: Path, *, overwrite: bool) -> None:
         raise ArgumentError(f"-o {target}: is a report already; give another name, or --overwrite to have it replaced")
 
 
-def _note(folder: Workspace, target: Path) -> None:
+def _note(command: Sequence[str], folder: Workspace, target: Path) -> None:
     """A report elsewhere goes by another name, so that the one in the workspace keeps its own."""
     ours = target.resolve() == folder.report.resolve()
     made_from = [folder.model.record, folder.metrics]
-    note_run(sys.argv, folder, "report" if ours else "report -o", None, made_from, [folder.report if ours else target])
+    note_run(command, folder, "report" if ours else "report -o", None, made_from, [folder.report if ours else target])

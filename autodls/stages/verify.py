@@ -1,22 +1,47 @@
 """`verify`: does everything in a model folder or a workspace still fit what it was derived from?"""
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from autodls.cli.console import note, say, say_json
 from autodls.errors import ArgumentError, InputError
 from autodls.records.workspace import ModelFolder, RoiKind, Workspace
 from autodls.stages.session import Session
 from autodls.verify.chain import Link, verify_model
 from autodls.verify.workspace import Source, verify_kind, verify_plans
+from autodls.watch import SILENT, Watch
 
-_EXIT_BROKEN = 2
 _KINDS: tuple[RoiKind, ...] = ("manual", "auto")
 
 
-def run_verify(place: Path, dataset: Path | None, workers: int, *, as_json: bool) -> int:
-    """Check the whole chain of hashes; the exit status, 2 where something no longer fits."""
+@dataclass(frozen=True)
+class Verified:
+    """Every link of the chain, in its order, with its faults, or not checked."""
+
+    links: tuple[Link, ...]
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What no longer fits, a sentence each."""
+        return tuple(fault for link in self.links for fault in link.faults)
+
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        """What no hash is kept of, or cannot be checked without the dataset."""
+        return tuple(link.name for link in self.links if not link.checked)
+
+    @property
+    def fits(self) -> bool:
+        """Whether all that can be checked fits what it was derived from."""
+        return not self.faults
+
+
+def verify(place: Path, dataset: Path | None = None, *, workers: int = 1, watch: Watch = SILENT) -> Verified:
+    """Check the whole chain of hashes of a model folder or a workspace; nothing is written.
+
+    A workspace is checked against the images as well where the `dataset` is given, read by `workers` processes. What no
+    longer fits is a finding, not an error. Raises ArgumentError where `place` is neither, or a model and a dataset are
+    given.
+    """
     if ModelFolder(place).record.is_file():
         if dataset is not None:
             raise ArgumentError(
@@ -27,21 +52,10 @@ def run_verify(place: Path, dataset: Path | None, workers: int, *, as_json: bool
         links = _workspace_links(Workspace(place), dataset, workers)
     else:
         raise ArgumentError(f"{place}: no model.json and no plan.json there; give a model folder or a workspace")
-    faults = [fault for link in links for fault in link.faults]
-    if as_json:
-        say_json(json.dumps({"fits": not faults, "links": [asdict(link) for link in links]}, indent=1))
-    else:
-        for link in links:
-            say(f"{_verdict(link):<13} {link.name}")
-    for fault in faults:
-        note(f"does not fit: {fault}")
-    return _EXIT_BROKEN if faults else 0
-
-
-def _verdict(link: Link) -> str:
-    if not link.checked:
-        return "not checked"
-    return "does not fit" if link.faults else "fits"
+    verified = Verified(tuple(links))
+    for fault in verified.faults:
+        watch.note(f"does not fit: {fault}")
+    return verified
 
 
 def _workspace_links(workspace: Workspace, dataset: Path | None, workers: int) -> list[Link]:
