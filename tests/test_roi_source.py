@@ -8,7 +8,6 @@ import pytest
 from tiny_model_folder import small_volume_plan, write_model_folder
 from tiny_models import tiny_model
 
-from autodls.cli.predict_command import _model_of
 from autodls.errors import ArgumentError, DatasetError, ModelFolderError
 from autodls.imaging.volumes import read_labels, read_volume
 from autodls.inference.heldout_rois import HeldoutDrawer, draw_heldout_rois
@@ -23,6 +22,7 @@ from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
 from autodls.segmentation.masks import Mask
 from autodls.segmentation.segmenter import SegmentedVolume
+from autodls.stages.predict import model_for
 from autodls.stages.session import trained_rois
 
 
@@ -196,7 +196,7 @@ def test_predict_takes_the_model_that_fits_the_rois_at_hand(tmp_path, trained, d
     workspace = Workspace(tmp_path)
     for kind in trained:
         write_text(workspace.of(kind).model.record, "{}")
-    assert _model_of(workspace, drawn=drawn) == workspace.of(expected).model.root
+    assert model_for(workspace, drawn=drawn) == workspace.of(expected).model.root
 
 
 @pytest.mark.parametrize(

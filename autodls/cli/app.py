@@ -262,8 +262,8 @@ def evaluate(
 ) -> None:
     """Judge the locked model on every cohort, or any table of scores with --scores."""
     workspace = _experiment(dataset, workspace, name)
-    from autodls.cli.evaluate_command import run_evaluate
-    from autodls.cli.evaluate_table import TableRequest, refuse_table_options, run_evaluate_table
+    from autodls.cli.evaluate_command import refuse_table_options, run_evaluate, run_evaluate_table
+    from autodls.stages.evaluate_scores import TableRequest
 
     chosen = (tuple(cutoff or ()), cutoff_from, time, event, landmark, tuple(out_of_fold or ()))
     options = (tuple(score or ()), label, cohort, patient, *chosen, output, overwrite or None)
@@ -275,8 +275,8 @@ def evaluate(
         dry_evaluate(dataset, workspace, rois, table=scores)
         raise typer.Exit
     if scores is None:
-        judged = run_evaluate(dataset, workspace, rois, device=device, workers=workers, as_json=as_json)
-        raise typer.Exit(judged.exit_status)
+        found = run_evaluate(dataset, workspace, rois, device=device, workers=workers, as_json=as_json)
+        raise typer.Exit(1 if found.unscored else 0)
     run_evaluate_table(TableRequest(scores, *options), as_json=as_json)
 
 

@@ -9,8 +9,6 @@ from typing import TypeVar
 from autodls.analysis.roi_agreement import compare_rois
 from autodls.analysis.rois_effect import cohort_effect, cohort_robustness, evenly_ranked
 from autodls.analysis.rois_records import CohortAgreement, CohortEffect, CohortRobustness, CrossedCase
-from autodls.cli.benchmark_cohorts import BenchmarkCohort, BenchmarkStudy
-from autodls.cli.console import Advance, progress
 from autodls.errors import ArgumentError, DatasetError
 from autodls.evaluation.agreement import CaseAgreement
 from autodls.evaluation.agreement_summary import summarise_agreement
@@ -25,6 +23,8 @@ from autodls.records.segmentation import AUTOMATIC_LABELS
 from autodls.records.table import read_table
 from autodls.records.workspace import RoiKind
 from autodls.seeding import generator
+from autodls.stages.benchmark_cohorts import BenchmarkCohort, BenchmarkStudy
+from autodls.watch import Bar, Watch
 
 Result = TypeVar("Result")
 _NO_LABEL = "no label"
@@ -45,10 +45,12 @@ class Networks:
         return cls(models, ScoreBook(study.manual.workspace.roi_benchmark_scores))
 
 
-def measure_agreement(study: BenchmarkStudy, cohorts: Sequence[BenchmarkCohort]) -> dict[str, CohortAgreement]:
+def measure_agreement(
+    study: BenchmarkStudy, cohorts: Sequence[BenchmarkCohort], watch: Watch
+) -> dict[str, CohortAgreement]:
     """Both ROIs of every case compared, a third of a second each; a case whose ROIs do not fit is left out."""
     found: dict[str, CohortAgreement] = {}
-    with progress("agreement", sum(len(cohort.pairs) for cohort in cohorts)) as advance:
+    with watch.progress("agreement", sum(len(cohort.pairs) for cohort in cohorts)) as advance:
         for cohort in cohorts:
             compared, left_out = _each(cohort.pairs, functools.partial(_compare, study, cohort), advance)
             rng = generator(study.plan.training.seed, "benchmark", "agreement", cohort.name)
@@ -63,7 +65,7 @@ def measure_agreement(study: BenchmarkStudy, cohorts: Sequence[BenchmarkCohort])
 
 
 def measure_effect(
-    study: BenchmarkStudy, cohorts: Sequence[BenchmarkCohort], networks: Networks
+    study: BenchmarkStudy, cohorts: Sequence[BenchmarkCohort], networks: Networks, watch: Watch
 ) -> dict[str, CohortEffect]:
     """Every labelled case in each cell of the 2 x 2 table.
 
@@ -84,7 +86,7 @@ def measure_effect(
 
     found: dict[str, CohortEffect] = {}
     judged = {cohort.name: [pair for pair in cohort.pairs if pair.case.label is not None] for cohort in cohorts}
-    with progress("both models on both ROIs", sum(map(len, judged.values()))) as advance:
+    with watch.progress("both models on both ROIs", sum(map(len, judged.values()))) as advance:
         for cohort in cohorts:
             crossed, failed = _each(judged[cohort.name], cross, advance)
             unlabelled = {pair.case.id: _NO_LABEL for pair in cohort.pairs if pair.case.label is None}
@@ -101,6 +103,7 @@ def measure_robustness(
     agreement: Mapping[str, CohortAgreement],
     count: int,
     networks: Networks,
+    watch: Watch,
 ) -> dict[str, CohortRobustness]:
     """The manual ROIs of up to `count` cases of each cohort changed; the cases lie at even ranks of tumour volume."""
     model = networks.models["manual"]
@@ -113,7 +116,7 @@ def measure_robustness(
 
     chosen = {cohort.name: _chosen(cohort, agreement[cohort.name], count) for cohort in cohorts}
     found: dict[str, CohortRobustness] = {}
-    with progress("changed ROIs", sum(map(len, chosen.values()))) as advance:
+    with watch.progress("changed ROIs", sum(map(len, chosen.values()))) as advance:
         for name, pairs in chosen.items():
             changed, left_out = _each(pairs, change, advance)
             scores = [score for of_case in changed for score in of_case]
@@ -145,7 +148,7 @@ def _chosen(cohort: BenchmarkCohort, agreement: CohortAgreement, count: int) -> 
 
 
 def _each(
-    pairs: Sequence[PairedCase], work: Callable[[PairedCase], Result], advance: Advance
+    pairs: Sequence[PairedCase], work: Callable[[PairedCase], Result], advance: Bar
 ) -> tuple[list[Result], dict[str, str]]:
     """`work` of every case, and of the cases that cannot be used the reason."""
     results: list[Result] = []

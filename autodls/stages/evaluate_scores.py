@@ -1,11 +1,9 @@
 """`evaluate --scores`: any table of scores; no workspace is needed."""
 
-import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from autodls.cli.auc_table import show_rows
-from autodls.cli.console import note, say, say_json
 from autodls.errors import ArgumentError
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.results import Metrics
@@ -17,6 +15,7 @@ from autodls.records.table import read_table
 from autodls.records.workspace import PROVENANCE
 from autodls.stages.places import require_output
 from autodls.stages.provenance import note_output
+from autodls.watch import SILENT, Watch
 
 _FOLD = "fold"
 _FOLDS = (
@@ -27,47 +26,39 @@ _FOLDS = (
 
 @dataclass(frozen=True)
 class TableRequest:
-    """The options of `evaluate --scores`."""
+    """A table of scores, the names of its columns, and what is asked of them; the first score is the reference.
+
+    `cutoffs` are of the form "SCORE=VALUE". `out_of_fold` names the cohorts that a cross-validation scored. With
+    `output`, metrics.json goes there; results of ours that are there are replaced with `overwrite` alone.
+    """
 
     table: Path
     scores: tuple[str, ...]
-    label: str | None
-    cohort: str | None
-    patient: str | None
-    cutoffs: tuple[str, ...]
-    cutoff_from: str | None
-    time: str | None
-    event: str | None
-    landmark: float | None
-    out_of_fold: tuple[str, ...]
-    output: Path | None
+    label: str | None = None
+    cohort: str | None = None
+    patient: str | None = None
+    cutoffs: tuple[str, ...] = ()
+    cutoff_from: str | None = None
+    time: str | None = None
+    event: str | None = None
+    landmark: float | None = None
+    out_of_fold: tuple[str, ...] = ()
+    output: Path | None = None
     overwrite: bool | None = None
 
     @property
     def results(self) -> ResultsFolder | None:
-        """Where metrics.json goes; None where it is asked for on stdout alone."""
+        """Where metrics.json goes; None where it is not written."""
         return ResultsFolder(self.output, "metrics.json", overwrite=bool(self.overwrite)) if self.output else None
 
 
-def refuse_table_options(*given: object) -> None:
-    """Raise ArgumentError for an option of `TableRequest`, in its order, that is given although there is no table."""
-    names = ("--score", "--label", "--cohort", "--patient", "--cutoff", "--cutoff-from", "--time", "--event",
-             "--landmark", "--out-of-fold", "-o", "--overwrite")  # fmt: skip
-    if found := [name for name, value in zip(names, given, strict=True) if value not in (None, ())]:
-        raise ArgumentError(
-            f"{', '.join(found)}: said of a table of scores, and no table is named; name it with --scores FILE, or "
-            "leave these options out to have the workspace's own model judged"
-        )
+def evaluate_scores(request: TableRequest, *, watch: Watch = SILENT) -> Metrics:
+    """All metrics of the scores in a table, written to OUT/metrics.json where `request` names an output folder.
 
-
-def run_evaluate_table(request: TableRequest, *, as_json: bool) -> None:
-    """All metrics of any table of scores, written to OUT/metrics.json."""
-    if not request.scores:
-        raise ArgumentError("--score is missing: name the score column of the table, e.g. --score dls")
-    if request.output is None and not as_json:
-        raise ArgumentError("-o is missing: name the folder for metrics.json, or ask for --json on stdout")
-    if not (request.label or (request.time and request.event)):
-        raise ArgumentError("--label is missing: name the label column, or --time and --event, or all three")
+    Raises ArgumentError where a score, or both label and follow-up, are not named, or where results cannot lie in the
+    output folder; DatasetError where the table has no such column, or a value that is no number.
+    """
+    _require_named(request)
     if request.results is not None:
         require_output(request.results.root, read=[request.table])
         request.results.require_free()
@@ -88,14 +79,17 @@ def run_evaluate_table(request: TableRequest, *, as_json: bool) -> None:
     )
     metrics = evaluate_table(_told_of_folds(table, request), choices)
     if request.results is not None:
-        _write(request.results, metrics, request.table)
-    if as_json:
-        say_json(metrics.to_bytes().decode().rstrip())
-    else:
-        show_rows(f"AUC of {request.table.name}", metric_rows(metrics))
-        say(f"all metrics: {request.output}/metrics.json")
+        _write(request.results, metrics, request.table, watch.command)
     for warning in metrics.warnings:
-        note(f"warning: {warning}")
+        watch.note(f"warning: {warning}")
+    return metrics
+
+
+def _require_named(request: TableRequest) -> None:
+    if not request.scores:
+        raise ArgumentError("--score is missing: name the score column of the table, e.g. --score dls")
+    if not (request.label or (request.time and request.event)):
+        raise ArgumentError("--label is missing: name the label column, or --time and --event, or all three")
 
 
 def _told_of_folds(table: ScoreTable, request: TableRequest) -> ScoreTable:
@@ -105,13 +99,13 @@ def _told_of_folds(table: ScoreTable, request: TableRequest) -> ScoreTable:
     return replace(table, warnings=(*table.warnings, _FOLDS.format(next(iter(table.cohorts)))))
 
 
-def _write(results: ResultsFolder, metrics: Metrics, table: Path) -> None:
+def _write(results: ResultsFolder, metrics: Metrics, table: Path, command: Sequence[str]) -> None:
     with locked_output(results.root):
         results.require_free()
         clear_unfinished(results)
         written = results.unfinished / results.record
         metrics.save(written)
-        note_output(sys.argv, results.unfinished, "evaluate", None, [table], [written])
+        note_output(command, results.unfinished, "evaluate", None, [table], [written])
         results.publish([written, results.unfinished / PROVENANCE])
 
 

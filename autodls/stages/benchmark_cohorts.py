@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autodls.cli.console import progress
 from autodls.errors import InputError, StaleRecordError
 from autodls.evaluation.rows import OUT_OF_FOLD
 from autodls.records.cohort import Case
@@ -17,6 +16,7 @@ from autodls.records.segmentation import DrawnRoi, SegmentedCohort, load_masks
 from autodls.records.splits import Splits
 from autodls.records.workspace import RoiKind, Workspace
 from autodls.stages.session import Session
+from autodls.watch import Watch
 
 if TYPE_CHECKING:
     from autodls.inference.heldout_rois import HeldoutRois
@@ -61,7 +61,7 @@ class BenchmarkStudy:
         return {"manual": self.manual.workspace, "auto": self.auto.workspace}
 
 
-def open_study(dataset: Path, workspace: Path | None, workers: int) -> BenchmarkStudy:
+def open_study(dataset: Path, workspace: Path | None, workers: int, watch: Watch) -> BenchmarkStudy:
     """Read a dataset whose automatic ROIs are drawn, and draw those of held-out cases where they are not there yet.
 
     Raises StaleRecordError, naming the command to run, where ROIs are missing or of another plan.
@@ -72,7 +72,7 @@ def open_study(dataset: Path, workspace: Path | None, workers: int) -> Benchmark
     masks = load_masks(manual.workspace, plan, splits)
     fingerprint = Fingerprint.load(manual.workspace.fingerprint, "run 'autodls plan'")
     manual.require_same_inputs(fingerprint.inputs_sha256, workers)
-    heldout = _draw_heldout(manual, plan, splits)
+    heldout = _draw_heldout(manual, plan, splits, watch)
     return BenchmarkStudy(manual, Session.open(dataset, workspace, "auto"), plan, splits, masks, heldout)
 
 
@@ -159,7 +159,7 @@ def _word(kind: RoiKind) -> str:
     return "manual" if kind == "manual" else "automatic"
 
 
-def _draw_heldout(session: Session, plan: Plan, splits: Splits) -> "HeldoutRois | None":
+def _draw_heldout(session: Session, plan: Plan, splits: Splits, watch: Watch) -> "HeldoutRois | None":
     """ROIs of all held-out cases, by the networks of all folds; None where there is no such case."""
     from autodls.inference.heldout_rois import HeldoutDrawer, draw_heldout_rois
     from autodls.models.device import resolve_device
@@ -174,7 +174,7 @@ def _draw_heldout(session: Session, plan: Plan, splits: Splits) -> "HeldoutRois 
     def load() -> Segmenter:
         return Segmenter.load(target, resolve_device("auto"), record.sha256())
 
-    with progress("ROIs of held-out cases", len(cases)) as advance:
+    with watch.progress("ROIs of held-out cases", len(cases)) as advance:
         drawer = HeldoutDrawer(record.sha256(), load, auto.heldout_roi, auto.heldout_rois)
         return draw_heldout_rois(cases, drawer, advance)
 

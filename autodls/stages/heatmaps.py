@@ -30,7 +30,7 @@ _OWN = "single-sequence"
 
 
 @dataclass(frozen=True)
-class Explained:
+class ExplainedCase:
     """A case to explain; `fold` is the one fold that did not see it, None where none did and all explain it.
 
     `drawn` says how its ROI came about where that is automatic.
@@ -58,7 +58,7 @@ def samples_of(model: LockedModel, cases: Sequence[InputCase], workers: int) -> 
     return explained_samples(cases, model.record.mask_labels, model.plan.preprocessing, workers)
 
 
-def write_maps(folder: HeatmapFolder, model: LockedModel, case: Explained, sample: Sample) -> list[MapShare]:
+def write_maps(folder: HeatmapFolder, model: LockedModel, case: ExplainedCase, sample: Sample) -> list[MapShare]:
     """Write both pictures of a case and its maps as NIfTI; how much of each map lies in the tumour."""
     if case.files.roi is None:
         return []
@@ -77,7 +77,7 @@ def write_maps(folder: HeatmapFolder, model: LockedModel, case: Explained, sampl
 
 def check_weights(
     model: LockedModel,
-    samples: list[tuple[Explained, Sample]],
+    samples: list[tuple[ExplainedCase, Sample]],
     chance: np.random.Generator,
     advance: Callable[[str], None],
 ) -> Iterator[RandomisedMap]:
@@ -89,6 +89,6 @@ def check_weights(
             advance(case.files.id)
 
 
-def _target(model: LockedModel, case: Explained) -> str:
+def _target(model: LockedModel, case: ExplainedCase) -> str:
     score = "" if case.dls is None else f" (DLS {case.dls:.2f}, {case.by})"
     return f"{model.record.target.name}{score}"
