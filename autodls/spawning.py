@@ -30,7 +30,7 @@ class _Popen(popen_spawn_posix.Popen):
     """The standard starter with the preparation above; the one that other libraries use stays as it is."""
 
     _launch = FunctionType(
-        popen_spawn_posix.Popen._launch.__code__, {**vars(popen_spawn_posix), "spawn": _Preparation}, "_launch"
+        vars(popen_spawn_posix.Popen)["_launch"].__code__, {**vars(popen_spawn_posix), "spawn": _Preparation}, "_launch"
     )
 
 
