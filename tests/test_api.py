@@ -113,6 +113,21 @@ class TestModel:
         assert "\n" not in str(failure.value)
 
 
+def test_the_lines_of_the_readme_score_a_case(scored, tmp_path):
+    """As they stand there, in a script of their own, with folders of the names that they use."""
+    dataset, folder = scored
+    place = tmp_path / "place"
+    place.mkdir()
+    for name, target in {"MODEL": folder, "IMAGES": dataset / "imagesTr", "ROIS": dataset / "labelsTr"}.items():
+        (place / name).symlink_to(target)
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    (lines,) = [part.split("```")[0] for part in readme.split("```python\n")[1:]]
+    assert len([line for line in lines.splitlines() if line]) == 5
+    said = subprocess.run([sys.executable, "-c", lines], cwd=place, capture_output=True, text=True, check=True).stdout
+    expected = autodls.load_model(folder, "cpu").predict(dataset / "imagesTr", dataset / "labelsTr").cases
+    assert said.splitlines() == [f"{one.case} {one.dls} {one.call} {one.flags}" for one in expected]
+
+
 class TestOneCase:
     def test_is_the_sample_that_networks_see(self, scored):
         dataset, folder = scored
@@ -186,10 +201,10 @@ class TestStudy:
         assert "dataset" not in given.arguments or given.arguments["dataset"] == tmp_path
 
     def test_it_says_what_is_done(self, tmp_path, make_dataset):
-        dataset = make_dataset(tmp_path / "dataset")
+        dataset = make_dataset(tmp_path / "dataset", training=12)
         study = autodls.Study(str(dataset))
         assert repr(study) == f"<Study of {dataset}, workspace {dataset / 'autodls'}: nothing done yet>"
-        assert (len(study.cohort.cases), study.workspace.root) == (6, dataset / "autodls")
+        assert (len(study.cohort.cases), study.workspace.root) == (14, dataset / "autodls")
         tiny_workspace(dataset, dataset / "autodls")
         assert repr(study).endswith(": planned, trained on manual ROIs>")
         assert study.plan_record.sequences == ("CE-T1WI", "T2WI")
