@@ -14,12 +14,14 @@ from autodls.cli.fold_group import fold_group
 from autodls.cli.options import (
     CURRENT,
     WORKERS,
+    AddressOption,
     AtOnceOption,
     ComputeOption,
     CutoffCohort,
     CutoffValues,
     DatasetOption,
     DeviceOption,
+    ExecutorOption,
     FoldCohorts,
     HeatmapsOption,
     JsonOption,
@@ -33,6 +35,7 @@ from autodls.cli.options import (
     RoisOption,
     ScoreColumns,
     ScoreTableOption,
+    SlurmOption,
     VerifiedDataset,
     WeightsOption,
     WorkersOption,
@@ -159,6 +162,9 @@ def train_fold(
     restart: Annotated[bool, typer.Option("--restart", help="Throw away what is trained and begin anew.")] = False,
     workers: WorkersOption = _WORKERS,
     at_once: AtOnceOption = None,
+    executor: ExecutorOption = "local",
+    address: AddressOption = None,
+    slurm: SlurmOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train the folds of the plan; with 'all', lock the ensemble afterwards. Run again, it continues.
@@ -166,8 +172,20 @@ def train_fold(
     In nnU-Net, fold 'all' means one model on all data; here it means all folds.
     """
     from autodls.cli.train_command import run_train
+    from autodls.jobs.executor import executor_of
 
-    run_train(dataset, workspace, which, rois, restart=restart, workers=workers, as_json=as_json, at_once=at_once)
+    who = executor_of(executor, address, slurm or ())
+    run_train(
+        dataset,
+        workspace,
+        which,
+        rois,
+        restart=restart,
+        workers=workers,
+        as_json=as_json,
+        at_once=at_once,
+        executor=who,
+    )
 
 
 @app.command()

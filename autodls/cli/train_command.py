@@ -4,6 +4,8 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 from autodls.cli.console import note, progress, say, say_json, show_table
@@ -11,17 +13,18 @@ from autodls.cli.data_commands import preprocess_training
 from autodls.errors import TrainingError
 from autodls.evaluation.cautions import INVERTED, is_below_chance
 from autodls.evaluation.rows import RowAuc, out_of_fold_rows
+from autodls.jobs.executor import LOCAL, Executor, require_executor
 from autodls.planning.budget import require_budget
 from autodls.records.fingerprint import Fingerprint
-from autodls.records.lock import locked
+from autodls.records.lock import locked, locked_fold, shared
 from autodls.records.plan import Plan
 from autodls.records.scores import FoldRecord
 from autodls.records.segmentation import doubts
 from autodls.records.splits import Splits
 from autodls.records.training_log import Epoch
-from autodls.records.workspace import RoiKind
+from autodls.records.workspace import RoiKind, Workspace
 from autodls.stages.provenance import note_run
-from autodls.stages.session import Session, chosen_folds, planned_workspace
+from autodls.stages.session import Session, chosen_folds, planned, planned_workspace
 
 _LOWER_RATE = "lower its learning rate in plan.json and train anew with --restart"
 _INTERVALS = {
@@ -43,9 +46,11 @@ def run_train(
     workers: int,
     as_json: bool,
     at_once: int | None = None,
+    executor: Executor = LOCAL,
 ) -> None:
     """Train one fold or all; with all, lock the model and show its out-of-fold AUCs."""
-    with locked(planned_workspace(dataset, workspace)):
+    require_executor(executor)
+    with _held(planned_workspace(dataset, workspace).of(rois), which):
         session = Session.open(dataset, workspace, rois)
         plan = session.plan()
         splits = session.splits(plan)
@@ -57,17 +62,26 @@ def run_train(
             note(f"warning: {found}; see 'flags' in {session.workspace.segmented}")
         if restart:
             _throw_away(session, folds)
-        keys = preprocess_training(session, plan, workers)
-        _train(session, plan, splits, folds, at_once, keys)
+        with shared(session.workspace, partial(note, "another process is preparing the samples; waiting for it")):
+            keys = preprocess_training(session, plan, workers)
+        _train(session, plan, splits, folds, at_once, keys, executor)
         if which == "all":
             _lock(session, plan, splits, as_json)
-        _note(session, plan, splits)
+        with shared(session.workspace):
+            _note(session, plan, splits)
         if which == "all":
             return
         if as_json:
             say_json(json.dumps({"fold": folds[0], "weights": str(session.workspace.fold(folds[0]).root)}, indent=1))
         else:
             say(f"fold {which} is trained. When all folds are: autodls train fold all locks the ensemble")
+
+
+def _held(workspace: Workspace, which: str) -> AbstractContextManager[None]:
+    """The workspace, or of it the one fold that is trained, so that others can be trained beside it."""
+    if not which.isdecimal() or int(which) >= planned(workspace).training.folds:
+        return locked(workspace)
+    return locked_fold(workspace, workspace.fold_lock(int(which)), int(which))
 
 
 def _note(session: Session, plan: Plan, splits: Splits) -> None:
@@ -91,8 +105,9 @@ def _train(
     folds: Sequence[int],
     at_once: int | None,
     sample_keys: Mapping[str, str],
+    executor: Executor,
 ) -> None:
-    from autodls.training.cohort import train_folds
+    from autodls.jobs.train import train_on
     from autodls.training.fold import made_by, stages_of
 
     most_epochs = stages_of(plan)
@@ -113,7 +128,8 @@ def _train(
             bar.move(sum(done.values()), word)
 
         try:
-            train_folds(session.workspace, session.training, plan, splits, folds, report, at_once, sample_keys)
+            places = (session.workspace, session.training, plan, splits, folds)
+            train_on(executor, *places, report, at_once, sample_keys, note=note)
         except TrainingError:
             _draw_curves(session, folds, failed=True)
             raise
