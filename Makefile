@@ -7,7 +7,7 @@ DEMO ?= autodls-demo
 # Every byte that is installed has its hash in requirements*.txt, and nothing is fetched to build with.
 INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-build-isolation --use-pep517
 
-.PHONY: demo test test-slow lint lock clean
+.PHONY: demo test test-slow test-cluster lint lock clean
 
 demo: $(VENV)/installed  ## a phantom cohort through every stage, minutes on two cores
 	$(BIN)/autodls demo $(DEMO)
@@ -17,6 +17,10 @@ test: $(VENV)/installed-dev  ## the tests, under ten minutes on two cores
 
 test-slow: $(VENV)/installed-dev  ## what takes longer: the leak alarm, learning from real images
 	$(BIN)/python -m pytest -q -m slow --durations=5
+
+test-cluster: $(VENV)/installed-dev  ## jobs on a Ray cluster of two nodes on this machine, and by submitit
+	$(INSTALL) --requirement requirements-cluster.txt
+	$(BIN)/python -m pytest -q -m cluster
 
 lint: $(VENV)/installed-dev  ## style, types, direction of imports
 	$(BIN)/ruff check autodls tests benchmarks

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from autodls.planning.check import CheckReport
     from autodls.records.cohort import Cohort
     from autodls.records.plan import Plan
-    from autodls.records.segmentation import SegmentedCohort
     from autodls.records.workspace import RoiKind, Workspace
     from autodls.scoring import Model
     from autodls.stages.benchmark_rois import Benchmarked
     from autodls.stages.evaluate import Evaluated
     from autodls.stages.explain import Explained
     from autodls.stages.preprocess import Preprocessed
+    from autodls.stages.segment import Segmented
     from autodls.stages.train import Trained
     from autodls.stages.verify import Verified
 
@@ -124,9 +124,7 @@ class Study:
 
         return preprocess(self.dataset, self._workspace, workers=workers, watch=self.watch)
 
-    def segment(
-        self, fold: int | Literal["all"] = "all", *, restart: bool = False, workers: int = 1
-    ) -> "SegmentedCohort":
+    def segment(self, fold: int | Literal["all"] = "all", *, restart: bool = False, workers: int = 1) -> "Segmented":
         """Train nnU-Net on the manual ROIs, and draw every training case by the fold that did not see it."""
         from autodls.stages.segment import segment
 
@@ -140,11 +138,15 @@ class Study:
         restart: bool = False,
         workers: int = 1,
         at_once: int | None = None,
+        executor: Literal["local", "ray", "slurm"] = "local",
+        address: str | None = None,
     ) -> "Trained":
         """Train one fold, or every fold of the plan, and lock the model once all are trained.
 
-        `rois`: on manual or automatic ones; `at_once`: networks that share a GPU, or folds at the same time on a CPU.
+        `rois`: on manual or automatic ones; `at_once`: networks that share a GPU, or folds at the same time on a CPU;
+        `executor`: this machine, a Ray cluster at `address`, or SLURM.
         """
+        from autodls.jobs.executor import executor_of
         from autodls.stages.train import train
 
         return train(
@@ -155,6 +157,7 @@ class Study:
             restart=restart,
             workers=workers,
             at_once=at_once,
+            executor=executor_of(executor, address, ()),
             watch=self.watch,
         )
 
@@ -234,9 +237,9 @@ class Study:
 
     def _model_folder(self, *, drawn: bool) -> Path:
         """The model for ROIs of the kind at hand, where there is one; else the other."""
-        from autodls.stages.predict import model_for
+        from autodls.stages.session import model_of
 
-        return model_for(self.workspace, drawn=drawn)
+        return model_of(self.workspace, drawn=drawn)
 
     def __repr__(self) -> str:
         try:

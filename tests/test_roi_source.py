@@ -22,7 +22,8 @@ from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
 from autodls.segmentation.masks import Mask
 from autodls.segmentation.segmenter import SegmentedVolume
-from autodls.stages.session import model_of, trained_rois
+from autodls.stages import session
+from autodls.stages.session import trained_rois
 
 
 class DrawsAsGiven:
@@ -195,7 +196,7 @@ def test_predict_takes_the_model_that_fits_the_rois_at_hand(tmp_path, trained, d
     workspace = Workspace(tmp_path)
     for kind in trained:
         write_text(workspace.of(kind).model.record, "{}")
-    assert model_of(workspace, drawn=drawn) == workspace.of(expected).model.root
+    assert session.model_of(workspace, drawn=drawn) == workspace.of(expected).model.root
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from autodls.cli.manner import as_asked, with_manners
 from autodls.cli.options import (
     CURRENT,
     WORKERS,
+    AddressOption,
     AtOnceOption,
     ComputeOption,
     CutoffCohort,
@@ -22,6 +23,7 @@ from autodls.cli.options import (
     DatasetOption,
     DeviceOption,
     DryRunOption,
+    ExecutorOption,
     FoldCohorts,
     HeatmapsOption,
     JsonOption,
@@ -36,6 +38,7 @@ from autodls.cli.options import (
     RoisOption,
     ScoreColumns,
     ScoreTableOption,
+    SlurmOption,
     VerifiedDataset,
     WeightsOption,
     WorkersOption,
@@ -186,6 +189,9 @@ def train_fold(
     workers: WorkersOption = _WORKERS,
     at_once: AtOnceOption = None,
     dry_run: DryRunOption = False,
+    executor: ExecutorOption = "local",
+    address: AddressOption = None,
+    slurm: SlurmOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train the folds of the plan; with 'all', lock the ensemble afterwards. Run again, it continues.
@@ -199,8 +205,20 @@ def train_fold(
         dry_train(dataset, workspace, which, rois, restart=restart, workers=workers)
         raise typer.Exit
     from autodls.cli.train_command import run_train
+    from autodls.jobs.executor import executor_of
 
-    run_train(dataset, workspace, which, rois, restart=restart, workers=workers, as_json=as_json, at_once=at_once)
+    who = executor_of(executor, address, slurm or ())
+    run_train(
+        dataset,
+        workspace,
+        which,
+        rois,
+        restart=restart,
+        workers=workers,
+        as_json=as_json,
+        at_once=at_once,
+        executor=who,
+    )
 
 
 @app.command()

@@ -50,6 +50,17 @@ AtOnceOption = Annotated[
     ),
 ]
 
+ExecutorOption = Annotated[
+    Literal["local", "ray", "slurm"],
+    typer.Option("--executor", help="Who trains: this machine, a Ray cluster, or a SLURM cluster; to the same bytes."),
+]
+AddressOption = Annotated[
+    str | None, typer.Option("--address", help="Head of the Ray cluster, HOST:PORT; RAY_ADDRESS by default.")
+]
+SlurmOption = Annotated[
+    list[str] | None, typer.Option("--slurm", help="OPTION=VALUE for sbatch, such as partition=gpu; may be repeated.")
+]
+
 ScoreTableOption = Annotated[
     Path | None, typer.Option("--scores", help="Any table of scores (CSV or .xlsx); no workspace is needed.")
 ]

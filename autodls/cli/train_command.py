@@ -5,6 +5,7 @@ from pathlib import Path
 
 from autodls.cli.auc_table import show_rows
 from autodls.cli.console import Terminal, note, say, say_json
+from autodls.jobs.executor import LOCAL, Executor
 from autodls.records.model import ModelRecord
 from autodls.records.workspace import RoiKind
 from autodls.stages.train import Trained, train
@@ -20,10 +21,20 @@ def run_train(
     workers: int,
     as_json: bool,
     at_once: int | None = None,
+    executor: Executor = LOCAL,
 ) -> None:
     """Train one fold or all; with all, show the model's out-of-fold AUCs."""
-    told = Terminal()
-    done = train(dataset, workspace, which, rois, restart=restart, workers=workers, at_once=at_once, watch=told)
+    done = train(
+        dataset,
+        workspace,
+        which,
+        rois,
+        restart=restart,
+        workers=workers,
+        at_once=at_once,
+        executor=executor,
+        watch=Terminal(),
+    )
     if done.model is not None:
         _show_model(done, done.model, as_json)
     elif as_json:

@@ -234,6 +234,24 @@ class Workspace:
         """Held by the one process that writes here."""
         return self.root / ".lock"
 
+    def fold_lock(self, index: int) -> Path:
+        """Held by the one process that trains fold `index`."""
+        return self.home / "folds" / f".lock-{index}"
+
+    def segmentation_lock(self, index: int) -> Path:
+        """Held by the one process that trains nnU-Net on fold `index`."""
+        return self.root / "segmentation" / f".lock-{index}"
+
+    @property
+    def shared_lock(self) -> Path:
+        """Held for what processes that train different folds share: samples and records, one after the other."""
+        return self.root / ".lock-shared"
+
+    @property
+    def jobs(self) -> Path:
+        """Folders of the jobs that a cluster does, until they are done."""
+        return self.home / "jobs"
+
     @property
     def metrics(self) -> Path:
         """Every figure of the evaluation."""

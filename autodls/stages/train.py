@@ -2,15 +2,18 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from autodls.errors import TrainingError
 from autodls.evaluation.cautions import INVERTED, is_below_chance
 from autodls.evaluation.rows import RowAuc, out_of_fold_rows
+from autodls.jobs.executor import LOCAL, Executor, require_executor
 from autodls.planning.budget import require_budget
 from autodls.records.fingerprint import Fingerprint
-from autodls.records.lock import locked
+from autodls.records.lock import locked, locked_fold, shared
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.scores import FoldRecord
@@ -21,10 +24,11 @@ from autodls.records.workspace import RoiKind, Workspace
 from autodls.stages.places import require_trained
 from autodls.stages.preprocess import preprocess_training
 from autodls.stages.provenance import note_run
-from autodls.stages.session import Session, chosen_folds, planned_workspace
+from autodls.stages.session import Session, chosen_folds, planned, planned_workspace
 from autodls.watch import SILENT, Told, Watch
 
 _LOWER_RATE = "lower its learning rate in plan.json and train anew with --restart"
+_WAITS = "another process is preparing the samples; waiting for it"
 _TRY_OTHERWISE = "try more epochs, another rate or pretrained encoder weights, or leave its sequence out"
 
 
@@ -52,20 +56,25 @@ def train(
     restart: bool = False,
     workers: int = 1,
     at_once: int | None = None,
+    executor: Executor = LOCAL,
     watch: Watch = SILENT,
 ) -> Trained:
     """Train one fold, or "all" and lock the model. What is trained is kept, but for `restart`.
 
     `rois` "auto" takes those that nnU-Net drew out of fold; `workers` processes read images, and `at_once` folds, or
-    networks on a GPU, are trained together. Raises StaleRecordError where plan, splits and dataset do not fit each
-    other, ArgumentError for a fold that is none, TrainingError where training diverges.
+    networks on a GPU, are trained together. `executor` says who trains: this machine, a Ray or a SLURM cluster, with
+    the same bytes. One fold is held alone, so that others can be trained beside it. Raises StaleRecordError where
+    plan, splits and dataset do not fit each other, ArgumentError for a fold that is none, TrainingError where training
+    diverges.
     """
     told = Told(watch)
-    with locked(planned_workspace(dataset, workspace)):
+    require_executor(executor)
+    which = str(fold)
+    with _held(planned_workspace(dataset, workspace).of(rois), which):
         session = Session.open(dataset, workspace, rois)
         plan = session.plan()
         splits = session.splits(plan)
-        folds = chosen_folds(str(fold), len(splits.folds))
+        folds = chosen_folds(which, len(splits.folds))
         fingerprint = Fingerprint.load(session.workspace.fingerprint, "run 'autodls plan'")
         require_budget(plan, fingerprint.cases)
         session.require_same_inputs(fingerprint.inputs_sha256, workers)
@@ -73,13 +82,22 @@ def train(
             told.note(f"warning: {found}; see 'flags' in {session.workspace.segmented}")
         if restart:
             _throw_away(session, folds)
-        keys = preprocess_training(session, plan, workers, told)
-        _train(session, plan, splits, folds, at_once, keys, told)
+        with shared(session.workspace, partial(watch.note, _WAITS)):
+            keys = preprocess_training(session, plan, workers, told)
+        _train(session, plan, splits, folds, at_once, keys, executor, told)
         done = Trained(session.workspace, tuple(folds), warnings=told.warnings)
-        if fold == "all":
+        if which == "all":
             done = _lock(session, plan, splits, told)
-        _note(watch.command, session, plan, splits)
+        with shared(session.workspace):
+            _note(watch.command, session, plan, splits)
     return done
+
+
+def _held(workspace: Workspace, which: str) -> AbstractContextManager[None]:
+    """The workspace, or of it the one fold that is trained, so that others can be trained beside it."""
+    if not which.isdecimal() or int(which) >= planned(workspace).training.folds:
+        return locked(workspace)
+    return locked_fold(workspace, workspace.fold_lock(int(which)), int(which))
 
 
 def _note(command: Sequence[str], session: Session, plan: Plan, splits: Splits) -> None:
@@ -110,9 +128,10 @@ def _train(
     folds: Sequence[int],
     at_once: int | None,
     sample_keys: Mapping[str, str],
+    executor: Executor,
     watch: Watch,
 ) -> None:
-    from autodls.training.cohort import train_folds
+    from autodls.jobs.train import train_on
     from autodls.training.fold import made_by, stages_of
     from autodls.training.forecast import forecast
     from autodls.training.shared import take_encoders
@@ -138,7 +157,8 @@ def _train(
             bar.move(sum(done.values()), word)
 
         try:
-            train_folds(session.workspace, session.training, plan, splits, folds, report, at_once, sample_keys)
+            places = (session.workspace, session.training, plan, splits, folds)
+            train_on(executor, *places, report, at_once, sample_keys, note=watch.note)
         except TrainingError:
             _draw_curves(session, folds, failed=True)
             raise

@@ -41,7 +41,7 @@ class _Share:
 
 
 @dataclass(frozen=True)
-class _Cohort:
+class TrainingCohort:
     """What every fold is trained from; it travels to the processes that train them."""
 
     workspace: Workspace
@@ -58,16 +58,21 @@ class _Cohort:
         prepare_torch(device)
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        guided = self.plan.network.roi_guided
-        data = load_training_data(self.cases, self.workspace.sample, device, self.sample_keys, roi_guided=guided)
-        folds = [(self._run(index, data), partial(report, index)) for index in share.folds]
+        data = self.load(device)
+        folds = [(self.run(index, data), partial(report, index)) for index in share.folds]
         if device.type == "cuda":
             train_together(folds, share.at_once or networks_at_once(self.plan, data.pixels.nbytes / GIB))
             return
         for fold in folds:
             train_fold(*fold)
 
-    def _run(self, index: int, data: TrainingData) -> FoldRun:
+    def load(self, device: torch.device) -> TrainingData:
+        """The samples on `device`; raises StaleRecordError where one was exchanged."""
+        guided = self.plan.network.roi_guided
+        return load_training_data(self.cases, self.workspace.sample, device, self.sample_keys, roi_guided=guided)
+
+    def run(self, index: int, data: TrainingData) -> FoldRun:
+        """What training fold `index` in its folder needs."""
         fold, folder = self.splits.folds[index], self.workspace.fold(index)
         return FoldRun(data, fold, self.plan, folder, self.keys[index], self.start_sha256)
 
@@ -90,9 +95,7 @@ def train_folds(
     to start from that cannot be read, or that was exchanged since.
     """
     device = training_device(plan)
-    start, found = start_sha256(plan.network.encoder_weights), stored_sample_keys(workspace, cases)
-    keys = stage_keys(found, cases, plan, splits, start)
-    cohort = _Cohort(workspace, tuple(cases), plan, splits, keys, start, sample_keys or found)
+    cohort = training_cohort(workspace, cases, plan, splits, sample_keys)
     gpus = torch.cuda.device_count() if device.type == "cuda" else 0
     shares = shares_of(folds, gpus, at_once)
     if len(shares) > 1:
@@ -100,6 +103,19 @@ def train_folds(
         return
     for share in shares:
         cohort.train(share, report)
+
+
+def training_cohort(
+    workspace: Workspace,
+    cases: Sequence[Case],
+    plan: Plan,
+    splits: Splits,
+    sample_keys: Mapping[str, str] | None = None,
+) -> TrainingCohort:
+    """What every fold is trained from; raises WeightsError where the plan names a file that cannot be read."""
+    start, found = start_sha256(plan.network.encoder_weights), stored_sample_keys(workspace, cases)
+    keys = stage_keys(found, cases, plan, splits, start)
+    return TrainingCohort(workspace, tuple(cases), plan, splits, keys, start, sample_keys or found)
 
 
 def shares_of(folds: Sequence[int], gpus: int, at_once: int | None) -> list[_Share]:
@@ -135,7 +151,7 @@ def networks_at_once(plan: Plan, cohort_gib: float) -> int:
     return max(1, min(MOST_AT_ONCE, int(free_gib / sum(step_parts_gib(load).values()))))
 
 
-def _train_in_processes(cohort: _Cohort, shares: Sequence[_Share], report: Report) -> None:
+def _train_in_processes(cohort: TrainingCohort, shares: Sequence[_Share], report: Report) -> None:
     with start_manager() as manager:
         epochs: Queue[tuple[int, Epoch] | None] = manager.Queue()
         listener = Thread(target=_pass_on, args=(epochs, report), daemon=True)
@@ -148,7 +164,7 @@ def _train_in_processes(cohort: _Cohort, shares: Sequence[_Share], report: Repor
             listener.join()
 
 
-def _train_in_process(cohort: _Cohort, epochs: "Queue[tuple[int, Epoch] | None]", share: _Share) -> None:
+def _train_in_process(cohort: TrainingCohort, epochs: "Queue[tuple[int, Epoch] | None]", share: _Share) -> None:
     cohort.train(share, lambda fold, epoch: epochs.put((fold, epoch)))
 
 

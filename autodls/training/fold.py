@@ -32,6 +32,7 @@ from autodls.training.stage_log import StageLog
 _RESTART = "run 'autodls train fold all --restart' to train anew, or put the plan back"
 _PARTS: tuple[Part, ...] = ("train", "inner", "validation")
 Standing = Literal["missing", "kept", "anew", "refused"]
+SCORES = "scores"  # what follows the last stage of a fold
 
 
 def stages_of(plan: Plan) -> dict[str, int]:
@@ -76,13 +77,39 @@ def train_together(folds: Sequence[tuple[FoldRun, Report]], at_once: int) -> Non
         _finish(fold)
 
 
-def _begin(run: FoldRun, report: Report) -> _Begun:
+def open_fold(run: FoldRun) -> tuple[str, ...]:
+    """The stages of a fold that are still to be trained, and `SCORES` where it is to be scored.
+
+    What was made from weights that are to be made again is removed. Raises as `train_fold`.
+    """
+    begun = _begin(run, lambda _epoch: None)
+    return (*begun.missing, SCORES) if begun.missing or not _is_scored(run, begun.weights) else ()
+
+
+def train_stage(run: FoldRun, stage: str, report: Report) -> None:
+    """Train one stage of a fold, or give its scores; what it needs of the stages before it lies in the folder."""
+    note = _logged(run, report)
+    if stage == SCORES:
+        _score(run, weight_hashes(run.folder, run.plan))
+    elif stage == FUSION:
+        train_fusion(run, note)
+    elif stage == FINE_TUNING:
+        fine_tune(run, note)
+    else:
+        train_sequences([(run, stage, note)], at_once=1)
+
+
+def _logged(run: FoldRun, report: Report) -> Report:
     log = StageLog(run.folder.log)
 
     def note(epoch: Epoch) -> None:
         log.add(epoch)
         report(epoch)
 
+    return note
+
+
+def _begin(run: FoldRun, report: Report) -> _Begun:
     found = standing_of(run.folder, run.plan, run.keys)
     for stage, standing in found.items():
         if standing == "refused":
@@ -95,8 +122,8 @@ def _begin(run: FoldRun, report: Report) -> _Begun:
     missing = tuple(stage for stage, standing in found.items() if standing != "kept")
     if missing:
         _remove_what_follows(run, missing)
-    _forget_others(run, log, [stage for stage in missing if found[stage] == "anew"])
-    return _Begun(run, note, missing, weights)
+    _forget_others(run, [stage for stage in missing if found[stage] == "anew"])
+    return _Begun(run, _logged(run, report), missing, weights)
 
 
 def _fused_by_kept(run: FoldRun, found: Mapping[str, Standing]) -> Iterator[str]:
@@ -108,13 +135,13 @@ def _fused_by_kept(run: FoldRun, found: Mapping[str, Standing]) -> Iterator[str]
             yield FINE_TUNING
 
 
-def _forget_others(run: FoldRun, log: StageLog, anew: Sequence[str]) -> None:
+def _forget_others(run: FoldRun, anew: Sequence[str]) -> None:
     """Remove what is left of stages that another plan had, or had otherwise."""
     planned = stages_of(run.plan)
     if FINE_TUNING not in planned:
         shutil.rmtree(run.folder.fine_tuned.root, ignore_errors=True)
         run.folder.resume(FINE_TUNING).unlink(missing_ok=True)
-    log.keep_only([stage for stage in planned if stage not in anew])
+    StageLog(run.folder.log).keep_only([stage for stage in planned if stage not in anew])
 
 
 def _finish(fold: _Begun) -> None:
@@ -126,10 +153,18 @@ def _finish(fold: _Begun) -> None:
         fine_tune(run, fold.report)
     if fold.missing:
         weights = weight_hashes(run.folder, run.plan)
-    if not is_scored(run.folder, run.keys, run.fold.index, weights):
-        model = load_fold(run.folder.trained(run.plan.training.fine_tuning_epochs), run.plan, run.data.pixels.device)
-        not_learnt = judge_fold(run, StageLog(run.folder.log), _unused(run.folder, weights))
-        write_scores(run.folder, score_fold(run, model), run.plan, run.keys.scores, weights, not_learnt)
+    if not _is_scored(run, weights):
+        _score(run, weights)
+
+
+def _is_scored(run: FoldRun, weights: Mapping[str, str]) -> bool:
+    return is_scored(run.folder, run.keys, run.fold.index, weights)
+
+
+def _score(run: FoldRun, weights: Mapping[str, str]) -> None:
+    model = load_fold(run.folder.trained(run.plan.training.fine_tuning_epochs), run.plan, run.data.pixels.device)
+    not_learnt = judge_fold(run, StageLog(run.folder.log), _unused(run.folder, weights))
+    write_scores(run.folder, score_fold(run, model), run.plan, run.keys.scores, weights, not_learnt)
 
 
 def standing_of(folder: FoldFolder, plan: Plan, keys: StageKeys) -> dict[str, Standing]:

@@ -27,6 +27,12 @@ class StageLog:
         ]
         self._write([*kept, epoch])
 
+    def put(self, epochs: Sequence[Epoch], order: Sequence[str]) -> None:
+        """Put all `epochs` of a stage in the place of what there is of it, the stages in `order`."""
+        there = {stage.stage: list[LogLine](stage.epochs) for stage in logged_stages(log_lines(self.path))}
+        there |= {epoch.stage: list[LogLine](epochs) for epoch in epochs}
+        self._write([line for stage in order for line in there.get(stage, [])])
+
     def judge(self, judgements: Mapping[str, Judgement]) -> None:
         """Put the judgement of each stage after its epochs, in the place of an earlier one."""
         parts = [
