@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from autodls.inference.prediction import Prediction
     from autodls.planning.check import CheckReport
     from autodls.records.cohort import Cohort
+    from autodls.records.model_folders import RoiKind
     from autodls.records.plan import Plan
-    from autodls.records.workspace import RoiKind, Workspace
+    from autodls.records.workspace import Workspace
     from autodls.scoring import Model
     from autodls.stages.benchmark_rois import Benchmarked
     from autodls.stages.evaluate import Evaluated

@@ -32,9 +32,9 @@ def train(batch: int, px: int, cases: int) -> None:
     import torch
     from tiny_models import tiny_plan
 
+    from autodls.records.model_folders import FoldFolder
     from autodls.records.plan import FusionPlan, NetworkPlan
     from autodls.records.splits import Fold
-    from autodls.records.workspace import FoldFolder
     from autodls.training.data import FoldRun, TrainingData
     from autodls.training.fusion_stage import train_fusion
     from autodls.training.keys import one_key

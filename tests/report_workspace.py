@@ -9,7 +9,7 @@ from planning_records import fingerprint, plan, sequence
 
 from autodls.evaluation.baseline import baseline_table
 from autodls.evaluation.metrics import Choices, evaluate_table
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.preprocessing.store import FORMAT
 from autodls.records.dataset import DatasetDescription, Target

@@ -15,7 +15,8 @@ from tiny_models import tiny_plan
 
 from autodls.analysis.roi_agreement import compare_rois
 from autodls.errors import ArgumentError
-from autodls.evaluation.agreement import CaseAgreement, case_agreement
+from autodls.evaluation.agreement import case_agreement
+from autodls.evaluation.agreement_records import CaseAgreement
 from autodls.evaluation.agreement_summary import metric_values, summarise_agreement, weighted_medians
 from autodls.evaluation.plane_agreement import Square, plane_agreement
 from autodls.imaging.geometry import Volume

@@ -14,16 +14,17 @@ from tiny_study import use_tiny_resnet
 from autodls.analysis.rois_effect import cohort_effect, cohort_robustness, evenly_ranked
 from autodls.analysis.rois_records import CohortAgreement, CrossedCase, RoiBenchmark
 from autodls.errors import DatasetError, StaleRecordError
+from autodls.evaluation.agreement_records import CELLS, KINDS, STEPS_MM
 from autodls.evaluation.agreement_summary import summarise_agreement
 from autodls.evaluation.delong import auc
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.imaging.volumes import Volume, read_labels, write_volume
 from autodls.inference import rescoring
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import load_model
-from autodls.inference.predict import score_sample
-from autodls.inference.rescoring import CELLS, PairedCase, ScoreBook, crossed_scores, prepare, sample_key
-from autodls.inference.robustness import KINDS, STEPS_MM, perturbed_scores
+from autodls.inference.rescoring import PairedCase, ScoreBook, crossed_scores, prepare, sample_key
+from autodls.inference.robustness import perturbed_scores
+from autodls.inference.scoring import score_sample
 from autodls.records.cohort import read_cohort
 from autodls.records.segmentation import SegmenterRecord
 from autodls.records.table import read_table

@@ -14,7 +14,7 @@ from tiny_workspace import made_up_scores, tiny_workspace
 
 from autodls.analysis.scored_study import MEAN, ScoredCase, ScoredCohort, ScoredStudy, cohort_name, follow_up
 from autodls.evaluation.delong import auc, compare_aucs
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.planning.splits import make_splits
 from autodls.records.cohort import Cohort
 from autodls.records.dataset import DatasetDescription

@@ -11,7 +11,7 @@ from tiny_workspace import tiny_workspace
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.randomisation import weights_verdict
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.inference.explain import ALL, RandomisedMap, explain_sample
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import load_model

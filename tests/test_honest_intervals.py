@@ -17,7 +17,8 @@ from autodls.evaluation.metrics import Choices, cohort_metrics, evaluate_table
 from autodls.evaluation.overall import aucs_differ
 from autodls.evaluation.own_cutoff import RATES, rates_at_own_cutoff
 from autodls.evaluation.results import Cutoff
-from autodls.evaluation.rows import OUT_OF_FOLD, row_auc
+from autodls.evaluation.rows import row_auc
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.report.tables.study import performance_table
 

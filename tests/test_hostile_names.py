@@ -317,9 +317,9 @@ class TestJson:
 
 def test_a_cohort_in_a_mixture_of_scripts_is_told(tmp_path):
     """Alone in its column, it looks like no other name there."""
+    from autodls.records.cells import TableRow
     from autodls.records.dataset import DatasetDescription
     from autodls.records.identities import spelling_problems
-    from autodls.records.table import TableRow
 
     settings = {"target": {"name": "t", "column": "y", "positive": "> 0"}, "site": "site"}
     description = DatasetDescription.model_validate(

@@ -12,13 +12,13 @@ from tiny_study import DESCRIPTION, hashes, tiny_study, use_tiny_resnet
 from autodls.cli.console import Terminal
 from autodls.errors import TrainingError
 from autodls.evaluation.cautions import model_cautions
-from autodls.evaluation.rows import RowAuc
+from autodls.evaluation.score_auc import RowAuc
 from autodls.preprocessing.store import load_sample, save_sample
 from autodls.records.model import ModelRecord
+from autodls.records.model_folders import FoldFolder
 from autodls.records.scores import FoldRecord
 from autodls.records.table import read_table
 from autodls.records.training_log import Epoch, Judgement, LoggedStage, log_lines, logged_stages, told_of
-from autodls.records.workspace import FoldFolder
 from autodls.report.figures.learning_curves import draw_learning_curve, learning_figure
 from autodls.stages.train import _draw_curves, _tell_not_learnt
 from autodls.training import learnt

@@ -6,7 +6,7 @@ import pytest
 from command_line import edit_json
 from report_workspace import Wish, write_workspace
 
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_workspace import HOSTILE, Wish, write_workspace
 
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.preprocessing.shown import LEFT_OUT
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan

@@ -24,9 +24,10 @@ from autodls.preprocessing.sampling import sample_points
 from autodls.preprocessing.shown import LEFT_OUT, Shown
 from autodls.preprocessing.stage import preprocess_cases
 from autodls.preprocessing.store import load_sample, load_summary, save_sample
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.dataset import DatasetDescription
-from autodls.records.plan import IntensityPlan, Plan, PreprocessingPlan
+from autodls.records.plan import Plan
+from autodls.records.preprocessing_plan import IntensityPlan, PreprocessingPlan
 from autodls.records.workspace import Workspace
 from autodls.stages.preprocess import preprocess_training
 

@@ -13,7 +13,7 @@ from autodls.errors import DatasetError
 from autodls.imaging.geometry import Volume
 from autodls.imaging.itk import to_sitk
 from autodls.imaging.volumes import read_geometry, read_labels, read_volume, write_volume
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.roi_labels import RoiLabels
 from autodls.records.segmentation_folders import SegmentationFolder
 from autodls.segmentation.framing import Framing

@@ -18,7 +18,8 @@ from autodls.evaluation.baseline import baseline_table
 from autodls.evaluation.scores_table import Columns, read_scores
 from autodls.planning.check_columns import column_problems
 from autodls.planning.fingerprint import extract_fingerprint
-from autodls.records.cohort import cohort_sha256, join_cohort, read_cohort
+from autodls.records.case import cohort_sha256
+from autodls.records.cohort import join_cohort, read_cohort
 from autodls.records.columns import read_column, suspected_codes
 from autodls.records.dataset import Target
 from autodls.records.table import read_table

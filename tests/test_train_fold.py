@@ -19,8 +19,8 @@ from autodls.records.scores import FUSED, read_fold_scores
 from autodls.records.tensors import load_tensors, read_note, save_tensors
 from autodls.records.training_log import Epoch
 from autodls.training import loop
-from autodls.training.cohort import train_folds, training_device
-from autodls.training.data import centre_crop
+from autodls.training.cohort import train_folds
+from autodls.training.data import centre_crop, training_device
 from autodls.training.fold import prepare_torch, train_fold
 from autodls.training.stage_log import StageLog
 

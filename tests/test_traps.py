@@ -36,7 +36,7 @@ from autodls.preprocessing.sampling import sample_points
 from autodls.records.cohort import read_cohort
 from autodls.records.files import sha256_of_file
 from autodls.records.model import ModelRecord
-from autodls.records.workspace import ModelFolder
+from autodls.records.model_folders import ModelFolder
 from autodls.report.figures.overlays import side_labels
 
 ELSEWHERE = {
@@ -387,7 +387,7 @@ class TestInvertedLabels:
         assert bool(said) == loud
 
     def test_train_says_it_too(self, capsys):
-        from autodls.evaluation.rows import RowAuc
+        from autodls.evaluation.score_auc import RowAuc
         from autodls.stages.train import _warn
 
         row = RowAuc(cohort="oof", row="dls", n=80, positives=40, value=0.2, low=0.1, high=0.3, reason=None)
@@ -398,7 +398,7 @@ class TestInvertedLabels:
 
     @pytest.mark.parametrize(("auc", "loud"), [(0.0, True), (1.0, False), (None, False)])
     def test_perfectly_inverted_labels_have_no_interval_and_are_told(self, capsys, auc, loud):
-        from autodls.evaluation.rows import RowAuc
+        from autodls.evaluation.score_auc import RowAuc
         from autodls.stages.train import _warn
 
         scores, labels = np.linspace(0.1, 0.9, 20), np.arange(20) >= 10

@@ -297,7 +297,7 @@ def test_patient_on_both_sides_of_a_split_is_refused(study, first, second):
     fold = study.splits.folds[0]
     twins = (getattr(fold, first)[0], getattr(fold, second)[0])
     cases = tuple(make_case(case.id, case.label, "twin" if case.id in twins else None) for case in study.cases)
-    from autodls.records.cohort import cohort_sha256
+    from autodls.records.case import cohort_sha256
 
     splits = study.splits.model_copy(update={"cohort_sha256": cohort_sha256(cases)})
     with pytest.raises(StaleRecordError, match=r"fold 0: patient 'twin' is in .*run 'autodls plan' again"):

@@ -14,14 +14,13 @@ from autodls.records.plan import (
     Budget,
     Expectation,
     FusionPlan,
-    IntensityPlan,
     MaskPolicy,
     NetworkPlan,
     Plan,
-    PreprocessingPlan,
     SegmentationPlan,
     TrainingPlan,
 )
+from autodls.records.preprocessing_plan import IntensityPlan, PreprocessingPlan
 from autodls.records.scale import LogisticScale
 from autodls.records.scores import FUSED
 

@@ -12,7 +12,7 @@ from autodls.models.encoder import ENCODERS
 from autodls.planning.splits import make_splits
 from autodls.preprocessing.planes import PLANES, Plane
 from autodls.preprocessing.store import Sample, save_sample
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.dataset import DatasetDescription
 from autodls.records.files import sha256_of_file
 from autodls.records.plan import Plan

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autodls.evaluation.agreement import CaseAgreement, case_agreement, require_one_grid
+from autodls.evaluation.agreement import case_agreement, require_one_grid
+from autodls.evaluation.agreement_records import CaseAgreement
 from autodls.evaluation.plane_agreement import Square, plane_agreement
 from autodls.imaging.geometry import Volume, as_triple
 from autodls.preprocessing.planes import Plane, find_planes
-from autodls.records.plan import PreprocessingPlan
-from autodls.records.segmentation import MaskSource
+from autodls.records.drawn_roi import MaskSource
+from autodls.records.preprocessing_plan import PreprocessingPlan
 
 
 def compare_rois(

@@ -6,14 +6,14 @@ import numpy as np
 from scipy.special import logit
 
 from autodls.analysis.rois_records import CellEffect, Change, CohortEffect, CohortRobustness, CrossedCase, SureCases
-from autodls.evaluation.delong import Bools, Floats, auc_with_ci
+from autodls.evaluation.agreement_records import CELLS, KINDS, REFERENCE, STEPS_MM, PerturbedScore
+from autodls.evaluation.arrays import Bools, Floats
+from autodls.evaluation.delong import auc_with_ci
 from autodls.evaluation.intervals import printed_auc
 from autodls.evaluation.noninferiority import noninferiority
 from autodls.evaluation.results import Auc
 from autodls.evaluation.score_agreement import changed_share, score_agreement
-from autodls.inference.rescoring import CELLS, REFERENCE
-from autodls.inference.robustness import KINDS, STEPS_MM, PerturbedScore
-from autodls.records.workspace import RoiKind
+from autodls.records.model_folders import RoiKind
 
 _SATURATED = 1e-12  # a calibrated score closer to 0 or 1 has no log-odds in double precision worth averaging
 

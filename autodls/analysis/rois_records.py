@@ -5,16 +5,19 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from autodls.evaluation.agreement import CaseAgreement
-from autodls.evaluation.agreement_summary import AgreementSummary
-from autodls.evaluation.noninferiority import NonInferiority
+from autodls.evaluation.agreement_records import (
+    AUTOMATIC,
+    AgreementSummary,
+    CaseAgreement,
+    NonInferiority,
+    PerturbationKind,
+    PerturbedScore,
+    ScoreAgreement,
+)
 from autodls.evaluation.results import Auc, Proportion
-from autodls.evaluation.score_agreement import ScoreAgreement
-from autodls.inference.rescoring import AUTOMATIC
-from autodls.inference.robustness import PerturbationKind, PerturbedScore
 from autodls.records.base import Record
-from autodls.records.segmentation import DrawnRoi, MaskSource
-from autodls.records.workspace import RoiKind
+from autodls.records.drawn_roi import DrawnRoi, MaskSource
+from autodls.records.model_folders import RoiKind
 
 
 class Published(Record):

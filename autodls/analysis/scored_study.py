@@ -8,14 +8,15 @@ import numpy as np
 from scipy.special import expit, logit
 
 from autodls.evaluation.results import Excluded
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable
-from autodls.records.cohort import Case, Cohort
+from autodls.records.case import Case
+from autodls.records.cells import is_missing, read_number
+from autodls.records.cohort import Cohort
 from autodls.records.dataset import SurvivalColumns
+from autodls.records.drawn_roi import DrawnRoi
 from autodls.records.scores import FUSED, FoldScore
-from autodls.records.segmentation import DrawnRoi
 from autodls.records.splits import Splits
-from autodls.records.table import is_missing, read_number
 
 MEAN = "mean of sequences"  # no channel can be called so
 NO_COHORT = "no cohort named"

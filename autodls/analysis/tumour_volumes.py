@@ -7,7 +7,7 @@ from pathlib import Path
 from autodls.imaging.volumes import read_roi
 from autodls.parallel import map_parallel
 from autodls.planning.tumour import volume_ml
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.files import sha256_of_input
 from autodls.records.scores import write_csv
 from autodls.records.table import read_table

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from autodls.cli.console import show_table
-from autodls.evaluation.rows import RowAuc
+from autodls.evaluation.score_auc import RowAuc
 
 _INTERVALS = {
     "delong-logit": "DeLong, logit",

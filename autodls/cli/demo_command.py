@@ -7,7 +7,7 @@ from autodls.cli.data_commands import run_check, run_plan
 from autodls.cli.evaluate_command import run_evaluate
 from autodls.cli.report_command import run_report
 from autodls.cli.train_command import run_train
-from autodls.evaluation.rows import RowAuc
+from autodls.evaluation.score_auc import RowAuc
 from autodls.phantom.cohort import PhantomTruth
 from autodls.records.workspace import Workspace
 from autodls.stages.demo import phantom_study

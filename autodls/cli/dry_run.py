@@ -8,9 +8,10 @@ from autodls.errors import ArgumentError
 from autodls.planning.budget import require_budget
 from autodls.planning.segmentation_time import in_words, segmentation_time
 from autodls.records.fingerprint import Fingerprint
+from autodls.records.model_folders import RoiKind
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits
-from autodls.records.workspace import RoiKind, finished_rows
+from autodls.records.workspace import finished_rows
 from autodls.stages.session import Session, chosen_folds, model_of, planned_workspace, trained_rois, workspace_of
 
 _PLAN_FIRST = "run 'autodls plan'"
@@ -19,7 +20,7 @@ _NOTHING = "nothing was written (--dry-run)"
 
 def dry_train(dataset: Path, workspace: Path | None, which: str, rois: RoiKind, *, restart: bool, workers: int) -> None:
     """Which samples, stages and models `train fold` would make, which it would keep, and how long it may take."""
-    from autodls.training.cohort import training_device
+    from autodls.training.data import training_device
     from autodls.training.forecast import Forecast, forecast, share_to_train
     from autodls.training.keys import stored_sample_keys
 
@@ -48,7 +49,7 @@ def dry_segment(dataset: Path, workspace: Path | None, which: str, *, restart: b
     """Which folds of nnU-Net `segment fold` would train, and how long that may take."""
     from autodls.segmentation.environment import require_nnunet
     from autodls.segmentation.run import SegmentationRun, is_trained
-    from autodls.training.cohort import training_device
+    from autodls.training.data import training_device
 
     require_nnunet()
     session, plan, splits, folds = _planned(dataset, workspace, which, "manual", workers)
@@ -67,7 +68,7 @@ def dry_evaluate(dataset: Path, workspace: Path | None, rois: RoiKind | None, *,
     """Which held-out cases `evaluate` would score, and of which the scores are there."""
     if table is not None:
         raise ArgumentError("--dry-run is for the cohorts of a dataset: a table (--scores) is evaluated in seconds")
-    from autodls.inference.heldout import scores_kept
+    from autodls.inference.heldout_scores import scores_kept
     from autodls.records.model import ModelRecord
 
     place = planned_workspace(dataset, workspace)

@@ -6,7 +6,7 @@ from pathlib import Path
 from autodls.cli.auc_table import show_rows
 from autodls.cli.console import Terminal, say, say_json, show_table
 from autodls.errors import ArgumentError
-from autodls.records.workspace import RoiKind
+from autodls.records.model_folders import RoiKind
 from autodls.stages.evaluate import Evaluated, evaluate
 from autodls.stages.evaluate_scores import TableRequest, evaluate_scores, metric_rows
 

@@ -6,8 +6,8 @@ from statistics import fmean
 
 from autodls.cli.console import Terminal, say, say_json, show_table
 from autodls.inference.explain import ALL
+from autodls.records.model_folders import RoiKind
 from autodls.records.scores import FUSED
-from autodls.records.workspace import RoiKind
 from autodls.stages.explain import Explained, explain
 from autodls.stages.heatmaps import ExplainedCase
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from autodls.cli.console import Terminal, say
-from autodls.records.workspace import RoiKind
+from autodls.records.model_folders import RoiKind
 from autodls.stages.report import report
 
 

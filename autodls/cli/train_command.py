@@ -7,7 +7,7 @@ from autodls.cli.auc_table import show_rows
 from autodls.cli.console import Terminal, note, say, say_json
 from autodls.jobs.executor import LOCAL, Executor
 from autodls.records.model import ModelRecord
-from autodls.records.workspace import RoiKind
+from autodls.records.model_folders import RoiKind
 from autodls.stages.train import Trained, train
 
 

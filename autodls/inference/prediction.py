@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from autodls.records.base import Record
+from autodls.records.drawn_roi import DrawnRoi
+from autodls.records.model_folders import RoiKind
 from autodls.records.scores import write_csv
-from autodls.records.segmentation import DrawnRoi
-from autodls.records.workspace import RoiKind
 
 if TYPE_CHECKING:
     import pandas

@@ -11,7 +11,7 @@ from threading import Thread
 from typing import Any
 
 from autodls.errors import AutoDLSError
-from autodls.jobs.dispatch import Note, Report
+from autodls.jobs.executor import Note, Report
 from autodls.parallel import start_manager, worker_processes
 
 

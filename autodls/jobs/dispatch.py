@@ -1,19 +1,18 @@
 """Folds through a pool of machines: what is ready goes out, what comes back is kept, what is lost is done again."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from autodls.errors import AutoDLSError
+from autodls.jobs.executor import Note, Report
 from autodls.jobs.fold_job import FoldJob, fold_job, keep
 from autodls.records.training_log import Epoch
 from autodls.training.data import FoldRun
 from autodls.training.fold import open_fold
 
 MOST_LOSSES = 3  # of one job: what ends three workers ends a fourth
-Report = Callable[[int, Epoch], None]
-Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,15 @@
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from autodls.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from autodls.records.training_log import Epoch
 
 ExecutorName = Literal["local", "ray", "slurm"]
 _NEEDS = {"ray": "ray", "slurm": "submitit"}
@@ -68,3 +71,9 @@ def require_executor(executor: Executor) -> None:
             raise ArgumentError(
                 f"--executor slurm: no {missing[0]} on this machine; run the command on a login node of the cluster"
             )
+
+
+Report = Callable[[int, "Epoch"], None]
+
+
+Note = Callable[[str], None]

@@ -11,11 +11,10 @@ from pathlib import Path
 import torch
 
 from autodls.records.files import sha256_of_bytes, write_bytes
+from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
 from autodls.records.training_log import Epoch, lines_of
-from autodls.records.workspace import FoldFolder
-from autodls.training.cohort import training_device
-from autodls.training.data import FoldRun, TrainingData
+from autodls.training.data import FoldRun, TrainingData, training_device
 from autodls.training.fold import SCORES, made_by, prepare_torch, stages_of, train_stage
 from autodls.training.keys import FINE_TUNING, FUSION
 from autodls.training.stage_log import StageLog

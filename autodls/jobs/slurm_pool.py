@@ -21,8 +21,8 @@ from autodls.errors import ArgumentError, AutoDLSError
 from autodls.jobs.dispatch import Ended
 from autodls.jobs.fold_job import FoldJob, do_job, made_files
 from autodls.machine import tune_process
+from autodls.records.model_folders import FoldFolder
 from autodls.records.training_log import Epoch, log_lines
-from autodls.records.workspace import FoldFolder
 from autodls.training.cohort import TrainingCohort
 
 _WAIT_S = 0.5

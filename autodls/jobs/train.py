@@ -6,9 +6,9 @@ from functools import partial
 import torch
 
 from autodls.jobs.apart import Told, work_apart
-from autodls.jobs.dispatch import Note, Report, dispatch
-from autodls.jobs.executor import Executor, require_executor
-from autodls.records.cohort import Case
+from autodls.jobs.dispatch import dispatch
+from autodls.jobs.executor import Executor, Note, Report, require_executor
+from autodls.records.case import Case
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace

@@ -15,11 +15,11 @@ from autodls.errors import ModelFolderError
 from autodls.models.folded import FoldedEncoder
 from autodls.models.fusion import FusionTransformer
 from autodls.models.pca import ChannelPCA
+from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan, encoder_stride_px
 from autodls.records.scale import LogisticScale
 from autodls.records.scores import FUSED
 from autodls.records.tensors import load_tensors, save_tensors, tensors_sha256
-from autodls.records.workspace import FoldFolder
 
 FusedBy = Literal["transformer", "mean"]
 _FUSED_BY: TypeAdapter[FusedBy] = TypeAdapter(FusedBy)

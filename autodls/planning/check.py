@@ -11,7 +11,8 @@ from autodls.planning.check_images import CaseTask, check_case, unused_roi_probl
 from autodls.planning.check_looks import look_problems
 from autodls.planning.check_table import label_problems, patient_problems, survival_problems
 from autodls.planning.copies import copy_problems
-from autodls.records.cohort import Case, Cohort, join_cohort
+from autodls.records.case import Case
+from autodls.records.cohort import Cohort, join_cohort
 from autodls.records.problems import Problem
 
 

@@ -13,7 +13,7 @@ from autodls.planning.copies import CaseVoxels, voxels_sha256
 from autodls.planning.image_fault import image_faults
 from autodls.planning.measure import SequenceMeasure, TumourPlace, measure_sequence
 from autodls.planning.tumour import roi_fault
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.problems import Problem, error, warning
 
 MIN_SHOWN = 0.9

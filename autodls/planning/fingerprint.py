@@ -22,7 +22,8 @@ from autodls.planning.measure import (
 )
 from autodls.planning.patients import count_patients
 from autodls.planning.tumour import PLANES
-from autodls.records.cohort import Case, Cohort, cohort_sha256
+from autodls.records.case import Case, cohort_sha256
+from autodls.records.cohort import Cohort
 from autodls.records.files import sha256_of_bytes
 from autodls.records.fingerprint import Fingerprint, PatientCounts, Quantiles, SequenceFingerprint, TumourFingerprint
 from autodls.records.problems import Problem

@@ -23,7 +23,7 @@ from autodls.imaging.volumes import read_geometry, read_volume
 from autodls.planning.copies import CaseVoxels, voxels_sha256
 from autodls.planning.image_fault import image_faults
 from autodls.planning.tumour import Plane, extent_mm, part_volumes_ml, roi_fault, volume_ml
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.files import sha256_of_bytes, sha256_of_input
 
 PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)

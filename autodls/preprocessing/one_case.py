@@ -7,7 +7,8 @@ from pathlib import Path
 from autodls.errors import ArgumentError
 from autodls.preprocessing.case import prepare_case
 from autodls.preprocessing.store import Sample
-from autodls.records.plan import Plan, PreprocessingPlan
+from autodls.records.plan import Plan
+from autodls.records.preprocessing_plan import PreprocessingPlan
 
 PathLike = str | os.PathLike[str]
 

@@ -9,9 +9,10 @@ from autodls.parallel import map_parallel
 from autodls.preprocessing.case import case_key, prepare_case
 from autodls.preprocessing.shown import LEFT_OUT
 from autodls.preprocessing.store import load_summary, save_sample
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.files import link_or_copy
-from autodls.records.plan import Plan, PreprocessingPlan
+from autodls.records.plan import Plan
+from autodls.records.preprocessing_plan import PreprocessingPlan
 from autodls.records.problems import Problem, error, warning
 
 

@@ -9,9 +9,9 @@ from autodls.errors import InputError, ModelFolderError
 from autodls.records.base import Record, json_bytes
 from autodls.records.dataset import ChannelNames, FileEnding, Target
 from autodls.records.files import sha256_of_bytes, sha256_of_file
+from autodls.records.model_folders import RoiKind
 from autodls.records.roi_labels import RoiLabels
 from autodls.records.scale import LogisticScale
-from autodls.records.workspace import RoiKind
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]

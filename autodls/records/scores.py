@@ -12,9 +12,9 @@ from pydantic import Field, ValidationError, model_validator
 from autodls.errors import StaleRecordError
 from autodls.records.base import Record, first_fault
 from autodls.records.files import sha256_of_file, write_text
+from autodls.records.model_folders import FoldFolder
 from autodls.records.spelled import in_one_line
 from autodls.records.table import read_table
-from autodls.records.workspace import FoldFolder
 
 Part = Literal["train", "inner", "validation"]
 FUSED = "dls"

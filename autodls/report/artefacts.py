@@ -8,8 +8,9 @@ from typing import TypeVar
 from autodls.analysis.rois_records import RoiBenchmark
 from autodls.errors import AutoDLSError
 from autodls.evaluation.results import Metrics
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.records.base import Record
+from autodls.records.cells import is_missing, read_number
 from autodls.records.dataset import DatasetDescription
 from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
@@ -17,7 +18,7 @@ from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.scores import FUSED, without_formula
 from autodls.records.splits import Splits
-from autodls.records.table import is_missing, read_number, read_table
+from autodls.records.table import read_table
 from autodls.records.training_log import LoggedStage, log_lines, logged_stages
 from autodls.records.workspace import Workspace, safe_name
 

@@ -116,3 +116,6 @@ def shortened(line: str, count: int) -> str:
     """
     tail = count // 2
     return line[: count - tail] + ELLIPSIS + (line[-tail:] if tail else "")
+
+
+NOT_REACHED = "NR"

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autodls.evaluation.delong import Bools, Floats, Patients, auc, auc_with_ci
+from autodls.evaluation.arrays import Bools, Floats
+from autodls.evaluation.delong import Patients, auc, auc_with_ci
 from autodls.evaluation.intervals import printed_auc
 from autodls.evaluation.results import Proportion
 from autodls.evaluation.scores_table import CohortTable

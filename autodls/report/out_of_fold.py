@@ -13,13 +13,14 @@ import numpy as np
 from scipy.special import expit, logit
 
 from autodls.analysis.scored_study import LEAST, ScoredStudy, cohort_table
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import brier, scaled_brier
 from autodls.evaluation.calibration import calibration, why_not_shown_calibrated
 from autodls.evaluation.decision_curve import net_benefit
-from autodls.evaluation.delong import Bools, Floats, auc_with_ci
+from autodls.evaluation.delong import auc_with_ci
 from autodls.evaluation.intervals import brier_interval
 from autodls.evaluation.results import CohortMetrics, FoldMetrics, Metrics, Proportion
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.subsets import judged_by
 from autodls.models.scale import fit_scale

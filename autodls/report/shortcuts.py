@@ -33,8 +33,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from autodls.errors import ArgumentError
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.clusters import is_clustered
-from autodls.evaluation.delong import AucComparison, Bools, Floats, auc_with_ci, compare_aucs
+from autodls.evaluation.delong import AucComparison, auc_with_ci, compare_aucs
 from autodls.evaluation.intervals import printed_auc
 from autodls.evaluation.logistic import log_likelihood
 from autodls.evaluation.results import Auc, ChiSquare

@@ -11,12 +11,12 @@ import numpy as np
 from scipy.special import expit, logit
 
 from autodls.analysis.scored_study import LEAST, ScoredCohort, ScoredStudy, cohort_table, follow_up
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
 from autodls.evaluation.cautions import cautions
-from autodls.evaluation.delong import Bools, Floats
 from autodls.evaluation.metrics import cohort_metrics
 from autodls.evaluation.results import CohortMetrics, Cutoff, Metrics
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.subsets import judged_by
 from autodls.records.scores import FUSED

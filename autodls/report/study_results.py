@@ -8,10 +8,12 @@ from autodls.analysis.scored_study import ScoredStudy, cohort_name
 from autodls.errors import ArgumentError
 from autodls.evaluation.baseline import BaselineTable, baseline_table
 from autodls.evaluation.results import Metrics, Proportion
-from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc
+from autodls.evaluation.score_auc import OUT_OF_FOLD, RowAuc
 from autodls.evaluation.shared_folds import MEANING, is_of_folds
-from autodls.records.cohort import Case, Cohort, training_cohorts
+from autodls.records.case import Case
+from autodls.records.cohort import Cohort
 from autodls.records.results_folder import renewed
+from autodls.records.rows import training_cohorts
 from autodls.records.scores import FUSED
 from autodls.records.workspace import Workspace
 from autodls.report.drawn import Drawn, Printed, Rows, Table, earlier_results, save_figure, save_table

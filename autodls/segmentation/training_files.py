@@ -13,7 +13,7 @@ from autodls.imaging.lattice import grid_fault
 from autodls.imaging.rois import read_roi_on
 from autodls.imaging.volumes import read_geometry, read_labels, write_volume
 from autodls.records.base import Record
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.files import sha256_of_bytes, sha256_where_readable
 from autodls.records.roi_labels import RoiLabels
 from autodls.records.segmentation_folders import SegmentationFolder

@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls.errors import InputError, StaleRecordError
-from autodls.evaluation.rows import OUT_OF_FOLD
-from autodls.records.cohort import Case
+from autodls.evaluation.score_auc import OUT_OF_FOLD
+from autodls.records.case import Case
+from autodls.records.drawn_roi import DrawnRoi
 from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord
+from autodls.records.model_folders import RoiKind
 from autodls.records.plan import Plan
-from autodls.records.segmentation import DrawnRoi, SegmentedCohort, load_masks
+from autodls.records.segmentation import SegmentedCohort, load_masks
 from autodls.records.splits import Splits
-from autodls.records.workspace import RoiKind, Workspace
+from autodls.records.workspace import Workspace
 from autodls.stages.session import Session
 from autodls.watch import Watch
 

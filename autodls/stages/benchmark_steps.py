@@ -10,18 +10,18 @@ from autodls.analysis.roi_agreement import compare_rois
 from autodls.analysis.rois_effect import cohort_effect, cohort_robustness, evenly_ranked
 from autodls.analysis.rois_records import CohortAgreement, CohortEffect, CohortRobustness, CrossedCase
 from autodls.errors import ArgumentError, DatasetError
-from autodls.evaluation.agreement import CaseAgreement
+from autodls.evaluation.agreement_records import CaseAgreement, PerturbedScore
 from autodls.evaluation.agreement_summary import summarise_agreement
 from autodls.imaging.rois import read_roi_on
 from autodls.imaging.volumes import read_roi
 from autodls.inference.model_folder import LockedModel, load_model
 from autodls.inference.rescoring import PairedCase, ScoreBook, crossed_scores, roi_of
-from autodls.inference.robustness import PerturbedScore, direction, perturbed_scores
+from autodls.inference.robustness import direction, perturbed_scores
 from autodls.models.device import resolve_device
+from autodls.records.model_folders import RoiKind
 from autodls.records.scores import FUSED
 from autodls.records.segmentation import AUTOMATIC_LABELS
 from autodls.records.table import read_table
-from autodls.records.workspace import RoiKind
 from autodls.seeding import generator
 from autodls.stages.benchmark_cohorts import BenchmarkCohort, BenchmarkStudy
 from autodls.watch import Bar, Watch

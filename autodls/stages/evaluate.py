@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls.errors import ModelFolderError, StaleRecordError
-from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc
-from autodls.records.cohort import Case, table_path
+from autodls.evaluation.score_auc import OUT_OF_FOLD, RowAuc
+from autodls.records.case import Case
+from autodls.records.cohort import table_path
 from autodls.records.files import sha256_of_file, sha256_of_input
 from autodls.records.lock import locked
 from autodls.records.model import ModelRecord
+from autodls.records.model_folders import RoiKind
 from autodls.records.plan import Plan
 from autodls.records.scores import FUSED, FoldScore, load_fold_scores
 from autodls.records.splits import Splits
 from autodls.records.table import read_table
-from autodls.records.workspace import RoiKind, Workspace
+from autodls.records.workspace import Workspace
 from autodls.stages.provenance import note_run
 from autodls.stages.session import Session, planned_workspace, trained_rois
 from autodls.watch import SILENT, Watch
@@ -205,7 +207,8 @@ def _out_of_fold(session: Session, plan: Plan) -> "ScoredCohort":
 def _held_out(session: Session, model: ModelRecord, plan: Plan, scoring: _Scoring) -> dict[str, "ScoredCohort"]:
     """Every held-out cohort, scored; the networks are read only where a case has no score yet."""
     from autodls.analysis.scored_study import cohort_name
-    from autodls.inference.heldout import forget_others, score_held_out, write_held_out
+    from autodls.inference.heldout import score_held_out, write_held_out
+    from autodls.inference.heldout_scores import forget_others
 
     load = functools.cache(lambda: _load(session, scoring.device))
     scored: dict[str, ScoredCohort] = {}

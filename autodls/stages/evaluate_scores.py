@@ -7,12 +7,12 @@ from pathlib import Path
 from autodls.errors import ArgumentError
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.results import Metrics
-from autodls.evaluation.rows import RowAuc
+from autodls.evaluation.score_auc import RowAuc
 from autodls.evaluation.scores_table import Columns, ScoreTable, parse_cutoffs, read_scores
 from autodls.records.lock import locked_output
+from autodls.records.model_folders import PROVENANCE
 from autodls.records.results_folder import ResultsFolder, clear_unfinished
 from autodls.records.table import read_table
-from autodls.records.workspace import PROVENANCE
 from autodls.stages.places import require_output
 from autodls.stages.provenance import note_output
 from autodls.watch import SILENT, Watch

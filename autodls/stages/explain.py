@@ -11,24 +11,25 @@ from statistics import fmean
 from autodls.analysis.scored_study import cohort_name
 from autodls.errors import ArgumentError, StaleRecordError
 from autodls.evaluation.randomisation import PASSED, WeightsVerdict, weights_verdict
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.inference.explain import ALL, MapShare, RandomisedMap, write_randomisation, write_shares
-from autodls.inference.heldout import known_scores
 from autodls.inference.heldout_rois import drawn_before
+from autodls.inference.heldout_scores import known_scores
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel, load_model
 from autodls.inference.prediction import CaseScore
 from autodls.models.device import memory_of, resolve_device
 from autodls.preprocessing.store import Sample, load_summary
-from autodls.records.cohort import Case
+from autodls.records.case import Case
+from autodls.records.drawn_roi import DrawnRoi
 from autodls.records.files import write_text
 from autodls.records.heatmap_folder import HeatmapFolder
 from autodls.records.lock import locked
+from autodls.records.model_folders import RoiKind
 from autodls.records.results_folder import renewed
 from autodls.records.scores import FUSED, write_csv
-from autodls.records.segmentation import DrawnRoi, doubts
+from autodls.records.segmentation import doubts
 from autodls.records.table import read_table
-from autodls.records.workspace import RoiKind
 from autodls.seeding import generator
 from autodls.stages.heatmaps import ExplainedCase, check_weights, samples_of, write_maps
 from autodls.stages.provenance import files_below, note_run

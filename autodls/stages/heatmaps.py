@@ -20,9 +20,9 @@ from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel
 from autodls.inference.prepare import explained_samples
 from autodls.preprocessing.store import Sample
+from autodls.records.drawn_roi import DrawnRoi
 from autodls.records.heatmap_folder import HeatmapFolder
 from autodls.records.scores import FUSED
-from autodls.records.segmentation import DrawnRoi
 from autodls.report.figures.overlays import Overlay, write_overlay
 
 ENSEMBLE = "ensemble"

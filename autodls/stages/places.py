@@ -7,7 +7,8 @@ from pathlib import Path
 
 from autodls.errors import ArgumentError
 from autodls.records.listing import IMAGES, LABELS
-from autodls.records.workspace import ModelFolder, Workspace
+from autodls.records.model_folders import ModelFolder
+from autodls.records.workspace import Workspace
 
 _OF_TRAINING = re.compile(
     r"\.tmp-.+|.+\.safetensors|scores\.csv|log\.jsonl|learning_curve\.png|MODEL_CARD\.md"

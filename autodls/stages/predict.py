@@ -11,8 +11,9 @@ from autodls.errors import ArgumentError, DatasetError
 from autodls.inference.model_files import check_model_folder
 from autodls.inference.prediction import prediction_of
 from autodls.records.lock import locked_output
+from autodls.records.model_folders import PROVENANCE
 from autodls.records.results_folder import ResultsFolder, clear_unfinished
-from autodls.records.workspace import PROVENANCE, finished_rows
+from autodls.records.workspace import finished_rows
 from autodls.stages.places import require_output
 from autodls.stages.provenance import files_below, note_output
 from autodls.watch import SILENT, Watch

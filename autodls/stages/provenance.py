@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from autodls.records.model_folders import PROVENANCE
 from autodls.records.provenance import record_run
-from autodls.records.workspace import PROVENANCE, Workspace
+from autodls.records.workspace import Workspace
 
 
 def note_run(

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from autodls.errors import ModelFolderError, PlanError
 from autodls.records.files import write_bytes
+from autodls.records.model_folders import RoiKind
 from autodls.records.plan import Plan
 from autodls.records.segmentation import masks_key
 from autodls.records.splits import Splits
-from autodls.records.workspace import RoiKind, Workspace
+from autodls.records.workspace import Workspace
 from autodls.stages.places import require_trained
 from autodls.watch import SILENT, Watch
 

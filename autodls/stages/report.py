@@ -8,7 +8,8 @@ from pathlib import Path
 from autodls.errors import ArgumentError
 from autodls.records.cohort import read_description
 from autodls.records.lock import locked
-from autodls.records.workspace import RoiKind, Workspace
+from autodls.records.model_folders import RoiKind
+from autodls.records.workspace import Workspace
 from autodls.stages.places import real_place, require_folder, require_no_input, require_own
 from autodls.stages.provenance import note_run
 from autodls.stages.session import trained_rois, workspace_of

@@ -53,7 +53,7 @@ def segment(
         folds = chosen_folds(str(fold), len(splits.folds))
         fingerprint = Fingerprint.load(session.workspace.fingerprint, "run 'autodls plan'")
         session.require_same_inputs(fingerprint.inputs_sha256, workers)
-        from autodls.training.cohort import training_device
+        from autodls.training.data import training_device
 
         labels, device = session.cohort.description.roi_labels, training_device(plan)
         run = SegmentationRun(session.workspace, session.training, labels, plan, splits, device, workers)

@@ -6,13 +6,15 @@ from pathlib import Path
 
 from autodls.errors import ArgumentError, StaleRecordError
 from autodls.planning.splits import require_same_draw, verify_splits
-from autodls.records.cohort import Case, Cohort, read_cohort, read_description
+from autodls.records.case import Case
+from autodls.records.cohort import Cohort, read_cohort, read_description
 from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
+from autodls.records.model_folders import RoiKind
 from autodls.records.plan import Plan
 from autodls.records.segmentation import AUTOMATIC_LABELS, SegmentedCohort, load_masks
 from autodls.records.splits import Splits
-from autodls.records.workspace import RoiKind, Workspace
+from autodls.records.workspace import Workspace
 from autodls.stages.places import require_folder, require_kinds, require_no_input
 
 _PLAN_FIRST = "run 'autodls plan'"

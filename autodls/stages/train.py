@@ -9,18 +9,20 @@ from pathlib import Path
 
 from autodls.errors import TrainingError
 from autodls.evaluation.cautions import INVERTED, is_below_chance
-from autodls.evaluation.rows import RowAuc, out_of_fold_rows
+from autodls.evaluation.rows import out_of_fold_rows
+from autodls.evaluation.score_auc import RowAuc
 from autodls.jobs.executor import LOCAL, Executor, require_executor
 from autodls.planning.budget import require_budget
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.lock import locked, locked_fold, shared
 from autodls.records.model import ModelRecord
+from autodls.records.model_folders import RoiKind
 from autodls.records.plan import Plan
 from autodls.records.scores import FoldRecord
 from autodls.records.segmentation import doubts
 from autodls.records.splits import Splits
 from autodls.records.training_log import Epoch
-from autodls.records.workspace import RoiKind, Workspace
+from autodls.records.workspace import Workspace
 from autodls.stages.places import require_trained
 from autodls.stages.preprocess import preprocess_training
 from autodls.stages.provenance import note_run

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autodls.errors import ArgumentError, InputError
-from autodls.records.workspace import ModelFolder, RoiKind, Workspace
+from autodls.records.model_folders import ModelFolder, RoiKind
+from autodls.records.workspace import Workspace
 from autodls.stages.session import Session
 from autodls.verify.chain import Link, verify_model
 from autodls.verify.workspace import Source, verify_kind, verify_plans

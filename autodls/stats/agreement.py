@@ -8,8 +8,8 @@ from autodls.errors import ArgumentError
 from autodls.stats.given import Patients, names, numbers
 
 if TYPE_CHECKING:
+    from autodls.evaluation.agreement_records import BlandAltman
     from autodls.evaluation.results import Proportion
-    from autodls.evaluation.score_agreement import BlandAltman
 
 
 def icc(table: ArrayLike, patients: Patients = None) -> "Proportion":

@@ -13,15 +13,14 @@ from threading import Thread
 
 import torch
 
-from autodls.errors import ArgumentError
 from autodls.parallel import map_parallel, no_advance, start_manager
 from autodls.planning.memory import GIB, PROCESS_GIB, TrainingLoad, step_parts_gib
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits
 from autodls.records.training_log import Epoch
 from autodls.records.workspace import Workspace
-from autodls.training.data import FoldRun, TrainingData, load_training_data
+from autodls.training.data import FoldRun, TrainingData, load_training_data, training_device
 from autodls.training.fold import prepare_torch, train_fold, train_together
 from autodls.training.keys import StageKeys, stage_keys, stored_sample_keys
 from autodls.training.weights import start_sha256
@@ -171,13 +170,3 @@ def _train_in_process(cohort: TrainingCohort, epochs: "Queue[tuple[int, Epoch] |
 def _pass_on(epochs: "Queue[tuple[int, Epoch] | None]", report: Report) -> None:
     while (done := epochs.get()) is not None:
         report(*done)
-
-
-def training_device(plan: Plan) -> torch.device:
-    """The device of the plan; raises ArgumentError when it is a GPU and there is none."""
-    if plan.budget.device == "cuda" and not torch.cuda.is_available():
-        raise ArgumentError(
-            "plan.json: budget.device is cuda, but PyTorch sees no CUDA device here; run 'autodls plan --device cpu', "
-            "or repair the driver"
-        )
-    return torch.device(plan.budget.device)

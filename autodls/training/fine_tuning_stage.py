@@ -13,20 +13,20 @@ from autodls.models.folded import FoldedEncoder
 from autodls.models.fusion import FusionTransformer
 from autodls.models.pca import ChannelPCA
 from autodls.records.files import link_or_copy
+from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
 from autodls.records.scores import FUSED
 from autodls.records.splits import Fold
 from autodls.records.tensors import load_tensors, save_tensors
-from autodls.records.workspace import FoldFolder
 from autodls.seeding import stream_seed
 from autodls.training.augmentation import POLICIES, augment_inputs
 from autodls.training.batches import random_batches, random_keep
 from autodls.training.data import FoldRun, TrainingData, centre_crop
-from autodls.training.fusion_stage import encoders_note, leave_out, log_losses, settled
 from autodls.training.keys import FINE_TUNING
 from autodls.training.loop import FitSettings, Inputs, Report, fit
 from autodls.training.loss import UNKNOWN
-from autodls.training.sequence_stage import fit_settings, planned_encoder
+from autodls.training.settings import fit_settings, planned_encoder
+from autodls.training.settling import encoders_note, leave_out, log_losses, settled
 
 _REPAIR = "run 'autodls train fold all --restart'"
 

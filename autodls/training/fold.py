@@ -14,11 +14,11 @@ import torch
 
 from autodls.errors import ModelFolderError, StaleRecordError, TrainingError
 from autodls.models.fold_model import FoldModel, load_fold
+from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
 from autodls.records.scores import FUSED, FoldScore, Part
 from autodls.records.tensors import read_note
 from autodls.records.training_log import Epoch
-from autodls.records.workspace import FoldFolder
 from autodls.training.data import FoldRun, centre_crop
 from autodls.training.fine_tuning_stage import fine_tune
 from autodls.training.fold_chain import is_scored, require_encoders, weight_hashes, write_scores

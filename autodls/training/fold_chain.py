@@ -10,10 +10,10 @@ from types import MappingProxyType
 
 from autodls.errors import ModelFolderError, StaleRecordError
 from autodls.records.files import sha256_of_bytes, sha256_of_file, write_bytes
+from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
 from autodls.records.scores import FoldRecord, FoldScore, fold_scores_csv
 from autodls.records.tensors import read_note
-from autodls.records.workspace import FoldFolder
 from autodls.training.keys import StageKeys
 
 _RESTART = "run 'autodls train fold {fold} --restart' to train it anew"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace

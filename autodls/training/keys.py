@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from autodls.preprocessing.store import load_summary
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.files import sha256_of_bytes
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from autodls.errors import ModelFolderError
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.files import link_or_copy, sha256_of_file
+from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits
 from autodls.records.tensors import read_note
-from autodls.records.workspace import FoldFolder, Workspace
+from autodls.records.workspace import Workspace
 from autodls.training.keys import StageKeys, stage_keys
 from autodls.training.stage_log import StageLog
 from autodls.training.weights import start_sha256

@@ -10,7 +10,7 @@ from autodls.inference.model_files import is_inside
 from autodls.records.files import sha256_of_file
 from autodls.records.model import ModelRecord
 from autodls.records.model_contents import strangers
-from autodls.records.workspace import ModelFolder
+from autodls.records.model_folders import ModelFolder
 
 _COPY = "copy the model folder anew from where it was trained"
 _OF_THE_MACHINE = {errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EROFS}

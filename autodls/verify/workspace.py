@@ -11,16 +11,18 @@ from autodls.planning.fingerprint import inputs_sha256
 from autodls.planning.splits import require_same_draw
 from autodls.preprocessing.case import case_key
 from autodls.preprocessing.store import is_note_sealed, load_sample
-from autodls.records.cohort import Case, cohort_sha256, table_path
+from autodls.records.case import Case, cohort_sha256
+from autodls.records.cohort import table_path
 from autodls.records.files import sha256_of_bytes, sha256_of_file
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord
+from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
 from autodls.records.scores import FoldRecord, load_fold_scores
 from autodls.records.segmentation import load_masks
 from autodls.records.splits import Fold, Splits
 from autodls.records.tensors import read_note
-from autodls.records.workspace import FoldFolder, Workspace
+from autodls.records.workspace import Workspace
 from autodls.training.derived import derive
 from autodls.training.ensemble import case_flags, out_of_fold, out_of_fold_csv
 from autodls.training.fold import made_by, stages_of

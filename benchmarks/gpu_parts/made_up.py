@@ -11,7 +11,7 @@ from autodls.planning.decision import Resources
 from autodls.planning.planner import derive_plan
 from autodls.planning.presets import Preset, load_preset
 from autodls.planning.splits import make_splits
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.fingerprint import Fingerprint, Quantiles, SequenceFingerprint, TumourFingerprint
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from autodls.records.plan import IntensityPlan, Plan
+from autodls.records.plan import Plan
+from autodls.records.preprocessing_plan import IntensityPlan
 from autodls.report.artefacts import Study
 from autodls.report.checklists.evidence import Evidence, known, says
 

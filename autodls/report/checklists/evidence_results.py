@@ -3,9 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from autodls.evaluation.cohort_survival import CHOSEN_HERE
 from autodls.evaluation.results import Metrics
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import CHOSEN_HERE, OUT_OF_FOLD
 from autodls.report.artefacts import Study
 from autodls.report.checklists.evidence import Evidence, known, says
 from autodls.report.formatting import NONE, counted, estimate, number

@@ -12,7 +12,9 @@ from matplotlib.patches import Rectangle
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.results import Metrics
-from autodls.records.cohort import Case, Cohort, is_missing
+from autodls.records.case import Case
+from autodls.records.cells import is_missing
+from autodls.records.cohort import Cohort
 from autodls.report.drawn import Cell, Drawn, Rows
 from autodls.report.figures.style import BLUE, GREY, INK, TWO_COLUMNS_MM, new_figure, styled
 from autodls.report.figures.text_width import fitted, wrapped

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from autodls.records.model_folders import FoldFolder
 from autodls.records.training_log import LoggedStage, log_lines, logged_stages
-from autodls.records.workspace import FoldFolder
 from autodls.report.drawn import save_png
 from autodls.report.figures.panels import ONE_COLUMN_MM
 from autodls.report.figures.style import BLUE, GREY, PALE, TWO_COLUMNS_MM, VERMILLION, in_style, new_figure, styled

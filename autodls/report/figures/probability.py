@@ -7,11 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import not_probabilities
 from autodls.evaluation.bootstrap import resample_counts
 from autodls.evaluation.calibration import CalibrationGroup, SmoothCalibration, calibration_curve, smooth_calibration
 from autodls.evaluation.decision_curve import net_benefit_band
-from autodls.evaluation.delong import Bools, Floats, Patients
+from autodls.evaluation.delong import Patients
 from autodls.evaluation.results import CohortMetrics, Metrics, ScoreMetrics
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.subsets import judged_by

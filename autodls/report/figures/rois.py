@@ -8,8 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from autodls.analysis.rois_records import CohortAgreement, CohortEffect, CohortRobustness, RoiBenchmark
-from autodls.inference.rescoring import AUTOMATIC, REFERENCE
-from autodls.inference.robustness import KINDS
+from autodls.evaluation.agreement_records import AUTOMATIC, KINDS, REFERENCE
 from autodls.records.words import plural
 from autodls.report.drawn import Cell, Drawn, Rows
 from autodls.report.figures.panels import (

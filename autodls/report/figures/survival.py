@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from autodls.evaluation.delong import Bools, Floats
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.results import CohortMetrics, Metrics, Survival
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.subsets import followed_by
@@ -24,8 +24,7 @@ from autodls.report.figures.panels import (
 )
 from autodls.report.figures.style import BLUE, VERMILLION, styled
 from autodls.report.figures.text_width import fitted
-from autodls.report.formatting import DASH, number, p_equation, with_limits
-from autodls.report.tables.survival import NOT_REACHED
+from autodls.report.formatting import DASH, NOT_REACHED, number, p_equation, with_limits
 
 _HEADER = ("cohort", "group", "kind", "time", "value", "low", "high", "n")
 _GAP_MM, _AT_RISK_MM, _LEGEND_MM = 9.5, 11.0, 16.5

@@ -5,15 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from autodls.evaluation.binary import confusion_at, proportions, youden_cutoff
-from autodls.evaluation.randomisation import weights_verdict
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.inference.cautions import cautions_of
 from autodls.preprocessing.shown import LEFT_OUT
 from autodls.records.scores import FUSED
 from autodls.records.training_log import told_of
 from autodls.records.words import plural
-from autodls.report.artefacts import ALL_MAPS, ARTEFACTS, ScoredCase, Study
-from autodls.report.findings import sentence
+from autodls.report.artefacts import ARTEFACTS, ScoredCase, Study
 from autodls.report.formatting import NONE, estimate, number
 from autodls.report.html.page import (
     Attribute,
@@ -22,10 +20,10 @@ from autodls.report.html.page import (
     absent,
     data_table,
     el,
-    figure,
     filter_box,
     joined,
     paragraph,
+    shown_cell,
 )
 
 _OUTCOMES = {
@@ -41,7 +39,6 @@ _WIDTH, _HEIGHT, _LEFT, _RIGHT = 800, 226, 24, 776
 _LEVELS = {True: 62, False: 150}
 _JITTER = 24
 _AXIS = 192
-_MOST_PICTURES = 12  # of half a megabyte each
 
 
 def explorer(study: Study) -> Section:
@@ -95,7 +92,7 @@ def scores(study: Study) -> Section:
         data_table(
             "Scores",
             ("Case", "Fold or cohort", "Label", "Score", "Call", "Outcome", *extra),
-            [(*_line(case, cutoff), *(_shown(case.cells.get(name, "")) for name in extra)) for case in cases],
+            [(*_line(case, cutoff), *(shown_cell(case.cells.get(name, "")) for name in extra)) for case in cases],
             key="scores",
             sortable=True,
             attributes=lambda at: _attributes(cases[at]) if at < unseen else {},
@@ -128,65 +125,6 @@ def _flagged(study: Study, cases: Sequence[ScoredCase]) -> Markup:
     if cut:
         said += f" In {cut} of {len(cases)} cases the pictures leave tumour out: the networks do not see all of it."
     return joined([paragraph(said), data_table("Flagged scores", ("Case", "Fold or cohort", "Flags"), lines)])
-
-
-def gallery(study: Study) -> Section:
-    """Grad-CAM overlays."""
-    title, key = "Grad-CAM", "heatmaps"
-    if not study.heatmaps:
-        return Section(key, title, absent(ARTEFACTS["heatmaps"]))
-    fused_first = sorted(study.heatmaps.items(), key=lambda one: not one[0].endswith(f"_{FUSED}"))
-    shown = fused_first[:_MOST_PICTURES]
-    figures = [
-        figure(
-            picture, f"Heat map over the three planes, {name}", f"{name}: evidence for the positive class.", wide=False
-        )
-        for name, picture in shown
-    ]
-    text = (
-        f"Where the networks saw evidence for the positive class, over the three planes, {_maps(study)}, the tumour "
-        "outlined. A heat map shows what the network used, not why; it is no proof that it used the right thing."
-    )
-    more = f"{len(study.heatmaps) - len(shown)} more pictures lie in {ARTEFACTS['heatmaps'].path}."
-    body = [
-        paragraph(text),
-        _map_shares(study),
-        _randomisation(study),
-        el("div", *figures, class_="gallery"),
-        paragraph(more) if len(shown) < len(study.heatmaps) else Markup(""),
-    ]
-    return Section(key, title, joined(body))
-
-
-def _maps(study: Study) -> str:
-    guided = study.plan is not None and study.plan.network.roi_guided
-    return "each with a map of its own" if guided else "which share one map as channels of one picture"
-
-
-def _map_shares(study: Study) -> Markup:
-    """Where the maps of the fused score lie, beside the share of the area: an indifferent map has that."""
-    lines = [
-        line
-        for line in study.heatmap_tables.get("shares", ())
-        if (line.get("score"), line.get("sequence")) == (FUSED, ALL_MAPS)
-    ]
-    if not lines:
-        return Markup("")
-    columns = ("tumour", "rim", "outside", "tumour_area")
-    shown = [
-        (line.get("case", ""), line.get("plane", ""), *(_shown(line.get(name, "")) for name in columns))
-        for line in lines
-    ]
-    head = ("Case", "Plane", "In tumour", "5 mm rim", "Outside", "Area of tumour")
-    return data_table("Share of the heat map of the fused score", head, shown)
-
-
-def _randomisation(study: Study) -> Markup:
-    """The sanity check: maps must change when the weights are shuffled."""
-    checked = weights_verdict(study.shuffled_map_correlations)
-    if checked is None:
-        return Markup("")
-    return paragraph(el("strong", sentence(checked.text)), f" {sentence(checked.thresholds)}")
 
 
 def _judged(study: Study) -> list[ScoredCase]:
@@ -321,11 +259,3 @@ def _attributes(case: ScoredCase) -> Mapping[str, Attribute]:
     if case.score is None or case.label is None:
         return {}
     return {"data_score": repr(case.score), "data_positive": int(case.label)}
-
-
-def _shown(cell: str) -> str:
-    """A number of a cell with three decimals, other text as it is."""
-    try:
-        return f"{float(cell):.3f}" if "." in cell else cell
-    except ValueError:
-        return cell

@@ -12,7 +12,8 @@ from autodls.records.dataset import DatasetDescription
 from autodls.records.files import read_bounded, sha256_of_bytes, write_text
 from autodls.records.workspace import Workspace
 from autodls.report.artefacts import Study, read_study
-from autodls.report.html.cases import explorer, gallery, scores
+from autodls.report.html.cases import explorer, scores
+from autodls.report.html.gallery import gallery
 from autodls.report.html.learning import learning
 from autodls.report.html.page import Markup, Section, el
 from autodls.report.html.plan import checklists, plan

@@ -151,3 +151,11 @@ def _cell(cell: str) -> Markup:
 
 def _head(name: str, sortable: bool) -> str:
     return el("button", name, type="button") if sortable else name
+
+
+def shown_cell(cell: str) -> str:
+    """A number of a cell with three decimals, other text as it is."""
+    try:
+        return f"{float(cell):.3f}" if "." in cell else cell
+    except ValueError:
+        return cell

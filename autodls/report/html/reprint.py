@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.shared_folds import meaning_of
-from autodls.records.table import read_number
+from autodls.records.cells import read_number
 from autodls.report.artefacts import Line
 from autodls.report.drawn import Printed, unique_reasons
 from autodls.report.formatting import NONE, SHORTCUT_NOTES, added_p, counted, number, p_value, with_limits

@@ -6,9 +6,9 @@ from autodls import __version__
 from autodls.evaluation.cautions import EVENTS_PER_VARIABLE
 from autodls.evaluation.randomisation import PASSED, weights_verdict
 from autodls.evaluation.results import Metrics
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.records.base import Record
-from autodls.records.table import read_number
+from autodls.records.cells import read_number
 from autodls.records.words import plural
 from autodls.report.artefacts import ARTEFACTS, Study
 from autodls.report.findings import DATA, MAPS, NEWS, RUN, UNSURE, Finding, by_kind, merged, sentence

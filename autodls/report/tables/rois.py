@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 from autodls.analysis.rois_records import RoiBenchmark
-from autodls.evaluation.agreement_summary import MetricSummary, StratumSummary, metric_values
+from autodls.evaluation.agreement_records import MetricSummary, StratumSummary
+from autodls.evaluation.agreement_summary import metric_values
 from autodls.evaluation.results import Proportion
-from autodls.records.segmentation import DrawnRoi, doubts
+from autodls.records.drawn_roi import DrawnRoi
+from autodls.records.segmentation import doubts
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
 from autodls.report.formatting import NONE, counted, estimate, number
 

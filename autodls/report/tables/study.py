@@ -4,14 +4,8 @@ from collections.abc import Mapping
 
 from autodls.evaluation.baseline import BaselineTable, Variable
 from autodls.evaluation.cautions import OF_SINGLE_FOLDS
-from autodls.evaluation.results import (
-    CohortMetrics,
-    Comparison,
-    Metrics,
-    Proportion,
-    ScoreMetrics,
-)
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.results import CohortMetrics, Comparison, Metrics, Proportion, ScoreMetrics
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.shared_folds import is_of_folds
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
 from autodls.report.formatting import NONE, estimate, number, p_value, with_limits

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 
-from autodls.evaluation.cohort_survival import CHOSEN_HERE, FOLDS_SHARE
 from autodls.evaluation.results import GroupSurvival, HazardRatio, Landmark, Metrics, Proportion, Survival
+from autodls.evaluation.score_auc import CHOSEN_HERE, FOLDS_SHARE
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
-from autodls.report.formatting import DASH, NONE, estimate, number, p_value, with_limits
+from autodls.report.formatting import DASH, NONE, NOT_REACHED, estimate, number, p_value, with_limits
 from autodls.report.tables.interval_notes import is_over_patients, out_of_fold
 from autodls.report.tables.rois import limits_of
 
-NOT_REACHED = "NR"
 _WHY = {
     CHOSEN_HERE: "a cut-off that was chosen on the labels of the patients who are compared makes part of the "
     "difference, so their tests are withheld; the curves stay",
