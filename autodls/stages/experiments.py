@@ -59,9 +59,9 @@ def require_shared_splits(place: Workspace, splits: Splits) -> None:
         splits = splits.model_copy(update={"inputs_sha256": ""})
     if shared != splits:
         raise PlanError(
-            f"{place.base.splits}: not the splits that this experiment would have, so scores could not be compared case "
-            "by case (other images, folds, training.seed or training.inner_holdout); plan the workspace anew first, or give "
-            "another workspace with -w"
+            f"{place.base.splits}: not the splits that this experiment would have, so scores could not be compared "
+            "case by case (other images, folds, training.seed or training.inner_holdout); plan the workspace anew "
+            "first, or give another workspace with -w"
         )
 
 
