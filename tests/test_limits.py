@@ -141,6 +141,23 @@ def test_a_description_that_lists_thousands(tmp_path, make_dataset, field):
     assert "50000, expected at most 1000" in told(refusal)
 
 
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"labels": {f"n{number}": number + 1 for number in range(5000)}}, "names 5000, expected at most 1000"),
+        ({"name": "n" * 5000}, "at most 1000 characters"),
+        ({"autodls__target__name": "n" * 5000}, "at most 1000 characters"),
+        ({"autodls__target__column": "n" * 5000}, "at most 1000 characters"),
+    ],
+)
+def test_a_description_whose_names_fill_a_line(tmp_path, make_dataset, changes, part):
+    folder = make_dataset(tmp_path / "d", training=1, held_out=0)
+    edit_json(folder / "dataset.json", **changes)
+    with pytest.raises(DatasetError) as refusal:
+        join_cohort(folder)
+    assert part in told(refusal)
+
+
 def workbook(path, change):
     """A small workbook whose sheet is changed as XML."""
     made, book = io.BytesIO(), openpyxl.Workbook()

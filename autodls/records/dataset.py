@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field, field_validator
 
 from autodls.errors import DatasetError
-from autodls.limits import MOST_LISTED
+from autodls.limits import MOST_LISTED, MOST_NAME_SIGNS
 from autodls.records.base import Record
 from autodls.records.case_id import case_id_fault
 from autodls.records.columns import number_in
@@ -83,6 +83,7 @@ def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name.strip() for name in names)
 
 
+Name = Annotated[str, Field(max_length=MOST_NAME_SIGNS)]  # one that stands in lines and tables
 Text = Annotated[str, Field(coerce_numbers_to_str=True)]  # a number in JSON is the text of its cell
 FewNames = Annotated[tuple[str, ...], AfterValidator(_few)]
 ChannelNames = Annotated[dict[str, str], AfterValidator(_named_channels)]
@@ -96,8 +97,8 @@ class Target(Record):
     True
     """
 
-    name: str
-    column: str
+    name: Name
+    column: Name
     positive: str | tuple[Text, ...] = Field(description="a comparison with a number, as '>= 20', or names of classes")
 
     @field_validator("positive")
@@ -199,7 +200,7 @@ class DatasetDescription(Record):
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
-    name: str = "dataset"
+    name: Name = "dataset"
     channel_names: ChannelNames
     labels: dict[str, int | tuple[int, ...]]
     numTraining: int | None = None  # noqa: N815 (nnU-Net's spelling)
@@ -209,6 +210,7 @@ class DatasetDescription(Record):
     @field_validator("labels")
     @classmethod
     def _tumour_named(cls, labels: dict[str, int | tuple[int, ...]]) -> dict[str, int | tuple[int, ...]]:
+        _require_few(labels)
         if "ignore" in labels:
             raise ValueError("nnU-Net's label 'ignore' is not supported; every voxel is tumour or background")
         if labels.get("background", 0) != 0:
