@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from autodls.planning.check import CheckReport
     from autodls.records.cohort import Cohort
     from autodls.records.plan import Plan
-    from autodls.records.segmentation import SegmentedCohort
     from autodls.records.workspace import RoiKind, Workspace
     from autodls.scoring import Model
     from autodls.stages.benchmark_rois import Benchmarked
     from autodls.stages.evaluate import Evaluated
     from autodls.stages.explain import Explained
     from autodls.stages.preprocess import Preprocessed
+    from autodls.stages.segment import Segmented
     from autodls.stages.train import Trained
     from autodls.stages.verify import Verified
 
@@ -124,9 +124,7 @@ class Study:
 
         return preprocess(self.dataset, self._workspace, workers=workers, watch=self.watch)
 
-    def segment(
-        self, fold: int | Literal["all"] = "all", *, restart: bool = False, workers: int = 1
-    ) -> "SegmentedCohort":
+    def segment(self, fold: int | Literal["all"] = "all", *, restart: bool = False, workers: int = 1) -> "Segmented":
         """Train nnU-Net on the manual ROIs, and draw every training case by the fold that did not see it."""
         from autodls.stages.segment import segment
 
@@ -180,11 +178,12 @@ class Study:
         `images` and `rois` are folders as `Model.predict` takes them.
         """
         from autodls.stages.predict import predict
+        from autodls.stages.session import model_of
 
         return predict(
             Path(images),
             None if output is None else Path(output),
-            model=self._model_folder(drawn=rois is None),
+            model=model_of(self.workspace, drawn=rois is None),
             rois=None if rois is None else Path(rois),
             heatmaps=heatmaps,
             overwrite=overwrite,
@@ -231,12 +230,6 @@ class Study:
         from autodls.stages.verify import verify
 
         return verify(self.workspace.root, self.dataset, workers=workers, watch=self.watch)
-
-    def _model_folder(self, *, drawn: bool) -> Path:
-        """The model for ROIs of the kind at hand, where there is one; else the other."""
-        from autodls.stages.predict import model_for
-
-        return model_for(self.workspace, drawn=drawn)
 
     def __repr__(self) -> str:
         try:
