@@ -184,11 +184,12 @@ class Study:
         `images` and `rois` are folders as `Model.predict` takes them.
         """
         from autodls.stages.predict import predict
+        from autodls.stages.session import model_of
 
         return predict(
             Path(images),
             None if output is None else Path(output),
-            model=self._model_folder(drawn=rois is None),
+            model=model_of(self.workspace, drawn=rois is None),
             rois=None if rois is None else Path(rois),
             heatmaps=heatmaps,
             overwrite=overwrite,
@@ -235,12 +236,6 @@ class Study:
         from autodls.stages.verify import verify
 
         return verify(self.workspace.root, self.dataset, workers=workers, watch=self.watch)
-
-    def _model_folder(self, *, drawn: bool) -> Path:
-        """The model for ROIs of the kind at hand, where there is one; else the other."""
-        from autodls.stages.session import model_of
-
-        return model_of(self.workspace, drawn=drawn)
 
     def __repr__(self) -> str:
         try:

@@ -23,7 +23,7 @@ def test_the_first_study_runs(tmp_path, monkeypatch):
     said = run(nbformat.read(NOTEBOOK, as_version=4), tmp_path)
     assert "trained on manual ROIs" in said
     assert "(3, 3, " in said
-    assert "AUC 0.84" in said
+    assert "AUC 0.88" in said
 
 
 def test_the_notebook_is_kept_without_results():
