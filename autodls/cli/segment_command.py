@@ -4,19 +4,22 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 from autodls.cli.console import note, progress, say, say_json, show_table
 from autodls.planning.segmentation_time import in_words, segmentation_time
 from autodls.records.fingerprint import Fingerprint
-from autodls.records.lock import locked
+from autodls.records.lock import locked, locked_fold, shared
 from autodls.records.segmentation import MaskSource, SegmentationEpoch, SegmentedCohort
+from autodls.records.workspace import Workspace
 from autodls.segmentation.environment import require_nnunet
 from autodls.segmentation.out_of_fold import draw_masks
 from autodls.segmentation.run import SegmentationRun, is_trained, throw_away
 from autodls.segmentation.stage import predicted_minutes, prepare_cohort, train_networks
 from autodls.stages.provenance import note_run
-from autodls.stages.session import Session, chosen_folds, planned_workspace
+from autodls.stages.session import Session, chosen_folds, planned, planned_workspace
 
 _SOURCES: dict[MaskSource, str] = {
     "threshold": "drawn at 0.5",
@@ -31,7 +34,7 @@ def run_segment(
     """Train nnU-Net on one fold or all, and draw the cases that each fold did not see."""
     require_nnunet()
     session = Session.open(dataset, workspace)
-    with locked(planned_workspace(dataset, workspace)):
+    with _held(planned_workspace(dataset, workspace), which):
         plan = session.plan()
         splits = session.splits(plan)
         folds = chosen_folds(which, len(splits.folds))
@@ -45,21 +48,25 @@ def run_segment(
             throw_away(run, folds)
         if waiting := sum(not is_trained(run, index) for index in folds):
             note(f"{waiting} folds of nnU-Net: {segmentation_time(plan, waiting)}")
-        with progress("preparing", 2 * len(run.cases)) as advance:
+        waits = partial(note, "another process is preparing or drawing cases; waiting for it")
+        with shared(session.workspace, waits), progress("preparing", 2 * len(run.cases)) as advance:
             prepare_cohort(run, advance)
         _train(run, folds)
-        with progress("drawing", sum(len(splits.folds[index].validation) for index in folds)) as advance:
-            record = draw_masks(run, folds, advance)
-        place = session.workspace
-        note_run(
-            sys.argv,
-            place,
-            "segment",
-            plan.training.seed,
-            [place.fingerprint, place.plan, place.splits],
-            [place.segmented],
-        )
+        undrawn = sum(len(splits.folds[index].validation) for index in folds)
+        with shared(session.workspace, waits):
+            with progress("drawing", undrawn) as advance:
+                record = draw_masks(run, folds, advance)
+            place = session.workspace
+            made_from = [place.fingerprint, place.plan, place.splits]
+            note_run(sys.argv, place, "segment", plan.training.seed, made_from, [place.segmented])
     _show(session, record, as_json)
+
+
+def _held(workspace: Workspace, which: str) -> AbstractContextManager[None]:
+    """The workspace, or of it the one fold of nnU-Net, so that others can be trained beside it."""
+    if not which.isdecimal() or int(which) >= planned(workspace).training.folds:
+        return locked(workspace)
+    return locked_fold(workspace, workspace.segmentation_lock(int(which)), int(which))
 
 
 def _train(run: SegmentationRun, folds: Sequence[int]) -> None:
