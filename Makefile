@@ -19,7 +19,6 @@ test-slow: $(VENV)/installed-dev  ## what takes longer: the leak alarm, learning
 	$(BIN)/python -m pytest -q -m slow --durations=5
 
 test-cluster: $(VENV)/installed-dev  ## jobs on a Ray cluster of two nodes on this machine, and by submitit
-	$(INSTALL) --requirement requirements-cluster.txt
 	$(BIN)/python -m pytest -q -m cluster
 
 lint: $(VENV)/installed-dev  ## style, types, direction of imports

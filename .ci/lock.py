@@ -44,7 +44,7 @@ def main(options: list[str]) -> None:
     write("requirements.txt", "what autodls needs", needed)
     write("requirements-build.txt", "what builds autodls, and dependencies that come as source", builders)
     write("requirements-cuda.txt", "what PyTorch's build for NVIDIA GPUs needs beside the rest", cuda)
-    write("requirements-dev.txt", "the tools of the tests, and nnU-Net, beside requirements.txt", dev)
+    write("requirements-dev.txt", "the tools of the tests, nnU-Net, Ray and submitit, beside requirements.txt", dev)
     write("requirements-lock.txt", "what writes these files", locker)
     versions = sorted({entry.split(" ")[0] for entry in everything.values()})
     (ROOT / "constraints.txt").write_text("\n".join(versions) + "\n")

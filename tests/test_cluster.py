@@ -1,4 +1,4 @@
-"""Jobs on a real Ray cluster of two nodes on this machine, sharing no folder with the workspace: `make test-cluster`.
+"""Jobs on a real Ray cluster of two nodes on this machine, which share no folder with it: `make test-cluster`.
 
 And by submitit, on this machine in the place of SLURM's.
 """

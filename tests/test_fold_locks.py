@@ -16,7 +16,7 @@ from autodls.records.workspace import Workspace
 
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory):
-    folder = write_phantom(tmp_path_factory.mktemp("folds") / "study", cases=16, external=0)
+    folder = write_phantom(tmp_path_factory.mktemp("folds") / "study", cases=16)
     preset = write_preset(folder / "preset.json")
     assert autodls("plan", "-d", folder, "--preset", preset, "--device", "cpu").status == 0
     return folder

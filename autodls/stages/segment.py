@@ -1,12 +1,14 @@
 """`segment`: nnU-Net on our splits, and the ROI of every case by the fold that did not see it."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from autodls.planning.segmentation_time import in_words, segmentation_time
 from autodls.records.fingerprint import Fingerprint
-from autodls.records.lock import locked
+from autodls.records.lock import locked, locked_fold, shared
 from autodls.records.segmentation import SegmentationEpoch, SegmentedCohort
 from autodls.records.workspace import Workspace
 from autodls.segmentation.environment import require_nnunet
@@ -14,7 +16,7 @@ from autodls.segmentation.out_of_fold import draw_masks
 from autodls.segmentation.run import SegmentationRun, is_trained, throw_away
 from autodls.segmentation.stage import predicted_minutes, prepare_cohort, train_networks
 from autodls.stages.provenance import note_run
-from autodls.stages.session import Session, chosen_folds, planned_workspace
+from autodls.stages.session import Session, chosen_folds, planned, planned_workspace
 from autodls.watch import SILENT, Watch
 
 
@@ -47,10 +49,11 @@ def segment(
     """
     require_nnunet()
     session = Session.open(dataset, workspace)
-    with locked(planned_workspace(dataset, workspace)):
+    which = str(fold)
+    with _held(planned_workspace(dataset, workspace), which):
         plan = session.plan()
         splits = session.splits(plan)
-        folds = chosen_folds(str(fold), len(splits.folds))
+        folds = chosen_folds(which, len(splits.folds))
         fingerprint = Fingerprint.load(session.workspace.fingerprint, "run 'autodls plan'")
         session.require_same_inputs(fingerprint.inputs_sha256, workers)
         from autodls.training.data import training_device
@@ -61,15 +64,25 @@ def segment(
             throw_away(run, folds)
         if waiting := sum(not is_trained(run, index) for index in folds):
             watch.note(f"{waiting} folds of nnU-Net: {segmentation_time(plan, waiting)}")
-        with watch.progress("preparing", 2 * len(run.cases)) as advance:
+        waits = partial(watch.note, "another process is preparing or drawing cases; waiting for it")
+        with shared(session.workspace, waits), watch.progress("preparing", 2 * len(run.cases)) as advance:
             prepare_cohort(run, advance)
         _train(run, folds, watch)
-        with watch.progress("drawing", sum(len(splits.folds[index].validation) for index in folds)) as advance:
-            record = draw_masks(run, folds, advance)
+        undrawn = sum(len(splits.folds[index].validation) for index in folds)
         place = session.workspace
-        made_from = [place.fingerprint, place.plan, place.splits]
-        note_run(watch.command, place, "segment", plan.training.seed, made_from, [place.segmented])
+        with shared(place, waits):
+            with watch.progress("drawing", undrawn) as advance:
+                record = draw_masks(run, folds, advance)
+            made_from = [place.fingerprint, place.plan, place.splits]
+            note_run(watch.command, place, "segment", plan.training.seed, made_from, [place.segmented])
     return Segmented(place, record, len(session.training))
+
+
+def _held(workspace: Workspace, which: str) -> AbstractContextManager[None]:
+    """The workspace, or of it the one fold of nnU-Net, so that others can be trained beside it."""
+    if not which.isdecimal() or int(which) >= planned(workspace).training.folds:
+        return locked(workspace)
+    return locked_fold(workspace, workspace.segmentation_lock(int(which)), int(which))
 
 
 def _train(run: SegmentationRun, folds: Sequence[int], watch: Watch) -> None:
