@@ -132,8 +132,16 @@ def without_paths(typed: Sequence[str]) -> tuple[str, ...]:
 
     >>> without_paths(["/usr/bin/autodls", "predict", "-i", "/home/ann/in", "--output=../out", "--rois", "manual"])
     ('autodls', 'predict', '-i', 'PATH', '--output=PATH', '--rois', 'manual')
+
+    Work that Python code asked for begins with `python`, whatever follows.
+
+    >>> without_paths(["python"])
+    ('python',)
     """
-    return ("autodls", *(_without_path(before, word) for before, word in pairwise(typed)))
+    return (
+        "python" if typed[0] == "python" else "autodls",
+        *(_without_path(before, word) for before, word in pairwise(typed)),
+    )
 
 
 def _without_path(before: str, word: str) -> str:
