@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 from command_line import autodls, snapshot, write_preset
-from made_up_masks import write_masks
-from test_roi_source import drawing
+from made_up_masks import drawing, write_masks
 from tiny_model_folder import small_volume_plan, write_model_folder
 from tiny_models import tiny_model
 from tiny_workspace import tiny_workspace
