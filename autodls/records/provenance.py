@@ -169,6 +169,8 @@ def without_paths(typed: Sequence[str]) -> tuple[str, ...]:
 
     >>> without_paths(["/usr/bin/autodls", "predict", "-i", "/home/ann/in", "--output=../out", "--rois", "manual"])
     ('autodls', 'predict', '-i', 'PATH', '--output=PATH', '--rois', 'manual')
+    >>> without_paths(["python"])
+    ('python',)
     """
     program = typed[0] if typed[0] == PYTHON else "autodls"
     return (program, *(_without_path(before, word) for before, word in pairwise(typed)))
