@@ -18,7 +18,7 @@ test: $(VENV)/installed-dev  ## the tests, under ten minutes on two cores
 test-slow: $(VENV)/installed-dev  ## what takes longer: the leak alarm, learning from real images
 	$(BIN)/python -m pytest -q -m slow --durations=5
 
-test-cluster: $(VENV)/installed-dev  ## jobs on a Ray cluster of two nodes on this machine, and by submitit
+test-cluster: $(VENV)/installed-cluster  ## jobs on a Ray cluster of two nodes on this machine, and by submitit
 	$(BIN)/python -m pytest -q -m cluster
 
 lint: $(VENV)/installed-dev  ## style, types, direction of imports
@@ -46,6 +46,11 @@ $(VENV)/installed: pyproject.toml requirements.txt requirements-build.txt requir
 
 $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
 	$(INSTALL) --requirement requirements-dev.txt
+	$(BIN)/python -m pip check
+	touch $@
+
+$(VENV)/installed-cluster: $(VENV)/installed-dev requirements-cluster.txt
+	$(INSTALL) --requirement requirements-cluster.txt
 	$(BIN)/python -m pip check
 	touch $@
 

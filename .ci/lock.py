@@ -19,6 +19,7 @@ HELD = ("torch==2.13.0",)  # tried on a GPU and on a CPU; others are brought in 
 OTHER_BUILDS = {"torch==2.13.0": ("6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b",)}
 # What some dependencies are built with, which come as source alone, and what hatchling needs to install a checkout.
 BUILDERS = ("setuptools", "editables")
+TOOLS, CLUSTERS = ("dev", "segmentation"), ("ray", "slurm")  # extras, as they are installed together
 LOCKER = ("uv==0.13.9",)  # what resolves all this
 _CUDA = re.compile(r"(nvidia|cuda|triton)\b")
 _ENTRY = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)(?: ; ([^\\\n]+?))? \\\n((?:    --hash=\S+(?: \\)?\n)+)", re.MULTILINE)
@@ -29,22 +30,26 @@ def main(options: list[str]) -> None:
     """Write all files of the lock, from one resolution of everything."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     build = [*project["build-system"]["requires"], *BUILDERS]
-    extras = [one for extra in project["project"]["optional-dependencies"].values() for one in extra]
+    extras = project["project"]["optional-dependencies"]
+    tools, clusters = ([one for name in names for one in extras[name]] for names in (TOOLS, CLUSTERS))
     run = project["project"]["dependencies"]
     with TemporaryDirectory() as folder:
         pins = Path(folder) / "pins.txt"
         if (ROOT / "constraints.txt").is_file() and not options:
             pins.write_text((ROOT / "constraints.txt").read_text())
-        everything = compiled([*run, *extras, *build, *LOCKER], pins, options)
+        everything = compiled([*run, *tools, *clusters, *build, *LOCKER], pins, options)
         pins.write_text("".join(f"{entry.split(' ')[0]}\n" for entry in everything.values()))
-        needed, builders, locker = (compiled(asked, pins, []) for asked in (run, build, LOCKER))
+        needed, builders, locker, wanted = (compiled(asked, pins, []) for asked in (run, build, LOCKER, [*run, *tools]))
     cuda = {name: entry for name, entry in everything.items() if _CUDA.match(name)}
     needed = {name: entry for name, entry in needed.items() if name not in cuda}
-    dev = {name: entry for name, entry in everything.items() if name not in needed | cuda | builders | locker}
+    before = needed | cuda | builders
+    dev = {name: entry for name, entry in wanted.items() if name not in before}
+    rest = {name: entry for name, entry in everything.items() if name not in before | dev | locker}
     write("requirements.txt", "what autodls needs", needed)
     write("requirements-build.txt", "what builds autodls, and dependencies that come as source", builders)
     write("requirements-cuda.txt", "what PyTorch's build for NVIDIA GPUs needs beside the rest", cuda)
     write("requirements-dev.txt", "the tools of the tests, nnU-Net, Ray and submitit, beside requirements.txt", dev)
+    write("requirements-cluster.txt", "Ray and submitit, beside requirements-dev.txt", rest)
     write("requirements-lock.txt", "what writes these files", locker)
     versions = sorted({entry.split(" ")[0] for entry in everything.values()})
     (ROOT / "constraints.txt").write_text("\n".join(versions) + "\n")

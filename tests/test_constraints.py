@@ -50,7 +50,7 @@ def test_a_line_that_is_no_pin_is_refused(script, line):
         script.read_pins(f"torch==2.13.0\n{line}\n")
 
 
-LOCKED = tuple(f"requirements{part}.txt" for part in ("", "-build", "-cuda", "-dev", "-lock"))
+LOCKED = tuple(f"requirements{part}.txt" for part in ("", "-build", "-cluster", "-cuda", "-dev", "-lock"))
 
 
 @pytest.fixture(scope="module")
