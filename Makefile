@@ -4,7 +4,10 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 DEMO ?= autodls-demo
 
-.PHONY: demo test test-slow lint clean
+# Every byte that is installed has its hash in requirements*.txt, and nothing is fetched to build with.
+INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-build-isolation --use-pep517
+
+.PHONY: demo test test-slow test-cluster lint lock clean
 
 demo: $(VENV)/installed  ## a phantom cohort through every stage, minutes on two cores
 	$(BIN)/autodls demo $(DEMO)
@@ -15,20 +18,40 @@ test: $(VENV)/installed-dev  ## the tests, under ten minutes on two cores
 test-slow: $(VENV)/installed-dev  ## what takes longer: the leak alarm, learning from real images
 	$(BIN)/python -m pytest -q -m slow --durations=5
 
+test-cluster: $(VENV)/installed-cluster  ## jobs on a Ray cluster of two nodes on this machine, and by submitit
+	$(BIN)/python -m pytest -q -m cluster
+
 lint: $(VENV)/installed-dev  ## style, types, direction of imports
 	$(BIN)/ruff check autodls tests benchmarks
 	$(BIN)/ruff format --check autodls tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+lock:  ## the hashes anew; `make lock UPGRADE=--upgrade` takes newer versions
+	$(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip install --quiet --require-hashes --requirement requirements-lock.txt
+	PATH="$(CURDIR)/$(VENV)/lock/bin:$$PATH" $(PYTHON) .ci/lock.py $(UPGRADE)
+
 # The demo needs the package alone; the tests also need their tools and nnU-Net.
-$(VENV)/installed: pyproject.toml constraints.txt
+$(VENV)/installed: pyproject.toml requirements.txt requirements-build.txt requirements-cuda.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(INSTALL) --requirement requirements-build.txt
+	$(INSTALL) --requirement requirements.txt
+	@# PyTorch's build for NVIDIA GPUs, where pip has found that one, says what else it needs.
+	if grep -q nvidia $(VENV)/lib/python3*/site-packages/torch-*.dist-info/METADATA; then \
+	    $(INSTALL) --requirement requirements-cuda.txt; fi
+	$(BIN)/python -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip check
 	touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,segmentation]'
+$(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
+	$(INSTALL) --requirement requirements-dev.txt
+	$(BIN)/python -m pip check
+	touch $@
+
+$(VENV)/installed-cluster: $(VENV)/installed-dev requirements-cluster.txt
+	$(INSTALL) --requirement requirements-cluster.txt
+	$(BIN)/python -m pip check
 	touch $@
 
 clean:

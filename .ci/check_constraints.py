@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.metadata import distributions
 from pathlib import Path
 
-OURS = frozenset({"autodls", "pip", "setuptools", "wheel"})
+OURS = frozenset({"autodls", "pip", "wheel"})
 
 
 def normal(name: str) -> str:

@@ -3,9 +3,13 @@
 import atexit
 import gc
 import os
+import platform
+from functools import cache
 from pathlib import Path
 
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
+_CPU_INFO = Path("/proc/cpuinfo")
+_INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # that oneDNN and OpenBLAS choose by
 _LIMITS = ("memory.max", "memory/memory.limit_in_bytes")  # control groups of version 2 and 1
 
 
@@ -25,6 +29,22 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1
+
+
+@cache
+def processor(cpu_info: Path = _CPU_INFO) -> str:
+    """What kind of processor this is, and which of its instructions libraries choose their arithmetic by.
+
+    Two processors of one kind compute the same bytes, as far as anything of theirs decides on them.
+    """
+    try:
+        text = cpu_info.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    lines = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
+    flags = lines.get("flags", "").split()
+    known = [flag for flag in _INSTRUCTIONS if flag in flags]
+    return ", ".join([platform.machine(), *([lines["model name"]] if lines.get("model name") else []), *known])
 
 
 def usable_memory_gib(control_groups: Path = _CONTROL_GROUPS) -> float:

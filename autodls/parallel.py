@@ -5,22 +5,25 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.managers import SyncManager
+from multiprocessing.process import BaseProcess
 from threading import Thread
 from typing import ParamSpec, TypeVar
 
 from autodls.errors import AutoDLSError
 from autodls.machine import tune_process
+from autodls.spawning import own_processes
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 P = ParamSpec("P")
 Advance = Callable[[str], None]
+_SECONDS_TO_END = 5.0
 
 
 def no_advance(_name: str) -> None:
@@ -33,7 +36,8 @@ def map_parallel(
     """`work` of every item, in the order of `items`.
 
     `advance` is called in this process with the name of each item as it is done. With one worker, or one item, no
-    process is started. `work` and the items must be importable and picklable. The first failure, or Ctrl-C, ends the
+    process is started. `work` and the items must be picklable, and `work` of a module other than the main one, which
+    workers do not run. The first failure, or Ctrl-C, ends the
     rest at once and is raised; an AutoDLSError is raised where a process was killed.
     """
     if workers <= 1 or len(items) <= 1:
@@ -78,15 +82,12 @@ def worker_processes(workers: int) -> Iterator[Executor]:
 
     Raises AutoDLSError where the result of a process that was killed is asked for in the block.
     """
-    # Spawned, not forked: a fork copies the locks of threads that torch and ITK have started.
-    context = multiprocessing.get_context("spawn")
-    pool = _Processes(workers, mp_context=context, initializer=begin_worker)
+    pool = _Processes(workers, mp_context=own_processes(), initializer=begin_worker)
+    begun: Mapping[int, BaseProcess] = pool._processes  # which the pool forgets when it breaks
     try:
         yield pool
     except BrokenProcessPool:
-        raise AutoDLSError(
-            f"one of {workers} worker processes was killed, perhaps for want of memory; run with fewer workers"
-        ) from None
+        raise AutoDLSError(_why_broken(workers, begun.values())) from None
     except BaseException:
         for process in list(
             (pool._processes or {}).values()
@@ -95,6 +96,20 @@ def worker_processes(workers: int) -> Iterator[Executor]:
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _why_broken(workers: int, processes: Iterable[BaseProcess]) -> str:
+    """The first that ended took the pool with it, which then ends the others by SIGTERM."""
+    for process in processes:
+        process.join(_SECONDS_TO_END)
+    ends = {process.exitcode for process in processes} - {None, 0, -signal.SIGTERM}
+    own = sorted(status for status in ends if status is not None and status > 0)
+    if own and not any(status is not None and status < 0 for status in ends):
+        return (
+            f"one of {workers} worker processes was killed or ended of itself, with status {own[0]}; what it wrote "
+            "above says why; with workers=1 (--workers 1) no process is started"
+        )
+    return f"one of {workers} worker processes was killed, perhaps for want of memory; run with fewer workers"
 
 
 @contextlib.contextmanager
@@ -132,7 +147,7 @@ def interrupts_held() -> Iterator[None]:
 
 def start_manager() -> SyncManager:
     """A process that holds what others share; it ends with the manager, or with this process."""
-    manager = SyncManager(ctx=multiprocessing.get_context("spawn"))
+    manager = SyncManager(ctx=own_processes())
     with interrupts_held():
         manager.start(initializer=begin_worker)
     return manager

@@ -27,7 +27,7 @@ from autodls.planning.memory import cohort_gib
 from autodls.planning.splits import make_splits
 from autodls.preprocessing.planes import PLANES, Plane
 from autodls.preprocessing.store import Sample, save_sample
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.plan import FusionPlan, NetworkPlan, Plan
 from autodls.records.splits import Fold, Splits
 from autodls.records.tensors import load_tensors

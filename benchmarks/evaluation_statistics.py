@@ -13,8 +13,9 @@ from functools import partial
 import numpy as np
 from side_by_side import in_process, interleaved
 
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.bootstrap import bootstrap_aucs, resample_counts
-from autodls.evaluation.delong import Bools, Floats, auc, compare_aucs
+from autodls.evaluation.delong import auc, compare_aucs
 
 try:
     from MLstatkit import Delong_test

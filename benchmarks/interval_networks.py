@@ -25,8 +25,8 @@ from scipy.stats import chi2
 from autodls.evaluation.delong import AucEstimate, auc_with_ci
 from autodls.inference.inputs import list_inputs
 from autodls.inference.model_folder import load_model
-from autodls.inference.predict import score_samples
 from autodls.inference.prepare import explained_samples
+from autodls.inference.scoring import score_samples
 from autodls.phantom.cohort import PhantomSettings, write_cohort
 from autodls.planning.presets import load_preset
 from autodls.preprocessing.store import Sample

@@ -32,11 +32,12 @@ def train(batch: int, px: int, cases: int) -> None:
     import torch
     from tiny_models import tiny_plan
 
+    from autodls.records.model_folders import FoldFolder
     from autodls.records.plan import FusionPlan, NetworkPlan
     from autodls.records.splits import Fold
-    from autodls.records.workspace import FoldFolder
     from autodls.training.data import FoldRun, TrainingData
     from autodls.training.fusion_stage import train_fusion
+    from autodls.training.keys import one_key
     from autodls.training.sequence_stage import train_sequences
 
     fusion = FusionPlan(patch_px=1, heads=8, layers=3, dropout=0.1)
@@ -53,10 +54,10 @@ def train(batch: int, px: int, cases: int) -> None:
         few = Fold(index=0, train=names[:batch], inner=names[batch : batch + 2], validation=names[-2:])
         many = few.model_copy(update={"train": names[: -cases // 4], "inner": names[-cases // 4 : -2]})
         for sequence in SEQUENCES:
-            run = FoldRun(data, few, plan, FoldFolder(Path(folder)), "key")
+            run = FoldRun(data, few, plan, FoldFolder(Path(folder)), one_key(plan, "key"))
             train_sequences([(run, sequence, lambda _epoch: None)], at_once=1)
         sequence_gib = peak_gib()
-        train_fusion(FoldRun(data, many, plan, FoldFolder(Path(folder)), "key"), lambda _epoch: None)
+        train_fusion(FoldRun(data, many, plan, FoldFolder(Path(folder)), one_key(plan, "key")), lambda _epoch: None)
         print(json.dumps([sequence_gib, peak_gib()]))
 
 

@@ -40,7 +40,7 @@ def write_case(folder: Path) -> None:
 
 def plan():
     """The settings that both follow."""
-    from autodls.records.plan import IntensityPlan, PreprocessingPlan
+    from autodls.records.preprocessing_plan import IntensityPlan, PreprocessingPlan
 
     return PreprocessingPlan(
         roi_channel=SEQUENCES[-1],
@@ -57,7 +57,7 @@ def by_autodls(folder: Path) -> None:
     """What `autodls preprocess` does with a case."""
     from autodls.preprocessing.case import prepare_case
     from autodls.preprocessing.store import save_sample
-    from autodls.records.plan import PreprocessingPlan
+    from autodls.records.preprocessing_plan import PreprocessingPlan
 
     settings = PreprocessingPlan.model_validate_json((folder / "plan.json").read_bytes())
     images = {name: folder / f"{name}.nii.gz" for name in SEQUENCES}

@@ -34,8 +34,8 @@ def write_study(folder: Path, folds: int, px: int) -> None:
     from autodls.phantom.cohort import write_cohort
     from autodls.phantom.settings import PhantomSettings
     from autodls.records.files import sha256_of_file
+    from autodls.records.model_folders import ModelFolder
     from autodls.records.scale import LogisticScale
-    from autodls.records.workspace import ModelFolder
 
     write_cohort(folder / "cohort", PhantomSettings(cases=4, seed=0, matrix_factor=0.5))
     plan, record = _plan(px), _record(folds)
@@ -126,8 +126,8 @@ def by_files(folder: Path, cases: Path, library: str) -> None:
     from autodls.models.fold_model import class_margin, load_fusion
     from autodls.preprocessing.case import prepare_case
     from autodls.records.model import ModelRecord
+    from autodls.records.model_folders import ModelFolder
     from autodls.records.plan import Plan
-    from autodls.records.workspace import ModelFolder
 
     root, cpu = ModelFolder(folder / "model"), torch.device("cpu")
     plan = Plan.load(root.plan, "")

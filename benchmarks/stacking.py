@@ -20,14 +20,14 @@ import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from autodls.cli.session import Session
 from autodls.evaluation.delong import auc_with_ci, compare_aucs
 from autodls.models.fold_model import load_fold
 from autodls.records.files import link_or_copy, sha256_of_file
+from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
 from autodls.records.scores import FUSED, FoldScore, load_fold_scores
 from autodls.records.splits import Fold
-from autodls.records.workspace import FoldFolder
+from autodls.stages.session import Session
 from autodls.training.data import FoldRun, TrainingData, load_training_data
 from autodls.training.fine_tuning_stage import fine_tune
 from autodls.training.fold import score_fold

@@ -3,12 +3,16 @@
 import numpy as np
 from torch import nn
 
+from autodls.errors import DatasetError
 from autodls.imaging.volumes import Volume, read_labels, write_volume
+from autodls.inference.rois import RoiSource, automatic, draw_roi
 from autodls.records.cohort import read_cohort
 from autodls.records.files import sha256_of_file, write_text
 from autodls.records.plan import Plan
 from autodls.records.segmentation import SegmentedCase, SegmentedCohort, masks_key, training_key
 from autodls.records.splits import Splits
+from autodls.segmentation.masks import Mask
+from autodls.segmentation.segmenter import SegmentedVolume
 from autodls.segmentation.weights import save_weights
 
 
@@ -50,3 +54,29 @@ def write_masks(dataset, workspace, change=shifted, doubtful=()):
             )
     SegmentedCohort(key=masks_key(plan, splits), cases=tuple(rows)).save(workspace.segmented)
     return plan, splits
+
+
+class DrawsAsGiven:
+    """A segmenter that copies the manual ROI, and is not sure of it."""
+
+    def __init__(self, rois, flags=()):
+        self.rois, self.flags, self.seen = rois, flags, []
+
+    def segment(self, case, images):
+        self.seen.append((case, set(images)))
+        if not images:
+            raise DatasetError(f"case {case}: no image")
+        roi = read_labels(self.rois / f"{case}.nii.gz")
+        mask = Mask(roi.array > 0, 0.8, 0.1, "threshold", 1, self.flags)
+        return SegmentedVolume(mask, roi.geometry)
+
+
+def drawing(model, study, folder, **settings):
+    """A segmenter that draws the ROIs of dataset `study` into `folder`, and the source of ROIs that asks it."""
+    segmenter = DrawsAsGiven(study / "labelsTr", **settings)
+
+    def draw(case):
+        path = folder / f"{case.id}.nii.gz"
+        return automatic(path, draw_roi(segmenter, case.id, case.images, path))
+
+    return segmenter, RoiSource(model.record, draw, lambda case: folder / f"{case}.nii.gz")

@@ -4,7 +4,7 @@ from autodls.planning.decision import Decision, Resources, Situation
 from autodls.planning.planner import derive_plan
 from autodls.planning.presets import Preset
 from autodls.planning.rules import RULES
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.fingerprint import Fingerprint, Quantiles, SequenceFingerprint, TumourFingerprint
 from autodls.records.plan import Plan
 

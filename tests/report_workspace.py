@@ -9,8 +9,9 @@ from planning_records import fingerprint, plan, sequence
 
 from autodls.evaluation.baseline import baseline_table
 from autodls.evaluation.metrics import Choices, evaluate_table
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.preprocessing.store import FORMAT
 from autodls.records.dataset import DatasetDescription, Target
 from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
@@ -20,17 +21,17 @@ from autodls.records.scores import FoldScore, write_csv
 from autodls.records.splits import Fold, Splits
 from autodls.records.training_log import Epoch
 from autodls.records.workspace import Workspace
-from autodls.report.cohort_flow import flow_of_scores
 from autodls.report.drawn import save_figure, save_table
-from autodls.report.figures import study_figures
+from autodls.report.figures.catalogue import study_figures
+from autodls.report.figures.cohort_flow import flow_of_scores
 from autodls.report.ledger import ledger_table, optimism_ledger
 from autodls.report.shortcuts import covariates_of, shortcut, shortcut_table
-from autodls.report.tables import (
+from autodls.report.tables.study import (
     baseline_rows,
     comparison_table,
     performance_table,
 )
-from autodls.report.tables_survival import landmark_table, survival_table
+from autodls.report.tables.survival import landmark_table, survival_table
 from autodls.training.learnt import Labels, judge
 from autodls.training.stage_log import StageLog
 
@@ -170,6 +171,7 @@ def _write_model(workspace: Workspace) -> None:
         fingerprint_sha256=Fingerprint.load(workspace.fingerprint, "").travelling().sha256(),
         splits_sha256=sha256_of_file(workspace.splits),
         oof_scores_sha256=sha256_of_file(workspace.oof_scores),
+        sample_format=FORMAT,
         files={f"fold_{fold}/fusion.safetensors": f"{fold}" * 64 for fold in range(3)},
         versions={"autodls": "0.1.0", "torch": "2.13.0"},
     ).sealed().save(workspace.model.record)

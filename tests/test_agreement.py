@@ -13,14 +13,15 @@ from scipy.spatial import cKDTree
 from small_volumes import ball, grid_around, lumps, oblique, points_of, random_grid
 from tiny_models import tiny_plan
 
+from autodls.analysis.roi_agreement import compare_rois
 from autodls.errors import ArgumentError
-from autodls.evaluation.agreement import CaseAgreement, case_agreement
+from autodls.evaluation.agreement import case_agreement
+from autodls.evaluation.agreement_records import CaseAgreement
 from autodls.evaluation.agreement_summary import metric_values, summarise_agreement, weighted_medians
 from autodls.evaluation.plane_agreement import Square, plane_agreement
 from autodls.imaging.geometry import Volume
 from autodls.imaging.perturbation import shift
 from autodls.imaging.volumes import read_roi
-from autodls.report.roi_agreement import compare_rois
 
 FINE = grid_around((0, 0, 0), (40, 40, 40), (1.0, 1.0, 1.0))
 FINER = grid_around((0, 0, 0), (80, 80, 80), (0.5, 0.5, 0.5))

@@ -83,23 +83,27 @@ def test_every_gpu_trains_some_of_the_folds(gpus, at_once, expected):
     assert [(share.device, share.folds) for share in shares_of((0, 1, 2), gpus, at_once)] == expected
 
 
-CHILD = """
-import os, sys, time
-from autodls.cli.console import exit_status_of
-from autodls.parallel import map_parallel, no_advance
+WORK = """
+import time
 def work(path):
     for second in range(600):
         open(path, "a").write(".")
         time.sleep(0.05)
-if __name__ == "__main__":
-    open(os.path.join(os.path.dirname(sys.argv[1]), "begun"), "w").close()
-    sys.exit(exit_status_of(lambda: map_parallel(work, sys.argv[1:], sys.argv[1:], 2, no_advance)))
+"""
+CHILD = """
+import os, sys
+from autodls.cli.console import exit_status_of
+from autodls.parallel import map_parallel, no_advance
+from its_work import work
+open(os.path.join(os.path.dirname(sys.argv[1]), "begun"), "w").close()
+sys.exit(exit_status_of(lambda: map_parallel(work, sys.argv[1:], sys.argv[1:], 2, no_advance)))
 """
 
 
 def started(folder):
     """A command with two workers, each of which writes a file for half a minute, in a process group of its own."""
     script, files = folder / "child.py", [folder / "a", folder / "b"]
+    (folder / "its_work.py").write_text(WORK)
     script.write_text(CHILD)
     words = [sys.executable, script, *files]
     return subprocess.Popen(words, start_new_session=True, stderr=subprocess.PIPE, text=True), files

@@ -9,8 +9,6 @@ from command_line import autodls, write_phantom, write_preset
 from made_up_masks import DOUBT, write_masks
 from tiny_study import use_tiny_resnet
 
-from autodls.cli.benchmark_cohorts import usable_models
-from autodls.cli.session import Session
 from autodls.errors import StaleRecordError
 from autodls.preprocessing.case import case_key
 from autodls.preprocessing.store import load_summary
@@ -19,6 +17,8 @@ from autodls.records.model import ModelRecord
 from autodls.records.segmentation import SegmentedCohort, load_masks
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
+from autodls.stages.benchmark_cohorts import usable_models
+from autodls.stages.session import Session
 
 DOUBTFUL = "PH0003"
 

@@ -11,30 +11,31 @@ from command_line import autodls, edit_json, write_phantom, write_preset
 from made_up_masks import DOUBT, shifted, write_masks
 from tiny_study import use_tiny_resnet
 
-from autodls.cli.session import Session
+from autodls.analysis.rois_effect import cohort_effect, cohort_robustness, evenly_ranked
+from autodls.analysis.rois_records import CohortAgreement, CrossedCase, RoiBenchmark
 from autodls.errors import DatasetError, StaleRecordError
+from autodls.evaluation.agreement_records import CELLS, KINDS, STEPS_MM
 from autodls.evaluation.agreement_summary import summarise_agreement
 from autodls.evaluation.delong import auc
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.imaging.volumes import Volume, read_labels, write_volume
 from autodls.inference import rescoring
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import load_model
-from autodls.inference.predict import score_sample
-from autodls.inference.rescoring import CELLS, PairedCase, ScoreBook, crossed_scores, prepare, sample_key
-from autodls.inference.robustness import KINDS, STEPS_MM, perturbed_scores
+from autodls.inference.rescoring import PairedCase, ScoreBook, crossed_scores, prepare, sample_key
+from autodls.inference.robustness import perturbed_scores
+from autodls.inference.scoring import score_sample
 from autodls.records.cohort import read_cohort
 from autodls.records.segmentation import SegmenterRecord
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
-from autodls.report.figures_rois import roi_figures, score_figure
-from autodls.report.html import render
-from autodls.report.rois_effect import cohort_effect, cohort_robustness, evenly_ranked
-from autodls.report.rois_effect_tables import effect_table, roi_tables
-from autodls.report.rois_records import CohortAgreement, CrossedCase, RoiBenchmark
-from autodls.report.study import read_study
+from autodls.report.artefacts import read_study
+from autodls.report.figures.rois import roi_figures, score_figure
+from autodls.report.html.document import render
+from autodls.report.tables.rois_effect import effect_table, roi_tables
 from autodls.segmentation.masks import Mask
 from autodls.segmentation.segmenter import SegmentedVolume, Segmenter
+from autodls.stages.session import Session
 
 TRAINING, EXTERNAL = 12, 4
 UNREADABLE, FAINT = "EX0004", "EX0003"

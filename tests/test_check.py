@@ -338,6 +338,27 @@ def test_a_case_that_stands_twice_is_refused_by_check_and_plan(
     assert told_by_plan(folder) == ([str(errors[0])], [])
 
 
+@pytest.mark.parametrize("name", [name for name, (_, _, severity, *_) in BREAKS.items() if severity == "error"])
+def test_plan_refuses_what_check_calls_an_error(
+    make_dataset: Make, edit_table: Edit, tmp_path: Path, name: str
+) -> None:
+    """In the same words, but for a held-out row, in which plan does not look."""
+    break_it, case, _, what, _ = BREAKS[name]
+    folder = make_dataset(tmp_path)
+    break_it(folder, edit_table)
+    errors, _ = told_by_plan(folder)
+    said = what.removeprefix("it has ")
+    assert ([said in error for error in errors] == [True]) != (case == "case_05"), errors
+
+
+def test_plan_refuses_a_faulty_roi_on_another_channel_too(make_dataset: Make, tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path)
+    shutil.copyfile(roi(folder), folder / "labelsTr" / "case_01_0001.nii.gz")
+    (problem,) = check_dataset(folder).errors
+    (told,) = told_by_plan(folder)[0]
+    assert problem.what.split(": ", 1)[1] in told and "case_01_0001.nii.gz" in told
+
+
 def test_nothing_to_check(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no such file"):
         check_dataset(tmp_path)

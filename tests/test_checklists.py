@@ -8,10 +8,10 @@ from report_workspace import Wish, write_workspace
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.results import Excluded
-from autodls.report.checklists import CHECKLISTS, EVIDENCE, answers, read_checklist
-from autodls.report.evidence import known
-from autodls.report.html import render
-from autodls.report.study import ARTEFACTS, Study, read_study
+from autodls.report.artefacts import ARTEFACTS, Study, read_study
+from autodls.report.checklists.evidence import known
+from autodls.report.checklists.filled import CHECKLISTS, EVIDENCE, answers, read_checklist
+from autodls.report.html.document import render
 
 TRIPOD = [
     "1", "2", "3a", "3b", "3c", "4", "5a", "5b", "6a", "6b", "6c", "7", "8a", "8b", "8c", "9a", "9b", "9c", "10", "11",
@@ -118,7 +118,7 @@ def test_ethics_funding_and_registration_are_left_to_the_author(study: Study) ->
 def test_a_partial_list_says_so(monkeypatch: pytest.MonkeyPatch, study: Study) -> None:
     whole = read_checklist("claim")
     part = whole.model_copy(update={"items": whole.items[:3]})
-    monkeypatch.setattr("autodls.report.sections_plan.read_checklist", lambda _name: part)
+    monkeypatch.setattr("autodls.report.html.plan.read_checklist", lambda _name: part)
     assert "This list is partial: 3 of the 44 published items" in render(study)
 
 

@@ -92,7 +92,6 @@ class TestHelp:
     [
         "",
         "nonsense",
-        "-h",
         "train",
         "train fold",
         "train 0",

@@ -12,8 +12,12 @@ import SimpleITK as sitk
 import torch
 from command_line import PRESET, autodls, edit_json, edit_text, write_phantom, write_preset
 
-from autodls.cli import data_commands
 from autodls.cli.console import exit_status_of
+from autodls.stages import check as check_stage
+from autodls.stages import plan as plan_stage
+
+COHORTS = ("train", "external")
+LISTED = "about the table or the names of files: 'autodls check' lists them"
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +177,19 @@ def test_no_such_dataset(study, name, command):
     assert answer.status == 2 and "dataset.json" in answer.complaint
 
 
+def test_plan_says_how_many_warnings_check_lists(study, edit_table):
+    """Of rows that are trained on: what stands in a held-out row is no matter of plan."""
+    lines = (study / "clinical.csv").read_text().splitlines()
+    training, held_out = (next(line for line in lines if f",{cohort}," in line).split(",")[0] for cohort in COHORTS)
+    assert LISTED not in planned_by(study).err
+    edit_table(study, held_out, age="999", pfs_event="")
+    assert LISTED not in planned_by(study).err
+    edit_table(study, training, age="999", pfs_event="")
+    assert f"2 warnings {LISTED}" in planned_by(study).err
+    told = json.loads(autodls("check", "-d", study, "--json").out)["problems"]
+    assert sum(problem["severity"] == "warning" and problem["case"] != held_out for problem in told) == 2
+
+
 def test_plan_refuses_what_check_refuses(study):
     """A copied sequence, as real cohorts fill gaps."""
     shutil.copyfile(study / IMAGE, study / "imagesTr/PH0003_0000.nii.gz")
@@ -303,7 +320,7 @@ TRAINING_MISTAKES = {
     "plan with odd dims": (plan(network__pca_dims=5), "pca_dims 5"),
     "plan with other folds": (plan(training__folds=4), "the plan has 4"),
     "plan beyond its budget": (
-        plan(preprocessing__input_size_px=2000, preprocessing__slice_size_px=2048),
+        plan(preprocessing__input_size_px=1024, preprocessing__slice_size_px=1024),
         "budget.memory_gib is",
     ),
     "plan with too fine a grid": (plan(preprocessing__spacing_mm=0.001), "samples a side, expected at most 2048"),
@@ -478,7 +495,7 @@ class TestStopping:
         def interrupted(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(data_commands, "check_dataset", interrupted)
+        monkeypatch.setattr(check_stage, "check_dataset", interrupted)
         answer = autodls("check", "-d", study, "--workers", 1)
         assert answer.status == 130
         assert answer.err.splitlines()[-1].startswith("autodls: stopped; run the same command again")
@@ -508,7 +525,7 @@ class TestStopping:
         def full(*_):
             raise OSError(28, "No space left on device", str(study / "autodls" / "plan.json"))
 
-        monkeypatch.setattr(data_commands.Plan, "save", full)
+        monkeypatch.setattr(plan_stage.Plan, "save", full)
         answer = planned_by(study)
         assert answer.status == 1 and "plan.json: No space left on device" in answer.complaint
 

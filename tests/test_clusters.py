@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from command_line import autodls
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
+from tiny_models import tiny_model
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.binary import wilson
@@ -17,11 +19,12 @@ from autodls.evaluation.clusters import clustered_covariance
 from autodls.evaluation.delong import auc_with_ci, compare_aucs, delong, placements
 from autodls.evaluation.intervals import brier_interval, printed_auc, printed_rate
 from autodls.evaluation.metrics import Choices, evaluate_table
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.subsets import contradictions, followed_by
-from autodls.report.sections_cases import explorer
-from autodls.report.study import ScoredCase, Study
+from autodls.report import formatting
+from autodls.report.artefacts import ScoredCase, Study
+from autodls.report.html.cases import explorer
 
 
 def cohort(n=60, seed=0):
@@ -221,16 +224,37 @@ def test_survival_takes_the_mean_score_of_a_patient_and_leaves_out_who_contradic
     assert "left out of survival" in told
 
 
-@pytest.mark.parametrize(("rows", "value"), [(ONCE, "Value (95% CI)"), (THRICE, "Value (no interval: several cases")])
-def test_the_page_counts_no_intervals_over_cases_where_patients_have_several(rows, value):
+@pytest.mark.parametrize(
+    ("rows", "choices", "value"),
+    [
+        (ONCE, Choices({"dls": 0.4}), "Value (95% CI, Wilson)"),
+        (ONCE, Choices({}, OUT_OF_FOLD), "Value (no interval: the locked cut-off was chosen on these scores; see"),
+        (THRICE, Choices({"dls": 0.4}), "Value (no interval: several cases"),
+        (THRICE, Choices({}, OUT_OF_FOLD), "Value (no interval: several cases"),
+    ],
+)
+def test_the_page_counts_intervals_only_where_those_of_the_metrics_are_the_same(rows, choices, value):
     held = table(rows, names_of(rows)).cohorts["all"]
-    metrics = evaluate_table(ScoreTable(("dls",), {OUT_OF_FOLD: held}), Choices({"dls": 0.4}))
+    metrics = evaluate_table(ScoreTable(("dls",), {OUT_OF_FOLD: replace(held, out_of_fold=True)}), choices)
     cases = tuple(
         ScoredCase(str(at), "0", bool(held.labels[at]), float(held.scores["dls"][at])) for at in range(held.n)
     )
-    body = explorer(Study(metrics=metrics, out_of_fold=cases)).body
+    found = metrics.cohorts[OUT_OF_FOLD].scores["dls"]
+    model = tiny_model().record.model_copy(update={"cutoff": found.cutoff.value})
+    body = explorer(Study(metrics=metrics, out_of_fold=cases, model=model)).body
     assert value in body
-    assert ("data-plain" in body) == (rows is THRICE)
+    counted = all(getattr(found, rate).method == "wilson" for rate in ("sensitivity", "specificity", "ppv", "npv"))
+    assert ("data-plain" in body) == (not counted)
+    shown = formatting.estimate(found.sensitivity) if counted else formatting.number(found.sensitivity.value)
+    assert f'data-show="sensitivity">{shown}<' in body
+
+
+@pytest.mark.parametrize(("patients", "said"), [(None, "Wilson: of independent cases, at a cut-off"), (2, "several")])
+def test_before_evaluate_the_page_says_what_its_intervals_hold_for(patients, said):
+    cases = tuple(ScoredCase(str(at), "0", at % 2 == 0, at / 9) for at in range(9))
+    model = tiny_model().record.model_copy(update={"training_patients": patients})
+    body = explorer(Study(out_of_fold=cases, model=model)).body
+    assert said in body and ("data-plain" in body) == (patients is not None)
 
 
 def test_groups_of_the_calibration_curve_have_intervals_over_patients():

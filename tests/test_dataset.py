@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autodls.errors import DatasetError
+from autodls.records.case import cohort_sha256
 from autodls.records.case_id import case_id_fault, look_alikes
-from autodls.records.cohort import cohort_sha256, join_cohort, read_cohort, read_description
+from autodls.records.cells import is_missing, read_number
+from autodls.records.cohort import join_cohort, read_cohort, read_description
 from autodls.records.dataset import DatasetDescription, Target
-from autodls.records.table import is_missing, read_number, read_table
+from autodls.records.table import read_table
 
 Make = Callable[..., Path]
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from autodls.cli.demo_command import run_demo
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.phantom.cohort import TRUTH_FILE
 from autodls.records.scores import FUSED
 

@@ -19,6 +19,7 @@ from autodls.inference.model_folder import load_model
 from autodls.models.ensemble import score_ensemble
 from autodls.models.fold_model import FoldLogits
 from autodls.models.scale import fit_scale
+from autodls.preprocessing.store import FORMAT
 from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.plan import TrainingPlan
@@ -26,9 +27,9 @@ from autodls.records.scale import LogisticScale, sigmoid
 from autodls.records.scores import FUSED, FoldScore
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
-from autodls.report.chain_workspace import verify_kind
 from autodls.training.derived import choose_cutoffs, derive, recalibrate
 from autodls.training.ensemble import lock_model, out_of_fold, write_out_of_fold
+from autodls.verify.workspace import verify_kind
 
 FOLDS = 5
 IDENTITY = LogisticScale(slope=1.0, intercept=0.0)
@@ -257,6 +258,7 @@ def test_every_rule_of_a_plan_gives_a_cut_off():
 
 def test_record_holds_the_hash_of_every_file(study):
     workspace, record = study[0].workspace, study[1]
+    assert record.sample_format == FORMAT
     assert len(record.files) == 2 * (len(SEQUENCES) + 1)
     for name, expected in record.files.items():
         assert sha256_of_file(workspace.model.root / name) == expected

@@ -12,15 +12,16 @@ from planning_records import make_case
 from scipy.special import logit
 from tiny_workspace import made_up_scores, tiny_workspace
 
+from autodls.analysis.scored_study import MEAN, ScoredCase, ScoredCohort, ScoredStudy, cohort_name, follow_up
 from autodls.evaluation.delong import auc, compare_aucs
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.planning.splits import make_splits
 from autodls.records.cohort import Cohort
 from autodls.records.dataset import DatasetDescription
+from autodls.records.model import ModelRecord
 from autodls.records.scores import FUSED
 from autodls.records.workspace import Workspace, safe_name
 from autodls.report.ledger import Entry
-from autodls.report.scored_study import MEAN, ScoredCase, ScoredCohort, ScoredStudy, cohort_name, follow_up
 from autodls.report.study_metrics import study_metrics
 from autodls.report.study_results import _ledger, study_results, write_results
 
@@ -385,6 +386,18 @@ def test_a_second_run_reads_no_network_and_writes_the_same_bytes(workspace, monk
     shutil.copyfile(dataset / "imagesTr" / "case_12_0000.nii.gz", dataset / "imagesTr" / "case_14_0000.nii.gz")
     with pytest.raises(AssertionError, match="networks were read"):
         autodls(*words)
+
+
+def test_a_model_of_other_pictures_says_so_once_and_beside_every_held_out_score(workspace):
+    dataset, place = workspace
+    record = ModelRecord.load(place.model.record, "")
+    record.model_copy(update={"sample_format": None}).sealed().save(place.model.record)
+    told = autodls("evaluate", "-d", dataset, "-w", place.root).err
+    assert told.count("the model was trained on pictures of an older version") == 1
+    assert any("lock it anew" in line for line in json.loads(place.metrics.read_text())["warnings"])
+    [table] = (place.root / "results" / "scores").glob("*.csv")
+    with table.open() as handle:
+        assert all("of an older version" in row["flags"] for row in csv.DictReader(handle) if row["dls"])
 
 
 def test_scores_that_the_model_was_not_locked_from_are_refused(workspace):

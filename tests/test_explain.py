@@ -30,7 +30,7 @@ from autodls.preprocessing.case import prepare_case
 from autodls.preprocessing.planes import find_planes
 from autodls.preprocessing.store import Sample
 from autodls.records.scores import FUSED
-from autodls.report.overlays import Overlay, side_labels, write_overlay
+from autodls.report.figures.overlays import Overlay, side_labels, write_overlay
 
 STRIDE_PX = 32  # of a ResNet-50
 TUMOUR_MM = np.array([12.0, -30.0, 8.0])

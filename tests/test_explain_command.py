@@ -9,17 +9,17 @@ import pytest
 from command_line import autodls
 from tiny_workspace import tiny_workspace
 
-from autodls.cli.explain_command import _cautions, _ends, choose_cases, fused_correlations
-from autodls.cli.heatmaps import ENSEMBLE, Explained, samples_of
-from autodls.cli.session import Session
 from autodls.errors import ArgumentError
 from autodls.evaluation.randomisation import weights_verdict
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.inference.explain import ALL, RandomisedMap, explain_sample
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import load_model
 from autodls.records.scores import FUSED
 from autodls.records.splits import Splits
+from autodls.stages.explain import _cautions, _ends, choose_cases, fused_correlations
+from autodls.stages.heatmaps import ENSEMBLE, ExplainedCase, samples_of
+from autodls.stages.session import Session
 
 SEQUENCES = ("CE-T1WI", "T2WI")
 
@@ -64,7 +64,7 @@ def test_every_training_case_is_explained_by_the_fold_that_did_not_see_it(study,
 
 def test_highest_and_lowest_scores_are_chosen():
     def case(name, score):
-        return Explained(InputCase(name, {}, None), "c", dls=score)
+        return ExplainedCase(InputCase(name, {}, None), "c", dls=score)
 
     cases = [case(str(number), score) for number, score in enumerate([0.3, 0.9, 0.1, 0.5, 0.7])]
     assert [one.files.id for one in _ends(cases, 2)] == ["1", "2"]
@@ -77,7 +77,7 @@ def test_highest_and_lowest_scores_are_chosen():
 
 def test_a_bold_fold_does_not_give_all_extreme_cases():
     def case(name, score, fold):
-        return Explained(InputCase(name, {}, None), "c", fold, dls=score)
+        return ExplainedCase(InputCase(name, {}, None), "c", fold, dls=score)
 
     bold = [case(f"bold {score}", score, 0) for score in (1, 2, 3, 4, 96, 97, 98, 99)]
     timid = [case(f"timid {score}", score, fold) for fold in (1, 2) for score in (40 + fold, 60 + fold)]

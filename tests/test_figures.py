@@ -12,6 +12,7 @@ from matplotlib.text import Text
 from PIL import Image
 from statsmodels.nonparametric.smoothers_lowess import lowess
 
+from autodls.analysis.endpoint import endpoint_name
 from autodls.errors import ArgumentError
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.results import Excluded
@@ -21,16 +22,16 @@ from autodls.records.cohort import read_cohort
 from autodls.records.dataset import SurvivalColumns
 from autodls.records.scale import sigmoid
 from autodls.records.scores import without_formula, write_csv
-from autodls.report.cohort_flow import CohortCount, Flow, flow_figure, flow_of_dataset, flow_of_scores
+from autodls.records.spelled import in_one_line
 from autodls.report.drawn import Drawn, Rows, save_figure
-from autodls.report.endpoint import endpoint_name
-from autodls.report.figures import study_figures
-from autodls.report.figures_discrimination import roc_corners, roc_figure
-from autodls.report.figures_probability import calibration_figure, decision_figure, plausible_thresholds
-from autodls.report.figures_survival import survival_figure
-from autodls.report.style import in_style
-from autodls.report.text_width import fitted, width_mm, wrapped
-from autodls.report.wording import plain
+from autodls.report.figures.catalogue import study_figures
+from autodls.report.figures.cohort_flow import CohortCount, Flow, flow_figure, flow_of_dataset, flow_of_scores
+from autodls.report.figures.discrimination import roc_corners, roc_figure
+from autodls.report.figures.probability import calibration_figure, decision_figure, plausible_thresholds
+from autodls.report.figures.style import in_style
+from autodls.report.figures.survival import survival_figure
+from autodls.report.figures.text_width import fitted, width_mm, wrapped
+from autodls.report.formatting import plain
 
 HOSTILE = ("=cmd|'/c calc'!A1", "$\\frac{1}$ <b>&amp;", "评分模型" * 10, "_hidden \n \x00 \u202e end")
 
@@ -301,7 +302,7 @@ def test_formulas_of_users_are_disarmed(tmp_path: Path, text: str) -> None:
     write_csv(tmp_path / "t.csv", [text, "n"], [[text, -1.5]])
     with (tmp_path / "t.csv").open(newline="") as handle:
         header, line = csv.reader(handle)
-    assert header[0] == line[0] == (text if text == "1=1" else "'" + text.replace("\r", "\n"))
+    assert header[0] == line[0] == (text if text == "1=1" else "'" + in_one_line(text))
     assert line[1] == "-1.5"
 
 

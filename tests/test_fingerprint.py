@@ -239,12 +239,18 @@ def test_roi_on_another_grid(folder: Path) -> None:
         extract(folder)
 
 
-def test_killed_worker_is_named() -> None:
-    with pytest.raises(AutoDLSError, match="one of 2 worker processes was killed"):
-        map_parallel(_die, [3, 3], ["a", "b"], 2, no_advance)
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(3, "ended of itself, with status 3; .*workers=1"), (-9, "was killed, perhaps for want of memory")],
+)
+def test_worker_that_ends_is_named_and_memory_only_where_it_may_be_the_cause(status: int, said: str) -> None:
+    with pytest.raises(AutoDLSError, match=f"one of 2 worker processes .*{said}"):
+        map_parallel(_die, [status, status], ["a", "b"], 2, no_advance)
 
 
 def _die(status: int) -> None:
+    if status < 0:
+        os.kill(os.getpid(), -status)
     os._exit(status)
 
 

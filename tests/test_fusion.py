@@ -14,8 +14,9 @@ from autodls.models.fusion import FusionTransformer
 from autodls.models.pca import ChannelPCA
 from autodls.records.plan import FusionPlan
 from autodls.records.scores import FUSED
-from autodls.training.fusion_stage import FusionTask, _views, fit_scales
+from autodls.training.fusion_stage import FusionTask, _views
 from autodls.training.principal import fit_pca
+from autodls.training.settling import fit_scales
 
 QUICK = hypothesis_settings(deadline=None, max_examples=10)
 PLAN = FusionPlan(patch_px=1, heads=4, layers=2, dropout=0.3)

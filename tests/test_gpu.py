@@ -16,7 +16,7 @@ from tiny_study import hashes, study_plan, tiny_study, use_tiny_resnet
 from autodls.models.fold_model import load_fold
 from autodls.models.gradcam import fold_maps
 from autodls.records.scores import FUSED, read_fold_scores
-from autodls.training.data import FoldRun, centre_crop, load_training_data
+from autodls.training.data import centre_crop, load_training_data
 from autodls.training.fold import prepare_torch, train_together
 from autodls.training.interleave import interleave
 from autodls.training.loop import fit_steps
@@ -53,7 +53,7 @@ def study_on(device, root, **training):
 def train_on(study, device, name, at_once=1):
     """Train both folds into the folder `name`."""
     data = load_training_data(study.cases, study.workspace.sample, device)
-    runs = [FoldRun(data, fold, study.plan, study.run(fold.index, name).folder, "key") for fold in study.splits.folds]
+    runs = [study.run(fold.index, name, data) for fold in study.splits.folds]
     train_together([(run, lambda _epoch: None) for run in runs], at_once)
     return runs
 

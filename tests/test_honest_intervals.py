@@ -5,6 +5,7 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import chi2, norm
 
+from autodls.cli.auc_table import show_rows
 from autodls.evaluation.binary import scaled_brier, wilson, youden_cutoff
 from autodls.evaluation.bootstrap import bootstrap_auc_interval, resample_counts
 from autodls.evaluation.calibration import calibration, is_poorly_calibrated, why_not_shown_calibrated
@@ -16,9 +17,10 @@ from autodls.evaluation.metrics import Choices, cohort_metrics, evaluate_table
 from autodls.evaluation.overall import aucs_differ
 from autodls.evaluation.own_cutoff import RATES, rates_at_own_cutoff
 from autodls.evaluation.results import Cutoff
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.rows import row_auc
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
-from autodls.report.tables import performance_table
+from autodls.report.tables.study import performance_table
 
 
 def two_normals(rng, positives, negatives, auc=0.75):
@@ -233,3 +235,39 @@ def test_rates_out_of_fold_are_said_to_be_of_single_folds(rule, optimistic):
     assert any("optimistic" in text for text in told) == optimistic
     assert held.scores["dls"].sensitivity.method == ("wilson-own-cutoff" if optimistic else "wilson")
     assert not any("single-fold" in text for text in cautions({"external": held}))
+
+
+PRINTED = {
+    # out of fold, cases a patient: how the interval was made
+    (False, 1): "DeLong, logit",
+    (True, 1): "DeLong, logit, variance doubled",
+    (False, 2): "bootstrap over patients",
+    (True, 2): "bootstrap over patients, variance doubled",
+}
+
+
+def row_of(out_of_fold, a_patient, name="dls"):
+    labels, log_odds = two_normals(np.random.default_rng(3), 40, 40)
+    patients = [str(at // a_patient) for at in range(80)]
+    return row_auc("c", name, labels.tolist(), log_odds.tolist(), patients, out_of_fold=out_of_fold)
+
+
+@pytest.mark.parametrize("which", PRINTED)
+def test_train_and_evaluate_print_how_their_intervals_were_made(capsys, which):
+    show_rows("AUC", [row_of(*which)])
+    assert f"AUC (95% CI, {PRINTED[which]})" in " ".join(capsys.readouterr().out.split())
+
+
+def test_intervals_of_several_methods_are_told_apart_row_by_row(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    rows = [row_of(*which, name=f"s{at}") for at, which in enumerate(PRINTED)]
+    none = row_auc("c", "none", [True, True], [0.1, 0.2])
+    show_rows("AUC", [*rows, none])
+    lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("c ")}
+    assert [lines[f"s{at}"].rstrip().split("  ")[-1].strip() for at in range(4)] == list(PRINTED.values())
+    assert "DeLong" not in lines["none"]
+
+
+def test_a_row_without_an_interval_names_no_method(capsys):
+    show_rows("AUC", [row_auc("c", "dls", [True, True], [0.1, 0.2])])
+    assert "DeLong" not in capsys.readouterr().out

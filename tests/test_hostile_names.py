@@ -312,14 +312,14 @@ class TestJson:
         folder = make_dataset(tmp_path / "a")
         with (folder / "clinical.csv").open("r+b") as handle:
             handle.truncate(1 << 40)
-        assert "larger than 256 MiB" in autodls("check", "-d", folder).complaint
+        assert "larger than 64 MiB" in autodls("check", "-d", folder).complaint
 
 
 def test_a_cohort_in_a_mixture_of_scripts_is_told(tmp_path):
     """Alone in its column, it looks like no other name there."""
+    from autodls.records.cells import TableRow
     from autodls.records.dataset import DatasetDescription
     from autodls.records.identities import spelling_problems
-    from autodls.records.table import TableRow
 
     settings = {"target": {"name": "t", "column": "y", "positive": "> 0"}, "site": "site"}
     description = DatasetDescription.model_validate(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from autodls.errors import DatasetError
 from autodls.preprocessing.intensity import normalise
-from autodls.records.plan import IntensityPlan
+from autodls.records.preprocessing_plan import IntensityPlan
 
 ZSCORE = IntensityPlan(scheme="zscore", clip_percentiles=(0.5, 99.5))
 PAPER = IntensityPlan(scheme="minmax_zscore")

@@ -9,23 +9,24 @@ import pytest
 import torch
 from tiny_study import DESCRIPTION, hashes, tiny_study, use_tiny_resnet
 
-from autodls.cli.train_command import _draw_curves, _tell_not_learnt
+from autodls.cli.console import Terminal
 from autodls.errors import TrainingError
 from autodls.evaluation.cautions import model_cautions
-from autodls.evaluation.rows import RowAuc
+from autodls.evaluation.score_auc import RowAuc
 from autodls.preprocessing.store import load_sample, save_sample
 from autodls.records.model import ModelRecord
+from autodls.records.model_folders import FoldFolder
 from autodls.records.scores import FoldRecord
 from autodls.records.table import read_table
 from autodls.records.training_log import Epoch, Judgement, LoggedStage, log_lines, logged_stages, told_of
-from autodls.records.workspace import FoldFolder
-from autodls.report.chain_workspace import verify_kind
-from autodls.report.learning_curves import draw_learning_curve, learning_figure
+from autodls.report.figures.learning_curves import draw_learning_curve, learning_figure
+from autodls.stages.train import _draw_curves, _tell_not_learnt
 from autodls.training import learnt
 from autodls.training.ensemble import case_flags, lock_model
 from autodls.training.learnt import Labels, best_guess, guess_loss, judge, unlearnt_auc
 from autodls.training.loop import FocalMeanLoss
 from autodls.training.stage_log import StageLog
+from autodls.verify.workspace import verify_kind
 
 TRAIN, INNER = Labels(14, 26), Labels(4, 6)
 GOOD, CHANCE = 0.8, 0.3  # inner AUCs
@@ -182,7 +183,7 @@ def test_a_fold_that_has_not_learnt_is_marked_flagged_and_told(diverged, capsys)
     told = "; ".join(told_of(stage, 0, why) for stage, why in found.items())
     assert {(row["fold"], row["flags"]) for row in rows} == {("0", told), ("1", "")}
 
-    _tell_not_learnt(SimpleNamespace(workspace=study.workspace), [0, 1])
+    _tell_not_learnt(SimpleNamespace(workspace=study.workspace), [0, 1], Terminal())
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3 and all(
         "lower its learning rate" in line and str(first.learning_curve) in line for line in lines
@@ -294,7 +295,7 @@ def test_a_model_is_locked_with_its_cautions_and_its_card_says_them(diverged):
 
 def test_a_failure_draws_what_there_is(tmp_path, monkeypatch):
     """A loss that is no number ends a fold; its curve is what one wants to see."""
-    from autodls.cli import train_command
+    from autodls.stages import train as train_command
     from autodls.training import cohort
 
     use_tiny_resnet(monkeypatch)

@@ -9,13 +9,13 @@ from matplotlib.text import Text
 
 from autodls.evaluation.metrics import evaluate_table
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
-from autodls.report.cohort_flow import flow_of_scores
+from autodls.report.artefacts import Picture, Study
 from autodls.report.drawn import save_figure
-from autodls.report.figures import figure_names, study_figures
-from autodls.report.lettering import UNKNOWN, drawn_name, is_drawable, standing_in, told_of
-from autodls.report.sections_results import drawn
-from autodls.report.study import Picture, Study
-from autodls.report.style import fonts
+from autodls.report.figures.catalogue import figure_names, study_figures
+from autodls.report.figures.cohort_flow import flow_of_scores
+from autodls.report.figures.lettering import UNKNOWN, drawn_name, is_drawable, standing_in, told_of
+from autodls.report.figures.style import fonts
+from autodls.report.html.results import drawn
 
 CHINESE = "\u5916\u90e8\u9a8c\u8bc1"
 WITHOUT_CHINESE = pytest.mark.skipif(is_drawable(CHINESE), reason=f"{fonts()} have Chinese signs")

@@ -6,15 +6,15 @@ import pytest
 from command_line import edit_json
 from report_workspace import Wish, write_workspace
 
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.scores import write_csv
 from autodls.records.workspace import Workspace
-from autodls.report.checklists import CHECKLISTS, EVIDENCE, answers, read_checklist
-from autodls.report.html import render
-from autodls.report.study import Study, read_study
+from autodls.report.artefacts import Study, read_study
+from autodls.report.checklists.filled import CHECKLISTS, EVIDENCE, answers, read_checklist
+from autodls.report.html.document import render
 
 
 def lock(workspace: Workspace, **changes: object) -> None:

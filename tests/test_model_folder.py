@@ -18,10 +18,10 @@ from autodls.inference.model_folder import load_model
 from autodls.records import files
 from autodls.records.files import sha256_of_bytes, sha256_of_file
 from autodls.records.model import ModelRecord
+from autodls.records.model_folders import ModelFolder
 from autodls.records.plan import Plan
 from autodls.records.scale import LogisticScale
 from autodls.records.scores import FUSED
-from autodls.records.workspace import ModelFolder
 
 CPU = torch.device("cpu")
 

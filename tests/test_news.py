@@ -6,7 +6,7 @@ import pytest
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.randomisation import weights_verdict
 from autodls.evaluation.results import Calibration, Metrics, Proportion
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.report.findings import KINDS, NEWS, OPTIMISTIC, OTHER, UNSURE, by_kind, kind_of, merged
 from autodls.report.news import Gain, difference, news

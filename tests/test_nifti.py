@@ -151,7 +151,7 @@ def test_preparing_plain_files_needs_no_simpleitk(tmp_path):
         import sys
         from pathlib import Path
         from autodls.preprocessing.case import prepare_case
-        from autodls.records.plan import IntensityPlan, PreprocessingPlan
+        from autodls.records.preprocessing_plan import IntensityPlan, PreprocessingPlan
 
         plan = PreprocessingPlan(
             roi_channel="T2WI", registration="geometry", spacing_mm=1.0, crop_mm=32.0, slice_size_px=32,

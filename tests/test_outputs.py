@@ -13,7 +13,6 @@ from tiny_model_folder import small_volume_plan, write_model_folder
 from tiny_models import tiny_model, tiny_plan
 from tiny_workspace import tiny_workspace
 
-from autodls.cli.replan import throw_away
 from autodls.errors import ArgumentError, AutoDLSError
 from autodls.records.files import write_atomically, write_text
 from autodls.records.heatmap_folder import HeatmapFolder
@@ -21,7 +20,8 @@ from autodls.records.lock import locked, locked_output
 from autodls.records.provenance import record_run
 from autodls.records.results_folder import UNFINISHED, ResultsFolder, clear_unfinished, renewed
 from autodls.records.workspace import Workspace, safe_name
-from autodls.report import html
+from autodls.report.html import document as html
+from autodls.stages.replan import throw_away
 
 
 @pytest.fixture(scope="module")

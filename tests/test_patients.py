@@ -16,7 +16,8 @@ from autodls.planning.expectation import ASSUMED_AUC, auc_standard_error, expect
 from autodls.planning.fingerprint import extract_fingerprint
 from autodls.planning.patients import count_patients, effective_cases
 from autodls.planning.splits import make_splits, require_both_classes
-from autodls.records.cohort import Case, read_cohort
+from autodls.records.case import Case
+from autodls.records.cohort import read_cohort
 from autodls.records.fingerprint import Fingerprint
 from autodls.training.card import model_card
 from autodls.training.learnt import Labels, labels_of, unlearnt_auc

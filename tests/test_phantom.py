@@ -32,8 +32,8 @@ from autodls.phantom.scanner import PROTOCOLS, draw_acquisition, draw_pose, head
 from autodls.phantom.settings import ROI_CHANNEL, SEQUENCES
 from autodls.phantom.tumour import draw_tumour
 from autodls.phantom.waves import Waves
-from autodls.records.cohort import read_table
 from autodls.records.dataset import DatasetDescription
+from autodls.records.table import read_table
 
 SMALL = PhantomSettings(cases=40, external_cases=2, matrix_factor=0.6, missing_share=0.2, seed=4)
 

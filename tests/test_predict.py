@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from command_line import autodls
-from tiny_model_folder import SEQUENCES, small_volume_plan
+from tiny_model_folder import SEQUENCES, small_volume_plan, write_model_folder
 from tiny_models import tiny_model
 
 from autodls.errors import DatasetError
@@ -97,6 +97,46 @@ def test_a_model_that_is_not_to_be_relied_on_says_so_beside_every_score(model, s
     assert all(score.flags[-1] == "the model scores all cases alike" for score in prediction.cases)
     write_prediction(tmp_path / "out", prediction, SEQUENCES)
     assert all(row["flags"].endswith("all cases alike") for row in rows_of(tmp_path / "out" / "scores.csv"))
+
+
+class TestOtherPictures:
+    """A model scores by the pictures that it was trained on; those of another version are others."""
+
+    SAID = "the model was trained on pictures"
+
+    @pytest.fixture(params=[None, "autodls-sample/3"])
+    def older(self, model, request):
+        return replace(model, record=model.record.model_copy(update={"sample_format": request.param}))
+
+    def test_flag_every_case(self, model, older, study):
+        assert all(score.flags[-1].startswith(self.SAID) for score in predict(older, study).cases)
+        assert not any(self.SAID in flag for score in predict(model, study).cases for flag in score.flags)
+
+    def test_are_told_once_with_the_repair(self, older, study, tmp_path):
+        write_model_folder(tmp_path / "model", older)
+        done = autodls("predict", "-i", study / "imagesTr", "--rois", study / "labelsTr", "-o", tmp_path / "out",
+                       "-m", tmp_path / "model")  # fmt: skip
+        assert done.err.count(self.SAID) == 1 and "train and lock it anew with this version" in done.err
+        assert all(self.SAID in row["flags"] for row in rows_of(tmp_path / "out" / "scores.csv"))
+
+    def test_a_score_that_was_kept_without_the_flag_is_made_anew(self, model, older, tmp_path, make_dataset):
+        cases = read_cohort(make_dataset(tmp_path / "study", training=4, held_out=1)).held_out["external"]
+        record = tmp_path / "scores.json"
+
+        def scored():
+            return score_held_out(
+                older.record, lambda: (older, RoiSource(older.record)), cases, record, lambda _case: None
+            )
+
+        before = scored()
+        unflagged = tuple(score.model_copy(update={"flags": ()}) for score in before.cases)
+        write_held_out(record.with_suffix(".csv"), record, before.model_copy(update={"cases": unflagged}), SEQUENCES)
+        assert scored().cases == before.cases
+
+    def test_the_seal_of_an_older_model_still_fits(self, older):
+        if older.record.sample_format is None:
+            assert b"sample_format" not in older.record.sealed().to_bytes()
+        assert older.record.sealed().is_sealed
 
 
 class TestMissingSequence:

@@ -15,10 +15,11 @@ from autodls.errors import AutoDLSError, ModelFolderError, PlanError, StaleRecor
 from autodls.records.base import Record
 from autodls.records.files import link_or_copy, sha256_of_bytes, sha256_of_file, write_atomically, write_bytes
 from autodls.records.lock import locked
+from autodls.records.model_folders import ModelFolder
 from autodls.records.scores import FUSED, FoldScore, fold_scores_csv, read_fold_scores, write_csv
 from autodls.records.table import read_table
 from autodls.records.tensors import load_tensors, read_note
-from autodls.records.workspace import ModelFolder, Workspace
+from autodls.records.workspace import Workspace
 
 QUICK = hypothesis_settings(deadline=None, max_examples=40)
 SEQUENCES = ("T1WI", "CE-T1WI")

@@ -6,6 +6,8 @@ import shutil
 import pytest
 from command_line import PRESET, autodls, edit_json, write_phantom, write_preset
 
+from autodls.records.tensors import save_tensors
+
 
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory):
@@ -138,3 +140,33 @@ def test_restart_begins_anew(planned):
     assert "what nnU-Net has trained is kept" in answer.err
     assert json.loads((planned / "autodls" / "plan.json").read_text())["training"]["epochs"] == 33
     assert (planned / "autodls" / "plan.previous.json").read_bytes() == old
+
+
+def really_trained(folder, key):
+    """Weights with a key, as training leaves them."""
+    path = folder / "autodls" / "folds" / "1" / "T2WI.safetensors"
+    save_tensors(path, {}, {"key": key})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"training.fusion_epochs": 9}, "training.fusion_epochs 2, now 9: trained encoders are kept; 'autodls train"),
+        ({"training.cutoff": "youden"}, "makes the cut-off of the model anew"),
+    ],
+)
+def test_a_plan_that_keeps_every_encoder_may_be_replaced(planned, settings, told):
+    path = really_trained(planned, "encoder:" + "0" * 64)
+    old = (planned / "autodls" / "plan.json").read_bytes()
+    prefer(planned, **settings)
+    answer = planned_by(planned)
+    assert answer.status == 0 and told in answer.err and path.exists()
+    assert (planned / "autodls" / "plan.previous.json").read_bytes() == old
+
+
+def test_of_folds_with_one_key_for_all_stages_nothing_could_be_kept(planned):
+    really_trained(planned, "0" * 64)
+    prefer(planned, **{"training.fusion_epochs": 9})
+    answer = planned_by(planned)
+    assert answer.status == 2 and "'autodls plan --restart'" in answer.complaint

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_workspace import HOSTILE, Wish, write_workspace
 
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.preprocessing.shown import LEFT_OUT
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
@@ -22,10 +22,10 @@ from autodls.records.scores import without_formula
 from autodls.records.table import read_table
 from autodls.records.training_log import told_of
 from autodls.records.workspace import Workspace
-from autodls.report.html import render, write_report
-from autodls.report.page import Markup, data_table, el, escaped, joined
-from autodls.report.sections_reprint import reprinted
-from autodls.report.study import Picture, Study, raw, read_study
+from autodls.report.artefacts import Picture, Study, raw, read_study
+from autodls.report.html.document import render, write_report
+from autodls.report.html.page import Markup, data_table, el, escaped, joined
+from autodls.report.html.reprint import reprinted
 
 VOID = {"meta", "link", "img", "input"}
 PICTURE = Picture(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml")

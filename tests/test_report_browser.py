@@ -15,9 +15,9 @@ import pytest
 from report_workspace import HOSTILE, Wish, write_workspace
 
 from autodls.evaluation.binary import confusion_at, proportions
-from autodls.report.html import write_report
-from autodls.report.study import read_study
-from autodls.report.wording import estimate
+from autodls.report.artefacts import read_study
+from autodls.report.formatting import estimate
+from autodls.report.html.document import write_report
 
 SECTIONS = [
     "glance", "warnings", "cohorts", "learning", "performance", "cutoff", "survival", "optimism", "heatmaps", "plan",

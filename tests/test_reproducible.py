@@ -12,12 +12,13 @@ from command_line import autodls, edit_json, edit_text
 from tiny_run import TinyRun, copy_of, make_dataset, with_tiny_networks
 from tiny_study import hashes
 
+from autodls.machine import processor, usable_cores
 from autodls.planning.splits import make_splits
 from autodls.records.cohort import read_cohort
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.lock import locked
 from autodls.records.plan import Plan
-from autodls.records.provenance import record_run, versions, without_paths
+from autodls.records.provenance import Conditions, Made, Provenance, record_run, versions, without_paths
 from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
 from autodls.training.cohort import train_folds
@@ -327,3 +328,29 @@ def test_planned_tumour_values_that_changed_are_stale(run, tmp_path):
     edit_json(changed.dataset / "dataset.json", labels__tumour_node=2)
     answer = changed.run("train", "train", "fold", "all", *changed.place(), "--workers", 1)
     assert "made for tumour values [1] in ROIs, dataset.json has [1, 2]; run 'autodls plan'" in answer.complaint
+
+
+# -- on what it was computed -------------------------------------------------------------------------------------------
+
+
+def test_provenance_names_what_bytes_depend_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    record_run(tmp_path / "provenance.json", "train", ["autodls", "train"], 0, [], [], "cpu bfloat16")
+    found = Provenance.load(tmp_path / "provenance.json", "")
+    conditions = found.commands["train"].conditions
+    assert not found.is_altered and platform.machine() in conditions.processor
+    assert conditions == Conditions(
+        processor=processor(), cores=usable_cores(), omp_num_threads="3", precision="cpu bfloat16"
+    )
+
+
+def test_a_record_of_a_version_that_did_not_know_keeps_its_bytes(tmp_path):
+    made = Made(command=("autodls", "plan"), seed=0, versions={}, made_from={}, files={})
+    assert b"conditions" not in Provenance(commands={"plan": made}).sealed().to_bytes()
+
+
+def test_a_processor_is_told_by_its_kind_and_its_instructions(tmp_path):
+    file = tmp_path / "cpuinfo"
+    file.write_text("processor\t: 0\nmodel name\t: Made Up 7\nflags\t\t: fpu avx2 sse avx512_bf16\n\n")
+    assert processor(file) == f"{platform.machine()}, Made Up 7, avx2, avx512_bf16"
+    assert processor(tmp_path / "none") == platform.machine()

@@ -5,11 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from made_up_masks import DrawsAsGiven, drawing
 from tiny_model_folder import small_volume_plan, write_model_folder
 from tiny_models import tiny_model
 
-from autodls.cli.predict_command import _model_of
-from autodls.cli.session import trained_rois
 from autodls.errors import ArgumentError, DatasetError, ModelFolderError
 from autodls.imaging.volumes import read_labels, read_volume
 from autodls.inference.heldout_rois import HeldoutDrawer, draw_heldout_rois
@@ -17,28 +16,13 @@ from autodls.inference.inputs import list_inputs
 from autodls.inference.model_folder import load_model
 from autodls.inference.predict import predict_cases
 from autodls.inference.prediction import write_prediction
-from autodls.inference.rois import RoiSource, automatic, draw_roi, drawn_rois
+from autodls.inference.rois import RoiSource, draw_roi, drawn_rois
 from autodls.records.cohort import read_cohort
 from autodls.records.files import sha256_of_file, write_text
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
-from autodls.segmentation.masks import Mask
-from autodls.segmentation.segmenter import SegmentedVolume
-
-
-class DrawsAsGiven:
-    """A segmenter that copies the manual ROI, and is not sure of it."""
-
-    def __init__(self, rois, flags=()):
-        self.rois, self.flags, self.seen = rois, flags, []
-
-    def segment(self, case, images):
-        self.seen.append((case, set(images)))
-        if not images:
-            raise DatasetError(f"case {case}: no image")
-        roi = read_labels(self.rois / f"{case}.nii.gz")
-        mask = Mask(roi.array > 0, 0.8, 0.1, "threshold", 1, self.flags)
-        return SegmentedVolume(mask, roi.geometry)
+from autodls.stages import session
+from autodls.stages.session import trained_rois
 
 
 @pytest.fixture
@@ -54,16 +38,6 @@ def model_of(rois):
 def scored(model, study, source, given=True):
     inputs = list_inputs(study / "imagesTr", study / "labelsTr" if given else None, model.record)
     return predict_cases(model, inputs, source, lambda _case: None)
-
-
-def drawing(model, study, folder, **settings):
-    segmenter = DrawsAsGiven(study / "labelsTr", **settings)
-
-    def draw(case):
-        path = folder / f"{case.id}.nii.gz"
-        return automatic(path, draw_roi(segmenter, case.id, case.images, path))
-
-    return segmenter, RoiSource(model.record, draw, lambda case: folder / f"{case}.nii.gz")
 
 
 def test_a_drawn_roi_scores_as_the_same_roi_given(study, tmp_path):
@@ -196,7 +170,7 @@ def test_predict_takes_the_model_that_fits_the_rois_at_hand(tmp_path, trained, d
     workspace = Workspace(tmp_path)
     for kind in trained:
         write_text(workspace.of(kind).model.record, "{}")
-    assert _model_of(workspace, drawn=drawn) == workspace.of(expected).model.root
+    assert session.model_of(workspace, drawn=drawn) == workspace.of(expected).model.root
 
 
 @pytest.mark.parametrize(

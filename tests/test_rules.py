@@ -11,7 +11,7 @@ from autodls.errors import PlanError
 from autodls.planning.decision import Resources
 from autodls.planning.rules import RULES
 from autodls.records.fingerprint import Fingerprint, SequenceFingerprint
-from autodls.records.plan import IntensityPlan
+from autodls.records.preprocessing_plan import IntensityPlan
 
 
 def test_equal_grids_need_no_registration() -> None:

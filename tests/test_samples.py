@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from scipy import ndimage
 from small_volumes import anatomy, ball, grid_around, oblique
 
-from autodls.cli.data_commands import preprocess_training
+from autodls.analysis.roi_agreement import compare_rois
 from autodls.errors import ArgumentError, DatasetError, StaleRecordError
 from autodls.imaging.geometry import Volume, as_triple, sample_roi
 from autodls.imaging.volumes import read_roi, read_volume, write_volume
@@ -24,11 +24,12 @@ from autodls.preprocessing.sampling import sample_points
 from autodls.preprocessing.shown import LEFT_OUT, Shown
 from autodls.preprocessing.stage import preprocess_cases
 from autodls.preprocessing.store import load_sample, load_summary, save_sample
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.dataset import DatasetDescription
-from autodls.records.plan import IntensityPlan, Plan, PreprocessingPlan
+from autodls.records.plan import Plan
+from autodls.records.preprocessing_plan import IntensityPlan, PreprocessingPlan
 from autodls.records.workspace import Workspace
-from autodls.report.roi_agreement import compare_rois
+from autodls.stages.preprocess import preprocess_training
 
 SEQUENCES = ("T1WI", "T2WI", "CE-T1WI")
 LABELS = frozenset({1})

@@ -14,6 +14,7 @@ from planning_records import blank_fingerprint
 from tiny_model_folder import SEQUENCES, small_volume_plan, write_model_folder
 from tiny_models import tiny_model
 
+from autodls.analysis import tumour_volumes
 from autodls.errors import AutoDLSError
 from autodls.inference import predict as predict_module
 from autodls.inference import prepare
@@ -28,7 +29,6 @@ from autodls.records.cohort import read_cohort
 from autodls.records.files import sha256_of_file
 from autodls.records.segmentation import AUTOMATIC_LABELS
 from autodls.records.workspace import finished_rows
-from autodls.report import tumour_volumes
 
 CASES = 5
 

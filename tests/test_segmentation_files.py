@@ -1,5 +1,7 @@
 """What nnU-Net is given to read: every sequence on one grid, the dataset's own files where they will do."""
 
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -11,11 +13,11 @@ from autodls.errors import DatasetError
 from autodls.imaging.geometry import Volume
 from autodls.imaging.itk import to_sitk
 from autodls.imaging.volumes import read_geometry, read_labels, read_volume, write_volume
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.roi_labels import RoiLabels
 from autodls.records.segmentation_folders import SegmentationFolder
 from autodls.segmentation.framing import Framing
-from autodls.segmentation.training_files import FilesTask, make_training_files, roi_grid
+from autodls.segmentation.training_files import FilesTask, _content, make_training_files, roi_grid
 
 SEQUENCES = ("T1WI", "T2WI", "CE-T1WI")
 GRID = grid_around((0, 0, 0), (40, 44, 14), (1.2, 1.2, 4.0), oblique(np.eye(3), 12, np.random.default_rng(1)))
@@ -103,6 +105,34 @@ def test_files_are_made_once(case, make):
     assert make(case) == files and copy.stat().st_mtime_ns == before
     copy.unlink()
     assert make(case) == files and copy.is_file()
+
+
+@pytest.mark.parametrize("change", ["image", "roi", "labels", "registration", "copy", "older"])
+def test_files_made_from_other_inputs_or_changed_since_are_made_anew(case, make, change):
+    """All files are there in each case: that they are there says nothing."""
+    made = make(case)
+    copy, known = type(case.roi)(made.images[1]), SegmentationFolder(case.roi.parents[1] / "w").files("a")
+    right = read_volume(copy).array
+    write_volume(copy, Volume(np.zeros_like(right), GRID))
+    if change == "older":  # as an earlier version wrote it
+        known.write_text(json.dumps({"images": made.images, "roi": made.roi}))
+    else:
+        made.model_copy(update={"content": _content(made)} if change != "copy" else {}).save(known)
+    if change == "image":
+        write_volume(case.images["T1WI"], anatomy(GRID, contrast=0.7))
+    if change == "roi":
+        write_volume(case.roi, ball(GRID, radii_mm=(9, 9, 9)))
+    make(case, "none" if change == "registration" else "geometry", frozenset({1, 2} if change == "labels" else {1}))
+    np.testing.assert_array_equal(read_volume(copy).array, right)
+
+
+def test_files_of_a_dataset_that_was_copied_are_its_own(case, make, tmp_path):
+    make(case)
+    moved = {name: tmp_path / "elsewhere" / path.name for name, path in case.images.items()}
+    (tmp_path / "elsewhere").mkdir()
+    for name, path in moved.items():
+        shutil.copyfile(case.images[name], path)
+    assert make(replace(case, images=moved)).images[0] == str(moved["T1WI"])
 
 
 @pytest.mark.parametrize("fault", ["no roi", "grid", "unreadable"])

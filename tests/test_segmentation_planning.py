@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_models import tiny_plan
 
-from autodls.records.plan import IntensityPlan
+from autodls.records.preprocessing_plan import IntensityPlan
 from autodls.segmentation.environment import nnunet
 from autodls.segmentation.run import throw_away
 from autodls.segmentation.segmenter import mirror_axes_of

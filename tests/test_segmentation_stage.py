@@ -326,6 +326,50 @@ def test_epochs_of_a_checkpoint_count_as_done(study, monkeypatch):
     assert predicted_minutes(study.run(epochs=4), [0]) == 4 * 2, "another schedule begins anew"
 
 
+def prepared_bytes(study):
+    root = study.workspace.segmentation.root
+    places = [root / "segmenter" / "plans.json", *(root / "preprocessed" / "cases").rglob("*.npy")]
+    return {str(path.relative_to(root)): path.read_bytes() for path in places}
+
+
+@pytest.mark.parametrize("change", ["array", "plans", "of other files"])
+def test_prepared_files_that_are_not_those_of_their_inputs_and_plans_are_made_anew(study, change):
+    """All are there in each case, as they were when only that was asked."""
+    before, folder = prepared_bytes(study), study.workspace.segmentation
+    first = folder.prepared / study.session.training[0].id
+    if change == "array":
+        np.save(first / "image.npy", np.zeros_like(np.load(first / "image.npy")))
+    if change == "plans":
+        plans = folder.segmenter.plans
+        plans.write_text(plans.read_text().replace('"ZScoreNormalization"', '"NoNormalization"'))
+        assert plans.read_bytes() != before["segmenter/plans.json"]
+    if change == "of other files":
+        other = folder.prepared / study.session.training[1].id
+        shutil.copytree(other, first, dirs_exist_ok=True)
+    prepare_cohort(study.run(), ignore)
+    assert prepared_bytes(study) == before
+
+
+def test_prepared_files_that_fit_are_not_made_again(study):
+    folder = study.workspace.segmentation
+    made = [*folder.root.rglob("*.npy"), folder.segmenter.plans]
+    before = [path.stat().st_mtime_ns for path in made]
+    prepare_cohort(study.run(), ignore)
+    assert [path.stat().st_mtime_ns for path in made] == before
+
+
+def test_plans_that_nnunet_no_longer_makes_are_refused_where_folds_are_trained(study):
+    folder = study.workspace.segmentation
+    key = json.loads(folder.key.read_text())
+    key["plans"]["plans.json"] = "0" * 64
+    folder.key.write_text(json.dumps(key))
+    with pytest.raises(StaleRecordError, match=r"plans\.json: nnU-Net makes another one now .*--restart"):
+        prepare_cohort(study.run(), ignore)
+    for fold in study.splits.folds:
+        forget(study, fold.index)
+    prepare_cohort(study.run(), ignore)
+
+
 def test_keys_differ_by_what_they_stand_for(segmented_study):
     plan, splits = segmented_study.plan, segmented_study.splits
     longer = segmented_study.run(epochs=4).plan

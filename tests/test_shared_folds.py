@@ -15,12 +15,12 @@ from autodls.evaluation.delong import auc_with_ci, compare_aucs
 from autodls.evaluation.intervals import printed_auc
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.results import Proportion
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.shared_folds import MEANING, OUT_OF_FOLD_VARIANCE, meaning_of, widened_auc
 from autodls.models.scale import fit_scale
 from autodls.planning import expectation
-from autodls.report.tables import comparison_table, performance_table
+from autodls.report.tables.study import comparison_table, performance_table
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 LABELS = np.arange(60) < 24

@@ -12,7 +12,7 @@ from tiny_study import study_plan
 
 from autodls.errors import PlanError, StaleRecordError
 from autodls.planning.splits import make_splits, require_both_classes, require_same_draw, verify_splits
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.splits import Fold, Splits
 
 

@@ -132,6 +132,7 @@ def test_what_is_not_streamed_is_verified_at_once(folder, name):
     ("module", "unwanted"),
     [
         ("autodls.cli.predict_command", ("torch", "scipy", "SimpleITK")),
+        ("autodls.stages.predict", ("torch", "scipy", "SimpleITK")),
         ("autodls.inference.predict", ("scipy", "SimpleITK", "monai", "pandas", "sklearn")),
         ("autodls.inference.prepare", ("torch", "scipy", "SimpleITK", "monai", "pandas", "sklearn")),
     ],

@@ -12,16 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autodls.analysis.scored_study import ScoredCase, ScoredCohort
 from autodls.errors import ArgumentError, DatasetError
 from autodls.evaluation.baseline import baseline_table
 from autodls.evaluation.scores_table import Columns, read_scores
 from autodls.planning.check_columns import column_problems
 from autodls.planning.fingerprint import extract_fingerprint
-from autodls.records.cohort import cohort_sha256, join_cohort, read_cohort
+from autodls.records.case import cohort_sha256
+from autodls.records.cohort import join_cohort, read_cohort
 from autodls.records.columns import read_column, suspected_codes
 from autodls.records.dataset import Target
 from autodls.records.table import read_table
-from autodls.report.scored_study import ScoredCase, ScoredCohort
 from autodls.report.shortcuts import covariates_of
 from autodls.report.study_results import _baseline
 from autodls.seeding import generator
@@ -102,6 +103,35 @@ def test_decimal_commas_of_a_semicolon_table(tmp_path: Path, cell: str, read: st
     path = tmp_path / "t.csv"
     path.write_text(f"case;x\na;{cell}\n")
     assert read_table(path)[0]["x"] == read
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (("1,5", "NA", "1.5"), "column 'x' holds '1,5' (row 3) and '1.5' (row 5), both read as decimal marks"),
+        (("2.5", "1.234", "-0,5"), "column 'x' holds '-0,5' (row 5) and '2.5' (row 3), both"),
+        (("1.065", "2.100", "999"), "column 'x' holds '1.065' (row 3), read as a decimal point beside decimal commas"),
+        (("1.065", "2.1", "999"), None),  # these points are decimal
+        (("0.873", "0.912", "0.5"), None),
+        (("1.065,8", "1,5", "20"), None),
+        (("a,1", "1.5.2", "1,2,3"), None),
+    ],
+)
+def test_both_decimal_marks_in_a_table_of_semicolons_are_told(
+    tmp_path: Path, cells: tuple[str, ...], said: str | None
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("Scores\ncase;y;x\n" + "".join(f"c{at};3,5;{cell}\n" for at, cell in enumerate(cells)))
+    found = [note for note in read_table(path).notes if "column" in note]
+    assert len(found) == (said is not None)
+    if said is not None:
+        assert found[0].startswith(said) and "; write" in found[0]
+
+
+def test_points_are_no_news_where_no_comma_is_a_decimal_mark(tmp_path: Path) -> None:
+    for text in ("case;x\na;1.5\nb;1.065\n", 'case,x\na,1.5\nb,"1,5"\n'):
+        (tmp_path / "t.csv").write_text(text)
+        assert read_table(tmp_path / "t.csv").notes == ()
 
 
 # Workbooks
@@ -472,6 +502,18 @@ def test_a_number_that_a_spreadsheet_has_rounded_is_told(tmp_path: Path, make_da
     folder = make_dataset(tmp_path)
     edit_table(folder, "case_00", patient_id="1.23457E+11")
     assert [line for line in told(folder) if "'1.23457E+11', as a spreadsheet writes a long number" in line]
+
+
+def test_both_decimal_marks_are_told_by_check(tmp_path: Path, make_dataset: Make, edit_table: Edit) -> None:
+    folder = make_dataset(tmp_path)
+    path = folder / "clinical.csv"
+    path.write_text(path.read_text().replace(",", ";"))
+    lines = path.read_text().splitlines()
+    age = lines[0].split(";").index("age")
+    for row, cell in ((1, "61,5"), (2, "61.5")):
+        lines[row] = ";".join(cell if at == age else old for at, old in enumerate(lines[row].split(";")))
+    path.write_text("\n".join(lines))
+    assert [line for line in told(folder) if "column 'age' holds '61,5' (row 2) and '61.5' (row 3)" in line]
 
 
 # The same for a table of scores

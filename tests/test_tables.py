@@ -12,15 +12,15 @@ from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.results import Metrics
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.report.drawn import save_table
-from autodls.report.sections_reprint import by_outcome
-from autodls.report.tables import (
+from autodls.report.html.reprint import by_outcome
+from autodls.report.tables.study import (
     BY_OUTCOME,
     baseline_rows,
     comparison_table,
     outcome_rows,
     performance_table,
 )
-from autodls.report.tables_survival import landmark_table, survival_table
+from autodls.report.tables.survival import landmark_table, survival_table
 
 
 def from_counts(tp: int, fp: int, fn: int, tn: int) -> CohortTable:

@@ -19,11 +19,10 @@ from autodls.records.scores import FUSED, read_fold_scores
 from autodls.records.tensors import load_tensors, read_note, save_tensors
 from autodls.records.training_log import Epoch
 from autodls.training import loop
-from autodls.training.cohort import run_key, train_folds, training_device
-from autodls.training.data import centre_crop
+from autodls.training.cohort import train_folds
+from autodls.training.data import centre_crop, training_device
 from autodls.training.fold import prepare_torch, train_fold
 from autodls.training.stage_log import StageLog
-from autodls.training.weights import start_sha256
 
 STAGES = (*SEQUENCES, "fusion")
 
@@ -156,8 +155,8 @@ def test_finished_fold_is_left_alone(trained):
     assert before == (hashes(run.folder.root), run.folder.scores.stat().st_mtime_ns)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_weights_of_another_plan_are_refused_with_the_command_to_run(trained, stage):
+@pytest.mark.parametrize("stage", SEQUENCES)
+def test_encoders_of_another_plan_are_refused_with_the_command_to_run(trained, stage):
     for other in STAGES:
         if other != stage:
             tensors, note = load_tensors(trained.run(0).folder.sequence(other), "")
@@ -305,18 +304,6 @@ def test_nnunet_augmentation_trains_to_the_same_bytes_twice(tmp_path):
     assert found[0] == found[1]
 
 
-def test_key_depends_on_plan_splits_samples_and_labels(study):
-    def key(of=study, **changes):
-        of = replace(of, **changes)
-        return run_key(of.workspace, of.cases, of.plan, of.splits, None)
-
-    relabelled = (replace(study.cases[0], label=False), *study.cases[1:])
-    seed = study.splits.model_copy(update={"seed": 9})
-    found = [key(), key(cases=relabelled), key(plan=study_plan(seed=1)), key(splits=seed)]
-    study.workspace.sample("case_00").unlink()
-    assert len({*found, key()}) == 5
-
-
 # -- what cannot be trained --------------------------------------------------------------------------------------------
 
 
@@ -391,17 +378,10 @@ def test_leftover_of_a_stage_that_was_kept_is_removed(trained):
     assert hashes(folder.root, "[!r]*.safetensors") == before and not folder.resume("T1WI").exists()
 
 
-def test_another_file_of_weights_to_start_from_is_another_run(study, tmp_path):
-    """The plan names the file; the key is of its bytes too."""
-    file = tmp_path / "resnet50.pth"
-    network = study.plan.network.model_copy(update={"encoder_weights": str(file)})
+def test_a_file_of_weights_to_start_from_that_is_not_there_is_one_line(study, tmp_path):
+    """The key is of its bytes: see `test_keys.py`."""
+    network = study.plan.network.model_copy(update={"encoder_weights": str(tmp_path / "resnet50.pth")})
     plan = study.plan.model_copy(update={"network": network})
-    keys = set()
-    for content in (b"one", b"two"):
-        file.write_bytes(content)
-        keys.add(run_key(study.workspace, study.cases, plan, study.splits, start_sha256(str(file))))
-    assert len(keys) == 2
-    file.unlink()
     with pytest.raises(WeightsError, match=r"resnet50.pth: no such file; .*--encoder-weights"):
         train_folds(study.workspace, study.cases, plan, study.splits, (0,), lambda *_: None)
 

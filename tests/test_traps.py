@@ -18,7 +18,8 @@ from command_line import autodls, edit_json, write_phantom
 from small_volumes import ORIENTATIONS, ball, grid_around, points_of
 from tiny_model_folder import write_model_folder
 
-from autodls.cli.train_command import show_rows
+from autodls.cli.auc_table import show_rows
+from autodls.cli.console import Terminal
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.imaging.geometry import Volume, sample_roi
@@ -35,8 +36,8 @@ from autodls.preprocessing.sampling import sample_points
 from autodls.records.cohort import read_cohort
 from autodls.records.files import sha256_of_file
 from autodls.records.model import ModelRecord
-from autodls.records.workspace import ModelFolder
-from autodls.report.overlays import side_labels
+from autodls.records.model_folders import ModelFolder
+from autodls.report.figures.overlays import side_labels
 
 ELSEWHERE = {
     "axes of an array in the wrong order": "test_geometry.py::test_a_volume_refuses_an_array_in_the_wrong_order",
@@ -386,19 +387,19 @@ class TestInvertedLabels:
         assert bool(said) == loud
 
     def test_train_says_it_too(self, capsys):
-        from autodls.cli.train_command import _warn
-        from autodls.evaluation.rows import RowAuc
+        from autodls.evaluation.score_auc import RowAuc
+        from autodls.stages.train import _warn
 
         row = RowAuc(cohort="oof", row="dls", n=80, positives=40, value=0.2, low=0.1, high=0.3, reason=None)
-        _warn([row, row.model_copy(update={"high": 0.6})])
+        _warn([row, row.model_copy(update={"high": 0.6})], Terminal())
         show_rows("AUC", [row])
         said = capsys.readouterr()
         assert said.err.count("inverted?") == 1 and "0.200" in said.out
 
     @pytest.mark.parametrize(("auc", "loud"), [(0.0, True), (1.0, False), (None, False)])
     def test_perfectly_inverted_labels_have_no_interval_and_are_told(self, capsys, auc, loud):
-        from autodls.cli.train_command import _warn
-        from autodls.evaluation.rows import RowAuc
+        from autodls.evaluation.score_auc import RowAuc
+        from autodls.stages.train import _warn
 
         scores, labels = np.linspace(0.1, 0.9, 20), np.arange(20) >= 10
         if auc is not None:
@@ -406,7 +407,6 @@ class TestInvertedLabels:
             assert loud == any(
                 "inverted" in warning for warning in evaluate_table(table, Choices({}, None, None)).warnings
             )
-        _warn(
-            [RowAuc(cohort="oof", row="dls", n=20, positives=10, value=auc, low=None, high=None, reason="no interval")]
-        )
+        row = RowAuc(cohort="oof", row="dls", n=20, positives=10, value=auc, low=None, high=None, reason="no interval")
+        _warn([row], Terminal())
         assert ("inverted" in capsys.readouterr().err) == loud

@@ -8,8 +8,6 @@ import pytest
 import torch
 from planning_records import AUTO, GPU, fingerprint, plan
 
-from autodls.cli import data_commands
-from autodls.cli.data_commands import PlanRequest, resources_of
 from autodls.errors import PlanError
 from autodls.planning.decision import Card, Resources, Step, StepCost
 from autodls.planning.duration import Schedule, measured_training_minutes
@@ -18,6 +16,8 @@ from autodls.planning.planner import derive_plan
 from autodls.planning.presets import load_preset
 from autodls.records.plan import Plan
 from autodls.records.workspace import Workspace
+from autodls.stages import plan as plan_stage
+from autodls.stages.plan import PlanRequest, resources_of
 from autodls.training import probe
 from autodls.training.probe import probe_step
 
@@ -173,5 +173,5 @@ def test_a_plan_that_is_made_again_is_kept_where_only_the_measurement_differs(tm
     assert first != again
     workspace = Workspace(tmp_path)
     first.save(workspace.plan)
-    assert data_commands._as_measured_before(workspace, again) == (first if kept else again)
+    assert plan_stage._as_measured_before(workspace, again) == (first if kept else again)
     assert Plan.load(workspace.plan, "") == first

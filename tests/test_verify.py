@@ -12,7 +12,7 @@ from tiny_workspace import tiny_workspace
 
 from autodls.records.files import sha256_of_bytes, sha256_of_file
 from autodls.records.provenance import Made, Provenance
-from autodls.report.chain import examine
+from autodls.verify.chain import examine
 
 
 def reseal(folder, **changes):
@@ -81,7 +81,7 @@ def test_files_outside_a_model_folder_are_not_read(tmp_path, monkeypatch):
     outside.write_text("x")
     naming_files_outside(folder)
     read = []
-    monkeypatch.setattr("autodls.report.chain.sha256_of_file", lambda path: read.append(path) or sha256_of_file(path))
+    monkeypatch.setattr("autodls.verify.chain.sha256_of_file", lambda path: read.append(path) or sha256_of_file(path))
     assert autodls("verify", folder).status == 2
     assert read and outside.resolve() not in {path.resolve() for path in read}
 

@@ -12,7 +12,7 @@ import torch
 from planning_records import make_case
 from tiny_study import DESCRIPTION, hashes, make_sample, study_plan, tiny_study, use_tiny_resnet
 
-from autodls.cli.data_commands import PlanRequest, run_plan
+from autodls.cli.data_commands import run_plan
 from autodls.cli.train_command import run_train
 from autodls.errors import StaleRecordError, TrainingError
 from autodls.planning.splits import verify_splits
@@ -21,6 +21,7 @@ from autodls.records.files import sha256_of_file
 from autodls.records.scores import FUSED, FoldRecord, FoldScore, load_fold_scores
 from autodls.records.splits import Splits
 from autodls.records.tensors import read_note
+from autodls.stages.plan import PlanRequest
 from autodls.training.common_scale import common_scales
 from autodls.training.data import centre_crop
 from autodls.training.derived import derive, pool_scores
@@ -296,7 +297,7 @@ def test_patient_on_both_sides_of_a_split_is_refused(study, first, second):
     fold = study.splits.folds[0]
     twins = (getattr(fold, first)[0], getattr(fold, second)[0])
     cases = tuple(make_case(case.id, case.label, "twin" if case.id in twins else None) for case in study.cases)
-    from autodls.records.cohort import cohort_sha256
+    from autodls.records.case import cohort_sha256
 
     splits = study.splits.model_copy(update={"cohort_sha256": cohort_sha256(cases)})
     with pytest.raises(StaleRecordError, match=r"fold 0: patient 'twin' is in .*run 'autodls plan' again"):

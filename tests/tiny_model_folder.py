@@ -7,7 +7,7 @@ from tiny_models import tiny_model, tiny_plan
 from autodls.models.fold_model import save_folded, save_fusion
 from autodls.models.folded import FoldedEncoder
 from autodls.records.files import sha256_of_file
-from autodls.records.workspace import ModelFolder
+from autodls.records.model_folders import ModelFolder
 
 SEQUENCES = ("CE-T1WI", "T2WI")
 

@@ -7,20 +7,20 @@ from autodls.inference.model_folder import LockedModel
 from autodls.models.fold_model import FoldModel, new_fusion
 from autodls.models.folded import FoldedEncoder
 from autodls.models.pca import ChannelPCA
+from autodls.preprocessing.store import FORMAT
 from autodls.records.dataset import Target
 from autodls.records.model import ModelRecord
 from autodls.records.plan import (
     Budget,
     Expectation,
     FusionPlan,
-    IntensityPlan,
     MaskPolicy,
     NetworkPlan,
     Plan,
-    PreprocessingPlan,
     SegmentationPlan,
     TrainingPlan,
 )
+from autodls.records.preprocessing_plan import IntensityPlan, PreprocessingPlan
 from autodls.records.scale import LogisticScale
 from autodls.records.scores import FUSED
 
@@ -116,7 +116,8 @@ def tiny_model(plan=None, folds=None):
         roi_channel=plan.preprocessing.roi_channel, roi_labels=(1,), rois="manual", folds=len(folds), training_cases=2,
         training_positives=1, recalibration=LogisticScale(slope=1.0, intercept=0.0), cutoff=0.5, cutoff_source="",
         youden_cutoff=0.5,
-        plan_sha256="", fingerprint_sha256="", splits_sha256="", oof_scores_sha256="", files={}, versions={},
+        plan_sha256="", fingerprint_sha256="", splits_sha256="", oof_scores_sha256="", sample_format=FORMAT,
+        files={}, versions={},
     )  # fmt: skip
     return LockedModel(record, plan, folds, "")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from command_line import PRESET, Answer, autodls, write_phantom
 
-from autodls.cli.session import Session
 from autodls.records.files import sha256_of_file, write_text
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits
 from autodls.segmentation.run import SegmentationRun
+from autodls.stages.session import Session
 
 SEGMENTATION = {"segmentation.epochs": 3, "segmentation.iterations_per_epoch": 2}
 

@@ -12,7 +12,7 @@ from autodls.models.encoder import ENCODERS
 from autodls.planning.splits import make_splits
 from autodls.preprocessing.planes import PLANES, Plane
 from autodls.preprocessing.store import Sample, save_sample
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.dataset import DatasetDescription
 from autodls.records.files import sha256_of_file
 from autodls.records.plan import Plan
@@ -20,6 +20,7 @@ from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
 from autodls.training.cohort import train_folds
 from autodls.training.data import FoldRun, TrainingData, load_training_data
+from autodls.training.keys import one_key
 
 SLICE_PX, INPUT_PX = 40, 32
 DESCRIPTION = DatasetDescription.model_validate(
@@ -86,7 +87,7 @@ class Study:
     def run(self, fold: int, folder: str = "folds", data: TrainingData | None = None, key: str = "key") -> FoldRun:
         """What training fold `fold` into `folder` needs, under a fixed key."""
         target = Workspace(self.workspace.root / folder).fold(fold)
-        return FoldRun(data or self.data(), self.splits.folds[fold], self.plan, target, key)
+        return FoldRun(data or self.data(), self.splits.folds[fold], self.plan, target, one_key(self.plan, key))
 
     def train(self, folds=(0, 1), report=lambda _fold, _epoch: None):
         """Train `folds` in the workspace."""

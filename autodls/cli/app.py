@@ -11,21 +11,26 @@ import typer
 from autodls import __version__
 from autodls.cli.benchmark_app import benchmark_app
 from autodls.cli.fold_group import fold_group
+from autodls.cli.manner import as_asked, with_manners
 from autodls.cli.options import (
     CURRENT,
     WORKERS,
+    AddressOption,
     AtOnceOption,
     ComputeOption,
     CutoffCohort,
     CutoffValues,
     DatasetOption,
     DeviceOption,
+    DryRunOption,
+    ExecutorOption,
     FoldCohorts,
     HeatmapsOption,
     JsonOption,
     MemoryOption,
     MetricsFolder,
     ModelOption,
+    NameOption,
     OverwriteOption,
     PatientColumn,
     ReportFile,
@@ -33,6 +38,7 @@ from autodls.cli.options import (
     RoisOption,
     ScoreColumns,
     ScoreTableOption,
+    SlurmOption,
     VerifiedDataset,
     WeightsOption,
     WorkersOption,
@@ -43,7 +49,7 @@ from autodls.machine import tune_process
 app = typer.Typer(
     name="autodls",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Self-configuring tumour classification from multi-sequence MR images.\n\n"
@@ -76,6 +82,15 @@ def _options(
     del version
 
 
+def _experiment(dataset: Path, workspace: Path | None, name: str | None, *, new: bool = False) -> Path | None:
+    """The workspace of the experiment `name`; where none is named, nothing is imported."""
+    if name is None:
+        return workspace
+    from autodls.stages.experiments import experiment_of
+
+    return experiment_of(dataset, workspace, name, new=new)
+
+
 @app.command()
 def check(
     dataset: DatasetOption = _CURRENT,
@@ -96,6 +111,7 @@ def check(
 def plan(
     dataset: DatasetOption = _CURRENT,
     workspace: WorkspaceOption = None,
+    name: NameOption = None,
     preset: Annotated[str, typer.Option("--preset", help="auto, paper, or a preset file.")] = "auto",
     memory_gib: MemoryOption = None,
     device: DeviceOption = "auto",
@@ -109,7 +125,9 @@ def plan(
 
     What they replace is kept beside, as *.previous.json; where folds are trained by it, --restart is needed.
     """
-    from autodls.cli.data_commands import PlanRequest, run_explain_plan, run_plan
+    workspace = _experiment(dataset, workspace, name, new=True)
+    from autodls.cli.data_commands import run_explain_plan, run_plan
+    from autodls.stages.plan import PlanRequest
 
     request = PlanRequest(preset, memory_gib, device, encoder_weights)
     if explain:
@@ -120,9 +138,13 @@ def plan(
 
 @app.command()
 def preprocess(
-    dataset: DatasetOption = _CURRENT, workspace: WorkspaceOption = None, workers: WorkersOption = _WORKERS
+    dataset: DatasetOption = _CURRENT,
+    workspace: WorkspaceOption = None,
+    name: NameOption = None,
+    workers: WorkersOption = _WORKERS,
 ) -> None:
     """Write the 2.5D sample of every training case (train does this when needed)."""
+    workspace = _experiment(dataset, workspace, name)
     from autodls.cli.data_commands import run_preprocess
 
     run_preprocess(dataset, workspace, workers)
@@ -135,6 +157,7 @@ def segment_fold(
     workspace: WorkspaceOption = None,
     restart: Annotated[bool, typer.Option("--restart", help="Throw away what is trained and begin anew.")] = False,
     workers: WorkersOption = _WORKERS,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train nnU-Net on the folds of the plan, and draw every training case by the fold that did not see it.
@@ -145,6 +168,11 @@ def segment_fold(
     trained.
     Afterwards `autodls train fold all --rois auto` trains the classifier on these ROIs. Run again, it continues.
     """
+    if dry_run:
+        from autodls.cli.dry_run import dry_segment
+
+        dry_segment(dataset, workspace, which, restart=restart, workers=workers)
+        raise typer.Exit
     from autodls.cli.segment_command import run_segment
 
     run_segment(dataset, workspace, which, restart=restart, workers=workers, as_json=as_json)
@@ -155,19 +183,42 @@ def train_fold(
     which: Annotated[str, typer.Argument(metavar="all|K", help="all folds (then the ensemble), or the number of one.")],
     dataset: DatasetOption = _CURRENT,
     workspace: WorkspaceOption = None,
+    name: NameOption = None,
     rois: Annotated[Literal["manual", "auto"], typer.Option("--rois", help="Whose ROIs to train on.")] = "manual",
     restart: Annotated[bool, typer.Option("--restart", help="Throw away what is trained and begin anew.")] = False,
     workers: WorkersOption = _WORKERS,
     at_once: AtOnceOption = None,
+    dry_run: DryRunOption = False,
+    executor: ExecutorOption = "local",
+    address: AddressOption = None,
+    slurm: SlurmOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train the folds of the plan; with 'all', lock the ensemble afterwards. Run again, it continues.
 
     In nnU-Net, fold 'all' means one model on all data; here it means all folds.
     """
-    from autodls.cli.train_command import run_train
+    workspace = _experiment(dataset, workspace, name)
+    if dry_run:
+        from autodls.cli.dry_run import dry_train
 
-    run_train(dataset, workspace, which, rois, restart=restart, workers=workers, as_json=as_json, at_once=at_once)
+        dry_train(dataset, workspace, which, rois, restart=restart, workers=workers)
+        raise typer.Exit
+    from autodls.cli.train_command import run_train
+    from autodls.jobs.executor import executor_of
+
+    who = executor_of(executor, address, slurm or ())
+    run_train(
+        dataset,
+        workspace,
+        which,
+        rois,
+        restart=restart,
+        workers=workers,
+        as_json=as_json,
+        at_once=at_once,
+        executor=who,
+    )
 
 
 @app.command()
@@ -178,10 +229,12 @@ def predict(
     model: ModelOption = None,
     dataset: DatasetOption = _CURRENT,
     workspace: WorkspaceOption = None,
+    name: NameOption = None,
     heatmaps: HeatmapsOption = False,
     overwrite: OverwriteOption = False,
     device: ComputeOption = "auto",
     workers: WorkersOption = _WORKERS,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Score new cases with a locked model: calibrated DLS, spread over folds, high or low, a score per sequence.
@@ -189,6 +242,12 @@ def predict(
     OUT must be new, empty, or hold results of autodls alone, which --overwrite replaces; it is whole or not there.
     Run again, it continues: finished scores of a killed run are kept in OUT/predict.partial.jsonl.
     """
+    workspace = _experiment(dataset, workspace, name)
+    if dry_run:
+        from autodls.cli.dry_run import dry_predict
+
+        dry_predict(images, rois, output, model, dataset, workspace, overwrite)
+        raise typer.Exit
     from autodls.cli.predict_command import run_predict
 
     given, chosen = (images, rois, output, model, dataset, workspace), (heatmaps, overwrite)
@@ -199,9 +258,11 @@ def predict(
 def evaluate(
     dataset: DatasetOption = _CURRENT,
     workspace: WorkspaceOption = None,
+    name: NameOption = None,
     rois: RoisOption = None,
     device: ComputeOption = "auto",
     workers: WorkersOption = _WORKERS,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
     scores: ScoreTableOption = None,
     score: ScoreColumns = None,
@@ -218,15 +279,22 @@ def evaluate(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Judge the locked model on every cohort, or any table of scores with --scores."""
-    from autodls.cli.evaluate_command import run_evaluate
-    from autodls.cli.evaluate_table import TableRequest, refuse_table_options, run_evaluate_table
+    workspace = _experiment(dataset, workspace, name)
+    from autodls.cli.evaluate_command import refuse_table_options, run_evaluate, run_evaluate_table
+    from autodls.stages.evaluate_scores import TableRequest
 
     chosen = (tuple(cutoff or ()), cutoff_from, time, event, landmark, tuple(out_of_fold or ()))
     options = (tuple(score or ()), label, cohort, patient, *chosen, output, overwrite or None)
     if scores is None:
         refuse_table_options(*options)
-        judged = run_evaluate(dataset, workspace, rois, device=device, workers=workers, as_json=as_json)
-        raise typer.Exit(judged.exit_status)
+    if dry_run:
+        from autodls.cli.dry_run import dry_evaluate
+
+        dry_evaluate(dataset, workspace, rois, table=scores)
+        raise typer.Exit
+    if scores is None:
+        found = run_evaluate(dataset, workspace, rois, device=device, workers=workers, as_json=as_json)
+        raise typer.Exit(1 if found.unscored else 0)
     run_evaluate_table(TableRequest(scores, *options), as_json=as_json)
 
 
@@ -234,6 +302,7 @@ def evaluate(
 def explain(
     dataset: DatasetOption = _CURRENT,
     workspace: WorkspaceOption = None,
+    name: NameOption = None,
     rois: RoisOption = None,
     cases: Annotated[
         str | None,
@@ -244,6 +313,7 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Draw heat maps (Grad-CAM) of cases, each by folds that were not trained on it, and check what they depend on."""
+    workspace = _experiment(dataset, workspace, name)
     from autodls.cli.explain_command import run_explain
 
     run_explain(dataset, workspace, cases, rois, device=device, workers=workers, as_json=as_json)
@@ -253,11 +323,13 @@ def explain(
 def report(
     dataset: DatasetOption = _CURRENT,
     workspace: WorkspaceOption = None,
+    name: NameOption = None,
     rois: RoisOption = None,
     output: ReportFile = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Write the whole study as one HTML file that needs no network."""
+    workspace = _experiment(dataset, workspace, name)
     from autodls.cli.report_command import run_report
 
     run_report(dataset, workspace, output, rois, overwrite=overwrite)
@@ -267,12 +339,14 @@ def report(
 def verify(
     place: Annotated[Path, typer.Argument(metavar="MODEL|WORKSPACE", help="Folder to check.")],
     dataset: VerifiedDataset = None,
+    name: NameOption = None,
     workers: WorkersOption = _WORKERS,
     as_json: JsonOption = False,
 ) -> None:
     """Check that everything in a folder still fits what it was derived from; exit status 2 where it does not."""
     from autodls.cli.verify_command import run_verify
 
+    place = place if name is None else _experiment(place, place, name) or place
     raise typer.Exit(run_verify(place, dataset, workers, as_json=as_json))
 
 
@@ -299,4 +373,5 @@ def main() -> None:
     from autodls.cli.console import exit_status_of
 
     tune_process()
-    raise SystemExit(exit_status_of(app))
+    with as_asked():
+        raise SystemExit(exit_status_of(with_manners(app)))

@@ -10,9 +10,10 @@ import select
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
+from autodls.cli.manner import MANNER, keep_in_log, shown_stream
 from autodls.records.spelled import in_one_line, spelled, visible
 
 if TYPE_CHECKING:
@@ -130,8 +131,12 @@ def _complain(message: str, status: int) -> int:
 
 
 def note(text: str) -> None:
-    """One line on stderr, whatever names stand in it."""
-    sys.stderr.write(in_one_line(text) + "\n")
+    """One line on stderr, whatever names stand in it; with -q, what is news of the work alone is not shown."""
+    line = in_one_line(text)
+    if MANNER.quiet and (line.startswith("next: ") or line.endswith(" ...")):
+        keep_in_log(line)
+        return
+    sys.stderr.write(line + "\n")
     sys.stderr.flush()
 
 
@@ -143,6 +148,23 @@ def say(text: str) -> None:
 def say_json(text: str) -> None:
     """JSON that we have made, on stdout, in lines of its own."""
     sys.stdout.write(visible(text) + "\n")
+
+
+class Terminal:
+    """The person at the terminal, as stages see it: see `autodls.watch.Watch`."""
+
+    @property
+    def command(self) -> Sequence[str]:
+        """The words that were typed."""
+        return sys.argv
+
+    def note(self, line: str) -> None:
+        """One line on stderr."""
+        note(line)
+
+    def progress(self, title: str, total: int) -> AbstractContextManager["Bar"]:
+        """A bar on stderr."""
+        return progress(title, total)
 
 
 def spell_unknown_signs() -> None:
@@ -187,7 +209,7 @@ class Bar:
     """A progress bar; where stderr is no terminal, such as in a log file, a line is written now and then instead."""
 
     def __init__(self, bar: "Progress", title: str, total: int) -> None:
-        self._bar, self._title, self._total = bar, title, total
+        self._bar, self._title, self._total, self._began = bar, title, total, time.monotonic()
         self._task = bar.add_task(title, total=total, word="")
         self._done = 0
         self._told = time.monotonic()
@@ -202,13 +224,20 @@ class Bar:
 
         self._done = done
         self._bar.update(self._task, completed=done, word=escape(in_one_line(word)))
-        if not self._bar.console.is_terminal and time.monotonic() - self._told > _SECONDS_BETWEEN_LINES:
+        if time.monotonic() - self._told > _SECONDS_BETWEEN_LINES:
             self._told = time.monotonic()
-            note(f"{self._title} {done}/{self._total}: {word}")
+            line = f"{self._title} {done}/{self._total}: {word}"
+            shown = not (self._bar.console.is_terminal or MANNER.quiet)
+            (note if shown else keep_in_log)(in_one_line(line))
 
     def finish(self) -> None:
         """All is done, or need not be."""
         self._bar.update(self._task, completed=self._total, word="")
+
+    def tell_time(self) -> None:
+        """With -v: how long it took, in a line that stays."""
+        line = f"{self._title}: {self._total} steps in {time.monotonic() - self._began:.1f} s"
+        (note if MANNER.verbose else keep_in_log)(line)
 
 
 @contextmanager
@@ -232,7 +261,8 @@ def progress(title: str, total: int) -> Iterator[Bar]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[word]}"),
     )
-    with Progress(*columns, console=Console(stderr=True, highlight=False)) as bar:
+    with Progress(*columns, console=Console(file=shown_stream(), highlight=False), disable=MANNER.quiet) as bar:
         steps = Bar(bar, title, total)
         yield steps
         steps.finish()
+    steps.tell_time()

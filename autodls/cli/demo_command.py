@@ -1,70 +1,36 @@
-"""`demo`: a phantom cohort through every stage."""
+"""`demo`: a phantom cohort through every stage, each printed as its own command prints it."""
 
-import csv
-import io
 from pathlib import Path
 
-from autodls.cli.console import note, progress, say, show_table
-from autodls.cli.data_commands import PlanRequest, run_check, run_plan
+from autodls.cli.console import Terminal, note, say, show_table
+from autodls.cli.data_commands import run_check, run_plan
 from autodls.cli.evaluate_command import run_evaluate
-from autodls.cli.places import require_folder, require_no_input
 from autodls.cli.report_command import run_report
 from autodls.cli.train_command import run_train
-from autodls.errors import ArgumentError
-from autodls.evaluation.rows import RowAuc
-from autodls.phantom.cohort import PhantomSettings, PhantomTruth, write_cohort
-from autodls.records.files import write_text
-from autodls.records.table import read_table
+from autodls.evaluation.score_auc import RowAuc
+from autodls.phantom.cohort import PhantomTruth
 from autodls.records.workspace import Workspace
-from autodls.seeding import generator
+from autodls.stages.demo import phantom_study
+from autodls.stages.plan import PlanRequest
 
-_CASES, _EXTERNAL_CASES, _DIFFICULTY = 72, 24, 0.1
-_TABLE = "clinical.csv"
+_WORKERS = 2
 
 
 def run_demo(
     output: Path, cases: int | None, difficulty: float | None, seed: int, *, permute_labels: bool
 ) -> list[RowAuc]:
     """Write a phantom cohort to `output` and run every stage on it up to the report; the AUC of every row."""
-    asked = {
-        "cases": _CASES if cases is None else cases,
-        "external_cases": _EXTERNAL_CASES,
-        "seed": seed,
-        "difficulty": _DIFFICULTY if difficulty is None else difficulty,
-    }
-    settings = PhantomSettings.parse(asked, "autodls demo", "correct the option", ArgumentError)
-    require_folder(output, "demo")
-    require_no_input(output, "demo")
-    dataset, workers = output / "dataset", 2
-    with progress("phantom cohort", len(settings.case_ids)) as advance:
-        truth = write_cohort(dataset, settings, advance, workers)
-    if permute_labels:
-        _permute(dataset, seed)
-    run_check(dataset, workers, as_json=False)
-    workspace = Workspace(output / "workspace")
+    asked = (output, cases, difficulty, seed)
+    study = phantom_study(*asked, permute_labels=permute_labels, workers=_WORKERS, watch=Terminal())
+    dataset, workspace = study.dataset, study.workspace
+    run_check(dataset, _WORKERS, as_json=False)
     if not workspace.plan.exists():
-        run_plan(dataset, workspace.root, PlanRequest(preset="demo", device="cpu"), workers, "summary")
-    run_train(dataset, workspace.root, "all", "manual", restart=False, workers=workers, as_json=False)
-    rows = list(run_evaluate(dataset, workspace.root, workers=workers, as_json=False).rows)
+        run_plan(dataset, workspace.root, PlanRequest(preset="demo", device="cpu"), _WORKERS, "summary")
+    run_train(dataset, workspace.root, "all", "manual", restart=False, workers=_WORKERS, as_json=False)
+    rows = list(run_evaluate(dataset, workspace.root, workers=_WORKERS, as_json=False).rows)
     run_report(dataset, workspace.root, None)
-    _conclude(rows, truth, output, workspace, permuted=permute_labels)
+    _conclude(rows, study.truth, output, workspace, permuted=permute_labels)
     return rows
-
-
-def _permute(dataset: Path, seed: int) -> None:
-    """Shuffle the target over all cases, once: images then say nothing of the labels."""
-    mark = dataset / "labels-permuted"
-    if mark.exists():
-        return
-    rows = read_table(dataset / _TABLE)
-    order = generator(seed, "demo", "permutation").permutation(len(rows))
-    values = [rows[position]["cps"] for position in order]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({**row, "cps": value} for row, value in zip(rows, values, strict=True))
-    write_text(dataset / _TABLE, text.getvalue())
-    write_text(mark, "the column cps was shuffled\n")
 
 
 def _conclude(rows: list[RowAuc], truth: PhantomTruth, output: Path, workspace: Workspace, *, permuted: bool) -> None:

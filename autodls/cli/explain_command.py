@@ -1,45 +1,15 @@
-"""`explain`: where in the images the evidence lies, for the clearest cases of every cohort or for those named."""
+"""`explain`."""
 
-import difflib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from statistics import fmean
 
-from autodls.cli.console import note, progress, say, say_json, show_table
-from autodls.cli.heatmaps import Explained, check_weights, samples_of, write_maps
-from autodls.cli.provenance import files_below, note_run
-from autodls.cli.session import Session, planned_workspace, trained_rois
-from autodls.errors import ArgumentError, StaleRecordError
-from autodls.evaluation.randomisation import PASSED, WeightsVerdict, weights_verdict
-from autodls.evaluation.rows import OUT_OF_FOLD
-from autodls.inference.explain import ALL, MapShare, RandomisedMap, write_randomisation, write_shares
-from autodls.inference.heldout import known_scores
-from autodls.inference.heldout_rois import drawn_before
-from autodls.inference.inputs import InputCase
-from autodls.inference.model_folder import LockedModel, load_model
-from autodls.inference.prediction import CaseScore
-from autodls.models.device import memory_of, resolve_device
-from autodls.preprocessing.store import Sample, load_summary
-from autodls.records.cohort import Case
-from autodls.records.files import write_text
-from autodls.records.heatmap_folder import HeatmapFolder
-from autodls.records.lock import locked
-from autodls.records.results_folder import renewed
-from autodls.records.scores import FUSED, write_csv
-from autodls.records.segmentation import DrawnRoi, doubts
-from autodls.records.table import read_table
-from autodls.records.workspace import RoiKind
-from autodls.report.scored_study import cohort_name
-from autodls.seeding import generator
-
-CASES = 4  # of the highest, of the lowest, and of each held-out cohort
-_FEW_CELLS = 4  # a side of the feature map below this locates next to nothing
-
-_MADE = (".png", ".nii.gz", ".csv")  # what an earlier run may have made, of cases that are not explained now
-
-_Samples = list[tuple[Explained, Sample]]
+from autodls.cli.console import Terminal, say, say_json, show_table
+from autodls.inference.explain import ALL
+from autodls.records.model_folders import RoiKind
+from autodls.records.scores import FUSED
+from autodls.stages.explain import Explained, explain
+from autodls.stages.heatmaps import ExplainedCase
 
 
 def run_explain(
@@ -52,209 +22,21 @@ def run_explain(
     workers: int = 1,
     as_json: bool,
 ) -> None:
-    """Explain cases into results/heatmaps, in the place of those before: each by folds that were not trained on it."""
-    where = resolve_device(device)
-    place = planned_workspace(dataset, workspace)
-    with locked(place):
-        session = Session.open(dataset, place.root, trained_rois(place, rois))
-        folder = session.workspace.heatmaps
-        model = load_model(session.workspace.model.root, where)
-        chosen = choose_cases(session, model, cases)
-        earlier = [path for ending in _MADE for path in folder.root.glob(f"*{ending}")]
-        with renewed(folder.root, folder.cases.name, earlier) as stage:
-            with memory_of(where):
-                samples, rows, checked = _explain(session, model, chosen, HeatmapFolder(stage), workers)
-            _write(HeatmapFolder(stage), samples, rows, checked)
-        seed, record = model.plan.training.seed, session.workspace.model.record
-        note_run(session.workspace, "explain", seed, [record], files_below(folder.root))
-    verdict = weights_verdict(fused_correlations(checked))
+    """Explain cases, and show how much of each map lies in the tumour."""
+    found = explain(dataset, workspace, cases, rois, device=device, workers=workers, watch=Terminal())
     if as_json:
-        say_json(json.dumps({"folder": str(folder.root), **_summary(samples, checked)}, indent=1))
-    else:
-        _show(folder, samples, rows, verdict)
-    found = doubts(case.drawn for case, _ in samples if case.drawn is not None)
-    for sentence in _cautions(verdict, model.plan.map_px, found):
-        note(f"warning: {sentence}")
-
-
-def _explain(
-    session: Session, model: LockedModel, chosen: Sequence[Explained], folder: HeatmapFolder, workers: int
-) -> tuple[_Samples, list[MapShare], list[RandomisedMap]]:
-    """Write the maps of all cases that can be read, then ask whether they depend on the weights."""
-    samples: _Samples = []
-    rows: list[MapShare] = []
-    files = [case.files for case in chosen]
-    with progress("heat maps", len(chosen)) as advance, closing(samples_of(model, files, workers)) as found:
-        for case, sample in zip(chosen, found, strict=True):
-            if isinstance(sample, str):
-                note(f"not explained: {sample}")
-            else:
-                _require_trained_on(session, case, sample)
-                samples.append((case, sample))
-                rows += write_maps(folder, model, case, sample)
-            advance(case.files.id)
-    chance = generator(model.plan.training.seed, "explain", "weights")
-    with progress("maps of shuffled weights", len(samples)) as advance:
-        checked = list(check_weights(model, samples, chance, advance))
-    return samples, rows, checked
-
-
-def choose_cases(session: Session, model: LockedModel, asked: str | None) -> list[Explained]:
-    """The cases to explain: ids with commas between, or a number N of highest and lowest scores (4 unless asked).
-
-    By number: the N highest and the N lowest out-of-fold scores, and of each held-out cohort up to N, half of them from
-    either end where its scores are known. Raises ArgumentError for an id that the dataset does not have.
-    """
-    training, held_out = _training(session), _held_out(session, model)
-    everything = {case.files.id: case for cohort in (training, *held_out) for case in cohort}
-    if asked is not None and not (asked.isdecimal() and asked not in everything):
-        return [_named(name.strip(), everything) for name in asked.split(",")]
-    count = CASES if asked is None else int(asked)
-    if count < 1:
-        raise ArgumentError(f"--cases {asked}: expected a number above 0, or case ids with commas between")
-    return [
-        case for cohort, n in ((training, 2 * count), *((one, count) for one in held_out)) for case in _ends(cohort, n)
-    ]
-
-
-def _training(session: Session) -> list[Explained]:
-    lines = {line["case"]: line for line in read_table(session.workspace.oof_scores)}
-    drawn: Mapping[str, DrawnRoi] = session.masks.by_case if session.masks else {}
-    return [
-        Explained(
-            _files(session, case),
-            OUT_OF_FOLD,
-            int(lines[case.id]["fold"]),
-            case.label,
-            float(lines[case.id][FUSED]),
-            drawn.get(case.id),
-        )
-        for case in session.training
-        if case.id in lines
-    ]
-
-
-def _held_out(session: Session, model: LockedModel) -> list[list[Explained]]:
-    cohorts = []
-    drawn = drawn_before(session.workspace.heldout_rois) if session.masks else {}
-    for name, cases in session.cohort.held_out.items():
-        known = known_scores(model.record, session.workspace.heldout_record(name))
-        scores = {case: result for case, (result, _) in known.items() if isinstance(result, CaseScore)}
-        cohorts.append(
-            [
-                Explained(
-                    _files(session, case),
-                    cohort_name(name),
-                    None,
-                    case.label,
-                    scores[case.id].dls if case.id in scores else None,
-                    drawn.get(case.id),
-                )
-                for case in cases
-            ]
-        )
-    return cohorts
-
-
-def _files(session: Session, case: Case) -> InputCase:
-    return InputCase(case.id, case.images, case.roi, session.workspace.rois)
-
-
-def _named(name: str, cases: Mapping[str, Explained]) -> Explained:
-    if name not in cases:
-        near = difflib.get_close_matches(name, cases, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are {len(cases)}, such as {', '.join(list(cases)[:3])}"
-        raise ArgumentError(f"--cases: no case '{name}' that can be explained; {hint}")
-    return cases[name]
-
-
-def _ends(cases: Sequence[Explained], count: int) -> list[Explained]:
-    """Up to `count` cases: the highest and the lowest scores, in this order; the first where there are no scores.
-
-    No fold gives a second case at one end before each has given one: a fold that scores more boldly than the others
-    would give all.
-    """
-    ranked = sorted(cases, key=lambda case: -case.dls if case.dls is not None else 2.0)
-    if len(ranked) <= count or any(case.dls is None for case in ranked):
-        return ranked[:count]
-    low = count // 2
-    highest = _in_turn(ranked)[: count - low]
-    lowest = _in_turn([case for case in reversed(ranked) if case not in highest])[:low]
-    return sorted([*highest, *lowest], key=ranked.index)
-
-
-def _in_turn(ranked: Sequence[Explained]) -> list[Explained]:
-    """The first case of every fold, the second of every fold, and so on; within a turn by rank."""
-    turn = {id(case): sum(other.fold == case.fold for other in ranked[:at]) for at, case in enumerate(ranked)}
-    return sorted(ranked, key=lambda case: turn[id(case)])
-
-
-def _require_trained_on(session: Session, case: Explained, sample: Sample) -> None:
-    """Raise StaleRecordError where the sample of a training case is not the one that was trained on."""
-    stored = load_summary(session.workspace.sample(case.files.id))
-    if case.fold is not None and stored is not None and stored[0] != sample.key:
-        raise StaleRecordError(
-            f"case {case.files.id}: its images, its ROI or the plan have changed since it was trained on; "
-            "run 'autodls plan', then 'autodls train fold all --restart'"
-        )
-
-
-def _write(folder: HeatmapFolder, samples: _Samples, rows: list[MapShare], checked: list[RandomisedMap]) -> None:
-    """The tables."""
-    header = ["case", "cohort", "explained_by", "label", "dls", "flags"]
-    lines = [
-        [
-            case.files.id,
-            case.cohort,
-            case.by,
-            None if case.label is None else int(case.label),
-            case.dls,
-            "; ".join(case.drawn.flags) if case.drawn is not None else "",
-        ]
-        for case, _ in samples
-    ]
-    write_csv(folder.cases, header, lines)
-    write_shares(folder.shares, rows)
-    write_randomisation(folder.randomisation, checked)
-    write_text(folder.summary, json.dumps(_summary(samples, checked), indent=1) + "\n")
-
-
-def fused_correlations(checked: Sequence[RandomisedMap]) -> list[float]:
-    """The rank correlation of each case's map of the fused score with that of shuffled weights, where it has one."""
-    return [row.spearman for row in checked if row.sequence == ALL and row.spearman is not None]
-
-
-def _summary(samples: _Samples, checked: Sequence[RandomisedMap]) -> dict[str, object]:
-    """What explain.json says: the cases, and the verdict of the weight-randomisation check."""
-    correlations = fused_correlations(checked)
-    verdict = weights_verdict(correlations)
-    return {
-        "cases": [case.files.id for case, _ in samples],
-        "mean_rank_correlation_with_shuffled_weights": fmean(correlations) if correlations else None,
-        "weight_randomisation": None if verdict is None else {**verdict.model_dump(), "text": verdict.text},
-    }
-
-
-def _cautions(verdict: WeightsVerdict | None, cells: int, doubt: str | None = None) -> Iterator[str]:
-    if doubt is not None:
-        yield f"{doubt}; see 'flags' in the table of cases: the maps are laid over these ROIs"
-    if cells < _FEW_CELLS:
-        yield f"the feature map has only {cells} x {cells} cells at the plan's input size, so heat maps are very coarse"
-    if verdict is not None and verdict.verdict != PASSED:
-        yield verdict.text
-
-
-def _show(folder: HeatmapFolder, samples: _Samples, rows: list[MapShare], verdict: WeightsVerdict | None) -> None:
-    lines = [_shares_line(case, rows) for case, _ in samples]
+        say_json(json.dumps({"folder": str(found.folder.root), **found.summary}, indent=1))
+        return
+    lines = [_shares_line(case, found) for case in found.cases]
     head = ["case", "cohort", "explained by", "DLS", "in tumour", "5 mm rim", "outside", "tumour's area"]
     show_table("Share of the fused score's heat map, mean of the planes", head, lines, numbers_from=3)
-    if verdict is not None:
-        say(f"{verdict.text}; {verdict.thresholds}")
-    say(f"pictures, maps and tables: {folder.root}")
+    if found.verdict is not None:
+        say(f"{found.verdict.text}; {found.verdict.thresholds}")
+    say(f"pictures, maps and tables: {found.folder.root}")
 
 
-def _shares_line(case: Explained, rows: Sequence[MapShare]) -> list[str]:
-    of_case = [row for row in rows if (row.case, row.score, row.sequence) == (case.files.id, FUSED, ALL)]
+def _shares_line(case: ExplainedCase, found: Explained) -> list[str]:
+    of_case = [row for row in found.shares if (row.case, row.score, row.sequence) == (case.files.id, FUSED, ALL)]
     parts = [[getattr(row, name) for row in of_case] for name in ("tumour", "rim", "outside", "tumour_area")]
     known = [[value for value in part if value is not None] for part in parts]
     score = "" if case.dls is None else f"{case.dls:.3f}"

@@ -14,7 +14,14 @@ DatasetOption = Annotated[Path, typer.Option("-d", "--dataset", help="Dataset fo
 WorkspaceOption = Annotated[
     Path | None, typer.Option("-w", "--workspace", help="Where results go; DATASET/autodls by default.")
 ]
+NameOption = Annotated[
+    str | None,
+    typer.Option("--name", help="An experiment beside others in the workspace, with a plan and results of its own."),
+]
 WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes that read images.")]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be done and kept, and how long it may take; write nothing.")
+]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace the results that -o names, where autodls alone wrote them.")
 ]
@@ -41,6 +48,17 @@ AtOnceOption = Annotated[
         help="Networks that share a GPU, by default as many as its memory holds, or folds trained at the same time "
         "on a CPU, by default one; with the same result.",
     ),
+]
+
+ExecutorOption = Annotated[
+    Literal["local", "ray", "slurm"],
+    typer.Option("--executor", help="Who trains: this machine, a Ray cluster, or a SLURM cluster; to the same bytes."),
+]
+AddressOption = Annotated[
+    str | None, typer.Option("--address", help="Head of the Ray cluster, HOST:PORT; RAY_ADDRESS by default.")
+]
+SlurmOption = Annotated[
+    list[str] | None, typer.Option("--slurm", help="OPTION=VALUE for sbatch, such as partition=gpu; may be repeated.")
 ]
 
 ScoreTableOption = Annotated[

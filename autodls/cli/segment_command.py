@@ -1,21 +1,12 @@
-"""`segment fold all` and `segment fold K`."""
+"""`segment fold all` and `segment fold K`, as a person sees them."""
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
-from autodls.cli.console import note, progress, say, say_json, show_table
-from autodls.cli.provenance import note_run
-from autodls.cli.session import Session, chosen_folds, planned_workspace
-from autodls.planning.segmentation_time import in_words, segmentation_time
-from autodls.records.fingerprint import Fingerprint
-from autodls.records.lock import locked
-from autodls.records.segmentation import MaskSource, SegmentationEpoch, SegmentedCohort
-from autodls.segmentation.environment import require_nnunet
-from autodls.segmentation.out_of_fold import draw_masks
-from autodls.segmentation.run import SegmentationRun, is_trained, throw_away
-from autodls.segmentation.stage import predicted_minutes, prepare_cohort, train_networks
+from autodls.cli.console import Terminal, note, say, say_json, show_table
+from autodls.records.drawn_roi import MaskSource
+from autodls.stages.segment import Segmented, segment
 
 _SOURCES: dict[MaskSource, str] = {
     "threshold": "drawn at 0.5",
@@ -27,62 +18,16 @@ _SOURCES: dict[MaskSource, str] = {
 def run_segment(
     dataset: Path, workspace: Path | None, which: str, *, restart: bool, workers: int, as_json: bool
 ) -> None:
-    """Train nnU-Net on one fold or all, and draw the cases that each fold did not see."""
-    require_nnunet()
-    session = Session.open(dataset, workspace)
-    with locked(planned_workspace(dataset, workspace)):
-        plan = session.plan()
-        splits = session.splits(plan)
-        folds = chosen_folds(which, len(splits.folds))
-        fingerprint = Fingerprint.load(session.workspace.fingerprint, "run 'autodls plan'")
-        session.require_same_inputs(fingerprint.inputs_sha256, workers)
-        from autodls.training.cohort import training_device
-
-        labels, device = session.cohort.description.roi_labels, training_device(plan)
-        run = SegmentationRun(session.workspace, session.training, labels, plan, splits, device, workers)
-        if restart:
-            throw_away(run, folds)
-        if waiting := sum(not is_trained(run, index) for index in folds):
-            note(f"{waiting} folds of nnU-Net: {segmentation_time(plan, waiting)}")
-        with progress("preparing", 2 * len(run.cases)) as advance:
-            prepare_cohort(run, advance)
-        _train(run, folds)
-        with progress("drawing", sum(len(splits.folds[index].validation) for index in folds)) as advance:
-            record = draw_masks(run, folds, advance)
-        place = session.workspace
-        note_run(place, "segment", plan.training.seed, [place.fingerprint, place.plan, place.splits], [place.segmented])
-    _show(session, record, as_json)
+    """Train nnU-Net on one fold or all, draw, and show how the ROIs came about."""
+    _show(segment(dataset, workspace, which, restart=restart, workers=workers, watch=Terminal()), as_json)
 
 
-def _train(run: SegmentationRun, folds: Sequence[int]) -> None:
-    schedule = run.plan.segmentation
-    minutes = predicted_minutes(run, folds)
-    if not minutes:
-        return
-    note(
-        f"{schedule.configuration} networks ({schedule.planner}), {schedule.epochs} epochs of "
-        f"{schedule.iterations_per_epoch} batches a fold on {run.device.type}: about {max(1, round(minutes))} minutes, "
-        f"measured on two batches"
-    )
-    total = len(folds) * schedule.epochs
-    with progress("segmentation", total) as bar:
-
-        def report(epoch: SegmentationEpoch) -> None:
-            done = folds.index(epoch.fold) * schedule.epochs + epoch.epoch + 1
-            left = in_words((total - done) * epoch.seconds / 3600)
-            bar.move(
-                done,
-                f"fold {epoch.fold} epoch {epoch.epoch + 1}, loss {epoch.train_loss:.3f}; {left} left at its pace",
-            )
-
-        train_networks(run, folds, report)
-
-
-def _show(session: Session, record: SegmentedCohort, as_json: bool) -> None:
+def _show(done: Segmented, as_json: bool) -> None:
+    record = done.record
     count = Counter(row.source for row in record.cases)
     confidence = sum(row.confidence for row in record.cases) / max(1, len(record.cases))
     if as_json:
-        content = {"masks": str(session.workspace.segmented), "cases": len(record.cases), "sources": count}
+        content = {"masks": str(done.workspace.segmented), "cases": len(record.cases), "sources": count}
         say_json(json.dumps({**content, "mean_confidence": confidence}, indent=1))
         return
     rows = [[words, str(count[source])] for source, words in _SOURCES.items()]
@@ -95,8 +40,8 @@ def _show(session: Session, record: SegmentedCohort, as_json: bool) -> None:
     for row in record.cases:
         if row.flags:
             note(f"look at {row.case}: {'; '.join(row.flags)}")
-    say(f"Mean confidence {confidence:.2f} in {len(record.cases)} of {len(session.training)} training cases")
-    if len(record.cases) == len(session.training):
+    say(f"Mean confidence {confidence:.2f} in {len(record.cases)} of {done.training} training cases")
+    if done.complete:
         note("next: autodls train fold all --rois auto")
     else:
         note("when all folds are segmented: autodls train fold all --rois auto")

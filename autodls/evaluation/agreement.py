@@ -12,16 +12,15 @@ import numpy as np
 import torch
 from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 from scipy import ndimage
 
 from autodls.errors import ArgumentError
+from autodls.evaluation.agreement_records import CaseAgreement
 from autodls.evaluation.plane_agreement import PlaneAgreement
 from autodls.imaging.geometry import Volume, bounding_box
 from autodls.imaging.lattice import describe_grid
 from autodls.imaging.perturbation import centroid_mm
-from autodls.records.base import Record
-from autodls.records.segmentation import MaskSource
+from autodls.records.drawn_roi import MaskSource
 
 SURFACE_TOLERANCE_MM = 2.0
 DISTANCE_PERCENTILE = 95.0
@@ -29,41 +28,6 @@ _NOT_FOUND = "no tumour was found: the whole field is the ROI"
 TOUCHING = np.ones((3, 3, 3), dtype=np.bool_)  # voxels that share a corner belong to one lesion
 
 Bools = NDArray[np.bool_]
-
-
-class CaseAgreement(Record):
-    """One automatic ROI beside the manual one. Errors are automatic minus manual.
-
-    Where no tumour was found and the whole field is the ROI, nothing counts as drawn: every manual lesion is missed,
-    the automatic volume is 0, and there is no volume error and no distance. Only `planes` are those of the whole field,
-    as the classifier is given it.
-    """
-
-    case: str
-    patient: str
-    source: MaskSource = Field(description="how the automatic ROI came about")
-    manual_mm3: float
-    automatic_mm3: float
-    overlap_mm3: float
-    dice: float | None = Field(description="0 where one of both is empty")
-    surface_dice_2mm: float | None = Field(description="share of both surfaces within 2 mm of the other, by area")
-    hd95_mm: float | None = Field(description="the larger of the two directed distances' 95th percentiles")
-    volume_error_mm3: float | None
-    volume_error_percent: float | None = Field(description="of the manual volume")
-    centroid_error_mm: float | None
-    manual_lesions: int = Field(description="connected parts")
-    automatic_lesions: int
-    missed_lesions: int = Field(description="parts of the manual ROI without any overlap")
-    wrong_lesions: int = Field(description="parts of the automatic ROI without any overlap")
-    planes: dict[str, PlaneAgreement] = Field(description="by plane; empty where one of both ROIs is")
-    undefined: dict[str, str] = Field(description="why a metric is null, by its name")
-
-    @model_validator(mode="after")
-    def _explained(self) -> "CaseAgreement":
-        missing = {name for name, value in self if value is None}
-        if missing != self.undefined.keys():
-            raise ValueError(f"reasons for {sorted(self.undefined)}, but null is {sorted(missing)}")
-        return self
 
 
 def case_agreement(

@@ -8,59 +8,21 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from autodls.evaluation.agreement import CaseAgreement
+from autodls.evaluation.agreement_records import (
+    AgreementSummary,
+    CaseAgreement,
+    LesionSummary,
+    MetricSummary,
+    StratumSummary,
+)
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.bootstrap import percentile_interval, resample_counts
-from autodls.evaluation.delong import Bools, Floats
 from autodls.evaluation.results import Proportion
-from autodls.records.base import Record
 
 STRATA = ("small", "medium", "large")
 FEWEST_CASES_FOR_STRATA = 6  # two in each
 _LOST = "hold no case with a value"
-
-
-class MetricSummary(Record):
-    """One metric over cases. Cases in which it is undefined are counted, and are not in mean and median."""
-
-    cases: int = Field(description="in which it is defined")
-    undefined: int
-    mean: Proportion
-    median: Proportion
-
-
-class LesionSummary(Record):
-    """Connected parts over all cases; the intervals of shares are of a bootstrap over patients."""
-
-    manual: int
-    automatic: int
-    missed: int
-    missed_share: Proportion = Field(description="of the manual parts")
-    wrong: int
-    wrong_share: Proportion = Field(description="of the automatic parts")
-    cases_without_overlap: int = Field(description="with a manual ROI that the automatic one does not touch")
-    whole_field: int = Field(description="cases in which no tumour was found, so that the whole field is the ROI")
-
-
-class StratumSummary(Record):
-    """All metrics of the cases whose manual ROI has a volume in a range."""
-
-    cases: int
-    patients: int
-    smallest_ml: float | None
-    largest_ml: float | None
-    aggregated_dice: Proportion
-    metrics: dict[str, MetricSummary] = Field(description="by name, of planes as plane_error_mm.axial")
-    lesions: LesionSummary
-
-
-class AgreementSummary(Record):
-    """The cohort, and its tertiles by manual volume (None with a reason where there are too few cases)."""
-
-    all: StratumSummary
-    by_volume: dict[str, StratumSummary] | None
-    by_volume_reason: str | None = Field(default=None, description="why there are no tertiles")
 
 
 def summarise_agreement(cases: Sequence[CaseAgreement], rng: np.random.Generator) -> AgreementSummary:

@@ -27,7 +27,7 @@ from scipy import stats
 from statsmodels.stats.oneway import anova_oneway
 
 from autodls.errors import ArgumentError
-from autodls.evaluation.delong import Floats
+from autodls.evaluation.arrays import Floats
 from autodls.records.base import Record
 from autodls.records.columns import Column, read_column
 

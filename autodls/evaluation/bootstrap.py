@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.clusters import patients_of_class
-from autodls.evaluation.delong import Bools, Floats, auc, checked_pair
+from autodls.evaluation.delong import auc, checked_pair
 from autodls.evaluation.results import Proportion
 
 RESAMPLES = 2000

@@ -17,9 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 from statsmodels.nonparametric.smoothers_lowess import lowess
 
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import not_probabilities
 from autodls.evaluation.clusters import is_clustered
-from autodls.evaluation.delong import Bools, Floats, Patients, checked_pair
+from autodls.evaluation.delong import Patients, checked_pair
 from autodls.evaluation.intervals import printed_rate
 from autodls.evaluation.logistic import fit_logistic, intercept_at_slope_one
 from autodls.evaluation.results import Calibration, Proportion

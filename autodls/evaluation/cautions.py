@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import logit
 
 from autodls.evaluation.results import CohortMetrics, HazardRatio, Landmark, ScoreMetrics, Survival
-from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc
+from autodls.evaluation.score_auc import OUT_OF_FOLD, RowAuc
 from autodls.records.words import plural
 
 WIDE_INTERVAL = 0.2  # an AUC interval this wide cannot tell a moderate model from a good one

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from autodls.evaluation.arrays import Floats
 from autodls.evaluation.bootstrap import FEWEST_OF_CLASS, bootstrap, percentile_interval
-from autodls.evaluation.delong import Floats
 from autodls.evaluation.results import Proportion
 from autodls.seeding import generator
 

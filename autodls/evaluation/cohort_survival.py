@@ -10,19 +10,18 @@ label is made from the time. Then the tests are withheld; the curves stay.
 import numpy as np
 
 from autodls.evaluation import survival
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.comparisons import NO_SCORE
-from autodls.evaluation.delong import Bools, Floats
 from autodls.evaluation.landmark import landmark_benefit
 from autodls.evaluation.per_sd import per_sd
 from autodls.evaluation.results import ChiSquare, Cutoff, HazardRatio, Landmark, PTest, Survival
+from autodls.evaluation.score_auc import CHOSEN_HERE, FOLDS_SHARE
 from autodls.evaluation.scores_table import CohortTable
 from autodls.evaluation.shared_folds import widened_auc
 from autodls.evaluation.subsets import followed_by
 from autodls.evaluation.tied_times import tied
 
 NO_CUTOFF = "there is no cut-off: give one, or a cohort with both classes to take it from"
-CHOSEN_HERE = "cut-off chosen on labels of these patients"
-FOLDS_SHARE = "scored out of fold, by labels that are made from this follow-up"
 FEWEST_EXPECTED = 3.0
 """Events of each group, were they shared out by its size: with 1 or 2, P < 0.05 in 7 to 12 % of equal groups."""
 _MADE_FROM_TIME = 0.9

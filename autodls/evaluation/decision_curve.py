@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import not_probabilities
-from autodls.evaluation.delong import Bools, Floats, Patients, checked_pair
+from autodls.evaluation.delong import Patients, checked_pair
 from autodls.evaluation.results import NetBenefit
 
 THRESHOLDS: Floats = np.arange(1, 100) / 100

@@ -19,15 +19,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import chdtrc, expit, logit, ndtr, ndtri
 
 from autodls.errors import ArgumentError
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.clusters import clustered_covariance, few_of_a_class, is_clustered, patients_of_class
 from autodls.evaluation.shared_folds import FEWEST_FOR_TESTS, OUT_OF_FOLD_VARIANCE
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 Patients = Sequence[str] | None
 
 _ROUND_OFF = 1e-14  # placements are ratios of counts, so a variance below this is a zero that was rounded

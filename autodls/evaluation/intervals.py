@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t
 
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import wilson, wilson_limits
 from autodls.evaluation.bootstrap import bootstrap, bootstrap_auc_interval, percentile_interval
 from autodls.evaluation.clusters import is_clustered
-from autodls.evaluation.delong import AucEstimate, Bools, Floats, Patients
+from autodls.evaluation.delong import AucEstimate, Patients
 from autodls.evaluation.results import Auc, AucMethod, PatientsInterval, Rate
 from autodls.evaluation.shared_folds import is_of_folds, widened_auc
 from autodls.seeding import generator
@@ -30,19 +31,6 @@ from autodls.seeding import generator
 Indices = NDArray[np.intp]
 _FEWEST_TO_SEE_SPREAD = 5  # patients with a row that is right, and as many with one that is wrong
 _Z = 1.959963984540054
-
-
-def printed_auc(labels: Bools, scores: Floats, estimate: AucEstimate, patients: Patients, seed: int = 0) -> Auc:
-    """The AUC `estimate` of `scores` (n,) with the interval that is printed; `seed` draws the resamples."""
-    if patients is None or not is_clustered(patients):
-        limits = {"low": estimate.low, "high": estimate.high}
-        return Auc(value=estimate.value, **limits, reason=estimate.reason, method=estimate.method)
-    out_of_fold = is_of_folds(estimate.method)
-    method: AucMethod = "bootstrap-patients-cv" if out_of_fold else "bootstrap-patients"
-    if estimate.reason is not None:
-        return Auc(value=estimate.value, reason=estimate.reason, method=method)
-    found = bootstrap_auc_interval(labels, scores, patients, generator(seed, "evaluate", "patients"))
-    return Auc(**(widened_auc(found) if out_of_fold else found).model_dump(), method=method)
 
 
 def printed_rates(labels: Bools, scores: Floats, cutoff: float, patients: Patients = None) -> dict[str, Rate]:
@@ -105,3 +93,16 @@ def brier_interval(labels: Bools, probabilities: Floats, patients: Patients = No
 
 def _rates(seed: int) -> np.random.Generator:
     return generator(seed, "evaluate", "rates")
+
+
+def printed_auc(labels: Bools, scores: Floats, estimate: AucEstimate, patients: Patients, seed: int = 0) -> Auc:
+    """The AUC `estimate` of `scores` (n,) with the interval that is printed; `seed` draws the resamples."""
+    if patients is None or not is_clustered(patients):
+        limits = {"low": estimate.low, "high": estimate.high}
+        return Auc(value=estimate.value, **limits, reason=estimate.reason, method=estimate.method)
+    out_of_fold = is_of_folds(estimate.method)
+    method: AucMethod = "bootstrap-patients-cv" if out_of_fold else "bootstrap-patients"
+    if estimate.reason is not None:
+        return Auc(value=estimate.value, reason=estimate.reason, method=method)
+    found = bootstrap_auc_interval(labels, scores, patients, generator(seed, "evaluate", "patients"))
+    return Auc(**(widened_auc(found) if out_of_fold else found).model_dump(), method=method)

@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autodls.errors import ArgumentError
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.bootstrap import bootstrap, bootstrap_aucs, percentile_interval
-from autodls.evaluation.delong import Bools, Floats, auc, auc_with_ci
+from autodls.evaluation.delong import auc, auc_with_ci
 from autodls.evaluation.per_sd import per_sd
 from autodls.evaluation.results import HazardRatio, Landmark, PatientsInterval, Proportion
 from autodls.evaluation.survival import hazard_ratio, kaplan_meier

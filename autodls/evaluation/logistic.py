@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import brentq, minimize
 from scipy.special import expit
 
-from autodls.evaluation.delong import Bools, Floats
+from autodls.evaluation.arrays import Bools, Floats
 
 _MOST_STEPS = 2000
 _TOLERANCE = 1e-7  # of the gradient per case, in units of the largest value of the column

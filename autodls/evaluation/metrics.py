@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from autodls.errors import ArgumentError
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import (
     brier,
     confusion_at,
@@ -18,7 +19,7 @@ from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.cohort_survival import NO_CUTOFF, cohort_landmark, cohort_survival
 from autodls.evaluation.comparisons import NO_LABEL, NO_SCORE, comparisons, overall_test
 from autodls.evaluation.decision_curve import net_benefit
-from autodls.evaluation.delong import Bools, Floats, Patients, auc_with_ci
+from autodls.evaluation.delong import Patients, auc_with_ci
 from autodls.evaluation.intervals import brier_interval, printed_auc, printed_rates
 from autodls.evaluation.own_cutoff import rates_at_own_cutoff
 from autodls.evaluation.results import (

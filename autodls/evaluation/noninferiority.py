@@ -17,49 +17,24 @@ References
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import Field
 from scipy.special import ndtri
 
 from autodls.errors import ArgumentError
+from autodls.evaluation.agreement_records import NonInferiority, Verdict
+from autodls.evaluation.arrays import Floats
 from autodls.evaluation.bootstrap import bootstrap_aucs, percentile_interval, resample_counts
 from autodls.evaluation.clusters import is_clustered
-from autodls.evaluation.delong import Floats, auc_with_ci, compare_aucs
+from autodls.evaluation.delong import auc_with_ci, compare_aucs
 from autodls.evaluation.results import Comparison, Proportion
 from autodls.evaluation.shared_folds import comparison_method, widened_auc, widened_difference
-from autodls.records.base import Record
 
 FEWEST_OF_A_CLASS = 20  # below, DeLong's normal approximation does not hold in the tail that decides
 _CHANCE = 0.5
 _POWER = 0.8
 _FOR_POWER = float(1 + ndtri(_POWER) / ndtri(0.975))
-
-Verdict = Literal["better", "worse", "not inferior", "not answerable"]
-
-
-class NonInferiority(Record):
-    """A difference of AUCs, and what may be said of it."""
-
-    cases: int
-    margin: float = Field(description="AUC that may be lost and still count as not inferior")
-    delong: Comparison = Field(description="new (a) minus reference (b)")
-    bootstrap: Proportion = Field(description="the same difference, over resampled patients")
-    decided_by: Literal["delong", "bootstrap"]
-    reference: Proportion = Field(description="AUC of the reference, by the same method")
-    reason: str | None = Field(description="why nothing can be said, whatever the interval; None where it can")
-    verdict: Verdict
-    sentence: str
-
-    @property
-    def decisive(self) -> Proportion:
-        """The difference with the interval that decided."""
-        if self.decided_by == "bootstrap":
-            return self.bootstrap
-        found = self.delong
-        return Proportion(value=found.delta, low=found.low, high=found.high, reason=found.reason)
 
 
 def noninferiority(

@@ -2,8 +2,9 @@
 
 from scipy.stats import f
 
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.clusters import patients_of_class
-from autodls.evaluation.delong import Bools, Floats, Patients, delong, global_test
+from autodls.evaluation.delong import Patients, delong, global_test
 from autodls.evaluation.results import ChiSquare
 from autodls.evaluation.shared_folds import OUT_OF_FOLD_VARIANCE
 

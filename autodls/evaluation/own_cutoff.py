@@ -16,9 +16,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import wilson_limits
 from autodls.evaluation.bootstrap import bootstrap
-from autodls.evaluation.delong import Bools, Floats, Patients
+from autodls.evaluation.delong import Patients
 from autodls.evaluation.results import Rate
 from autodls.seeding import generator
 

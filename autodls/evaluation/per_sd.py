@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import logit
 
-from autodls.evaluation.delong import Floats
+from autodls.evaluation.arrays import Floats
 
 
 @dataclass(frozen=True)

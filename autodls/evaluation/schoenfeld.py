@@ -16,7 +16,7 @@ References
 import numpy as np
 from scipy.stats import chi2
 
-from autodls.evaluation.delong import Bools, Floats
+from autodls.evaluation.arrays import Bools, Floats
 
 
 def proportional_hazards_p(

@@ -11,51 +11,23 @@ References
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import Field
 from scipy import stats
 from scipy.special import logit
 
 from autodls.errors import ArgumentError
+from autodls.evaluation.agreement_records import BlandAltman, ChangedCalls, ScoreAgreement
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import not_probabilities
 from autodls.evaluation.clustered_agreement import over_patients, resampled_icc, resampled_limits
 from autodls.evaluation.clusters import is_clustered
-from autodls.evaluation.delong import Bools, Floats, Patients
+from autodls.evaluation.delong import Patients
 from autodls.evaluation.intervals import printed_rate
 from autodls.evaluation.results import Proportion
-from autodls.records.base import Record
 
 _NORMAL_95 = 1.959963984540054
 _FEWEST = 3  # two differences have a standard deviation, but no limits worth printing
 _ROUND_OFF = 1e-12
 _SATURATED = 1e-12  # a probability closer to 0 or 1 has no log-odds in double precision worth comparing
-
-
-class BlandAltman(Record):
-    """Second minus first: mean, and the limits within which 95 % of the differences are expected."""
-
-    cases: int
-    bias: Proportion
-    lower_limit: Proportion
-    upper_limit: Proportion
-
-
-class ChangedCalls(Record):
-    """Calls at the cut-offs of both scores."""
-
-    cases: int
-    to_high: int = Field(description="called low by the first score and high by the second")
-    to_low: int
-    share: Proportion = Field(
-        description="of calls that change, with Wilson's interval, over patients where some have several"
-    )
-
-
-class ScoreAgreement(Record):
-    """The second of two scores beside the first."""
-
-    icc: Proportion = Field(description="ICC(2,1) of log-odds: two-way random, absolute agreement, single score")
-    bland_altman: BlandAltman
-    calls: ChangedCalls
 
 
 def score_agreement(

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from autodls.errors import ArgumentError
-from autodls.evaluation.delong import Bools, Floats
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.results import Excluded
 from autodls.limits import MOST_COHORTS
 from autodls.records.base import some_of
 from autodls.records.case_id import look_alikes
+from autodls.records.cells import TableRow, is_missing, read_number
 from autodls.records.columns import number_in, suspected_codes
-from autodls.records.table import TableRow, is_missing, read_number, read_table
+from autodls.records.table import read_table
 
 ONE_COHORT = "all"
 _MOST_COMPARED = 10_000  # column names, with one that is misspelt

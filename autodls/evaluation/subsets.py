@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.clusters import is_clustered
-from autodls.evaluation.delong import Bools, Floats
 from autodls.evaluation.scores_table import CohortTable
 from autodls.evaluation.tied_times import tied
 

@@ -26,7 +26,7 @@ from lifelines.statistics import logrank_test
 from scipy.stats import norm
 
 from autodls.errors import ArgumentError
-from autodls.evaluation.delong import Bools, Floats
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.results import ChiSquare, GroupSurvival, HazardRatio, PTest
 from autodls.evaluation.schoenfeld import proportional_hazards_p
 from autodls.evaluation.tied_times import tied

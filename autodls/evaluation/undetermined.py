@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import rankdata
 
-from autodls.evaluation.delong import Bools, Floats
+from autodls.evaluation.arrays import Bools, Floats
 
 
 def auc_bounds(benefit: Bools, known: Bools, scores: Floats) -> tuple[float, float] | None:

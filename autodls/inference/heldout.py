@@ -1,26 +1,21 @@
 """Held-out cohorts of a dataset folder, scored by the locked model, once."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from autodls import __version__
-from autodls.errors import InputError
+from autodls.inference.heldout_scores import _inputs, _kept, _results
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel
 from autodls.inference.predict import predict_cases
 from autodls.inference.prediction import CaseFailure, CaseScore, Prediction, score_rows
 from autodls.inference.rois import RoiSource
 from autodls.inference.score_log import ScoreLog
-from autodls.records.cohort import Case
-from autodls.records.files import sha256_where_readable
+from autodls.records.case import Case
 from autodls.records.model import ModelRecord
 from autodls.records.results_folder import renewed
 from autodls.records.scores import write_csv
 from autodls.records.workspace import finished_rows
-
-Result = CaseScore | CaseFailure
 
 
 def score_held_out(
@@ -37,14 +32,8 @@ def score_held_out(
     network; so are the rows beside it that a killed run had finished. `workers` processes read images. Labels are not
     looked at: they join the scores afterwards.
     """
-    with ThreadPoolExecutor(workers) as pool:
-        inputs = dict(zip([case.id for case in cases], pool.map(_hashes, cases), strict=True))
-    earlier, gaps = known_scores(model, record), {case.id: case.gap for case in cases}
-    results = {
-        case: earlier[case][0]
-        for case, found in inputs.items()
-        if case in earlier and earlier[case][1] == found and gaps[case] is None
-    }
+    inputs = _inputs(cases, workers)
+    results = _kept(model, cases, record, inputs)
     for case in results:
         advance(case)
     fresh = [InputCase(case.id, case.images, case.roi, gap=case.gap) for case in cases if case.id not in results]
@@ -87,33 +76,3 @@ def write_held_out(
         write_csv(stage / table.name, header, rows)
         prediction.save(stage / record.name)
     finished_rows(record).unlink(missing_ok=True)
-
-
-def forget_others(folder: Path, records: Collection[Path]) -> None:
-    """Remove from `folder` the scores of cohorts that the dataset no longer has: those with no record in `records`."""
-    for record in sorted(set(folder.glob("*.json")) - set(records)):
-        with suppress(InputError):
-            Prediction.load(record, "")
-            for path in (finished_rows(record), record.with_suffix(".csv"), record):
-                path.unlink(missing_ok=True)
-
-
-def known_scores(model: ModelRecord, record: Path) -> dict[str, tuple[Result, dict[str, str]]]:
-    """Result and input hashes by case that an earlier run wrote by this model and version; none for a bad file."""
-    try:
-        earlier = Prediction.load(record, "run 'autodls evaluate'")
-    except InputError:
-        return {}
-    if (earlier.model_sha256, earlier.version) != (model.sha256(), __version__):
-        return {}
-    return {result.case: (result, earlier.inputs.get(result.case, {})) for result in _results(earlier)}
-
-
-def _results(prediction: Prediction) -> list[Result]:
-    return [*prediction.cases, *prediction.failed]
-
-
-def _hashes(case: Case) -> dict[str, str]:
-    """SHA-256 of the files of a case; one that cannot be read has none, and scoring says why."""
-    files = {**case.images, **({"roi": case.roi} if case.roi else {})}
-    return {name: sha256_where_readable(path) for name, path in files.items()}

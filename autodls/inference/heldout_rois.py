@@ -10,9 +10,9 @@ from autodls.errors import DatasetError, InputError
 from autodls.inference.inputs import InputCase, without_folders
 from autodls.inference.rois import UsedRoi, automatic, draw_roi
 from autodls.records.base import Record
-from autodls.records.cohort import Case
+from autodls.records.case import Case
+from autodls.records.drawn_roi import DrawnRoi
 from autodls.records.files import sha256_of_file, sha256_where_readable
-from autodls.records.segmentation import DrawnRoi
 
 if TYPE_CHECKING:
     from autodls.segmentation.segmenter import Segmenter

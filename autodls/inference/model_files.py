@@ -7,8 +7,8 @@ from autodls.errors import ModelFolderError
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord, require_same_sha256, require_unaltered
 from autodls.records.model_contents import strangers
+from autodls.records.model_folders import ModelFolder
 from autodls.records.plan import Plan
-from autodls.records.workspace import ModelFolder
 
 REPAIR = "copy the model folder anew from where it was trained"
 

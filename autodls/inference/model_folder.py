@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from autodls.inference.cautions import cautions_of
 from autodls.inference.model_files import CheckedFolder, check_model_folder
 from autodls.machine import usable_cores
 from autodls.models.device import memory_of
 from autodls.models.ensemble import EnsembleScores, score_ensemble
-from autodls.models.fold_model import FoldModel, load_folded, load_fusion, require_channels, scoring_dtype
+from autodls.models.fold_model import FoldModel, computed_in, load_folded, load_fusion, require_channels, scoring_dtype
 from autodls.models.folded import FoldedEncoder
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord
@@ -35,8 +36,12 @@ class LockedModel:
     @property
     def computed_in(self) -> str:
         """Device and type of number that scores are computed in: their last digits depend on both."""
-        device = self.folds[0].fusion.position.device
-        return f"{device.type} {scoring_dtype(self.plan, device)}".replace("torch.", "")
+        return computed_in(self.plan, self.folds[0].fusion.position.device)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """Why scores that it gives now are not to be relied on, a clause each: a flag of every case."""
+        return cautions_of(self.record)
 
     def score(self, pixels: Tensor, present: Tensor) -> EnsembleScores:
         """Score network input; see `FoldModel.logits`. One fold of several scores as it does out of fold."""

@@ -4,9 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 
-import numpy as np
-import torch
-
 from autodls import __version__
 from autodls.errors import AutoDLSError
 from autodls.inference.inputs import InputCase
@@ -15,6 +12,7 @@ from autodls.inference.prediction import CaseFailure, CaseScore, Prediction
 from autodls.inference.prepare import Preparation, PreparedCase
 from autodls.inference.rois import RoiSource, UsedRoi
 from autodls.inference.score_log import ScoreLog
+from autodls.inference.scoring import _require_finite, score_samples
 from autodls.models.ensemble import EnsembleScores
 from autodls.preprocessing.store import Sample
 
@@ -95,31 +93,7 @@ def _case_score(model: LockedModel, sample: Sample, roi: UsedRoi, scores: Ensemb
         dls_raw=float(scores.dls_raw[0]),
         sequences=sequences,
         rois=roi.kind,
-        flags=(*roi.flags, *sample.flags, *(f"scored without {name}" for name in missing), *model.record.cautions),
+        flags=(*roi.flags, *sample.flags, *(f"scored without {name}" for name in missing), *model.cautions),
         drawn=roi.drawn,
         mask_sha256=roi.mask_sha256,
     )
-
-
-def score_sample(model: LockedModel, sample: Sample) -> EnsembleScores:
-    """Score one stored sample; raises AutoDLSError where the model gives no finite number."""
-    (scores,) = score_samples(model, [sample])
-    _require_finite(sample, scores)
-    return scores
-
-
-def score_samples(model: LockedModel, samples: Sequence[Sample]) -> list[EnsembleScores]:
-    """The score of every stored sample, cropped to the network's input at its centre."""
-    size_px = model.plan.preprocessing.input_size_px
-    top, left = ((side - size_px) // 2 for side in samples[0].pixels.shape[-2:])
-    guided = model.plan.network.roi_guided
-    inputs = (sample.network_input(roi_guided=guided) for sample in samples)
-    crops = np.stack([seen[:, :, top : top + size_px, left : left + size_px] for seen in inputs])
-    present = np.stack([sample.present for sample in samples])
-    return model.score(torch.from_numpy(crops), torch.from_numpy(present)).by_case()
-
-
-def _require_finite(sample: Sample, scores: EnsembleScores) -> None:
-    seen = [row for row, present in zip(scores.by_sequence.values(), sample.present, strict=True) if present]
-    if not np.isfinite([scores.dls, scores.dls_raw, scores.spread, *seen]).all():
-        raise AutoDLSError(f"case {sample.case}: the model gives no finite score; copy the model folder anew")

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from autodls.records.base import Record
+from autodls.records.drawn_roi import DrawnRoi
+from autodls.records.model_folders import RoiKind
 from autodls.records.scores import write_csv
-from autodls.records.segmentation import DrawnRoi
-from autodls.records.workspace import RoiKind
+
+if TYPE_CHECKING:
+    import pandas
 
 Call = Literal["high", "low"]
 
@@ -49,6 +52,25 @@ class Prediction(Record):
     inputs: dict[str, dict[str, str]]
 
     @property
+    def sequences(self) -> tuple[str, ...]:
+        """Names of all sequences that a case was scored with; those of the case with most of them come first."""
+        scored = sorted((score.sequences for score in self.cases), key=len, reverse=True)
+        return tuple(dict.fromkeys(name for one in scored for name in one))
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """A pandas table with the columns of scores.csv, a row for every case that was given, in that order.
+
+        What a case has no value for is NaN, or None among words; one that could not be scored has its reason in
+        "failed".
+        """
+        import pandas
+
+        header = score_columns(self.sequences)
+        table = pandas.DataFrame(score_rows(self, header), columns=header)
+        numbers = ["dls", "cutoff", "spread", *self.sequences, "dls_raw"]
+        return table.astype(dict.fromkeys(numbers, "float64"))
+
+    @property
     def results(self) -> tuple[CaseScore | CaseFailure, ...]:
         """Every case that was given, in that order: its score, or why it has none."""
         order = {case: at for at, case in enumerate(self.inputs)}
@@ -62,10 +84,15 @@ def prediction_of(folder: Path) -> Path:
 
 def write_prediction(folder: Path, prediction: Prediction, sequences: Sequence[str]) -> None:
     """Write `folder`/scores.csv, a row for every case that was given, and the record."""
-    before, after = ["case", "dls", "call", "cutoff", "spread"], ["present", "rois", "flags", "failed", "dls_raw"]
-    header = [*before, *sequences, *after]
+    header = score_columns(sequences)
     write_csv(folder / "scores.csv", header, score_rows(prediction, header))
     prediction.save(prediction_of(folder))
+
+
+def score_columns(sequences: Sequence[str]) -> list[str]:
+    """The header of scores.csv."""
+    before, after = ["case", "dls", "call", "cutoff", "spread"], ["present", "rois", "flags", "failed", "dls_raw"]
+    return [*before, *sequences, *after]
 
 
 def score_rows(prediction: Prediction, header: Sequence[str]) -> list[list[object]]:

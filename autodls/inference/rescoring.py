@@ -15,18 +15,16 @@ from pydantic import Field
 
 from autodls import __version__
 from autodls.errors import DatasetError, InputError, StaleRecordError
+from autodls.evaluation.agreement_records import CELLS
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel
-from autodls.inference.predict import score_sample
+from autodls.inference.scoring import score_sample
 from autodls.preprocessing.case import case_key, prepare_case
 from autodls.preprocessing.store import Sample, load_sample, load_summary
 from autodls.records.base import Record
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.files import sha256_of_bytes
-from autodls.records.workspace import RoiKind
-
-CELLS = ("manual/manual", "manual/auto", "auto/manual", "auto/auto")  # trained on / tested on
-REFERENCE, AUTOMATIC = CELLS[0], CELLS[-1]
+from autodls.records.model_folders import RoiKind
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,10 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from pydantic import Field, model_validator
 
+from autodls.evaluation.agreement_records import KINDS, STEPS_MM, PerturbationKind, PerturbedScore
 from autodls.imaging.geometry import Triple, Volume, as_triple
 from autodls.imaging.perturbation import Perturbed, centroid_mm, dilate, erode, shift
 from autodls.imaging.volumes import read_roi, write_volume
@@ -22,31 +21,6 @@ from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel
 from autodls.inference.rescoring import PairedCase, ScoreBook, prepare, roi_of, sample_key
 from autodls.preprocessing.store import Sample
-from autodls.records.base import Record
-
-PerturbationKind = Literal["eroded", "dilated", "shifted"]
-KINDS: tuple[PerturbationKind, ...] = ("eroded", "dilated", "shifted")
-STEPS_MM = (1.0, 2.0, 5.0, 10.0)
-
-
-class PerturbedScore(Record):
-    """One case with one changed ROI; nothing but `reason` where nothing is left of the ROI."""
-
-    case: str
-    kind: PerturbationKind
-    nominal_mm: float
-    unperturbed_dls: float
-    dls: float | None
-    moved_mm: float | None = Field(description="distance of the centroid from where it was")
-    volume_ratio: float | None = Field(description="volume over that of the manual ROI")
-    reason: str | None = Field(default=None, description="why there is no score")
-
-    @model_validator(mode="after")
-    def _explained(self) -> "PerturbedScore":
-        missing = {value is None for value in (self.dls, self.moved_mm, self.volume_ratio)}
-        if missing != {self.reason is not None}:
-            raise ValueError(f"reason {self.reason!r}, but dls is {self.dls}")
-        return self
 
 
 def direction(rng: np.random.Generator) -> Triple:

@@ -11,10 +11,11 @@ from autodls.errors import ArgumentError, DatasetError, ModelFolderError
 from autodls.imaging.geometry import Volume
 from autodls.imaging.volumes import write_volume
 from autodls.inference.inputs import InputCase
+from autodls.records.drawn_roi import DrawnRoi
 from autodls.records.files import sha256_of_file
 from autodls.records.model import ModelRecord
-from autodls.records.segmentation import AUTOMATIC_LABELS, DrawnRoi, SegmenterRecord
-from autodls.records.workspace import ModelFolder, RoiKind
+from autodls.records.model_folders import ModelFolder, RoiKind
+from autodls.records.segmentation import AUTOMATIC_LABELS, SegmenterRecord
 
 if TYPE_CHECKING:
     import torch

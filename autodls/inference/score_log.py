@@ -34,19 +34,22 @@ class ScoreLog:
     """Scores of a run that are finished, in the file `path`, one JSON object a line; first those of an earlier run.
 
     An earlier score counts where it has the same version, model, device, type of number, kind of ROI, and bytes of
-    images and ROI. Other lines are taken out when the log is opened: those of another model, and one that a killed run
-    left half-written. Failures are not kept: they are soon had again, and may have been repaired meanwhile.
+    images and ROI, and says of the model what is to be said of it now. Other lines are taken out when the log is
+    opened: those of another model, and one that a killed run left half-written. Failures are not kept: they are soon
+    had again, and may have been repaired meanwhile.
     """
 
     def __init__(self, path: Path, model: "LockedModel") -> None:
         self.path = path
+        self._said = set(model.cautions)
         self._made_by = {"version": __version__, "model_sha256": model.sha256, "computed_in": model.computed_in}
         self._known = {line.score.case: line for line in _lines(path) if self._fits(line)}
         if os.path.lexists(path):
             write_bytes(path, b"".join(map(_as_bytes, self._known.values())))
 
     def _fits(self, line: FinishedScore) -> bool:
-        return all(getattr(line, name) == value for name, value in self._made_by.items())
+        made_by_same = all(getattr(line, name) == value for name, value in self._made_by.items())
+        return made_by_same and self._said <= set(line.score.flags)
 
     def find(self, case: InputCase, rois: "RoiSource") -> FinishedScore | None:
         """What an earlier run made of `case`; None where it made no score, or from other files."""

@@ -15,11 +15,11 @@ from autodls.errors import ModelFolderError
 from autodls.models.folded import FoldedEncoder
 from autodls.models.fusion import FusionTransformer
 from autodls.models.pca import ChannelPCA
+from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan, encoder_stride_px
 from autodls.records.scale import LogisticScale
 from autodls.records.scores import FUSED
 from autodls.records.tensors import load_tensors, save_tensors, tensors_sha256
-from autodls.records.workspace import FoldFolder
 
 FusedBy = Literal["transformer", "mean"]
 _FUSED_BY: TypeAdapter[FusedBy] = TypeAdapter(FusedBy)
@@ -259,6 +259,11 @@ def new_fusion(plan: Plan, channels: int) -> FusionTransformer:
 def scoring_dtype(plan: Plan, device: torch.device) -> torch.dtype:
     """The type in which encoders are evaluated."""
     return torch.bfloat16 if plan.training.precision == "bf16" and has_bf16(device) else torch.float32
+
+
+def computed_in(plan: Plan, device: torch.device) -> str:
+    """Kind of device and type of number that networks of `plan` are evaluated in: last digits depend on both."""
+    return f"{device.type} {scoring_dtype(plan, device)}".replace("torch.", "")
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -11,7 +11,8 @@ from autodls.planning.check_images import CaseTask, check_case, unused_roi_probl
 from autodls.planning.check_looks import look_problems
 from autodls.planning.check_table import label_problems, patient_problems, survival_problems
 from autodls.planning.copies import copy_problems
-from autodls.records.cohort import Case, Cohort, join_cohort
+from autodls.records.case import Case
+from autodls.records.cohort import Cohort, join_cohort
 from autodls.records.problems import Problem
 
 
@@ -83,6 +84,22 @@ def check_dataset(folder: Path, workers: int = 1, advance: Advance = no_advance)
         *look_problems(findings),
     ]
     return CheckReport(description.name, _counts(cohort), tuple(sorted(problems)))
+
+
+def table_warnings(folder: Path) -> tuple[Problem, ...]:
+    """What `check` warns of without a look at an image, and `plan` does not say itself: the table, and files' names.
+
+    Held-out rows have no part in it. Raises DatasetError where `check_dataset` does.
+    """
+    joined = join_cohort(folder)
+    description = joined.cohort.description
+    cases = [case for case in joined.cohort.cases if case.id not in joined.aside]
+    problems = [
+        *(problem for problem in joined.problems if problem.case not in joined.aside),
+        *survival_problems(cases, description),
+        *column_problems(cases, description),
+    ]
+    return tuple(problem for problem in problems if not problem.is_error)
 
 
 def _counts(cohort: Cohort) -> dict[str, CohortCount]:

@@ -4,13 +4,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 
+from autodls.records.case import Case
 from autodls.records.case_id import look_alikes
-from autodls.records.cohort import Case, training_cohorts
+from autodls.records.cells import is_missing
 from autodls.records.columns import Column, is_missing_level, number_in, read_column, suspected_codes
 from autodls.records.csv_grid import with_decimal_point
 from autodls.records.dataset import DatasetDescription
 from autodls.records.problems import Problem, warning
-from autodls.records.table import is_missing
+from autodls.records.rows import training_cohorts
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _WORDS_OF_LEVELS = frozenset({"none", "-"})  # among numbers they are missing, and may have meant 0

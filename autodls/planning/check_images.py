@@ -10,9 +10,10 @@ from autodls.imaging.inside import shown_share, tumour_box
 from autodls.imaging.rois import read_roi_on
 from autodls.imaging.volumes import place_doubt, read_geometry, read_volume
 from autodls.planning.copies import CaseVoxels, voxels_sha256
+from autodls.planning.image_fault import image_faults
 from autodls.planning.measure import SequenceMeasure, TumourPlace, measure_sequence
 from autodls.planning.tumour import roi_fault
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.problems import Problem, error, warning
 
 MIN_SHOWN = 0.9
@@ -58,7 +59,7 @@ def check_case(task: CaseTask) -> CaseFindings:
             problems.append(_unreadable(task, failure))
             continue
         grids[sequence] = volume.geometry
-        problems += _image_problems(task.case.id, sequence, volume)
+        problems += [error(task.case.id, *fault) for fault in image_faults(sequence, volume)]
         if doubt := place_doubt(path):
             problems.append(warning(task.case.id, f"{sequence}: {doubt}", "export it anew with its orientation"))
         if volume.array.min() < volume.array.max():
@@ -85,17 +86,6 @@ def _usable_roi(task: CaseTask) -> Volume | None:
 def _unreadable(task: CaseTask, failure: DatasetError) -> Problem:
     what, _, repair = str(failure).replace(f"{task.folder}/", "").rpartition("; ")
     return error(task.case.id, what, repair)
-
-
-def _image_problems(case: str, sequence: str, volume: Volume) -> list[Problem]:
-    found = []
-    if volume.array.min() == volume.array.max():
-        what = f"every voxel of {sequence} is {volume.array.flat[0]:g}"
-        found.append(error(case, what, "export it anew, or remove the file: a missing sequence is allowed"))
-    if not volume.geometry.is_orthonormal():
-        what = f"the axes of {sequence} are not unit vectors at right angles"
-        found.append(error(case, what, "resample it onto an orthogonal grid"))
-    return found
 
 
 def _blank_problems(case: str, sequence: str, measure: SequenceMeasure) -> list[Problem]:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from autodls.records.cohort import Case
+from autodls.records.case import Case
+from autodls.records.cells import is_missing, read_number
 from autodls.records.dataset import DatasetDescription, SurvivalColumns
 from autodls.records.problems import Problem, error, warning
-from autodls.records.table import is_missing, read_number
 
 _DAYS = {"days": 1.0, "weeks": 7.0, "months": 30.44, "years": 365.25}
 _LEAST_DAYS, _MOST_DAYS = 60.0, 40 * 365.25

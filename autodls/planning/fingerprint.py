@@ -11,6 +11,7 @@ import numpy as np
 
 from autodls.errors import DatasetError
 from autodls.parallel import Advance, map_parallel, no_advance
+from autodls.planning.check_table import survival_problems
 from autodls.planning.copies import copy_problems
 from autodls.planning.measure import (
     PERCENTILES,
@@ -21,9 +22,11 @@ from autodls.planning.measure import (
 )
 from autodls.planning.patients import count_patients
 from autodls.planning.tumour import PLANES
-from autodls.records.cohort import Case, Cohort, cohort_sha256
+from autodls.records.case import Case, cohort_sha256
+from autodls.records.cohort import Cohort
 from autodls.records.files import sha256_of_bytes
 from autodls.records.fingerprint import Fingerprint, PatientCounts, Quantiles, SequenceFingerprint, TumourFingerprint
+from autodls.records.problems import Problem
 
 UNKNOWN_SITE = "unknown"
 
@@ -36,11 +39,12 @@ def extract_fingerprint(
     `advance` is called with the id of each case as it is done, `warn` with a line for each case that shares its images
     with another of its patient, for each sequence that is blank where the tumour lies, and for what was decided for the
     person. Raises DatasetError for an image or an ROI that cannot be used, for one that stands for two sequences or
-    patients, and where there is nothing to train on.
+    patients, for a follow-up that is none, and where there is nothing to train on: for what `check` calls an error.
     """
     training, description = cohort.training, cohort.description
     if not training:
         raise DatasetError(f"{cohort.folder}: no training case has a label; `autodls check` says more")
+    _refuse(survival_problems(training, description))
     tasks = [MeasureTask(case, description.roi_channel, description.roi_labels) for case in training]
     measures = map_parallel(measure_case, tasks, [case.id for case in training], workers, advance)
     _require_own_images(measures, warn)
@@ -80,11 +84,15 @@ def _choices(by_patient: PatientCounts | None, not_tumour: Sequence[str]) -> Ite
 def _require_own_images(measures: Sequence[CaseMeasure], warn: Callable[[str], None]) -> None:
     """A patient who stands twice would be trained on in one fold part and judged in another."""
     problems = copy_problems(measure.voxels for measure in measures)
+    _refuse(problems)
+    for problem in problems:
+        warn(str(problem))
+
+
+def _refuse(problems: Sequence[Problem]) -> None:
     if errors := [problem for problem in problems if problem.is_error]:
         more = f" (and {len(errors) - 1} more); `autodls check` lists every problem" if len(errors) > 1 else ""
         raise DatasetError(f"{errors[0]}{more}")
-    for problem in problems:
-        warn(str(problem))
 
 
 def _blank(training: Sequence[Case], measures: Sequence[CaseMeasure]) -> Iterator[str]:

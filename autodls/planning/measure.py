@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,9 @@ from autodls.imaging.inside import (
 from autodls.imaging.rois import read_roi_on
 from autodls.imaging.volumes import read_geometry, read_volume
 from autodls.planning.copies import CaseVoxels, voxels_sha256
+from autodls.planning.image_fault import image_faults
 from autodls.planning.tumour import Plane, extent_mm, part_volumes_ml, roi_fault, volume_ml
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.files import sha256_of_bytes, sha256_of_input
 
 PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)
@@ -110,16 +112,20 @@ class MeasureTask:
 def measure_case(task: MeasureTask) -> CaseMeasure:
     """Read the images and the ROI of a case once, and measure them.
 
-    Raises DatasetError where one cannot be read, or where the ROI is missing, empty, or not on its image.
+    Raises DatasetError where one cannot be read, where an image cannot be used, where the ROI is missing, and where it,
+    or one on another channel, is empty or not on its image.
     """
     case, roi = task.case, _drawn_roi(task)
+    for sequence, path in case.rois.items():
+        _sound_roi(task, sequence, path)
     place = TumourPlace.of(roi)
     sequences, digests = {}, {}
     for sequence, path in case.images.items():
         volume = read_volume(path)
+        for what, repair in image_faults(sequence, volume):
+            raise DatasetError(f"case {case.id}: {what}; {repair}")
         sequences[sequence] = measure_sequence(volume, place)
-        if volume.array.min() < volume.array.max():
-            digests[sequence] = voxels_sha256(volume.array)
+        digests[sequence] = voxels_sha256(volume.array)
     voxels = CaseVoxels(case.id, case.patient, digests, voxels_sha256(roi.array))
     inputs = case_inputs_sha256(case)
     return CaseMeasure(sequences, extent_mm(roi), volume_ml(roi), part_volumes_ml(roi), voxels, inputs)
@@ -131,11 +137,16 @@ def _drawn_roi(task: MeasureTask) -> Volume:
         raise DatasetError(
             f"case {case.id}: no ROI; training needs the tumour drawn on {task.roi_channel}, as labelsTr/{case.id}"
         )
-    image = case.images.get(task.roi_channel)
+    return _sound_roi(task, task.roi_channel, case.roi)
+
+
+def _sound_roi(task: MeasureTask, sequence: str, path: Path) -> Volume:
+    """The ROI at `path`, drawn on `sequence`; raises DatasetError."""
+    image = task.case.images.get(sequence)
     grid = read_geometry(image) if image is not None else None
-    roi = read_roi_on(case.roi, task.roi_labels, grid).volume
+    roi = read_roi_on(path, task.roi_labels, grid).volume
     if fault := roi_fault(roi, grid):
-        raise DatasetError(f"case {case.id}: {case.roi}: {fault[0]}; {fault[1]}")
+        raise DatasetError(f"case {task.case.id}: {path}: {fault[0]}; {fault[1]}")
     return roi
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.fingerprint import PatientCounts
 
 

@@ -10,15 +10,8 @@ from pydantic import Field, JsonValue, TypeAdapter, ValidationError, field_valid
 from autodls.errors import PlanError
 from autodls.planning.rules import RULES
 from autodls.records.base import Record, first_fault
-from autodls.records.plan import (
-    FusionPlan,
-    IntensityPlan,
-    MaskPolicy,
-    NetworkPlan,
-    PreprocessingPlan,
-    SegmentationPlan,
-    TrainingPlan,
-)
+from autodls.records.plan import FusionPlan, MaskPolicy, NetworkPlan, SegmentationPlan, TrainingPlan
+from autodls.records.preprocessing_plan import IntensityPlan, PreprocessingPlan
 
 DERIVE = "derive"
 _RECORDS: dict[str, type[Record]] = {

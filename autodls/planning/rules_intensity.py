@@ -11,7 +11,7 @@ from typing import Literal
 
 from autodls.planning.decision import Decision, Situation
 from autodls.records.fingerprint import Quantiles, SequenceFingerprint
-from autodls.records.plan import IntensityPlan
+from autodls.records.preprocessing_plan import IntensityPlan
 
 CT_WINDOW_HU = (-160.0, 240.0)
 CLIP_PERCENTILES = (0.5, 99.5)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from autodls.errors import PlanError, StaleRecordError
-from autodls.records.cohort import Case, cohort_sha256
+from autodls.records.case import Case, cohort_sha256
 from autodls.records.plan import TrainingPlan
 from autodls.records.splits import Fold, Splits
 from autodls.seeding import stream_seed

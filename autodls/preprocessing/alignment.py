@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from autodls.imaging.geometry import Points, Volume
 from autodls.imaging.inside import SMALLEST_OVERLAP, shown_share
 from autodls.imaging.volumes import read_volume
-from autodls.records.plan import PreprocessingPlan
+from autodls.records.preprocessing_plan import PreprocessingPlan
 
 MISSING = "and is taken as missing"
 

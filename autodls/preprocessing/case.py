@@ -22,7 +22,7 @@ from autodls.preprocessing.sampling import resize, sample_points
 from autodls.preprocessing.shown import left_out
 from autodls.preprocessing.store import FORMAT, Sample
 from autodls.records.files import sha256_of_bytes, sha256_of_input
-from autodls.records.plan import PreprocessingPlan
+from autodls.records.preprocessing_plan import PreprocessingPlan
 
 _POINTS = 5_000  # of the tumour, at which an image is asked whether it has any signal
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from autodls.errors import DatasetError, PlanError
 from autodls.imaging.foreground import foreground
 from autodls.imaging.geometry import Points
-from autodls.records.plan import IntensityPlan
+from autodls.records.preprocessing_plan import IntensityPlan
 
 Image = NDArray[Any]  # float32, or small integers as they are stored
 

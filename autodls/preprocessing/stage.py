@@ -9,8 +9,10 @@ from autodls.parallel import map_parallel
 from autodls.preprocessing.case import case_key, prepare_case
 from autodls.preprocessing.shown import LEFT_OUT
 from autodls.preprocessing.store import load_summary, save_sample
-from autodls.records.cohort import Case
-from autodls.records.plan import Plan, PreprocessingPlan
+from autodls.records.case import Case
+from autodls.records.files import link_or_copy
+from autodls.records.plan import Plan
+from autodls.records.preprocessing_plan import PreprocessingPlan
 from autodls.records.problems import Problem, error, warning
 
 
@@ -24,6 +26,7 @@ class _Task:
     roi_labels: frozenset[int]
     plan: PreprocessingPlan
     target: Path
+    beside: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,13 @@ def preprocess_cases(
     path_of: Callable[[str], Path],
     workers: int,
     advance: Callable[[str], None],
+    beside: Sequence[Callable[[str], Path]] = (),
 ) -> Preprocessed:
     """Write the sample of every case to `path_of(case id)` and call `advance` with each id as it is done.
 
     A sample whose key still fits plan and files is kept, so a killed run continues. Files have the same bytes whatever
-    the number of `workers`, which are processes. Raises DatasetError, after all others are written, which lists every
+    the number of `workers`, which are processes. One that lies `beside`, as another experiment made it of the same
+    files by the same plan, is given a second name. Raises DatasetError, after all others are written, which lists every
     case that failed.
     """
     tasks = [
@@ -61,6 +66,7 @@ def preprocess_cases(
             roi_labels,
             plan.preprocessing,
             path_of(case.id),
+            tuple(path(case.id) for path in beside),
         )
         for case in sorted(cases, key=lambda case: case.id)
     ]
@@ -72,6 +78,16 @@ def preprocess_cases(
     return Preprocessed({task.case: key for task, (key, _) in zip(tasks, found, strict=True)}, problems)
 
 
+def _linked(task: _Task, key: str) -> tuple[str, tuple[str, ...]] | None:
+    """Key and flags of a sample beside with this `key`, which is given the name of the task's; None without one."""
+    for path in task.beside:
+        found = load_summary(path)
+        if found and found[0] == key:
+            link_or_copy(path, task.target)
+            return found
+    return None
+
+
 def _work(task: _Task) -> tuple[str, list[Problem]]:
     """Prepare and store one case unless its stored sample still fits; its key, and what is to be said about it."""
     if task.roi is None:
@@ -79,7 +95,9 @@ def _work(task: _Task) -> tuple[str, list[Problem]]:
     try:
         key = case_key(task.images, task.roi, task.roi_labels, task.plan)
         stored = load_summary(task.target)
-        if stored and stored[0] == key:
+        if not (stored and stored[0] == key):
+            stored = _linked(task, key)
+        if stored:
             flags = stored[1]
         else:
             sample = prepare_case(task.case, task.images, task.roi, task.roi_labels, task.plan, key)

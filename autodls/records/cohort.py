@@ -6,18 +6,19 @@ only set of cases that plan, preprocess and train are given.
 
 import difflib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from autodls.errors import DatasetError
 from autodls.limits import MOST_COHORTS
 from autodls.records.base import read_json, some_of
+from autodls.records.case import Case
 from autodls.records.case_id import case_id_fault
+from autodls.records.cells import TableRow
 from autodls.records.columns import without_codes
 from autodls.records.dataset import DatasetDescription
-from autodls.records.files import sha256_of_bytes
 from autodls.records.identities import in_one_spelling, misspelt_files, spelling_problems
 from autodls.records.listing import IMAGES, CaseFiles, list_files, stray_problems
 from autodls.records.problems import Problem, error, warning
@@ -34,45 +35,9 @@ from autodls.records.rows import (
     row_site,
     training_cohorts,
 )
-from autodls.records.table import Table, TableRow, is_missing, read_number, read_table
-
-__all__ = [
-    "Case",
-    "Cohort",
-    "JoinedCohort",
-    "cohort_sha256",
-    "is_missing",
-    "join_cohort",
-    "read_cohort",
-    "read_description",
-    "read_number",
-    "read_table",
-    "table_path",
-    "training_cohorts",
-]
+from autodls.records.table import Table, read_table
 
 TABLES = ("clinical.csv", "clinical.xlsx")
-
-
-@dataclass(frozen=True)
-class Case:
-    """One row of the table with its files.
-
-    `label` is None where the target column is empty. `images` holds the sequences that have a file, by name; `rois`
-    the ROI drawn on a channel other than the ROI channel under that channel's name. `gap` says of a file that is not
-    read, and named after the case, that it may be what `images` lacks: no sequence is missing then.
-    """
-
-    id: str
-    patient: str
-    site: str | None
-    cohort: str
-    label: bool | None
-    images: Mapping[str, Path]
-    roi: Path | None
-    rois: Mapping[str, Path] = field(default_factory=dict)
-    row: TableRow = field(default_factory=lambda: TableRow({}, 0))
-    gap: str | None = None
 
 
 @dataclass(frozen=True)
@@ -301,9 +266,3 @@ def _telling_columns(description: DatasetDescription) -> list[Problem]:
 def _did_you_mean(name: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     return f" (did you mean '{near[0]}'?)" if near else ""
-
-
-def cohort_sha256(cases: Iterable[Case]) -> str:
-    """SHA-256 of what a split depends on: id, patient, site and label of each case, in the order of ids."""
-    lines = [f"{case.id}\t{case.patient}\t{case.site}\t{case.label}" for case in sorted(cases, key=lambda c: c.id)]
-    return sha256_of_bytes("\n".join(lines).encode())

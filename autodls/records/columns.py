@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from autodls.records.table import MISSING_TEXTS, is_missing, read_number
+from autodls.records.cells import MISSING_TEXTS, is_missing, read_number
 
 MISSING_LEVELS = MISSING_TEXTS - {"none", "-"}
 _FEW_NUMBERS = 6  # at most this many different whole numbers 0..10 are codes

@@ -12,7 +12,12 @@ from autodls.records.grid import Grid
 _SEPARATORS = ",;\t"
 _NAMED_SEPARATOR = re.compile(r'"?sep=(?P<separator>[^\r\n"])"?(?:\r\n|\r|\n|$)', re.IGNORECASE)
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
+_SHOWN = 40
+_DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?", re.ASCII)
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"(?P<whole>[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+)),(?P<rest>\d+(?:[eE][+-]?\d+)?)", re.ASCII)
+
+_ReadRow = Callable[[int, list[str]], list[str]]
 
 
 def csv_lines(path: Path, content: bytes) -> Grid:
@@ -29,12 +34,14 @@ def csv_lines(path: Path, content: bytes) -> Grid:
     named = _NAMED_SEPARATOR.match(text)
     body = text[named.end() :] if named else text
     separator = named["separator"] if named else _separator(body)
+    marks = _Marks()
     try:
         rows = csv.reader(_lines(body), delimiter=separator, strict=True)
-        lines = list(_filled(path, rows, str.strip if separator == "," else with_decimal_point))
+        read = _stripped if separator == "," else marks.read
+        lines = list(_filled(path, rows, read))
     except (csv.Error, ValueError) as failure:  # ValueError: what `sep=` names cannot be a separator
         raise DatasetError(f"{path}: not a valid CSV table ({failure}); save it anew as 'CSV UTF-8'") from None
-    return Grid(lines, separator)
+    return Grid(lines, separator, doubts=marks.doubts)
 
 
 def _lines(text: str) -> Iterable[str]:
@@ -42,7 +49,7 @@ def _lines(text: str) -> Iterable[str]:
     return (line[0] for line in _LINE.finditer(text) if line[0])
 
 
-def _filled(path: Path, rows: Iterable[list[str]], read: Callable[[str], str]) -> Iterator[tuple[int, list[str]]]:
+def _filled(path: Path, rows: Iterable[list[str]], read: _ReadRow) -> Iterator[tuple[int, list[str]]]:
     """Rows that are not blank, with their numbers; raises DatasetError as soon as they are too many."""
     count = cells = 0
     for number, row in enumerate(rows, start=1):
@@ -59,7 +66,43 @@ def _filled(path: Path, rows: Iterable[list[str]], read: Callable[[str], str]) -
                 f"{path}: row {number} has a cell of {max(map(len, row))} signs, expected at most {MOST_CELL_SIGNS}; "
                 "is a quote sign missing?"
             )
-        yield number, [read(cell) for cell in row]
+        yield number, read(number, row)
+
+
+def _stripped(_number: int, row: list[str]) -> list[str]:
+    return [cell.strip() for cell in row]
+
+
+class _Marks:
+    """Decimal marks of a table that is not separated by commas: the first number with either of them, by column."""
+
+    def __init__(self) -> None:
+        self._comma: dict[int, str] = {}
+        self._point: dict[int, str] = {}
+        self._decimal: set[int] = set()  # columns with a point that cannot divide thousands
+
+    def read(self, number: int, row: list[str]) -> list[str]:
+        """The cells of row `number`, decimal commas as points."""
+        cells = [with_decimal_point(cell) for cell in row]
+        for at, (cell, read) in enumerate(zip(map(str.strip, row), cells, strict=True)):
+            if cell != read:
+                self._comma.setdefault(at, f"'{cell[:_SHOWN]}' (row {number})")
+            elif _DECIMAL_POINT.fullmatch(cell):
+                self._point.setdefault(at, f"'{cell[:_SHOWN]}' (row {number})")
+                if not _THOUSANDS.fullmatch(cell):
+                    self._decimal.add(at)
+        return cells
+
+    @property
+    def doubts(self) -> dict[int, str]:
+        """What may not be read as it is meant, by the place of its column."""
+        found = {}
+        for at, point in self._point.items() if self._comma else ():
+            if at in self._comma:
+                found[at] = f"holds {self._comma[at]} and {point}, both read as decimal marks; write one of them alone"
+            elif at not in self._decimal:
+                found[at] = f"holds {point}, read as a decimal point beside decimal commas; write thousands undivided"
+        return found
 
 
 def with_decimal_point(cell: str) -> str:

@@ -5,11 +5,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from autodls.records.case_id import look_alikes, mixes_scripts, skeleton
+from autodls.records.cells import is_missing
 from autodls.records.dataset import DatasetDescription
 from autodls.records.listing import IMAGES, LABELS, Listing
 from autodls.records.problems import Problem, error, warning
 from autodls.records.rows import Row, training_cohorts
-from autodls.records.table import is_missing
 
 _ROUNDED = re.compile(r"\d(?:\.\d+)?[eE]\+\d+", re.ASCII)  # what a spreadsheet makes of a number of 12 digits or more
 _MOST_SPELT = 10

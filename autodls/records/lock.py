@@ -4,14 +4,14 @@ import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from autodls.errors import ArgumentError, AutoDLSError
 from autodls.records.files import holding, remove_stale
 from autodls.records.results_folder import UNFINISHED
-from autodls.records.workspace import Workspace
+from autodls.records.workspace import EXPERIMENTS, Workspace
 
 _OUTPUT_FOLDERS = (UNFINISHED, "rois", "heatmaps")
 _NOT_OURS_TO_WRITE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
@@ -25,14 +25,54 @@ def locked(workspace: Workspace) -> Iterator[None]:
     left half-written is removed. Raises AutoDLSError when another process holds the workspace, and ArgumentError where
     it cannot be written, or where a folder of it is a link to another place.
     """
+    root = workspace.root
+    with _entered(workspace, fcntl.LOCK_EX):
+        folders = _own_folders(root, but=root / EXPERIMENTS)
+        _refuse_links(folders[1:], "-w")
+        remove_stale(folders)
+        yield
+
+
+@contextmanager
+def locked_fold(workspace: Workspace, file: Path, fold: int) -> Iterator[None]:
+    """Hold one fold, by the lock `file`: other folds may be written at the same time, and nothing else may.
+
+    `file` is a `fold_lock` or `segmentation_lock`. Raises as `locked`, and AutoDLSError when another process holds the
+    fold.
+    """
+    root = workspace.root
+    with _entered(workspace, fcntl.LOCK_SH):
+        _refuse_links(_own_folders(root, but=root / EXPERIMENTS)[1:], "-w")
+        with _opened(file.parent, f"workspace {root}", "-w", file) as handle:
+            _hold(handle, f"{root}: another autodls process is writing fold {fold} of this workspace", "-w")
+            remove_stale(_own_folders(file.parent / str(fold)))
+            yield
+
+
+@contextmanager
+def shared(workspace: Workspace, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Wait until nobody else writes what folds share, and keep others from it; the workspace or a fold is held.
+
+    `waits` is called where it has to be waited for.
+    """
+    with _opened(workspace.root, f"workspace {workspace.root}", "-w", workspace.shared_lock) as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waits()
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _entered(workspace: Workspace, kind: int) -> Iterator[None]:
+    """Hold the workspace alone (LOCK_EX), or beside others that hold it so (LOCK_SH)."""
     root, named = workspace.root, f"workspace {workspace.root}"
     with _opened(root, named, "-w", workspace.lock) as file, _opened(root, named, "-w") as handle:
         for one in (file, handle):
-            _hold(one, f"{root}: another autodls process is writing this workspace", "-w")
+            refusal = f"{root}: another autodls process is writing this workspace, or a fold of it"
+            _hold(one, refusal, "-w", kind, is_folder=one == handle)
         with holding(root, handle):
-            folders = _own_folders(root)
-            _refuse_links(folders[1:], "-w")
-            remove_stale(folders)
             yield
 
 
@@ -79,9 +119,13 @@ def _opened(folder: Path, named: str, option: str, file: Path | None = None) -> 
         os.close(handle)
 
 
-def _own_folders(root: Path) -> list[Path]:
-    """`root` and every folder below it; links are named, and not followed."""
-    return [root, *(Path(at) / name for at, names, _ in os.walk(root) for name in names)]
+def _own_folders(root: Path, but: Path | None = None) -> list[Path]:
+    """`root` and all folders below it, links named and not followed; what lies below `but` others may hold."""
+    found = [root]
+    for at, names, _ in os.walk(root):
+        found += [Path(at) / name for name in names]
+        names[:] = [name for name in names if Path(at) / name != but]
+    return found
 
 
 def _refuse_links(folders: Iterable[Path], option: str) -> None:
@@ -93,8 +137,11 @@ def _refuse_links(folders: Iterable[Path], option: str) -> None:
         )
 
 
-def _hold(handle: int, refusal: str, option: str) -> None:
+def _hold(handle: int, refusal: str, option: str, kind: int = fcntl.LOCK_EX, *, is_folder: bool = False) -> None:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         raise AutoDLSError(f"{refusal}; wait for it, or give another {option}") from None
+    except OSError as failure:
+        if not (is_folder and failure.errno in (errno.EBADF, errno.EINVAL, errno.EISDIR)):
+            raise  # NFS locks files alone: the one in the folder is locked then

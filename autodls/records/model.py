@@ -9,9 +9,9 @@ from autodls.errors import InputError, ModelFolderError
 from autodls.records.base import Record, json_bytes
 from autodls.records.dataset import ChannelNames, FileEnding, Target
 from autodls.records.files import sha256_of_bytes, sha256_of_file
+from autodls.records.model_folders import RoiKind
 from autodls.records.roi_labels import RoiLabels
 from autodls.records.scale import LogisticScale
-from autodls.records.workspace import RoiKind
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -22,6 +22,7 @@ _NEWER = (
     "fold_scales",
     "fold_correlation",
     "ensemble_recalibration",
+    "sample_format",
 )
 
 
@@ -63,6 +64,9 @@ class ModelRecord(Record):
     fingerprint_sha256: str
     splits_sha256: str
     oof_scores_sha256: str
+    sample_format: str | None = Field(
+        default=None, description="of the pictures that it was trained on; absent from older models"
+    )
     files: dict[str, str] = Field(description="SHA-256 of every weights file, by its name in the model folder")
     segmenter_sha256: str | None = Field(
         default=None, description="of segmentation/segmenter.json, in a model that can draw ROIs itself"

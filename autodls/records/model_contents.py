@@ -6,8 +6,8 @@ from pathlib import Path
 
 from autodls.errors import ModelFolderError
 from autodls.records.model import ModelRecord
+from autodls.records.model_folders import PROVENANCE, ModelFolder
 from autodls.records.segmentation import SegmenterRecord
-from autodls.records.workspace import PROVENANCE, ModelFolder
 
 
 def strangers(folder: ModelFolder, record: ModelRecord, repair: str) -> Iterator[str]:

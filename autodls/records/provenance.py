@@ -1,8 +1,10 @@
-"""provenance.json: which command, of which versions, made the files of a folder, and from what.
+"""provenance.json: which command, of which versions, made the files of a folder, from what, and on what processor.
 
-No time, no user, no machine and no path stands in it: the same run gives the same bytes, wherever it is made.
+No time, no user, no name of a machine and no path stands in it: the same run gives the same bytes wherever the
+conditions are the same on which numbers depend, which it names.
 """
 
+import os
 import platform
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -15,12 +17,14 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from autodls import __version__
 from autodls.errors import InputError
+from autodls.machine import processor, usable_cores
 from autodls.records.base import Record
 from autodls.records.files import sha256_of_file
 
+PYTHON = "python"
 HIDDEN = "PATH"
 _OF_PATHS = (
-    "-d", "--dataset", "-w", "--workspace", "-i", "--input", "-o", "--output", "-m", "--model", "--scores",
+    "-d", "--dataset", "-w", "--workspace", "-i", "--input", "-o", "--output", "-m", "--model", "--scores", "--log",
 )  # fmt: skip
 _OUTSIDE = (
     "clinical.csv",
@@ -34,6 +38,23 @@ _LIBRARIES = (
 )  # fmt: skip
 
 
+class Conditions(Record):
+    """What the bytes of a result may depend on besides what it was made from."""
+
+    processor: str = Field(description="its kind, and which instructions it has that libraries choose by")
+    cores: int = Field(description="that the process could use")
+    omp_num_threads: str | None = Field(description="the variable OMP_NUM_THREADS, null where it is not set")
+    precision: str | None = Field(
+        default=None, description="in which networks were computed, and where; null where none were, or it is not known"
+    )
+
+    @classmethod
+    def here(cls, precision: str | None) -> "Conditions":
+        """Those of this process."""
+        threads = os.environ.get("OMP_NUM_THREADS")
+        return cls(processor=processor(), cores=usable_cores(), omp_num_threads=threads, precision=precision)
+
+
 class Made(Record):
     """What one command made; `made_from` and `files` hold SHA-256 by the file's name in the folder."""
 
@@ -42,6 +63,13 @@ class Made(Record):
     versions: dict[str, str]
     made_from: dict[str, str]
     files: dict[str, str]
+    conditions: Conditions | None = Field(default=None, description="null in records of older versions")
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As older versions wrote it where they did: the seal is over these bytes."""
+        content: dict[str, Any] = write(self)
+        return content if self.conditions is not None else {k: v for k, v in content.items() if k != "conditions"}
 
 
 class Provenance(Record):
@@ -82,7 +110,13 @@ class Provenance(Record):
 
 
 def record_run(
-    path: Path, name: str, typed: Sequence[str], seed: int | None, made_from: Iterable[Path], files: Iterable[Path]
+    path: Path,
+    name: str,
+    typed: Sequence[str],
+    seed: int | None,
+    made_from: Iterable[Path],
+    files: Iterable[Path],
+    precision: str | None = None,
 ) -> None:
     """Write into `path` that the command `name`, `typed` with its arguments, made `files` from `made_from`.
 
@@ -95,6 +129,7 @@ def record_run(
         versions=versions(),
         made_from=_hashes(path.parent, made_from),
         files=_hashes(path.parent, files),
+        conditions=Conditions.here(precision),
     )
     known = Provenance.beside(path).commands
     Provenance(commands=dict(sorted({**known, name: made}.items()))).sealed().save(path)
@@ -130,10 +165,15 @@ def _installed() -> dict[str, str]:
 def without_paths(typed: Sequence[str]) -> tuple[str, ...]:
     """A command line with `PATH` in the place of what is, or may be, a path: it may hold a person's name.
 
+    What was not typed but called from Python starts with that word.
+
     >>> without_paths(["/usr/bin/autodls", "predict", "-i", "/home/ann/in", "--output=../out", "--rois", "manual"])
     ('autodls', 'predict', '-i', 'PATH', '--output=PATH', '--rois', 'manual')
+    >>> without_paths(["python"])
+    ('python',)
     """
-    return ("autodls", *(_without_path(before, word) for before, word in pairwise(typed)))
+    program = typed[0] if typed[0] == PYTHON else "autodls"
+    return (program, *(_without_path(before, word) for before, word in pairwise(typed)))
 
 
 def _without_path(before: str, word: str) -> str:

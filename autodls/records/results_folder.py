@@ -14,8 +14,8 @@ from pathlib import Path
 
 from autodls.errors import ArgumentError
 from autodls.records.files import require_held, sha256_of_file
+from autodls.records.model_folders import PROVENANCE
 from autodls.records.provenance import Provenance
-from autodls.records.workspace import PROVENANCE
 
 UNFINISHED = "autodls-unfinished"
 _FIRST_BYTES = b'{"version": '  # of every log of scores

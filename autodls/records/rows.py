@@ -8,10 +8,11 @@ from pathlib import Path
 from autodls.errors import DatasetError
 from autodls.records.base import some_of
 from autodls.records.case_id import case_id_fault, look_alikes, skeleton
+from autodls.records.cells import TableRow, is_missing, read_number
 from autodls.records.columns import is_missing_level
 from autodls.records.dataset import DatasetDescription, Target
 from autodls.records.problems import Problem, error, warning
-from autodls.records.table import Table, TableRow, is_missing, read_number
+from autodls.records.table import Table
 
 ALL_TRAINING = "train"
 Row = TableRow

@@ -12,9 +12,9 @@ from pydantic import Field, ValidationError, model_validator
 from autodls.errors import StaleRecordError
 from autodls.records.base import Record, first_fault
 from autodls.records.files import sha256_of_file, write_text
+from autodls.records.model_folders import FoldFolder
 from autodls.records.spelled import in_one_line
 from autodls.records.table import read_table
-from autodls.records.workspace import FoldFolder
 
 Part = Literal["train", "inner", "validation"]
 FUSED = "dls"
@@ -44,7 +44,7 @@ class FoldRecord(Record):
     """What the scores of a fold were made from; it lies beside them."""
 
     format: Literal["autodls-fold/1"] = "autodls-fold/1"
-    key: str = Field(description="SHA-256 of plan, splits, samples and weights to start from")
+    key: str = Field(description="of the last stage: SHA-256 of what its weights are derived from")
     weights: dict[str, str] = Field(description="SHA-256 of every file of weights by its name in the fold's folder")
     scores_sha256: str
     not_learnt: dict[str, str] = Field(default={}, description="what is wrong, by stage, with networks that scored it")

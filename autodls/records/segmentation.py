@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from autodls.errors import StaleRecordError
 from autodls.records.base import Record
+from autodls.records.drawn_roi import DrawnRoi, MaskSource
 from autodls.records.files import sha256_of_bytes, sha256_of_file
 from autodls.records.plan import MaskPolicy, Plan
 from autodls.records.splits import Splits
@@ -16,7 +17,6 @@ from autodls.records.workspace import Workspace
 
 AUTOMATIC_LABELS = frozenset({1})
 SEGMENT_FIRST = "run 'autodls segment fold all'"
-MaskSource = Literal["threshold", "lower-threshold", "whole-field"]
 _DOUBTS: dict[MaskSource, str] = {
     "threshold": "on which the folds disagree",
     "lower-threshold": "found at the lower threshold only",
@@ -32,17 +32,6 @@ class SegmentationEpoch(Record):
     learning_rate: float
     train_loss: float
     seconds: float
-
-
-class DrawnRoi(Record):
-    """How an automatic ROI came about, and how far it can be trusted; see `autodls.segmentation.masks.Mask`."""
-
-    source: MaskSource
-    confidence: float = Field(description="mean foreground probability inside the mask")
-    disagreement: float | None = Field(description="1 - mean pairwise Dice of several networks; None for one")
-    components: int = Field(description="connected parts before the policy chose")
-    volume_mm3: float
-    flags: tuple[str, ...] = Field(description="what a person should know of it; empty where there is no doubt")
 
 
 class SegmentedCase(DrawnRoi):

@@ -1,12 +1,13 @@
 """Foreign text made safe for a reader: what files hold must not steer a terminal, forge a line, or mark up a page.
 
-Cells of tables have a door of their own (`scores.write_csv`), and so has HTML (`report.page`).
+Cells of tables have a door of their own (`scores.write_csv`), and so has HTML (`report.html.page`).
 """
 
 import html
 import re
 
-_MARKDOWN = re.compile(r"[\\`*\[\]#~|:@]|(?<!\w)_|_(?!\w)")
+# A colon and a dot only where a reader would make an address of the text by itself.
+_MARKDOWN = re.compile(r"[\\`*\[\]#~|@]|(?<!\w)_|_(?!\w)|:(?=\S)|(?i:(?<=www))\.")
 
 
 def visible(text: str) -> str:
@@ -32,8 +33,8 @@ def in_one_line(text: str) -> str:
 def as_markdown(text: str) -> str:
     r"""`text` as Markdown that shows it and nothing else, in one line: no heading, link, HTML or code.
 
-    >>> as_markdown("PD-L1 >= 20\n# Approved [a](b:c)")
-    'PD-L1 &gt;= 20\\\\u000a\\# Approved \\[a\\](b\\:c)'
+    >>> as_markdown("PD-L1 >= 20\n# Approved [a](b:c) ftp://d WWW.e")
+    'PD-L1 &gt;= 20\\\\u000a\\# Approved \\[a\\](b\\:c) ftp\\://d WWW\\.e'
     """
     return _MARKDOWN.sub(r"\\\g<0>", html.escape(in_one_line(text), quote=False))
 

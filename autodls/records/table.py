@@ -1,29 +1,20 @@
 """Tables as people keep them: CSV in UTF-8 or an Excel workbook, saved by a spreadsheet or by a program."""
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from autodls.errors import DatasetError
 from autodls.limits import MOST_TABLE_BYTES
 from autodls.records.base import shortened
+from autodls.records.cells import TableRow
 from autodls.records.csv_grid import csv_lines
 from autodls.records.files import read_bounded
 from autodls.records.grid import Grid
 from autodls.records.workbook import workbook_lines
 
 WORKBOOK = ".xlsx"
-MISSING_TEXTS = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "-", "--", "?", "."})
 _OTHER_WORKBOOKS = (".xls", ".xlsb", ".xlsm", ".ods", ".numbers")
-
-
-class TableRow(dict[str, str]):
-    """Cells by the name of their column, and the number of the row in a spreadsheet, where the first line is row 1."""
-
-    def __init__(self, cells: Mapping[str, str], number: int) -> None:
-        super().__init__(cells)
-        self.number = number
 
 
 class Table(list[TableRow]):
@@ -38,9 +29,10 @@ def read_table(path: Path) -> Table:
     """Rows of a table: an Excel workbook (.xlsx), or UTF-8 text (a byte-order mark is allowed).
 
     Text is separated by comma, semicolon or tab, or by what a first line `sep=;` names. Where the separator is not a
-    comma, a cell such as 65,8 is the number 65.8. Cells are stripped; blank rows and columns without a name are left
-    out, and so are lines of a single cell before the header, which `notes` then tells. Raises DatasetError for an
-    unreadable file, a duplicate column, or a row with too many or too few cells.
+    comma, a cell such as 65,8 is the number 65.8, and `notes` tells a column that has decimal points too. Cells are
+    stripped; blank rows and columns without a name are left out, and so are lines of a single cell before the header,
+    which `notes` then tells. Raises DatasetError for an unreadable file, a duplicate column, or a row with too many or
+    too few cells.
     """
     if path.suffix.lower() in _OTHER_WORKBOOKS:
         raise DatasetError(f"{path}: a '{path.suffix}' workbook is not read; save it as '{WORKBOOK}' or as 'CSV UTF-8'")
@@ -54,7 +46,9 @@ def read_table(path: Path) -> Table:
     body, notes = _without_titles(grid)
     if not body:
         raise DatasetError(f"{path}: the table is empty; it needs a header and a row for each case")
-    return Table(_named_rows(path, body, grid), (*grid.notes, *notes))
+    header = dict(enumerate(body[0][1]))
+    columns = [f"column '{_shown(header[at])}' {doubt}" for at, doubt in grid.doubts.items() if header.get(at)]
+    return Table(_named_rows(path, body, grid), (*grid.notes, *notes, *columns))
 
 
 def _without_titles(grid: Grid) -> tuple[list[tuple[int, list[str]]], list[str]]:
@@ -92,37 +86,3 @@ def _named_rows(path: Path, lines: list[tuple[int, list[str]]], grid: Grid) -> I
 
 def _shown(text: str) -> str:
     return shortened(text, 60)
-
-
-def is_missing(text: str) -> bool:
-    """Whether a cell means that nothing is known, in a column of numbers, times, labels or patients.
-
-    Levels and names have words of their own (`columns.py`): there None may be a level and NA a hospital.
-
-    >>> is_missing("NA"), is_missing("0")
-    (True, False)
-    """
-    return text.strip().lower() in MISSING_TEXTS
-
-
-def read_number(text: str) -> float | None:
-    """The finite number in a cell, None where it is missing.
-
-    Raises ValueError for anything else, also for Python's own spellings that no spreadsheet writes.
-
-    >>> read_number("20"), read_number("")
-    (20.0, None)
-    >>> read_number("1_000")
-    Traceback (most recent call last):
-        ...
-    ValueError: '1_000' is not a number
-    """
-    if is_missing(text):
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if "_" in text or not math.isfinite(value):
-        raise ValueError(f"'{text}' is not a number")
-    return value

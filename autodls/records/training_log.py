@@ -69,9 +69,13 @@ def told_of(stage: str, fold: int, why: str) -> str:
 
 def log_lines(path: Path) -> Iterator[LogLine]:
     """The lines of the log `path`; those of a damaged file that are none are left out: nothing is derived from them."""
-    if not path.exists():
-        return
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    if path.exists():
+        yield from lines_of(path.read_bytes())
+
+
+def lines_of(content: bytes) -> Iterator[LogLine]:
+    """The same of the `content` of a log."""
+    for line in content.decode(errors="replace").splitlines():
         with suppress(ValueError, RecursionError):
             yield _LINE.validate_python(parse_json(line))
 

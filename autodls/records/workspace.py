@@ -3,101 +3,15 @@
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from autodls.records.case_id import case_id_fault
 from autodls.records.files import sha256_of_bytes
 from autodls.records.heatmap_folder import HeatmapFolder
+from autodls.records.model_folders import PROVENANCE, FoldFolder, ModelFolder, RoiKind
 from autodls.records.segmentation_folders import SegmentationFolder, SegmenterFolder
 
-RoiKind = Literal["manual", "auto"]
-PROVENANCE = "provenance.json"
+EXPERIMENTS = "experiments"
 _HASHED = re.compile(r"-[0-9a-f]{8}$")  # how names end that `safe_name` has changed
-
-
-@dataclass(frozen=True)
-class FoldFolder:
-    """The weights of one fold: a file per sequence and one for the fusion."""
-
-    root: Path
-
-    def sequence(self, sequence: str) -> Path:
-        """Weights of the encoder of `sequence`."""
-        return self.root / f"{sequence}.safetensors"
-
-    @property
-    def fusion(self) -> Path:
-        """PCA, transformer and score scale of the fold."""
-        return self.root / "fusion.safetensors"
-
-    @property
-    def fine_tuned(self) -> "FoldFolder":
-        """The same files after fine-tuning end to end, where the plan asks for it."""
-        return FoldFolder(self.root / "fine-tuned")
-
-    def trained(self, fine_tuning_epochs: int) -> "FoldFolder":
-        """Where the weights lie that score: those of the last stage of a plan."""
-        return self.fine_tuned if fine_tuning_epochs else self
-
-    @property
-    def scores(self) -> Path:
-        """Scores of the cases that the fold did not see."""
-        return self.root / "scores.csv"
-
-    @property
-    def record(self) -> Path:
-        """Which weights gave the scores, by their hashes."""
-        return self.root / "fold.json"
-
-    @property
-    def log(self) -> Path:
-        """One JSON object a line."""
-        return self.root / "log.jsonl"
-
-    @property
-    def learning_curve(self) -> Path:
-        """The losses of the log as a picture."""
-        return self.root / "learning_curve.png"
-
-    def resume(self, stage: str) -> Path:
-        """State from which an interrupted `stage` continues."""
-        return self.root / f"resume-{stage}.safetensors"
-
-
-@dataclass(frozen=True)
-class ModelFolder:
-    """The locked model: all that `predict` needs."""
-
-    root: Path
-
-    @property
-    def record(self) -> Path:
-        """Cut-off, recalibration, hashes."""
-        return self.root / "model.json"
-
-    @property
-    def plan(self) -> Path:
-        """The plan that the model was trained by."""
-        return self.root / "plan.json"
-
-    @property
-    def fingerprint(self) -> Path:
-        """What the training images looked like."""
-        return self.root / "fingerprint.json"
-
-    @property
-    def card(self) -> Path:
-        """The model in words."""
-        return self.root / "MODEL_CARD.md"
-
-    @property
-    def segmentation(self) -> SegmenterFolder:
-        """The networks that draw ROIs, in a model that was trained on automatic ones."""
-        return SegmenterFolder(self.root / "segmentation")
-
-    def fold(self, index: int) -> FoldFolder:
-        """The weights of fold `index`."""
-        return FoldFolder(self.root / f"fold_{index}")
 
 
 @dataclass(frozen=True)
@@ -119,6 +33,32 @@ class Workspace:
     def of(self, rois: RoiKind) -> "Workspace":
         """The same workspace for the other kind of ROI, or this one."""
         return replace(self, rois=rois)
+
+    def experiment(self, name: str) -> "Workspace":
+        """The workspace of the experiment `name` in this one; see `autodls.stages.experiments`."""
+        return replace(self, root=self.root / EXPERIMENTS / name)
+
+    @property
+    def experiments(self) -> tuple["Workspace", ...]:
+        """The experiments that have a plan, in the order of their names."""
+        plans = sorted((self.root / EXPERIMENTS).glob(f"*/{self.plan.name}"))
+        return tuple(replace(self, root=path.parent) for path in plans)
+
+    @staticmethod
+    def may_be_experiment(root: Path) -> bool:
+        """Whether `root` lies where experiments do."""
+        return root.parent.name == EXPERIMENTS
+
+    @property
+    def base(self) -> "Workspace":
+        """The workspace that an experiment lies in, whose splits it shares; any other workspace itself."""
+        around = replace(self, root=self.root.parent.parent)
+        return around if self.may_be_experiment(self.root) and around.splits.is_file() else self
+
+    @property
+    def beside(self) -> tuple["Workspace", ...]:
+        """The others of the same splits: the workspace that an experiment lies in, and its experiments."""
+        return tuple(one for one in (self.base, *self.base.experiments) if one != self)
 
     @property
     def expected_files(self) -> tuple[Path, ...]:
@@ -171,22 +111,22 @@ class Workspace:
 
     @property
     def segmentation(self) -> SegmentationFolder:
-        """The nnU-Net stage."""
-        return SegmentationFolder(self.root / "segmentation")
+        """The nnU-Net stage, one for all experiments."""
+        return SegmentationFolder(self.base.root / "segmentation")
 
     def auto_roi(self, case: str) -> Path:
         """The automatic ROI of a training case, drawn by the fold that did not see it, on the ROI channel's grid."""
-        return self.root / "rois" / f"{case}.nii.gz"
+        return self.base.root / "rois" / f"{case}.nii.gz"
 
     @property
     def segmented(self) -> Path:
         """What is known of each automatic ROI."""
-        return self.root / "segmentation" / "masks.json"
+        return self.base.root / "segmentation" / "masks.json"
 
     @property
     def ensemble_segmenter(self) -> SegmenterFolder:
         """The networks of all folds, which draw the automatic ROIs of held-out cases."""
-        return SegmenterFolder(self.root / "segmentation" / "ensemble")
+        return SegmenterFolder(self.base.root / "segmentation" / "ensemble")
 
     def fold(self, index: int) -> FoldFolder:
         """Weights, log and scores of fold `index`."""
@@ -206,6 +146,24 @@ class Workspace:
     def lock(self) -> Path:
         """Held by the one process that writes here."""
         return self.root / ".lock"
+
+    def fold_lock(self, index: int) -> Path:
+        """Held by the one process that trains fold `index`."""
+        return self.home / "folds" / f".lock-{index}"
+
+    def segmentation_lock(self, index: int) -> Path:
+        """Held by the one process that trains nnU-Net on fold `index`."""
+        return self.root / "segmentation" / f".lock-{index}"
+
+    @property
+    def shared_lock(self) -> Path:
+        """Held for what processes that train different folds share: samples and records, one after the other."""
+        return self.root / ".lock-shared"
+
+    @property
+    def jobs(self) -> Path:
+        """Folders of the jobs that a cluster does, until they are done."""
+        return self.home / "jobs"
 
     @property
     def metrics(self) -> Path:

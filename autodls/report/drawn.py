@@ -11,7 +11,7 @@ from autodls.errors import ArgumentError
 from autodls.records.files import write_atomically
 from autodls.records.scores import write_csv
 from autodls.records.workspace import Workspace
-from autodls.report.style import in_style
+from autodls.report.figures.style import in_style
 
 PNG_DPI = 200
 _NAME = re.compile(r"[a-z0-9][a-z0-9_]*")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autodls.evaluation.results import Metrics
-from autodls.report.wording import DASH
+from autodls.report.formatting import DASH
 
 NEWS = "Before you believe the headline"
 RUN = "The run and its files"
@@ -23,6 +23,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
     (" fell from ", NEWS),
     ("alone reaches an AUC", NEWS),
     ("without the images", NEWS),
+    ("is shown others", NEWS),
     ("poorly calibrated", NEWS),
     ("calibration-in-the-large", NEWS),
     ("optimistic", OPTIMISTIC),

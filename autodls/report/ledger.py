@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autodls.evaluation.delong import Bools, Floats, Patients, auc, auc_with_ci
+from autodls.evaluation.arrays import Bools, Floats
+from autodls.evaluation.delong import Patients, auc, auc_with_ci
 from autodls.evaluation.intervals import printed_auc
 from autodls.evaluation.results import Proportion
 from autodls.evaluation.scores_table import CohortTable
@@ -18,7 +19,7 @@ from autodls.evaluation.shared_folds import MEANING
 from autodls.evaluation.subsets import judged_by
 from autodls.records.scores import FUSED, FoldScore, Part
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
-from autodls.report.wording import NONE, estimate, number
+from autodls.report.formatting import NONE, estimate, number
 
 _HEADER = ("score", "where", "cohort", "n", "positives", "folds", "auc", "low", "high", "interval", "reason")
 _RANGE, _DELONG = "range of the folds", "delong-logit"

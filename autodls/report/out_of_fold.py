@@ -12,20 +12,21 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import expit, logit
 
+from autodls.analysis.scored_study import LEAST, ScoredStudy, cohort_table
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import brier, scaled_brier
 from autodls.evaluation.calibration import calibration, why_not_shown_calibrated
 from autodls.evaluation.decision_curve import net_benefit
-from autodls.evaluation.delong import Bools, Floats, auc_with_ci
+from autodls.evaluation.delong import auc_with_ci
 from autodls.evaluation.intervals import brier_interval
 from autodls.evaluation.results import CohortMetrics, FoldMetrics, Metrics, Proportion
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.subsets import judged_by
 from autodls.models.scale import fit_scale
 from autodls.records.scores import FUSED, FoldScore
 from autodls.report.drawn import Cell, Printed, Rows, Table
-from autodls.report.scored_study import LEAST, ScoredStudy, cohort_table
-from autodls.report.wording import estimate, number
+from autodls.report.formatting import estimate, number
 
 _WEAK_PRIOR_SD = 10.0  # that of the locked recalibration
 _APART = 2.0  # a spread by this factor from the median of the folds is no chance at ten cases a fold

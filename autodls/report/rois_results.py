@@ -1,11 +1,11 @@
 """The benchmark of ROIs as files: its record, its tables, its figures."""
 
+from autodls.analysis.rois_records import RoiBenchmark
 from autodls.records.results_folder import renewed
 from autodls.records.workspace import Workspace
 from autodls.report.drawn import earlier_results, save_figure, save_table
-from autodls.report.figures_rois import roi_figures
-from autodls.report.rois_effect_tables import roi_tables
-from autodls.report.rois_records import RoiBenchmark
+from autodls.report.figures.rois import roi_figures
+from autodls.report.tables.rois_effect import roi_tables
 
 _TABLES = ("rois_effect", "rois_scores", "rois_robustness", "rois_changed")
 _FIGURES = ("rois_scores", "rois_robustness")

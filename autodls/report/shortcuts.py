@@ -33,15 +33,16 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from autodls.errors import ArgumentError
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.clusters import is_clustered
-from autodls.evaluation.delong import AucComparison, Bools, Floats, auc_with_ci, compare_aucs
+from autodls.evaluation.delong import AucComparison, auc_with_ci, compare_aucs
 from autodls.evaluation.intervals import printed_auc
 from autodls.evaluation.logistic import log_likelihood
 from autodls.evaluation.results import Auc, ChiSquare
 from autodls.records.columns import read_column
 from autodls.records.splits import Splits
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
-from autodls.report.wording import SHORTCUT_NOTES, added_p, estimate, p_value, with_limits
+from autodls.report.formatting import SHORTCUT_NOTES, added_p, estimate, p_value, with_limits
 
 Covariates = Mapping[str, Mapping[str, float | str]]
 _CODES = 6  # a column of at most this many different numbers is coded as levels, such as a stage

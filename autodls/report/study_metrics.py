@@ -10,18 +10,18 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import expit, logit
 
+from autodls.analysis.scored_study import LEAST, ScoredCohort, ScoredStudy, cohort_table, follow_up
+from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
 from autodls.evaluation.cautions import cautions
-from autodls.evaluation.delong import Bools, Floats
 from autodls.evaluation.metrics import cohort_metrics
 from autodls.evaluation.results import CohortMetrics, Cutoff, Metrics
-from autodls.evaluation.rows import OUT_OF_FOLD
+from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.subsets import judged_by
 from autodls.records.scores import FUSED
 from autodls.records.segmentation import doubts
 from autodls.report.out_of_fold import fold_cautions, out_of_fold_metrics
-from autodls.report.scored_study import LEAST, ScoredCohort, ScoredStudy, cohort_table, follow_up
 
 Cutoffs = Mapping[str, Cutoff]
 
@@ -99,6 +99,7 @@ _RULES: Mapping[str, Callable[[Bools, Floats], float | None]] = {
 
 
 def _cautions(study: ScoredStudy) -> Iterator[str]:
+    yield from (f"held-out cohorts: {sentence}" for sentence in study.cautions)
     for name, cohort in study.cohorts.items():
         yield from (f"cohort {name}: {sentence}" for sentence in _of_cohort(study, cohort))
 

@@ -3,35 +3,37 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from autodls.analysis.endpoint import endpoint_name
+from autodls.analysis.scored_study import ScoredStudy, cohort_name
 from autodls.errors import ArgumentError
 from autodls.evaluation.baseline import BaselineTable, baseline_table
 from autodls.evaluation.results import Metrics, Proportion
-from autodls.evaluation.rows import OUT_OF_FOLD, RowAuc
+from autodls.evaluation.score_auc import OUT_OF_FOLD, RowAuc
 from autodls.evaluation.shared_folds import MEANING, is_of_folds
-from autodls.records.cohort import Case, Cohort, training_cohorts
+from autodls.records.case import Case
+from autodls.records.cohort import Cohort
 from autodls.records.results_folder import renewed
+from autodls.records.rows import training_cohorts
 from autodls.records.scores import FUSED
 from autodls.records.workspace import Workspace
-from autodls.report.cohort_flow import Flow, flow_of_dataset
 from autodls.report.drawn import Drawn, Printed, Rows, Table, earlier_results, save_figure, save_table
-from autodls.report.endpoint import endpoint_name
-from autodls.report.figures import figure_names, study_figures
-from autodls.report.figures_survival import survival_figure
+from autodls.report.figures.catalogue import figure_names, study_figures
+from autodls.report.figures.cohort_flow import Flow, flow_of_dataset
+from autodls.report.figures.lettering import standing_in
+from autodls.report.figures.survival import survival_figure
+from autodls.report.formatting import estimate
 from autodls.report.ledger import Entry, LedgerRow, ledger_table, optimism_ledger
-from autodls.report.lettering import standing_in
 from autodls.report.news import Gain, news
 from autodls.report.out_of_fold import fold_table, with_probabilities
-from autodls.report.scored_study import ScoredStudy, cohort_name
 from autodls.report.shortcuts import Covariates, Shortcut, covariates_of, shortcut, shortcut_table, volume_covariate
 from autodls.report.study_metrics import figure_metrics, study_metrics, study_tables
-from autodls.report.tables import (
+from autodls.report.tables.study import (
     baseline_rows,
     comparison_table,
     outcome_rows,
     performance_table,
 )
-from autodls.report.tables_survival import landmark_table, survival_table
-from autodls.report.wording import estimate
+from autodls.report.tables.survival import landmark_table, survival_table
 from autodls.seeding import generator
 
 TABLES = (

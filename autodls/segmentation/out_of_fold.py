@@ -10,7 +10,7 @@ from autodls.errors import AutoDLSError, StaleRecordError
 from autodls.imaging.geometry import Volume
 from autodls.imaging.volumes import read_volume, write_volume
 from autodls.parallel import Advance
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.files import sha256_of_file
 from autodls.records.segmentation import SegmentedCase, SegmentedCohort, masks_key
 from autodls.segmentation.environment import nnunet

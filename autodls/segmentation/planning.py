@@ -1,7 +1,6 @@
 """nnU-Net's own planning: fingerprint, planners by name, plans. Import it inside `environment.nnunet` only."""
 
 import json
-import multiprocessing
 from collections.abc import Mapping
 from multiprocessing import pool
 from typing import Any
@@ -24,6 +23,7 @@ from autodls.records.plan import Plan
 from autodls.records.segmentation_folders import SegmentationFolder
 from autodls.records.splits import Splits
 from autodls.segmentation.training_files import TUMOUR, TrainingFiles
+from autodls.spawning import own_processes
 
 DATASET = "Dataset001_autodls"
 SAMPLED_VOXELS = 1e6  # of all cases; nnU-Net's 1e8 take 4 GB however small the images are
@@ -73,7 +73,7 @@ class _Processes:
     def Pool(workers: int) -> pool.Pool:  # noqa: N802 (its name in multiprocessing)
         """Processes that are spawned, whatever the method asked for."""
         with interrupts_held():
-            return multiprocessing.get_context("spawn").Pool(workers, initializer=begin_worker)
+            return own_processes().Pool(workers, initializer=begin_worker)
 
 
 class SmallPlanner(ExperimentPlanner):  # type: ignore[misc]

@@ -15,12 +15,15 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from numpy.typing import NDArray
 
-from autodls.records.files import write_atomically
+from autodls.errors import InputError
+from autodls.records.base import Record
+from autodls.records.files import sha256_of_bytes, sha256_of_file, sha256_where_readable, write_atomically
 from autodls.records.segmentation_folders import SegmentationFolder, SegmenterFolder
 from autodls.segmentation.nnunet_records import read_nnunet_records
 from autodls.segmentation.training_files import TUMOUR, TrainingFiles
 
-_IMAGE, _ROI, _TUMOUR_VOXELS = "image.npy", "roi.npy", "tumour_voxels.npy"
+_IMAGE, _ROI, _TUMOUR_VOXELS = _ARRAYS = ("image.npy", "roi.npy", "tumour_voxels.npy")
+_MADE = "made.json"
 
 
 class PreparedCases(nnUNetBaseDataset):  # type: ignore[misc]
@@ -37,7 +40,7 @@ class PreparedCases(nnUNetBaseDataset):  # type: ignore[misc]
     def save_case(
         data: NDArray[Any], seg: NDArray[Any], properties: dict[str, Any], output_filename_truncated: str
     ) -> None:
-        """Write one case to the folder `output_filename_truncated`; its last file says that it is complete."""
+        """Write one case to the folder `output_filename_truncated`; its last array says that all are there."""
         folder = Path(output_filename_truncated)
         voxels = np.asarray(properties["class_locations"][TUMOUR], dtype=np.int64).reshape(-1, 4)
         for name, array in ((_IMAGE, data), (_ROI, seg), (_TUMOUR_VOXELS, voxels)):
@@ -65,13 +68,31 @@ class PrepareTask:
     configuration: str
 
 
+class _Made(Record):
+    """What the arrays of a case were made from, and their SHA-256 by name."""
+
+    made_from: str
+    arrays: dict[str, str]
+
+    @classmethod
+    def now(cls, task: PrepareTask) -> "_Made":
+        """Of the arrays that are there, as if they were made from the files and plans that are there."""
+        plans = [sha256_of_file(path) for path in (task.folder.segmenter.plans, task.folder.segmenter.dataset)]
+        made_from = sha256_of_bytes("\n".join([task.files.content, *plans, task.configuration]).encode())
+        folder = task.folder.prepared / task.case
+        return cls(made_from=made_from, arrays={name: sha256_where_readable(folder / name) for name in _ARRAYS})
+
+
 def is_prepared(task: PrepareTask) -> bool:
-    """Whether the arrays of the case are there."""
-    return (task.folder.prepared / task.case / _TUMOUR_VOXELS).exists()
+    """Whether the arrays of the case are there, as they were written, and made from these files by these plans."""
+    try:
+        return _Made.load(task.folder.prepared / task.case / _MADE, "prepare it anew") == _Made.now(task)
+    except InputError:
+        return False
 
 
 def prepare(task: PrepareTask) -> None:
-    """Crop, normalise and resample one case by nnU-Net's plans; what is there is kept."""
+    """Crop, normalise and resample one case by nnU-Net's plans; what is there and fits is kept."""
     if is_prepared(task):
         return
     plans, dataset = read_plans(task.folder.segmenter, task.configuration)
@@ -80,7 +101,9 @@ def prepare(task: PrepareTask) -> None:
     image, roi, properties = preprocessor.run_case(
         list(task.files.images), task.files.roi, plans, configuration, dataset
     )
-    PreparedCases.save_case(image, roi, properties, str(task.folder.prepared / task.case))
+    folder = task.folder.prepared / task.case
+    PreparedCases.save_case(image, roi, properties, str(folder))
+    _Made.now(task).save(folder / _MADE)
 
 
 def read_plans(

@@ -8,7 +8,7 @@ import torch
 
 from autodls.errors import ModelFolderError, StaleRecordError
 from autodls.machine import usable_cores
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.plan import Plan
 from autodls.records.segmentation import training_key
 from autodls.records.splits import Splits

@@ -7,22 +7,35 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pydantic import Field
+
+from autodls.errors import InputError, StaleRecordError
 from autodls.parallel import Advance, map_parallel
 from autodls.records.base import Record
-from autodls.records.files import write_text
+from autodls.records.files import sha256_where_readable, write_text
 from autodls.records.segmentation import SegmentationEpoch, prepared_key
+from autodls.records.segmentation_folders import SegmentationFolder
 from autodls.segmentation.environment import nnunet
 from autodls.segmentation.framing import Framing
-from autodls.segmentation.run import SegmentationRun, is_trained
+from autodls.segmentation.run import RESTART, SegmentationRun, is_trained
 from autodls.segmentation.training_files import FilesTask, make_training_files
 
 Report = Callable[[SegmentationEpoch], None]
 
 
 class _Key(Record):
-    """What the prepared files were made from."""
+    """What the prepared files were made from, and the SHA-256 of nnU-Net's plans and description by name."""
 
     prepared: str
+    plans: dict[str, str] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, folder: SegmentationFolder) -> "_Key":
+        """That of the files which are there; of none where it cannot be read."""
+        try:
+            return cls.load(folder.key, "prepare anew")
+        except InputError:
+            return cls(prepared="")
 
 
 def prepare_cohort(run: SegmentationRun, advance: Advance) -> None:
@@ -30,13 +43,14 @@ def prepare_cohort(run: SegmentationRun, advance: Advance) -> None:
 
     Raises DatasetError for a case that cannot be used, and StaleRecordError rather than lose weights of another plan.
     """
-    for fold in run.splits.folds:
-        is_trained(run, fold.index)
+    trained = [fold.index for fold in run.splits.folds if is_trained(run, fold.index)]
     folder, key = run.workspace.segmentation, _Key(prepared=prepared_key(run.plan))
-    if not folder.key.exists() or folder.key.read_bytes() != key.to_bytes():
+    before = _Key.of(folder)
+    if before.prepared != key.prepared:
         for made in (folder.raw, folder.preprocessed, folder.results, folder.segmenter.root):
             shutil.rmtree(made, ignore_errors=True)
         key.save(folder.key)
+        before = key
     names = [case.id for case in run.cases]
     tasks = [FilesTask(case, Framing.of(run.plan), run.roi_labels, folder) for case in run.cases]
     found = map_parallel(make_training_files, tasks, names, run.processes, advance)
@@ -45,12 +59,29 @@ def prepare_cohort(run: SegmentationRun, advance: Advance) -> None:
         from autodls.segmentation.planning import make_plans, write_splits
         from autodls.segmentation.prepared import PrepareTask, prepare
 
-        if not folder.segmenter.plans.exists():
+        if not before.plans or _hashes(folder) != before.plans:
             make_plans(folder, run.plan, files, run.processes)
+            _require_same_plans(folder, before, trained)
+            key.model_copy(update={"plans": _hashes(folder)}).save(folder.key)
         write_splits(folder, run.splits)
         configuration = run.plan.segmentation.configuration
         todo = [PrepareTask(case, of_case, folder, configuration) for case, of_case in files.items()]
         map_parallel(prepare, todo, names, run.processes, advance)
+
+
+def _hashes(folder: SegmentationFolder) -> dict[str, str]:
+    made = (folder.segmenter.plans, folder.segmenter.dataset)
+    return {path.name: sha256_where_readable(path) for path in made}
+
+
+def _require_same_plans(folder: SegmentationFolder, before: _Key, trained: Sequence[int]) -> None:
+    """Raise StaleRecordError where folds were `trained` by plans that nnU-Net no longer makes."""
+    for name, found in _hashes(folder).items():
+        if trained and before.plans.get(name, found) != found:
+            raise StaleRecordError(
+                f"{folder.segmenter.root / name}: nnU-Net makes another one now ({found[:8]}, fold {trained[0]} was "
+                f"trained by {before.plans[name][:8]}); {RESTART}"
+            )
 
 
 def predicted_minutes(run: SegmentationRun, folds: Sequence[int]) -> float:

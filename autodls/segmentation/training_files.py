@@ -1,9 +1,11 @@
 """The files that nnU-Net is trained on: the dataset's own where they can be used as they are, else copies."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import Field
 
 from autodls.errors import DatasetError
 from autodls.imaging.geometry import Geometry, Volume
@@ -11,11 +13,14 @@ from autodls.imaging.lattice import grid_fault
 from autodls.imaging.rois import read_roi_on
 from autodls.imaging.volumes import read_geometry, read_labels, write_volume
 from autodls.records.base import Record
-from autodls.records.cohort import Case
+from autodls.records.case import Case
+from autodls.records.files import sha256_of_bytes, sha256_where_readable
+from autodls.records.roi_labels import RoiLabels
 from autodls.records.segmentation_folders import SegmentationFolder
 from autodls.segmentation.framing import Framing
 
 TUMOUR = 1
+_FORMAT = "autodls-training-files/1"
 
 
 class TrainingFiles(Record):
@@ -23,6 +28,8 @@ class TrainingFiles(Record):
 
     images: tuple[str, ...]
     roi: str
+    made_from: str = Field(default="", description="SHA-256 of the case's own files, their places and their framing")
+    content: str = Field(default="", description="SHA-256 of the files above")
 
 
 @dataclass(frozen=True)
@@ -36,21 +43,37 @@ class FilesTask:
 
 
 def make_training_files(task: FilesTask) -> TrainingFiles:
-    """The files of one case, written where its own images do not do; those of an earlier run are used again.
+    """The files of one case, written where its own images do not do.
 
-    Raises DatasetError, which names the case, for an image or an ROI that cannot be used.
+    Those of an earlier run are used again where they were made from the same and are as they were written. Raises
+    DatasetError, which names the case, for an image or an ROI that cannot be used.
     """
-    known = task.folder.files(task.case.id)
+    known, made_from = task.folder.files(task.case.id), _made_from(task)
     if known.exists():
         files = TrainingFiles.load(known, "run 'autodls segment fold all --restart'", DatasetError)
-        if all(Path(path).is_file() for path in (*files.images, files.roi)):
+        if (files.made_from, files.content) == (made_from, _content(files)):
             return files
     try:
         files = _make(task)
     except DatasetError as failure:
         raise DatasetError(f"case {task.case.id}: {failure}") from None
+    files = files.model_copy(update={"made_from": made_from, "content": _content(files)})
     files.save(known)
     return files
+
+
+def _made_from(task: FilesTask) -> str:
+    case, labels = task.case, task.roi_labels
+    own = [("roi", case.roi), *sorted(case.images.items())]
+    files = [[name, str(path.resolve()), sha256_where_readable(path)] for name, path in own if path is not None]
+    others = sorted(labels.others) if isinstance(labels, RoiLabels) else []
+    content = [_FORMAT, asdict(task.framing), sorted(labels), others, files]
+    return sha256_of_bytes(json.dumps(content).encode())
+
+
+def _content(files: TrainingFiles) -> str:
+    hashes = [sha256_where_readable(Path(path)) for path in (*files.images, files.roi)]
+    return sha256_of_bytes("\n".join(hashes).encode()) if all(hashes) else "not readable"
 
 
 def roi_grid(case: Case, roi_channel: str) -> Geometry:

@@ -1,6 +1,6 @@
 """MODEL_CARD.md: the locked model in words."""
 
-from autodls.evaluation.rows import RowAuc
+from autodls.evaluation.score_auc import RowAuc
 from autodls.evaluation.shared_folds import MEANING
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan

@@ -13,18 +13,16 @@ from threading import Thread
 
 import torch
 
-from autodls.errors import ArgumentError
 from autodls.parallel import map_parallel, no_advance, start_manager
 from autodls.planning.memory import GIB, PROCESS_GIB, TrainingLoad, step_parts_gib
-from autodls.preprocessing.store import load_summary
-from autodls.records.cohort import Case
-from autodls.records.files import sha256_of_bytes
+from autodls.records.case import Case
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits
 from autodls.records.training_log import Epoch
 from autodls.records.workspace import Workspace
-from autodls.training.data import FoldRun, TrainingData, load_training_data
+from autodls.training.data import FoldRun, TrainingData, load_training_data, training_device
 from autodls.training.fold import prepare_torch, train_fold, train_together
+from autodls.training.keys import StageKeys, stage_keys, stored_sample_keys
 from autodls.training.weights import start_sha256
 
 MEMORY_SHARE = 0.8  # of the device's memory that the networks together may use
@@ -42,14 +40,14 @@ class _Share:
 
 
 @dataclass(frozen=True)
-class _Cohort:
+class TrainingCohort:
     """What every fold is trained from; it travels to the processes that train them."""
 
     workspace: Workspace
     cases: tuple[Case, ...]
     plan: Plan
     splits: Splits
-    key: str
+    keys: tuple[StageKeys, ...]
     start_sha256: str | None
     sample_keys: Mapping[str, str]
 
@@ -59,18 +57,23 @@ class _Cohort:
         prepare_torch(device)
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        guided = self.plan.network.roi_guided
-        data = load_training_data(self.cases, self.workspace.sample, device, self.sample_keys, roi_guided=guided)
-        folds = [(self._run(index, data), partial(report, index)) for index in share.folds]
+        data = self.load(device)
+        folds = [(self.run(index, data), partial(report, index)) for index in share.folds]
         if device.type == "cuda":
             train_together(folds, share.at_once or networks_at_once(self.plan, data.pixels.nbytes / GIB))
             return
         for fold in folds:
             train_fold(*fold)
 
-    def _run(self, index: int, data: TrainingData) -> FoldRun:
+    def load(self, device: torch.device) -> TrainingData:
+        """The samples on `device`; raises StaleRecordError where one was exchanged."""
+        guided = self.plan.network.roi_guided
+        return load_training_data(self.cases, self.workspace.sample, device, self.sample_keys, roi_guided=guided)
+
+    def run(self, index: int, data: TrainingData) -> FoldRun:
+        """What training fold `index` in its folder needs."""
         fold, folder = self.splits.folds[index], self.workspace.fold(index)
-        return FoldRun(data, fold, self.plan, folder, self.key, self.start_sha256)
+        return FoldRun(data, fold, self.plan, folder, self.keys[index], self.start_sha256)
 
 
 def train_folds(
@@ -91,9 +94,7 @@ def train_folds(
     to start from that cannot be read, or that was exchanged since.
     """
     device = training_device(plan)
-    start, found = start_sha256(plan.network.encoder_weights), _sample_keys(workspace, cases)
-    key = run_key(workspace, cases, plan, splits, start)
-    cohort = _Cohort(workspace, tuple(cases), plan, splits, key, start, sample_keys or found)
+    cohort = training_cohort(workspace, cases, plan, splits, sample_keys)
     gpus = torch.cuda.device_count() if device.type == "cuda" else 0
     shares = shares_of(folds, gpus, at_once)
     if len(shares) > 1:
@@ -101,6 +102,19 @@ def train_folds(
         return
     for share in shares:
         cohort.train(share, report)
+
+
+def training_cohort(
+    workspace: Workspace,
+    cases: Sequence[Case],
+    plan: Plan,
+    splits: Splits,
+    sample_keys: Mapping[str, str] | None = None,
+) -> TrainingCohort:
+    """What every fold is trained from; raises WeightsError where the plan names a file that cannot be read."""
+    start, found = start_sha256(plan.network.encoder_weights), stored_sample_keys(workspace, cases)
+    keys = stage_keys(found, cases, plan, splits, start)
+    return TrainingCohort(workspace, tuple(cases), plan, splits, keys, start, sample_keys or found)
 
 
 def shares_of(folds: Sequence[int], gpus: int, at_once: int | None) -> list[_Share]:
@@ -136,7 +150,7 @@ def networks_at_once(plan: Plan, cohort_gib: float) -> int:
     return max(1, min(MOST_AT_ONCE, int(free_gib / sum(step_parts_gib(load).values()))))
 
 
-def _train_in_processes(cohort: _Cohort, shares: Sequence[_Share], report: Report) -> None:
+def _train_in_processes(cohort: TrainingCohort, shares: Sequence[_Share], report: Report) -> None:
     with start_manager() as manager:
         epochs: Queue[tuple[int, Epoch] | None] = manager.Queue()
         listener = Thread(target=_pass_on, args=(epochs, report), daemon=True)
@@ -149,33 +163,10 @@ def _train_in_processes(cohort: _Cohort, shares: Sequence[_Share], report: Repor
             listener.join()
 
 
-def _train_in_process(cohort: _Cohort, epochs: "Queue[tuple[int, Epoch] | None]", share: _Share) -> None:
+def _train_in_process(cohort: TrainingCohort, epochs: "Queue[tuple[int, Epoch] | None]", share: _Share) -> None:
     cohort.train(share, lambda fold, epoch: epochs.put((fold, epoch)))
 
 
 def _pass_on(epochs: "Queue[tuple[int, Epoch] | None]", report: Report) -> None:
     while (done := epochs.get()) is not None:
         report(*done)
-
-
-def run_key(workspace: Workspace, cases: Sequence[Case], plan: Plan, splits: Splits, start_sha256: str | None) -> str:
-    """SHA-256 of all that the weights of a fold are derived from: plan, splits, samples, weights to start from."""
-    found = _sample_keys(workspace, cases)
-    keys = [f"{case.id}:{found[case.id]}:{case.label}" for case in sorted(cases, key=lambda case: case.id)]
-    start = [] if start_sha256 is None else [start_sha256]
-    return sha256_of_bytes("\n".join([plan.sha256(), splits.sha256(), *start, *keys]).encode())
-
-
-def _sample_keys(workspace: Workspace, cases: Sequence[Case]) -> dict[str, str]:
-    summaries = {case.id: load_summary(workspace.sample(case.id)) for case in cases}
-    return {case: summary[0] if summary else "" for case, summary in summaries.items()}
-
-
-def training_device(plan: Plan) -> torch.device:
-    """The device of the plan; raises ArgumentError when it is a GPU and there is none."""
-    if plan.budget.device == "cuda" and not torch.cuda.is_available():
-        raise ArgumentError(
-            "plan.json: budget.device is cuda, but PyTorch sees no CUDA device here; run 'autodls plan --device cpu', "
-            "or repair the driver"
-        )
-    return torch.device(plan.budget.device)

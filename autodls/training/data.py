@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autodls.errors import StaleRecordError
+from autodls.errors import ArgumentError, StaleRecordError
 from autodls.preprocessing.store import load_sample
-from autodls.records.cohort import Case
+from autodls.records.case import Case
+from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
 from autodls.records.splits import Fold
-from autodls.records.workspace import FoldFolder
+from autodls.training.keys import StageKeys
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,15 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class FoldRun:
-    """Everything that training one fold needs; `key` is the SHA-256 of all of it, `start_sha256` of the file, if one
-    is named, that encoders start from.
+    """Everything that training one fold needs; `keys` say of each stage what it is derived from, `start_sha256` is of
+    the file, if one is named, that encoders start from.
     """
 
     data: TrainingData
     fold: Fold
     plan: Plan
     folder: FoldFolder
-    key: str
+    keys: StageKeys
     start_sha256: str | None = None
 
 
@@ -84,3 +85,13 @@ def centre_crop(pixels: Tensor, size_px: int) -> Tensor:
     """The central `size_px` x `size_px` of the last two axes."""
     top, left = ((side - size_px) // 2 for side in pixels.shape[-2:])
     return pixels[..., top : top + size_px, left : left + size_px]
+
+
+def training_device(plan: Plan) -> torch.device:
+    """The device of the plan; raises ArgumentError when it is a GPU and there is none."""
+    if plan.budget.device == "cuda" and not torch.cuda.is_available():
+        raise ArgumentError(
+            "plan.json: budget.device is cuda, but PyTorch sees no CUDA device here; run 'autodls plan --device cpu', "
+            "or repair the driver"
+        )
+    return torch.device(plan.budget.device)

@@ -13,12 +13,13 @@ from autodls.errors import StaleRecordError
 from autodls.evaluation.cautions import model_cautions
 from autodls.evaluation.rows import out_of_fold_rows
 from autodls.models.fold_model import load_encoder
-from autodls.preprocessing.store import load_summary
-from autodls.records.cohort import Case
+from autodls.preprocessing.store import FORMAT, load_summary
+from autodls.records.case import Case
 from autodls.records.dataset import DatasetDescription
 from autodls.records.files import link_or_copy, sha256_of_bytes, sha256_of_file, write_atomically, write_text
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord
+from autodls.records.model_folders import FoldFolder, RoiKind
 from autodls.records.plan import Plan
 from autodls.records.scale import LogisticScale, sigmoid
 from autodls.records.scores import FUSED, FoldRecord, FoldScore, csv_text
@@ -26,7 +27,7 @@ from autodls.records.segmentation import load_masks
 from autodls.records.splits import Splits
 from autodls.records.tensors import read_note, save_tensors
 from autodls.records.training_log import told_of
-from autodls.records.workspace import FoldFolder, RoiKind, Workspace
+from autodls.records.workspace import Workspace
 from autodls.segmentation.segmenter import export_segmenter
 from autodls.training.card import model_card
 from autodls.training.derived import derive
@@ -84,6 +85,7 @@ def lock_model(
         fingerprint_sha256=fingerprint.sha256(),
         splits_sha256=splits.sha256(),
         oof_scores_sha256=sha256_of_file(workspace.oof_scores),
+        sample_format=FORMAT,
         files=files,
         segmenter_sha256=_add_segmenter(workspace, plan, splits),
         cautions=model_cautions(rows[0], [score.dls for score in scores]),

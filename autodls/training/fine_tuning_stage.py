@@ -13,21 +13,21 @@ from autodls.models.folded import FoldedEncoder
 from autodls.models.fusion import FusionTransformer
 from autodls.models.pca import ChannelPCA
 from autodls.records.files import link_or_copy
+from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
 from autodls.records.scores import FUSED
 from autodls.records.splits import Fold
-from autodls.records.tensors import load_tensors
-from autodls.records.workspace import FoldFolder
+from autodls.records.tensors import load_tensors, save_tensors
 from autodls.seeding import stream_seed
 from autodls.training.augmentation import POLICIES, augment_inputs
 from autodls.training.batches import random_batches, random_keep
 from autodls.training.data import FoldRun, TrainingData, centre_crop
-from autodls.training.fusion_stage import encoders_note, leave_out, log_losses, settled
+from autodls.training.keys import FINE_TUNING
 from autodls.training.loop import FitSettings, Inputs, Report, fit
 from autodls.training.loss import UNKNOWN
-from autodls.training.sequence_stage import fit_settings, planned_encoder
+from autodls.training.settings import fit_settings, planned_encoder
+from autodls.training.settling import encoders_note, leave_out, log_losses, settled
 
-FINE_TUNING = "fine-tuning"
 _REPAIR = "run 'autodls train fold all --restart'"
 
 
@@ -122,16 +122,20 @@ def fine_tune(run: FoldRun, report: Report) -> None:
     source, target = run.folder, run.folder.fine_tuned
     two_stages = load_fold(source, plan, device)
     task = new_task(run.data, run.fold, plan, source)
-    state = fit(task, fine_tuning_settings(plan, run.fold), run.key, source.resume(FINE_TUNING), report)
-    note = {"key": run.key, "fold": run.fold.index, "best_epoch": state.best_epoch}
+    state = fit(
+        task, fine_tuning_settings(plan, run.fold), run.keys.of[FINE_TUNING], source.resume(FINE_TUNING), report
+    )
+    note = {"key": run.keys.of[FINE_TUNING], "fold": run.fold.index, "best_epoch": state.best_epoch}
     fitted = _rescaled(task, two_stages)
     if inner_log_loss(task, fitted) < inner_log_loss(task, two_stages):
         for name, encoder in zip(plan.sequences, task.model.encoders, strict=True):
             save_encoder(target, name, encoder.net.state_dict(), note)
         save_fusion(target, fitted, {**note, **encoders_note(target, plan.sequences)})
     else:
-        for stage in (*plan.sequences, "fusion"):
-            link_or_copy(source.sequence(stage), target.sequence(stage))
+        for name in plan.sequences:
+            link_or_copy(source.sequence(name), target.sequence(name))
+        tensors, of_two_stages = load_tensors(source.fusion, _REPAIR)
+        save_tensors(target.fusion, tensors, {**of_two_stages, "key": note["key"]})
     source.resume(FINE_TUNING).unlink(missing_ok=True)
 
 

@@ -10,10 +10,11 @@ from types import MappingProxyType
 
 from autodls.errors import ModelFolderError, StaleRecordError
 from autodls.records.files import sha256_of_bytes, sha256_of_file, write_bytes
+from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
 from autodls.records.scores import FoldRecord, FoldScore, fold_scores_csv
 from autodls.records.tensors import read_note
-from autodls.records.workspace import FoldFolder
+from autodls.training.keys import StageKeys
 
 _RESTART = "run 'autodls train fold {fold} --restart' to train it anew"
 
@@ -56,7 +57,7 @@ def require_encoders(folder: FoldFolder, fused: FoldFolder, plan: Plan, fold: in
         raise StaleRecordError(f"{fault}; {_RESTART.format(fold=fold)}")
 
 
-def is_scored(folder: FoldFolder, key: str, fold: int, weights: Mapping[str, str]) -> bool:
+def is_scored(folder: FoldFolder, keys: StageKeys, fold: int, weights: Mapping[str, str]) -> bool:
     """Whether the scores in `folder` are those of `weights`.
 
     Without a record, or with other scores than it names, the fold is to be scored again. Raises StaleRecordError where
@@ -66,7 +67,7 @@ def is_scored(folder: FoldFolder, key: str, fold: int, weights: Mapping[str, str
         record = FoldRecord.load(folder.record, "", ModelFolderError)
     except ModelFolderError:
         return False
-    if record.key != key:
+    if not keys.fits_scores(record.key):
         return False
     for fault in altered_weights(folder, record, weights):
         raise StaleRecordError(f"{fault}; {_RESTART.format(fold=fold)}")

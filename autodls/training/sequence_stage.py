@@ -8,17 +8,18 @@ from torch import Tensor
 
 from autodls.errors import TrainingError
 from autodls.models.encoder import SequenceEncoder
-from autodls.models.fold_model import has_bf16, save_encoder
+from autodls.models.fold_model import save_encoder
+from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
-from autodls.records.workspace import FoldFolder
 from autodls.seeding import stream_seed
 from autodls.training.augmentation import POLICIES, augment_inputs
 from autodls.training.background import Background, background, made_ahead
 from autodls.training.batches import random_batches, random_keep
 from autodls.training.data import FoldRun, centre_crop
 from autodls.training.interleave import Steps, interleave, on_host
-from autodls.training.loop import FitSettings, Inputs, Report, fit_steps
+from autodls.training.loop import Inputs, Report, fit_steps
 from autodls.training.recorded import recorder
+from autodls.training.settings import fit_settings, planned_encoder
 from autodls.training.weights import encoder_weights
 
 
@@ -84,8 +85,8 @@ def sequence_steps(
     model = encoder().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     task = SequenceTask(model, data.pixels[:, index], data.labels, rows["train"], rows["inner"], run.plan)
     saved = run.folder.resume(sequence)
-    state = yield from fit_steps(task, settings, run.key, saved, report, recorder(device))
-    note = {"key": run.key, "fold": run.fold.index, "best_epoch": state.best_epoch}
+    state = yield from fit_steps(task, settings, run.keys.of[sequence], saved, report, recorder(device))
+    note = {"key": run.keys.of[sequence], "fold": run.fold.index, "best_epoch": state.best_epoch}
     weights = yield from on_host(model.net.state_dict())
     files.add(lambda: _keep(run.folder, sequence, weights, note))
 
@@ -108,35 +109,6 @@ def _rows_with(run: FoldRun, sequence: str) -> dict[str, Tensor]:
 def _keep(folder: FoldFolder, sequence: str, weights: Mapping[str, Tensor], note: Mapping[str, object]) -> None:
     save_encoder(folder, sequence, weights, note)
     folder.resume(sequence).unlink(missing_ok=True)
-
-
-def fit_settings(plan: Plan, stage: str, fold: int) -> FitSettings:
-    """The plan's settings for one network of one fold."""
-    training = plan.training
-    device = torch.device(plan.budget.device)
-    return FitSettings(
-        name=stage,
-        epochs=training.epochs,
-        patience=training.patience,
-        optimizer=training.optimizer,
-        learning_rate=training.learning_rate,
-        momentum=training.momentum,
-        weight_decay=training.weight_decay,
-        warmup_epochs=training.warmup_epochs,
-        focal_gamma=training.focal_gamma,
-        focal_alpha=training.focal_alpha,
-        bf16=training.precision == "bf16" and has_bf16(device),
-        seed=stream_seed(training.seed, "fold", fold, stage),
-        kept_epoch=training.kept_epoch,
-    )
-
-
-def planned_encoder(plan: Plan) -> SequenceEncoder:
-    """An encoder as the plan has it, whose weights are still to come."""
-    training, network = plan.training, plan.network
-    return SequenceEncoder(
-        network.encoder, training.encoder_dropout, training.batch_norm_momentum, roi_guided=network.roi_guided
-    )
 
 
 def _new_encoder(stage: tuple[FoldRun, str]) -> SequenceEncoder:

@@ -11,12 +11,13 @@ from autodls.planning.decision import Resources
 from autodls.planning.planner import derive_plan
 from autodls.planning.presets import Preset, load_preset
 from autodls.planning.splits import make_splits
-from autodls.records.cohort import Case
+from autodls.records.case import Case
 from autodls.records.fingerprint import Fingerprint, Quantiles, SequenceFingerprint, TumourFingerprint
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
 from autodls.training.data import FoldRun, TrainingData, load_training_data
+from autodls.training.keys import one_key
 from gpu_parts import Setting
 
 
@@ -36,8 +37,9 @@ class Study:
 
     def runs(self, data: TrainingData, name: str, plan: Plan | None = None) -> list[FoldRun]:
         """All folds, to be trained from `data` into the folder `name`, by another `plan` where one is given."""
-        target = Workspace(self.workspace.root / name)
-        return [FoldRun(data, fold, plan or self.plan, target.fold(fold.index), "key") for fold in self.splits.folds]
+        target, by = Workspace(self.workspace.root / name), plan or self.plan
+        keys = one_key(by, "key")
+        return [FoldRun(data, fold, by, target.fold(fold.index), keys) for fold in self.splits.folds]
 
 
 _SMALL = {"network.encoder": "resnet8", "network.pca_dims": 8}

@@ -15,7 +15,8 @@ from autodls.training.data import FoldRun, centre_crop
 from autodls.training.fold import prepare_torch, train_together
 from autodls.training.learnt import Labels, judge
 from autodls.training.loop import fit
-from autodls.training.sequence_stage import SequenceTask, fit_settings, planned_encoder
+from autodls.training.sequence_stage import SequenceTask
+from autodls.training.settings import fit_settings, planned_encoder
 from gpu_parts import Figures, Part, Setting
 from gpu_parts.made_up import Study, new_study, on_device
 

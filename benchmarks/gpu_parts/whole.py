@@ -20,7 +20,8 @@ from autodls.records.training_log import Epoch
 from autodls.training.cohort import networks_at_once
 from autodls.training.data import TrainingData
 from autodls.training.fold import prepare_torch
-from autodls.training.sequence_stage import planned_encoder, train_sequences
+from autodls.training.sequence_stage import train_sequences
+from autodls.training.settings import planned_encoder
 from gpu_parts import Part, Setting
 from gpu_parts.made_up import Study, new_study
 from gpu_parts.steps import wait_for

@@ -59,7 +59,7 @@
 
   function wilson(hits, total) {
     if (!total) return "\u2013";
-    if ("plain" in explorer.dataset) return (hits / total).toFixed(3); // several cases a patient: Wilson does not hold
+    if ("plain" in explorer.dataset) return (hits / total).toFixed(3); // not those of metrics.json
     const z = 1.959963984540054, share = hits / total, scale = 1 + z * z / total;
     const centre = (share + z * z / (2 * total)) / scale;
     const half = (z / scale) * Math.sqrt(share * (1 - share) / total + z * z / (4 * total * total));

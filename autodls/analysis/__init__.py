@@ -1,0 +1,1 @@
+"""From the scores of a study to its results, as records."""

@@ -1,0 +1,9 @@
+"""Arrays of statistics: labels and scores, one value a case."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+Bools = NDArray[np.bool_]

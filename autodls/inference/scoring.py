@@ -1,0 +1,35 @@
+"""One prepared case through the networks."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from autodls.errors import AutoDLSError
+from autodls.inference.model_folder import LockedModel
+from autodls.models.ensemble import EnsembleScores
+from autodls.preprocessing.store import Sample
+
+
+def score_sample(model: LockedModel, sample: Sample) -> EnsembleScores:
+    """Score one stored sample; raises AutoDLSError where the model gives no finite number."""
+    (scores,) = score_samples(model, [sample])
+    _require_finite(sample, scores)
+    return scores
+
+
+def score_samples(model: LockedModel, samples: Sequence[Sample]) -> list[EnsembleScores]:
+    """The score of every stored sample, cropped to the network's input at its centre."""
+    size_px = model.plan.preprocessing.input_size_px
+    top, left = ((side - size_px) // 2 for side in samples[0].pixels.shape[-2:])
+    guided = model.plan.network.roi_guided
+    inputs = (sample.network_input(roi_guided=guided) for sample in samples)
+    crops = np.stack([seen[:, :, top : top + size_px, left : left + size_px] for seen in inputs])
+    present = np.stack([sample.present for sample in samples])
+    return model.score(torch.from_numpy(crops), torch.from_numpy(present)).by_case()
+
+
+def _require_finite(sample: Sample, scores: EnsembleScores) -> None:
+    seen = [row for row, present in zip(scores.by_sequence.values(), sample.present, strict=True) if present]
+    if not np.isfinite([scores.dls, scores.dls_raw, scores.spread, *seen]).all():
+        raise AutoDLSError(f"case {sample.case}: the model gives no finite score; copy the model folder anew")

@@ -1,0 +1,298 @@
+"""Everything a run has left behind, read into one record: what is there, what is missing, what cannot be read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from autodls.analysis.rois_records import RoiBenchmark
+from autodls.errors import AutoDLSError
+from autodls.evaluation.results import Metrics
+from autodls.evaluation.score_auc import OUT_OF_FOLD
+from autodls.records.base import Record
+from autodls.records.cells import is_missing, read_number
+from autodls.records.dataset import DatasetDescription
+from autodls.records.files import sha256_of_file
+from autodls.records.fingerprint import Fingerprint
+from autodls.records.model import ModelRecord
+from autodls.records.plan import Plan
+from autodls.records.scores import FUSED, without_formula
+from autodls.records.splits import Splits
+from autodls.records.table import read_table
+from autodls.records.training_log import LoggedStage, log_lines, logged_stages
+from autodls.records.workspace import Workspace, safe_name
+
+TABLES = (
+    "auc", "baseline", "baseline_by_outcome", "performance", "comparisons", "survival", "landmark", "ledger",
+    "shortcuts", "folds",
+)  # fmt: skip
+FIGURES = ("cohort_flow", "roc", "calibration", "decision_curve", "kaplan_meier")
+ALL_MAPS = "all"  # in the tables of heat maps: the maps of all sequences, added up
+_PLAN, _TRAIN, _EVALUATE = "autodls plan", "autodls train fold all", "autodls evaluate"
+
+R = TypeVar("R", bound=Record)
+Line = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """Where something of a run lies, below the workspace, and the command that makes it."""
+
+    path: str
+    command: str
+
+
+ARTEFACTS: Mapping[str, Artefact] = {
+    "description": Artefact("dataset.json", "autodls report -d DATASET"),
+    "fingerprint": Artefact("fingerprint.json", _PLAN),
+    "plan": Artefact("plan.json", _PLAN),
+    "splits": Artefact("splits.json", _PLAN),
+    "out_of_fold": Artefact("oof_scores.csv", _TRAIN),
+    "model": Artefact("model/model.json", _TRAIN),
+    "metrics": Artefact("results/metrics.json", _EVALUATE),
+    **{f"table:{name}": Artefact(f"results/tables/{name}.csv", _EVALUATE) for name in TABLES},
+    **{f"figure:{name}": Artefact(f"results/figures/{name}.svg", _EVALUATE) for name in FIGURES},
+    "heatmaps": Artefact("results/heatmaps", "autodls explain"),
+}
+_OPTIONAL = frozenset(
+    {f"table:{name}" for name in ("survival", "landmark", "shortcuts", "baseline", "baseline_by_outcome", "folds")}
+    | {"figure:kaplan_meier"}
+)
+
+
+@dataclass(frozen=True)
+class ScoredCase:
+    """A case of a score table; `label` is None where the table does not know it, `group` the fold or the cohort."""
+
+    case: str
+    group: str
+    label: bool | None
+    score: float | None
+    cells: Line = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image file: its bytes and its media type."""
+
+    content: bytes
+    media: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a report is made from. A record is None where its file is missing or, by `faults`, cannot be read.
+
+    `plan` and `fingerprint` are those that the model was locked with, where there is a model: what was trained. Those
+    that lie in the workspace now are `plan_now` and `fingerprint_now`. `paths` says of these where they were read.
+    """
+
+    description: DatasetDescription | None = None
+    fingerprint: Fingerprint | None = None
+    plan: Plan | None = None
+    plan_now: Plan | None = None
+    fingerprint_now: Fingerprint | None = None
+    splits: Splits | None = None
+    model: ModelRecord | None = None
+    metrics: Metrics | None = None
+    out_of_fold: tuple[ScoredCase, ...] = ()
+    held_out: Mapping[str, tuple[ScoredCase, ...]] = field(default_factory=dict)
+    tables: Mapping[str, Sequence[Line]] = field(default_factory=dict)
+    figures: Mapping[str, Picture] = field(default_factory=dict)
+    roi_benchmark: RoiBenchmark | None = None
+    heatmaps: Mapping[str, Picture] = field(default_factory=dict)
+    heatmap_tables: Mapping[str, Sequence[Line]] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    logs: Mapping[int, tuple[LoggedStage, ...]] = field(default_factory=dict)
+    paths: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+
+    def path_of(self, name: str) -> str:
+        """Where the artefact `name` of ARTEFACTS was read, below the workspace."""
+        return self.paths.get(name, ARTEFACTS[name].path)
+
+    @property
+    def splits_are_locked(self) -> bool:
+        """Whether the splits are those that the model was locked from; True before there is a model."""
+        return self.model is None or self.splits is None or self.splits.sha256() == self.model.splits_sha256
+
+    def find(self, name: str) -> object:
+        """The artefact `name` of ARTEFACTS, None where it is missing or empty."""
+        kind, _, which = name.partition(":")
+        if which:
+            held: Mapping[str, object] = self.tables if kind == "table" else self.figures
+            return held.get(which) or None
+        return getattr(self, name) or None
+
+    @property
+    def missing(self) -> tuple[Artefact, ...]:
+        """What a complete run has and this one has not; what a study without follow-up lacks is not counted."""
+        return tuple(
+            artefact for name, artefact in ARTEFACTS.items() if name not in _OPTIONAL and self.find(name) is None
+        )
+
+    @property
+    def shuffled_map_correlations(self) -> tuple[float, ...]:
+        """Absolute rank correlation of each case's fused heat map with that of the network with shuffled weights."""
+        lines = self.heatmap_tables.get("randomisation", ())
+        found = (_number(line.get("spearman", "")) for line in lines if line.get("sequence") == ALL_MAPS)
+        return tuple(abs(value) for value in found if value is not None)
+
+    @property
+    def unseen_cohorts(self) -> tuple[str, ...]:
+        """Cohorts of the metrics whose scores are no resubstitution: out-of-fold first, then the held-out ones."""
+        if self.metrics is None:
+            return ()
+        settings = self.description.autodls.cohort if self.description else None
+        trained = set(settings.training if settings else ("train",))
+        others = (name for name in self.metrics.cohorts if name != OUT_OF_FOLD and name not in trained)
+        return (*((OUT_OF_FOLD,) if OUT_OF_FOLD in self.metrics.cohorts else ()), *others)
+
+
+def read_study(workspace: Workspace, description: DatasetDescription | None = None) -> Study:
+    """Read what lies in `workspace`; a file that cannot be read is named in `faults` and counts as missing."""
+    reading = _Reading(workspace)
+    scores = reading.scores(workspace.oof_scores)
+    metrics = reading.record(workspace.metrics, Metrics)
+    cohorts = {safe_name(name): name for name in metrics.cohorts} if metrics else {}
+    held_out = {
+        cohorts.get(path.stem, path.stem): reading.scores(path, cohorts.get(path.stem, path.stem))
+        for path in _sorted(workspace.home, "results/scores/*.csv")
+    }
+    locked = workspace.model
+    plan, fingerprint = reading.record(locked.plan, Plan), reading.record(locked.fingerprint, Fingerprint)
+    plan_now, fingerprint_now = reading.record(workspace.plan, Plan), reading.record(workspace.fingerprint, Fingerprint)
+    plan, plan_now = (one and one.without_paths() for one in (plan, plan_now))  # a report travels
+    of_model = {"plan": (plan, locked.plan), "fingerprint": (fingerprint, locked.fingerprint)}
+    return Study(
+        description=description,
+        fingerprint=fingerprint or fingerprint_now,
+        plan=plan or plan_now,
+        plan_now=plan_now,
+        fingerprint_now=fingerprint_now,
+        splits=reading.record(workspace.splits, Splits),
+        model=reading.record(workspace.model.record, ModelRecord),
+        metrics=metrics,
+        out_of_fold=tuple(scores),
+        held_out={name: tuple(cases) for name, cases in held_out.items() if cases},
+        tables=reading.tables("results/tables"),
+        figures=_pictures(workspace.home, "results/figures") | _pictures(workspace.root, "results/figures", "rois_"),
+        roi_benchmark=reading.record(workspace.roi_benchmark, RoiBenchmark),
+        heatmaps=_pictures(workspace.home, "results/heatmaps"),
+        heatmap_tables=reading.tables("results/heatmaps"),
+        hashes=_hashes(workspace),
+        logs=_logs(workspace),
+        paths={
+            name: path.relative_to(workspace.home).as_posix() for name, (record, path) in of_model.items() if record
+        },
+        faults=tuple(reading.faults),
+    )
+
+
+def raw(cell: str) -> str:
+    """A cell as it was before it was disarmed for spreadsheets.
+
+    >>> raw("'=1+1"), raw("'quoted'")
+    ('=1+1', "'quoted'")
+    """
+    return cell[1:] if cell.startswith("'") and without_formula(cell[1:]) == cell else cell
+
+
+class _Reading:
+    """Reads files of a workspace and collects what went wrong, without the path of the machine."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.root, self.home = workspace.root, workspace.home
+        self.faults: list[str] = []
+
+    def record(self, path: Path, kind: type[R]) -> R | None:
+        if not path.is_file():
+            return None
+        try:
+            return kind.load(path, "make it again, or repair it")
+        except AutoDLSError as failure:
+            self._note(failure)
+            return None
+
+    def table(self, path: Path) -> list[Line]:
+        if not path.is_file():
+            return []
+        try:
+            rows = read_table(path)
+        except AutoDLSError as failure:
+            self._note(failure)
+            return []
+        return [{raw(name): raw(cell) for name, cell in row.items()} for row in rows]
+
+    def tables(self, folder: str) -> dict[str, Sequence[Line]]:
+        found = {path.stem: self.table(path) for path in _sorted(self.home, f"{folder}/*.csv")}
+        return {name: lines for name, lines in found.items() if lines}
+
+    def scores(self, path: Path, group: str = "") -> list[ScoredCase]:
+        cases = []
+        before = len(self.faults)
+        rows = self.table(path)
+        if not rows or not {"case", FUSED} <= set(rows[0]):
+            if path.is_file() and len(self.faults) == before:
+                where = path.relative_to(self.root)
+                self.faults.append(f"{where}: no case under columns 'case' and '{FUSED}'; make it again")
+            return []
+        for number, row in enumerate(rows, start=2):
+            try:
+                cases.append(_scored(row, group))
+            except ValueError as failure:
+                self.faults.append(f"{path.relative_to(self.root)}: row {number}: {failure}")
+        return cases
+
+    def _note(self, failure: AutoDLSError) -> None:
+        self.faults.append(str(failure).replace(f"{self.root}/", ""))
+
+
+def _scored(row: Line, group: str) -> ScoredCase:
+    label = row.get("label", "")
+    return ScoredCase(
+        case=row["case"],
+        group=row.get("fold", group),
+        label=None if is_missing(label) else label in {"1", "1.0", "true"},
+        score=read_number(row[FUSED]),
+        cells=row,
+    )
+
+
+def _number(cell: str) -> float | None:
+    """The number in a cell, None for anything else."""
+    try:
+        return read_number(cell)
+    except ValueError:
+        return None
+
+
+def _sorted(root: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in root.glob(pattern) if not path.name.startswith("."))
+
+
+def _pictures(root: Path, folder: str, start: str = "") -> dict[str, Picture]:
+    """Those whose name has this `start`, by name; an SVG where there is one, else a PNG."""
+    media = {"png": "image/png", "svg": "image/svg+xml"}
+    return {
+        path.stem: Picture(path.read_bytes(), media[ending])
+        for ending in media
+        for path in _sorted(root, f"{folder}/{start}*.{ending}")
+    }
+
+
+def _logs(workspace: Workspace) -> dict[int, tuple[LoggedStage, ...]]:
+    """What the log of each fold says of its networks, as far as they have epochs."""
+    folders = workspace.fold(0).root.parent.glob("*")
+    indices = sorted(int(folder.name) for folder in folders if folder.name.isdecimal())
+    stages = {index: logged_stages(log_lines(workspace.fold(index).log)) for index in indices}
+    return {index: tuple(stage for stage in found if stage.epochs) for index, found in stages.items()}
+
+
+def _hashes(workspace: Workspace) -> dict[str, str]:
+    """SHA-256 of the records as they lie there now, by their path below the workspace."""
+    names = ("fingerprint", "plan", "splits", "out_of_fold", "model", "metrics")
+    shared = ("fingerprint", "plan", "splits")
+    folders = {name: workspace.root if name in shared else workspace.home for name in names}
+    paths = {ARTEFACTS[name].path: folders[name] / ARTEFACTS[name].path for name in names}
+    return {name: sha256_of_file(path) for name, path in paths.items() if path.is_file()}

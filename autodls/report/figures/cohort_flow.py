@@ -1,0 +1,250 @@
+"""Who entered the study and who did not: the flow of cases from the table to the cohorts.
+
+Source of the form: Collins et al. TRIPOD+AI statement. BMJ 2024;385:e078378, item 20a (flow of participants).
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from autodls.errors import ArgumentError
+from autodls.evaluation.results import Metrics
+from autodls.records.case import Case
+from autodls.records.cells import is_missing
+from autodls.records.cohort import Cohort
+from autodls.report.drawn import Cell, Drawn, Rows
+from autodls.report.figures.style import BLUE, GREY, INK, TWO_COLUMNS_MM, new_figure, styled
+from autodls.report.figures.text_width import fitted, wrapped
+from autodls.report.formatting import counted
+
+_HEADER = ("box", "cohort", "what", "n")
+_MARGIN_MM, _GAP_MM, _LINE_MM, _PAD_MM = 2.0, 9.0, 3.4, 1.8
+_LEFT_MM, _APART_MM, _WIDEST_MM, _TRUNK_MM, _RAIL_MM = 8.0, 4.0, 84.0, 50.0, 3.5
+_IN_A_ROW = 4
+_MOST_REASONS = 8
+
+
+@dataclass(frozen=True)
+class CohortCount:
+    """Cases of one cohort that are analysed, and their patients where these are known to be fewer."""
+
+    name: str
+    positives: int
+    negatives: int
+    unlabelled: int = 0
+    patients: int | None = None
+
+    @property
+    def n(self) -> int:
+        """All of them."""
+        return self.positives + self.negatives + self.unlabelled
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Cases in the table, those excluded by reason, and the cohorts of the others.
+
+    Raises ArgumentError where the numbers do not add up.
+    """
+
+    in_table: int
+    excluded: Mapping[str, int]
+    cohorts: tuple[CohortCount, ...]
+
+    def __post_init__(self) -> None:
+        if self.in_table - sum(self.excluded.values()) != self.analysed:
+            raise ArgumentError(
+                f"cohort flow: {self.in_table} cases less {sum(self.excluded.values())} excluded are not the "
+                f"{self.analysed} of the cohorts; count each case once"
+            )
+
+    @property
+    def analysed(self) -> int:
+        """Cases of all cohorts."""
+        return sum(cohort.n for cohort in self.cohorts)
+
+
+def flow_of_dataset(cohort: Cohort) -> Flow:
+    """The flow of a dataset folder.
+
+    A case is excluded that has no image, that has no label in the training cohort, or that has neither label nor
+    follow-up in a held-out cohort.
+    """
+    reasons = {case.id: _exclusion(case, cohort) for case in cohort.cases}
+    kept = [case for case in cohort.cases if reasons[case.id] is None]
+    names = dict.fromkeys(case.cohort for case in sorted(kept, key=lambda case: not cohort.is_training(case)))
+    cohorts = [_count(name, [case for case in kept if case.cohort == name]) for name in names]
+    excluded = Counter(reason for reason in reasons.values() if reason is not None)
+    return Flow(len(cohort.cases), dict(excluded), tuple(cohorts))
+
+
+def flow_of_scores(metrics: Metrics, without_cohort: int = 0) -> Flow:
+    """The flow of a table of scores; `without_cohort` rows of it name no cohort.
+
+    A row that lacks one score of several, or its follow-up, is not excluded: it is judged by the others.
+    """
+    left_out = [row for cohort in metrics.cohorts.values() for row in cohort.excluded]
+    excluded = Counter(row.reason for row in left_out if row.left_out_of in ("everything", "labels"))
+    if without_cohort:
+        excluded["no cohort named"] += without_cohort
+    cohorts = []
+    for name, cohort in metrics.cohorts.items():
+        positives = cohort.positives or 0
+        negatives = 0 if cohort.positives is None else cohort.n - positives
+        cohorts.append(CohortCount(name, positives, negatives, cohort.n - positives - negatives))
+    total = sum(count.n for count in cohorts) + sum(excluded.values())
+    return Flow(total, dict(excluded), tuple(cohorts))
+
+
+@styled
+def flow_figure(flow: Flow, positive: str = "positive") -> Drawn:
+    """Boxes from the table to the cohorts; `positive` names the positive class. The rows hold every count."""
+    in_a_row = max(min(len(flow.cohorts), _IN_A_ROW), 1)
+    width_mm = min((TWO_COLUMNS_MM - _MARGIN_MM - _LEFT_MM - (in_a_row - 1) * _APART_MM) / in_a_row, _WIDEST_MM)
+    cohort_boxes = [_all_wrapped(_cohort_lines(count, positive, width_mm), width_mm) for count in flow.cohorts]
+    side = _all_wrapped(_excluded_lines(flow), 84)
+    side_mm = _height_mm(side)
+    rows = [cohort_boxes[start : start + in_a_row] for start in range(0, len(cohort_boxes), in_a_row)]
+    heights_mm = [max(_height_mm(lines) for lines in row) for row in rows]
+    top_mm = _height_mm([""]) + max(side_mm + 4, _GAP_MM) + _height_mm([""])
+    total_mm = 2 * _MARGIN_MM + top_mm + sum(heights_mm) + _GAP_MM * len(rows)
+    axes = _canvas(total_mm)
+    start_mm = total_mm - _MARGIN_MM
+    _trunk(axes, start_mm, top_mm, flow, side)
+    level, origin = start_mm - top_mm, (_TRUNK_MM, start_mm - top_mm)
+    for row, height_mm in zip(rows, heights_mm, strict=True):
+        origin = _row(axes, row, level, (width_mm, height_mm), origin)
+        level -= height_mm + _GAP_MM
+    return Drawn(axes.figure, Rows(_HEADER, tuple(_rows(flow))))  # type: ignore[arg-type]
+
+
+def _exclusion(case: Case, cohort: Cohort) -> str | None:
+    if not case.images:
+        return "no image"
+    if case.label is not None:
+        return None
+    if cohort.is_training(case):
+        return "no label"
+    survival = cohort.description.autodls.survival
+    followed = survival is not None and not (
+        is_missing(case.row[survival.time]) or is_missing(case.row[survival.event])
+    )
+    return None if followed else "neither label nor follow-up"
+
+
+def _count(name: str, cases: list[Case]) -> CohortCount:
+    labels, patients = [case.label for case in cases], len({case.patient for case in cases})
+    fewer = patients if patients < len(cases) else None
+    return CohortCount(name, labels.count(True), labels.count(False), labels.count(None), fewer)
+
+
+def _cohort_lines(count: CohortCount, positive: str, width_mm: float) -> list[str]:
+    labelled = count.positives + count.negatives
+    of_patients = f", of {count.patients} patients" if count.patients is not None else ""
+    lines = [fitted(count.name, width_mm - 2 * _PAD_MM, bold=True), f"n = {count.n}{of_patients}"]
+    if labelled:
+        lines += [f"{fitted(positive, 60)}: {counted(count.positives, labelled)}"]
+        lines += [f"not {fitted(positive, 60)}: {counted(count.negatives, labelled)}"]
+    return [*lines, f"without label, follow-up only: {count.unlabelled}"] if count.unlabelled else lines
+
+
+def _excluded_lines(flow: Flow) -> list[str]:
+    ranked = sorted(flow.excluded.items(), key=lambda pair: (-pair[1], pair[0]))
+    lines = [f"{fitted(reason, 140)}: {count}" for reason, count in ranked[:_MOST_REASONS]]
+    if more := sum(count for _, count in ranked[_MOST_REASONS:]):
+        lines.append(f"{len(ranked) - _MOST_REASONS} other reasons: {more}")
+    return [f"Excluded: {sum(flow.excluded.values())}", *lines]
+
+
+def _all_wrapped(lines: list[str], width_mm: float) -> list[str]:
+    return [part for line in lines for part in wrapped(line, width_mm - 2 * _PAD_MM)]
+
+
+def _height_mm(lines: list[str]) -> float:
+    return len(lines) * _LINE_MM + 2 * _PAD_MM
+
+
+def _canvas(height_mm: float) -> Axes:
+    """Axes that fill a figure of two columns, in mm."""
+    axes = new_figure(TWO_COLUMNS_MM, height_mm).add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, TWO_COLUMNS_MM), ylim=(0, height_mm))
+    axes.set_axis_off()
+    return axes
+
+
+def _trunk(axes: Axes, start_mm: float, top_mm: float, flow: Flow, side: list[str]) -> None:
+    """The table, the analysed, and beside their arrow the excluded."""
+    labelled = sum(count.positives + count.negatives for count in flow.cohorts)
+    unlabelled = f", {flow.analysed - labelled} without label" if labelled != flow.analysed else ""
+    one_mm, middle = _height_mm([""]), _TRUNK_MM
+    _box(axes, (14, start_mm), (72, one_mm), [f"Cases in the table: {flow.in_table}"])
+    end_mm = start_mm - top_mm
+    _box(axes, (14, end_mm + one_mm), (72, one_mm), [f"Analysed: {flow.analysed}{unlabelled}"])
+    _arrow(axes, (middle, start_mm - one_mm), (middle, end_mm + one_mm))
+    if flow.excluded:
+        level = (start_mm + end_mm) / 2
+        _arrow(axes, (middle, level), (95, level))
+        _box(axes, (95, level + _height_mm(side) / 2), (84, _height_mm(side)), side, headed=True)
+
+
+def _row(
+    axes: Axes, boxes: list[list[str]], level: float, size_mm: tuple[float, float], origin: tuple[float, float]
+) -> tuple[float, float]:
+    """A row of cohorts under a bar that hangs from `origin`; where the bar of the next row hangs from."""
+    width_mm = size_mm[0]
+    bar = level - _GAP_MM / 2
+    centres = [_LEFT_MM + (width_mm + _APART_MM) * at + width_mm / 2 for at in range(len(boxes))]
+    if origin[0] == _RAIL_MM:
+        axes.plot([_RAIL_MM, centres[0]], [origin[1], origin[1]], color=GREY, linewidth=0.7)
+    axes.plot([origin[0], origin[0]], [origin[1], bar], color=GREY, linewidth=0.7)
+    axes.plot([min(origin[0], *centres), max(origin[0], *centres)], [bar, bar], color=GREY, linewidth=0.7)
+    for lines, centre in zip(boxes, centres, strict=True):
+        _arrow(axes, (centre, bar), (centre, level - _GAP_MM))
+        _box(axes, (centre - width_mm / 2, level - _GAP_MM), size_mm, lines, headed=True, colour=BLUE)
+    return _RAIL_MM, bar
+
+
+def _box(
+    axes: Axes,
+    corner: tuple[float, float],
+    size: tuple[float, float],
+    lines: list[str],
+    *,
+    headed: bool = False,
+    colour: str = INK,
+) -> None:
+    """A box hung from its upper left `corner`, (x, y); the first line is bold where it is `headed`."""
+    (left, top), (width, height) = corner, size
+    axes.add_patch(Rectangle((left, top - height), width, height, facecolor="white", edgecolor=colour, linewidth=0.8))
+    for row, line in enumerate(lines):
+        level = top - _PAD_MM - (row + 0.5) * _LINE_MM
+        weight = "bold" if headed and row == 0 else "normal"
+        axes.text(left + _PAD_MM, level, line, va="center", fontweight=weight)
+
+
+def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    style = {"arrowstyle": "-|>", "color": GREY, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 6}
+    axes.annotate("", xy=end, xytext=start, arrowprops=style)
+
+
+def _rows(flow: Flow) -> list[tuple[Cell, ...]]:
+    return [
+        ("table", None, "cases in the table", flow.in_table),
+        *(("excluded", None, reason, count) for reason, count in flow.excluded.items()),
+        ("analysed", None, "cases analysed", flow.analysed),
+        *(
+            ("cohort", cohort.name, what, count)
+            for cohort in flow.cohorts
+            for what, count in (
+                ("n", cohort.n),
+                ("positive", cohort.positives),
+                ("negative", cohort.negatives),
+                ("unlabelled", cohort.unlabelled),
+                ("patients", cohort.patients),
+            )
+            if count is not None
+        ),
+    ]

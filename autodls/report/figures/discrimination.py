@@ -1,0 +1,111 @@
+"""Does the score tell the classes apart? Receiver operating characteristics, a panel for each cohort."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from sklearn.metrics import roc_curve
+
+from autodls.evaluation.arrays import Bools, Floats
+from autodls.evaluation.results import CohortMetrics, Metrics
+from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.subsets import judged_by
+from autodls.report.drawn import Cell, Drawn, Rows
+from autodls.report.figures.panels import (
+    LINE_MM,
+    TITLE_MM,
+    legend_below,
+    legend_text_mm,
+    panel_grid,
+    panel_title,
+    plot_width_mm,
+    say_why_empty,
+)
+from autodls.report.figures.style import GREY, PALE, series_style, styled
+from autodls.report.figures.text_width import fitted, width_mm
+from autodls.report.formatting import estimate
+
+_HEADER = (
+    "cohort", "score", "kind", "threshold", "false_positive_rate", "true_positive_rate", "auc", "auc_low", "auc_high",
+    "n", "positives",
+)  # fmt: skip
+_BELOW_MM = 15.0
+
+
+@styled
+def roc_figure(table: ScoreTable, metrics: Metrics) -> Drawn:
+    """ROC curves of all scores in every cohort, with AUC (95 % CI) and a dot at the locked cut-off.
+
+    Each curve is of all cases that have its score. `metrics` are those of `table`. The rows hold the corners of each
+    curve and the operating point at the cut-off.
+    """
+    side_mm = plot_width_mm(len(table.cohorts))
+    panels = panel_grid(len(table.cohorts), TITLE_MM + side_mm + _BELOW_MM + LINE_MM * len(table.scores))
+    lines: list[tuple[Cell, ...]] = []
+    empty = []
+    for position, (panel, (name, cohort)) in enumerate(zip(panels, table.cohorts.items(), strict=True)):
+        axes = panel.axes(TITLE_MM, side_mm)
+        measured = metrics.cohorts[name]
+        counts = "" if cohort.labels is None else f"{measured.positives} of {measured.n} positive"
+        panel_title(axes, position, len(panels), name, (counts,) if counts else ())
+        if reason := measured.scores[metrics.reference].auc.reason if _nothing(cohort, measured) else None:
+            say_why_empty(axes, reason)
+            empty.append((name, reason))
+            continue
+        lines += _panel(axes, name, cohort, measured, legend_text_mm(len(panels)))
+    return Drawn(panels[0].figure, Rows(_HEADER, tuple(lines)), tuple(empty))
+
+
+def _nothing(cohort: CohortTable, measured: CohortMetrics) -> bool:
+    return cohort.labels is None or all(score.auc.value is None for score in measured.scores.values())
+
+
+def _panel(
+    axes: Axes, name: str, cohort: CohortTable, measured: CohortMetrics, room_mm: float
+) -> list[tuple[Cell, ...]]:
+    axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.8, zorder=0)
+    lines: list[tuple[Cell, ...]] = []
+    handles, labels = [], []
+    for order, score in enumerate(measured.scores):
+        held, of_score = judged_by(cohort, score), measured.scores[score]
+        style = series_style(order)
+        handles.append(Line2D([], [], **style))  # type: ignore[arg-type]
+        labels.append(_label(score, estimate(of_score.auc), room_mm))
+        if held.labels is None or not held.n or of_score.auc.value is None:
+            continue
+        corners = roc_corners(held.labels, held.scores[score])
+        axes.plot(corners[1], corners[2], **style)  # type: ignore[arg-type]
+        auc = (of_score.auc.value, of_score.auc.low, of_score.auc.high, held.n, int(held.labels.sum()))
+        lines += [
+            (name, score, "curve", None if np.isinf(cut) else cut, fpr, tpr, *auc)
+            for cut, fpr, tpr in corners.T.tolist()
+        ]
+        if of_score.specificity.value is not None and of_score.sensitivity.value is not None:
+            point = (1 - of_score.specificity.value, of_score.sensitivity.value)
+            axes.scatter(*point, s=14, color=style["color"], edgecolor="white", linewidth=0.5, zorder=20)
+            lines.append((name, score, "cut-off", of_score.cutoff.value, *point, *auc))
+    _frame(axes)
+    legend_below(axes, handles, labels, title="AUC (95% CI)")
+    return lines
+
+
+def _label(score: str, auc: str, room_mm: float) -> str:
+    return f"{fitted(score, room_mm - width_mm('  ' + auc))}  {auc}"
+
+
+def _frame(axes: Axes) -> None:
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="1 \N{MINUS SIGN} specificity", ylabel="Sensitivity")
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+    axes.tick_params(color=GREY)
+
+
+def roc_corners(labels: Bools, scores: Floats) -> Floats:
+    """Thresholds, false and true positive rates (3, corners), from none called positive to all.
+
+    Points on a straight line between their neighbours are left out.
+
+    >>> roc_corners(np.array([False, True]), np.array([0.2, 0.7]))[1:].tolist()
+    [[0.0, 0.0, 1.0], [0.0, 1.0, 1.0]]
+    """
+    false_positive, true_positive, threshold = roc_curve(labels, scores, drop_intermediate=True)
+    return np.asarray(np.stack([threshold, false_positive, true_positive]), dtype=np.float64)

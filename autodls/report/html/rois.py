@@ -1,0 +1,84 @@
+"""Automatic against manual ROIs, where `autodls benchmark rois` was run."""
+
+from collections.abc import Iterator
+
+from autodls.analysis.rois_records import RoiBenchmark
+from autodls.report.artefacts import Study
+from autodls.report.html.page import Markup, Section, bullets, el, figure, joined, paragraph, printed_table
+from autodls.report.tables.rois import agreement_table, lesions_table, planes_table, published_table
+from autodls.report.tables.rois_effect import effect_table, robustness_table
+
+_COMMAND = "autodls benchmark rois"
+_FIGURES = {
+    "rois_dice": (
+        "Dice of every case against the volume of its manual ROI, with the mean of each third of the cases.",
+        "Dice by tumour volume, a point a case; the lines are means of thirds of the cases.",
+    ),
+    "rois_scores": (
+        "Difference of the scores with automatic and with manual ROIs against their mean.",
+        "Bland-Altman: automatic ROIs in training and in use against manual ones.",
+    ),
+    "rois_robustness": (
+        "Absolute change of the score against the size of the change of the manual ROI.",
+        "Robustness: the manual ROI made smaller, larger or moved, all else unchanged.",
+    ),
+}
+
+
+def rois(study: Study) -> Section | None:
+    """Agreement, effect on the score, robustness; None where the benchmark was not run."""
+    if study.roi_benchmark is None:
+        return None
+    parts = [*_opening(study, study.roi_benchmark), *_agreement(study, study.roi_benchmark)]
+    parts += [*_effect(study, study.roi_benchmark), *_robustness(study, study.roi_benchmark)]
+    return Section("rois", "Automatic and manual ROIs", joined(parts))
+
+
+def _opening(study: Study, benchmark: RoiBenchmark) -> Iterator[Markup]:
+    model = study.model
+    if model is not None and benchmark.models.get(model.rois, model.sha256()) != model.sha256():
+        yield paragraph(
+            "The model of this report is not the one of the benchmark: run ", el("code", _COMMAND), " again.",
+            class_="absent",
+        )  # fmt: skip
+    yield paragraph(
+        "What does it cost to let networks draw the tumour? Each automatic ROI is drawn by networks that never saw the "
+        "case: training cases by the fold that left them out, held-out cases by the ensemble of all folds."
+    )
+    if benchmark.effect is not None:
+        answers = [f"{cohort}: {held.sentence}" for cohort, held in benchmark.effect.items()]
+        yield paragraph(f"Automatic against manual ROIs, in training and in use (margin {benchmark.margin:g}):")
+        yield bullets(answers)
+
+
+def _agreement(study: Study, benchmark: RoiBenchmark) -> Iterator[Markup]:
+    yield el("h3", "Agreement")
+    yield printed_table(agreement_table(benchmark).printed, "results/tables/rois_agreement.csv")
+    yield from _drawn(study, "rois_dice")
+    yield printed_table(published_table(benchmark).printed, "results/tables/rois_published.csv")
+    yield printed_table(planes_table(benchmark).printed, "results/tables/rois_planes.csv")
+    yield printed_table(lesions_table(benchmark).printed, "results/tables/rois_lesions.csv")
+
+
+def _effect(study: Study, benchmark: RoiBenchmark) -> Iterator[Markup]:
+    yield el("h3", "Effect on the score")
+    if benchmark.effect is None:
+        yield paragraph(f"Not there yet: {benchmark.reasons['effect']}.", class_="absent")
+        return
+    yield printed_table(effect_table(benchmark.effect).printed, "results/tables/rois_effect.csv")
+    yield from _drawn(study, "rois_scores")
+
+
+def _robustness(study: Study, benchmark: RoiBenchmark) -> Iterator[Markup]:
+    yield el("h3", "Robustness")
+    if benchmark.robustness is None:
+        yield paragraph(f"Not there yet: {benchmark.reasons['robustness']}.", class_="absent")
+        return
+    yield printed_table(robustness_table(benchmark).printed, "results/tables/rois_robustness.csv")
+    yield from _drawn(study, "rois_robustness")
+
+
+def _drawn(study: Study, name: str) -> Iterator[Markup]:
+    if name in study.figures:
+        alt, caption = _FIGURES[name]
+        yield figure(study.figures[name], alt, f"{caption} Numbers: results/figures/{name}.csv.")

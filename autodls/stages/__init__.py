@@ -1,0 +1,1 @@
+"""What each command does: records in, a record out; nothing is printed."""

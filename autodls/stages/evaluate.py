@@ -1,0 +1,271 @@
+"""`evaluate`: the locked model on every cohort."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autodls.errors import ModelFolderError, StaleRecordError
+from autodls.evaluation.score_auc import OUT_OF_FOLD, RowAuc
+from autodls.records.case import Case
+from autodls.records.cohort import table_path
+from autodls.records.files import sha256_of_file, sha256_of_input
+from autodls.records.lock import locked
+from autodls.records.model import ModelRecord
+from autodls.records.model_folders import RoiKind
+from autodls.records.plan import Plan
+from autodls.records.scores import FUSED, FoldScore, load_fold_scores
+from autodls.records.splits import Splits
+from autodls.records.table import read_table
+from autodls.records.workspace import Workspace
+from autodls.stages.provenance import note_run
+from autodls.stages.session import Session, planned_workspace, trained_rois
+from autodls.watch import SILENT, Watch
+
+if TYPE_CHECKING:
+    import torch
+
+    from autodls.analysis.scored_study import ScoredCohort, ScoredStudy
+    from autodls.evaluation.results import Metrics
+    from autodls.inference.heldout_rois import HeldoutDrawer
+    from autodls.inference.model_folder import LockedModel
+    from autodls.inference.prediction import Prediction
+    from autodls.inference.rois import RoiSource
+    from autodls.report.drawn import Table
+    from autodls.report.study_results import StudyResults
+
+_TRAIN_FIRST = "run 'autodls train fold all'"
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What `evaluate` found, and the workspace where it lies.
+
+    `rows` are the AUCs of every score in every cohort. `unscored` says of each held-out case without a score why it has
+    none. `warnings` are those of `metrics` as sentences, those that are alike as one.
+    """
+
+    workspace: Workspace
+    metrics: "Metrics"
+    rows: tuple[RowAuc, ...]
+    tables: "Mapping[str, Table]"
+    unscored: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """Where networks are computed, by how many processes images are read, and who waits."""
+
+    device: "torch.device"
+    workers: int
+    watch: Watch
+
+
+def evaluate(
+    dataset: Path,
+    workspace: Path | None = None,
+    rois: RoiKind | None = None,
+    *,
+    device: str = "auto",
+    workers: int = 1,
+    watch: Watch = SILENT,
+) -> Evaluated:
+    """Score the held-out cohorts by the locked model, and judge it on all cohorts, into results/ of the workspace.
+
+    `rois` names the model by the ROIs that it was trained on: the one there is, or manual where there are both. Scores
+    are kept as they come, so a killed run continues.
+
+    Raises StaleRecordError, naming the command to run, where plan, scores, model or dataset do not fit each other;
+    ModelFolderError where there is no model, or one that was altered.
+    """
+    from autodls.models.device import resolve_device
+    from autodls.report.findings import told_together
+    from autodls.report.study_results import study_results, write_results
+
+    scoring = _Scoring(resolve_device(device), workers, watch)
+    place = planned_workspace(dataset, workspace)
+    with locked(place):
+        read_from = _given(dataset)
+        session = Session.open(dataset, place.root, trained_rois(place, rois))
+        study = _study(session, scoring)
+        watch.note("statistics, tables and figures ...")
+        results = study_results(study)
+        _require_same(dataset, read_from)
+        write_results(session.workspace, results)
+        _note(watch.command, session.workspace, study, results)
+    warnings = tuple(told_together(results.metrics))
+    for warning in warnings:
+        watch.note(f"warning: {warning}")
+    unscored = {case: why for cohort in study.cohorts.values() for case, why in cohort.unscored.items()}
+    _tell_unscored(unscored, sum(len(cases) for cases in session.cohort.held_out.values()), watch)
+    return Evaluated(session.workspace, results.metrics, results.auc, results.tables, unscored, warnings)
+
+
+def _tell_unscored(unscored: Mapping[str, str], given: int, watch: Watch) -> None:
+    for case, why in unscored.items():
+        watch.note(f"not scored: case {case}: {why}")
+    if unscored:
+        watch.note(f"{len(unscored)} of {given} held-out cases not scored; column 'failed' of their scores says why")
+
+
+def _given(dataset: Path) -> dict[Path, str]:
+    """SHA-256 of the table and the description that cohorts, labels and follow-up are read from."""
+    return {path: sha256_of_input(path) for path in (dataset / "dataset.json", table_path(dataset)) if path.is_file()}
+
+
+def _require_same(dataset: Path, given: dict[Path, str]) -> None:
+    for path, sha256 in _given(dataset).items():
+        if given.get(path) != sha256:
+            raise StaleRecordError(f"{path}: changed while it was evaluated; run 'autodls evaluate' again")
+
+
+def _note(command: Sequence[str], workspace: Workspace, study: "ScoredStudy", results: "StudyResults") -> None:
+    dataset = study.dataset.folder
+    made_from = [dataset / "dataset.json", table_path(dataset), workspace.oof_scores, workspace.model.record]
+    scores = [path for name in study.dataset.held_out for path in _held_out_files(workspace, name)]
+    tables = [workspace.table(name) for name in ("tumour_volume", *results.tables)]
+    figures = [workspace.figures / f"{name}.{ending}" for name in results.figures for ending in ("csv", "png", "svg")]
+    note_run(command, workspace, "evaluate", study.seed, made_from, [workspace.metrics, *scores, *tables, *figures])
+
+
+def _held_out_files(workspace: Workspace, cohort: str) -> tuple[Path, Path]:
+    return workspace.heldout_scores(cohort), workspace.heldout_record(cohort)
+
+
+def _study(session: Session, scoring: _Scoring) -> "ScoredStudy":
+    """The scores of all cohorts, those of held-out cohorts made where they are not there yet."""
+    from autodls.analysis.scored_study import ScoredStudy
+    from autodls.analysis.tumour_volumes import tumour_volumes
+    from autodls.inference.cautions import other_pictures
+
+    workspace, dataset = session.workspace, session.cohort
+    model = ModelRecord.load(workspace.model.record, _TRAIN_FIRST, ModelFolderError)
+    plan = Plan.load(workspace.model.plan, _TRAIN_FIRST, ModelFolderError)
+    splits = session.splits(plan)
+    _require_same_scores(session, model, splits)
+    cohorts = {OUT_OF_FOLD: _out_of_fold(session, plan), **_held_out(session, model, plan, scoring)}
+    with scoring.watch.progress("tumour volumes", len(session.training)) as advance:
+        written = workspace.table("tumour_volume")
+        volumes = tumour_volumes(session.training, session.roi_labels, written, advance, scoring.workers)
+    column = dataset.description.autodls.case
+    return ScoredStudy(
+        dataset=dataset,
+        sequences=plan.sequences,
+        cohorts=cohorts,
+        cutoff=model.cutoff,
+        cutoff_rule=plan.training.cutoff,
+        splits=splits,
+        folds=[
+            _fold_scores(workspace, model, plan, position, fold.index) for position, fold in enumerate(splits.folds)
+        ],
+        volumes_ml=volumes,
+        rows={row[column]: row.number for row in read_table(table_path(dataset.folder))},
+        seed=plan.training.seed,
+        cautions=tuple(filter(None, [other_pictures(model)])) if dataset.held_out else (),
+    )
+
+
+def _fold_scores(workspace: Workspace, model: ModelRecord, plan: Plan, position: int, index: int) -> "list[FoldScore]":
+    """The scores of a fold on the scale that all folds of the model share; of an older model, on its own."""
+    from autodls.training.common_scale import on_common_scale
+
+    scores = load_fold_scores(workspace.fold(index), plan.sequences)
+    return [on_common_scale(one, model.fold_scales[position]) for one in scores] if model.fold_scales else scores
+
+
+def _require_same_scores(session: Session, model: ModelRecord, splits: Splits) -> None:
+    """Raise StaleRecordError where splits or out-of-fold scores are not those that the model was locked from."""
+    scores = session.workspace.oof_scores
+    found = sha256_of_file(scores) if scores.is_file() else "none"
+    if found != model.oof_scores_sha256:
+        raise StaleRecordError(
+            f"{scores}: not the scores that the model was locked from (SHA-256 {found[:8]}, model.json has "
+            f"{model.oof_scores_sha256[:8]}); {_TRAIN_FIRST}"
+        )
+    if splits.sha256() != model.splits_sha256:
+        raise StaleRecordError(
+            f"{session.workspace.splits}: not the splits that the model was locked from ({splits.sha256()[:8]}, "
+            f"model.json has {model.splits_sha256[:8]}); {_TRAIN_FIRST}"
+        )
+
+
+def _out_of_fold(session: Session, plan: Plan) -> "ScoredCohort":
+    from autodls.analysis.scored_study import ScoredCase, ScoredCohort
+
+    cases = {case.id: case for case in session.training}
+    return ScoredCohort(
+        tuple(
+            ScoredCase(cases[line["case"]], {row: float(line[row]) for row in (FUSED, *plan.sequences) if line[row]})
+            for line in read_table(session.workspace.oof_scores)
+        ),
+        drawn=session.masks.cases if session.masks else (),
+    )
+
+
+def _held_out(session: Session, model: ModelRecord, plan: Plan, scoring: _Scoring) -> dict[str, "ScoredCohort"]:
+    """Every held-out cohort, scored; the networks are read only where a case has no score yet."""
+    from autodls.analysis.scored_study import cohort_name
+    from autodls.inference.heldout import score_held_out, write_held_out
+    from autodls.inference.heldout_scores import forget_others
+
+    load = functools.cache(lambda: _load(session, scoring.device))
+    scored: dict[str, ScoredCohort] = {}
+    records = [session.workspace.heldout_record(name) for name in session.cohort.held_out]
+    forget_others(session.workspace.heldout_record("").parent, records)
+    with scoring.watch.progress(
+        "held-out cases", sum(len(cases) for cases in session.cohort.held_out.values())
+    ) as advance:
+        for name, cases in session.cohort.held_out.items():
+            record = session.workspace.heldout_record(name)
+            given = _as_scored(session, cases)
+            prediction = score_held_out(model, load, given, record, advance, scoring.workers)
+            labels = {case.id: case.label for case in cases}
+            write_held_out(session.workspace.heldout_scores(name), record, prediction, plan.sequences, labels)
+            scored[cohort_name(name)] = _scored_cohort(cases, prediction)
+    return scored
+
+
+def _as_scored(session: Session, cases: Sequence[Case]) -> list[Case]:
+    """The cases as the model is given them: with automatic ROIs, the ensemble draws them from the images."""
+    return [replace(case, roi=None) if session.workspace.rois == "auto" else case for case in cases]
+
+
+def _load(session: Session, device: "torch.device") -> "tuple[LockedModel, RoiSource]":
+    from autodls.inference.model_folder import load_model
+    from autodls.inference.rois import RoiSource
+
+    workspace = session.workspace
+    model = load_model(workspace.model.root, device, streamed=True)
+    if workspace.rois == "manual":
+        return model, RoiSource(model.record)
+    return model, RoiSource(model.record, _heldout_drawer(workspace, model.record, device).used, workspace.heldout_roi)
+
+
+def _heldout_drawer(workspace: Workspace, model: ModelRecord, device: "torch.device") -> "HeldoutDrawer":
+    """Draws the ROIs of held-out cases by the networks in the model folder; the benchmark of ROIs takes the same."""
+    from autodls.inference.heldout_rois import HeldoutDrawer
+    from autodls.segmentation.segmenter import Segmenter
+
+    if model.segmenter_sha256 is None:
+        raise ModelFolderError(
+            f"{workspace.model.record}: names no networks that draw ROIs; {_TRAIN_FIRST} --rois auto"
+        )
+    return HeldoutDrawer(
+        model.segmenter_sha256,
+        lambda: Segmenter.load(workspace.model.segmentation, device, model.segmenter_sha256),
+        workspace.heldout_roi,
+        workspace.heldout_rois,
+    )
+
+
+def _scored_cohort(cases: Sequence[Case], prediction: "Prediction") -> "ScoredCohort":
+    from autodls.analysis.scored_study import ScoredCase, ScoredCohort
+
+    scores = {score.case: {FUSED: score.dls, **score.sequences} for score in prediction.cases}
+    return ScoredCohort(
+        tuple(ScoredCase(case, scores[case.id]) for case in cases if case.id in scores),
+        {failure.case: failure.reason.removeprefix(f"case {failure.case}: ") for failure in prediction.failed},
+        tuple(score.drawn for score in prediction.cases if score.drawn is not None),
+    )

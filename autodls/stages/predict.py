@@ -1,0 +1,189 @@
+"""`predict`: the cases of a folder scored by a locked model."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autodls.errors import ArgumentError, DatasetError
+from autodls.inference.model_files import check_model_folder
+from autodls.inference.prediction import prediction_of
+from autodls.records.lock import locked_output
+from autodls.records.model_folders import PROVENANCE
+from autodls.records.results_folder import ResultsFolder, clear_unfinished
+from autodls.records.workspace import finished_rows
+from autodls.stages.places import require_output
+from autodls.stages.provenance import files_below, note_output
+from autodls.watch import SILENT, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import torch
+
+    from autodls.inference.inputs import InputCase
+    from autodls.inference.model_folder import LockedModel
+    from autodls.inference.prediction import Prediction
+    from autodls.inference.rois import RoiSource
+    from autodls.inference.score_log import ScoreLog
+
+
+def predict(
+    images: Path,
+    output: Path | None = None,
+    *,
+    model: Path,
+    rois: Path | None = None,
+    heatmaps: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    workers: int = 1,
+    watch: Watch = SILENT,
+) -> "Prediction":
+    """Score the cases of a folder by a locked model; those that cannot be scored stand in `failed`, with the reason.
+
+    `images` holds CASE_0000.nii.gz, CASE_0001.nii.gz, ..., a file a channel of the model; `rois` holds CASE.nii.gz on
+    the grid of the ROI channel, and without it the networks in folder `model` draw them. Into folder `output` go
+    scores.csv, predict.json, rois/ and, with `heatmaps`, heatmaps/: finished scores as they come, so that a killed run
+    continues, all else at the end. Results of ours that are there are replaced with `overwrite` alone. Without `output`
+    nothing is written. No score depends on the number of `workers`, processes that read images.
+
+    Raises ArgumentError where results cannot or must not lie, or where the model draws no ROIs; DatasetError where a
+    folder is missing or has no image for the model; ModelFolderError where the model is not whole.
+    """
+    results = None if output is None else _free_results(output, [images, *([rois] if rois else [])], overwrite)
+    if heatmaps and results is None:
+        raise ArgumentError("heat maps are files, and there is no folder for them; name one as the output (-o)")
+    checked = check_model_folder(model)  # before torch is imported
+    from autodls.inference.inputs import list_inputs
+    from autodls.inference.model_folder import load_model
+    from autodls.models.device import resolve_device
+
+    place = resolve_device(device)
+    locked = load_model(model, place, streamed=True, checked=checked)
+    for caution in locked.cautions:
+        watch.note(f"warning: {caution}")
+    cases = list_inputs(images, rois, locked.record)
+    _tell_unused(images, cases, watch)
+    with _folder_of_masks(results, drawn=rois is None) as folder:
+        masks = {case.id: folder / f"{case.id}{locked.record.file_ending}" for case in cases}
+        source = _roi_source(locked, model, place, masks, drawn=rois is None)
+        scoring = _Scoring(locked, model, cases, source, masks, workers, watch)
+        prediction = scoring.score() if results is None else _score_into(results, scoring, heatmaps=heatmaps)
+    for failure in prediction.failed:
+        watch.note(f"not scored: {failure.reason}")
+    if prediction.failed:
+        where = "" if results is None else "; column 'failed' of scores.csv says why"
+        watch.note(f"{len(prediction.failed)} of {len(cases)} cases not scored{where}")
+    return prediction
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """What cases are scored from; `masks` says where the ROI of a case lies, or will, if the model draws it."""
+
+    model: "LockedModel"
+    root: Path
+    cases: "Sequence[InputCase]"
+    source: "RoiSource"
+    masks: "Mapping[str, Path]"
+    workers: int
+    watch: Watch
+
+    def score(self, log: "ScoreLog | None" = None) -> "Prediction":
+        from autodls.inference.copies import with_copies_flagged
+        from autodls.inference.predict import predict_cases
+
+        with self.watch.progress("scoring", len(self.cases)) as advance:
+            return with_copies_flagged(predict_cases(self.model, self.cases, self.source, advance, self.workers, log))
+
+    @property
+    def explained(self) -> "Sequence[InputCase]":
+        """The cases with the ROIs that they were scored with."""
+        if self.source.kind == "manual":
+            return self.cases
+        return [replace(case, roi=self.masks[case.id], kind="auto") for case in self.cases]
+
+
+def _free_results(output: Path, read: "Sequence[Path]", overwrite: bool) -> ResultsFolder:
+    require_output(output, read=read)
+    results = ResultsFolder(output, "scores.csv", finished_rows(prediction_of(output)).name, overwrite)
+    results.require_free()
+    return results
+
+
+@contextmanager
+def _folder_of_masks(results: ResultsFolder | None, *, drawn: bool) -> Iterator[Path]:
+    """Where ROIs that are drawn lie until they are published; where nothing is, gone with the context."""
+    if results is not None or not drawn:
+        yield results.unfinished / "rois" if results is not None else Path()
+        return
+    with tempfile.TemporaryDirectory(prefix="autodls-") as folder:
+        yield Path(folder)
+
+
+def _roi_source(
+    model: "LockedModel", root: Path, place: "torch.device", masks: "Mapping[str, Path]", *, drawn: bool
+) -> "RoiSource":
+    from autodls.inference.rois import RoiSource, drawn_rois
+
+    return drawn_rois(model, root, place, masks.__getitem__) if drawn else RoiSource(model.record)
+
+
+def _score_into(results: ResultsFolder, scoring: _Scoring, *, heatmaps: bool) -> "Prediction":
+    """Score into a folder: scores as they come, into the log of finished ones; all else there at the end."""
+    from autodls.inference.prediction import write_prediction
+    from autodls.inference.score_log import ScoreLog
+
+    model, unfinished = scoring.model, results.unfinished
+    with locked_output(results.root):
+        results.require_free()
+        clear_unfinished(results, keep="rois")
+        log = ScoreLog(finished_rows(prediction_of(results.root)), model)
+        prediction = scoring.score(log)
+        write_prediction(unfinished, prediction, model.plan.sequences)
+        if heatmaps:
+            _explain(scoring, prediction, unfinished)
+        masks = [scoring.masks[score.case] for score in prediction.cases if score.drawn is not None]
+        maps = files_below(unfinished / "heatmaps") if heatmaps else []
+        made = [unfinished / "scores.csv", prediction_of(unfinished), *masks, *maps]
+        seed, made_from = model.plan.training.seed, [scoring.root / "model.json"]
+        note_output(scoring.watch.command, unfinished, "predict", seed, made_from, made, model.computed_in)
+        results.publish([*made, unfinished / PROVENANCE])
+        log.remove()
+    return prediction
+
+
+def _tell_unused(images: Path, cases: "Sequence[InputCase]", watch: Watch) -> None:
+    """Name what lies in the input folder and is not read; what a case misses by it is also a flag of it."""
+    from autodls.inference.inputs import files_of_nobody
+
+    for name, why in ((name, why) for case in cases for name, why in case.unused.items()):
+        watch.note(f"not used: {name}: {why}")
+    if others := files_of_nobody(images, cases):
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        watch.note(f"not used: {others[0]}{more}: no image that a case of {images} lacks")
+
+
+def _explain(scoring: _Scoring, prediction: "Prediction", output: Path) -> None:
+    """Heat maps of every case that was scored, into OUT/heatmaps/; raises DatasetError where one cannot be read now."""
+    from autodls.inference.explain import MapShare, write_shares
+    from autodls.records.heatmap_folder import HeatmapFolder
+    from autodls.stages.heatmaps import ExplainedCase, samples_of, write_maps
+
+    model, folder = scoring.model, HeatmapFolder(output / "heatmaps")
+    scores = {score.case: score.dls for score in prediction.cases}
+    rows: list[MapShare] = []
+    scored = [case for case in scoring.explained if case.id in scores]
+    with (
+        scoring.watch.progress("heat maps", len(scored)) as advance,
+        closing(samples_of(model, scored, scoring.workers)) as samples,
+    ):
+        for case, sample in zip(scored, samples, strict=True):
+            if isinstance(sample, str):
+                raise DatasetError(sample)
+            rows += write_maps(folder, model, ExplainedCase(case, "", dls=scores[case.id]), sample)
+            advance(case.id)
+    write_shares(folder.shares, rows)

@@ -1,0 +1,109 @@
+"""`segment`: nnU-Net on our splits, and the ROI of every case by the fold that did not see it."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from autodls.planning.segmentation_time import in_words, segmentation_time
+from autodls.records.fingerprint import Fingerprint
+from autodls.records.lock import locked, locked_fold, shared
+from autodls.records.segmentation import SegmentationEpoch, SegmentedCohort
+from autodls.records.workspace import Workspace
+from autodls.segmentation.environment import require_nnunet
+from autodls.segmentation.out_of_fold import draw_masks
+from autodls.segmentation.run import SegmentationRun, is_trained, throw_away
+from autodls.segmentation.stage import predicted_minutes, prepare_cohort, train_networks
+from autodls.stages.provenance import note_run
+from autodls.stages.session import Session, chosen_folds, planned, planned_workspace
+from autodls.watch import SILENT, Watch
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """Automatic ROIs out of fold: how each came about, of how many training cases, and where they lie."""
+
+    workspace: Workspace
+    record: SegmentedCohort
+    training: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether every training case has one."""
+        return len(self.record.cases) == self.training
+
+
+def segment(
+    dataset: Path,
+    workspace: Path | None = None,
+    fold: str | int = "all",
+    *,
+    restart: bool = False,
+    workers: int = 1,
+    watch: Watch = SILENT,
+) -> Segmented:
+    """Train nnU-Net on one fold or "all", and draw the cases that each fold did not see; what is trained is kept.
+
+    Raises SegmentationError where nnU-Net is not installed, StaleRecordError where plan and dataset do not fit.
+    """
+    require_nnunet()
+    session = Session.open(dataset, workspace)
+    which = str(fold)
+    with _held(planned_workspace(dataset, workspace), which):
+        plan = session.plan()
+        splits = session.splits(plan)
+        folds = chosen_folds(which, len(splits.folds))
+        fingerprint = Fingerprint.load(session.workspace.fingerprint, "run 'autodls plan'")
+        session.require_same_inputs(fingerprint.inputs_sha256, workers)
+        from autodls.training.data import training_device
+
+        labels, device = session.cohort.description.roi_labels, training_device(plan)
+        run = SegmentationRun(session.workspace, session.training, labels, plan, splits, device, workers)
+        if restart:
+            throw_away(run, folds)
+        if waiting := sum(not is_trained(run, index) for index in folds):
+            watch.note(f"{waiting} folds of nnU-Net: {segmentation_time(plan, waiting)}")
+        waits = partial(watch.note, "another process is preparing or drawing cases; waiting for it")
+        with shared(session.workspace, waits), watch.progress("preparing", 2 * len(run.cases)) as advance:
+            prepare_cohort(run, advance)
+        _train(run, folds, watch)
+        undrawn = sum(len(splits.folds[index].validation) for index in folds)
+        place = session.workspace
+        with shared(place, waits):
+            with watch.progress("drawing", undrawn) as advance:
+                record = draw_masks(run, folds, advance)
+            made_from = [place.fingerprint, place.plan, place.splits]
+            note_run(watch.command, place, "segment", plan.training.seed, made_from, [place.segmented])
+    return Segmented(place, record, len(session.training))
+
+
+def _held(workspace: Workspace, which: str) -> AbstractContextManager[None]:
+    """The workspace, or of it the one fold of nnU-Net, so that others can be trained beside it."""
+    if not which.isdecimal() or int(which) >= planned(workspace).training.folds:
+        return locked(workspace)
+    return locked_fold(workspace, workspace.segmentation_lock(int(which)), int(which))
+
+
+def _train(run: SegmentationRun, folds: Sequence[int], watch: Watch) -> None:
+    schedule = run.plan.segmentation
+    minutes = predicted_minutes(run, folds)
+    if not minutes:
+        return
+    watch.note(
+        f"{schedule.configuration} networks ({schedule.planner}), {schedule.epochs} epochs of "
+        f"{schedule.iterations_per_epoch} batches a fold on {run.device.type}: about {max(1, round(minutes))} minutes, "
+        f"measured on two batches"
+    )
+    total = len(folds) * schedule.epochs
+    with watch.progress("segmentation", total) as bar:
+
+        def report(epoch: SegmentationEpoch) -> None:
+            done = folds.index(epoch.fold) * schedule.epochs + epoch.epoch + 1
+            left = in_words((total - done) * epoch.seconds / 3600)
+            bar.move(
+                done,
+                f"fold {epoch.fold} epoch {epoch.epoch + 1}, loss {epoch.train_loss:.3f}; {left} left at its pace",
+            )
+
+        train_networks(run, folds, report)

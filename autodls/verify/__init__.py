@@ -1,0 +1,1 @@
+"""Does everything still fit what it was derived from? The chain of hashes."""

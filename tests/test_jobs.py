@@ -1,0 +1,172 @@
+"""A stage of a fold as a job: alone in a folder of its own it makes the bytes that it makes among the others."""
+
+import random
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from tiny_study import hashes, study_plan, tiny_study, use_tiny_resnet
+
+from autodls.errors import ArgumentError, AutoDLSError, TrainingError
+from autodls.jobs import executor as executors
+from autodls.jobs.dispatch import MOST_LOSSES, Ended, dispatch
+from autodls.jobs.executor import Executor, executor_of, require_executor
+from autodls.jobs.fold_job import do_job, start_weights
+from autodls.jobs.train import train_on
+from autodls.models.encoder import SequenceEncoder
+from autodls.records.training_log import log_lines, logged_stages
+from autodls.training.cohort import training_cohort
+from autodls.training.fold import open_fold
+
+SHORT = {"epochs": 1, "fusion_epochs": 1}
+
+
+@pytest.fixture(autouse=True)
+def small_networks(monkeypatch):
+    use_tiny_resnet(monkeypatch)
+
+
+class Machines:
+    """A pool that does a job when it is asked for it, in any order, in a folder that nobody else has."""
+
+    def __init__(self, root, data, start=None, lose=()):
+        self.root, self.data, self.start, self.lose = root, data, start, list(lose)
+        self.waiting, self.done, self._epochs, self.chance = [], [], [], random.Random(3)
+
+    def submit(self, jobs):
+        self.waiting += jobs
+
+    def ended(self):
+        job = self.waiting.pop(self.chance.randrange(len(self.waiting)))
+        self.done.append((job.stage, job.run.fold.index))
+        if job.stage in self.lose:
+            self.lose.remove(job.stage)
+            return [Ended(job, lost="its machine is gone")]
+        folder, index = self.root / str(len(self.done)), job.run.fold.index
+        return [
+            Ended(job, do_job(job, self.data, folder, self.start, lambda epoch: self._epochs.append((index, epoch))))
+        ]
+
+    def epochs(self):
+        taken, self._epochs = self._epochs, []
+        return taken
+
+
+def by_jobs(study, tmp_path, told=None, **settings):
+    """Train `study` by jobs; the machines that did it."""
+    cohort = training_cohort(study.workspace, study.cases, study.plan, study.splits)
+    data = cohort.load(torch.device("cpu"))
+    runs = [cohort.run(index, data) for index in (0, 1)]
+    machines = Machines(tmp_path / "machines", data, start_weights(runs[0]), **settings)
+    seen = []
+    dispatch(
+        runs, machines, lambda fold, epoch: seen.append((fold, epoch.stage)), ([] if told is None else told).append
+    )
+    return machines, seen
+
+
+def weights_file(path):
+    torch.manual_seed(1)
+    net = SequenceEncoder("resnet50", dropout=0.0, batch_norm_momentum=0.1).net
+    save_file({name: value.contiguous() for name, value in net.state_dict().items() if "fc." not in name}, path)
+    return str(path)
+
+
+@pytest.mark.parametrize("kind", ["two stages", "fine-tuned", "from a file"])
+def test_jobs_make_the_bytes_of_training_here(tmp_path, kind):
+    plan = study_plan(**SHORT, **({"fine_tuning_epochs": 1} if kind == "fine-tuned" else {}))
+    if kind == "from a file":
+        network = plan.network.model_copy(update={"encoder_weights": weights_file(tmp_path / "start.safetensors")})
+        plan = plan.model_copy(update={"network": network})
+    here, away = (tiny_study(tmp_path / name, plan) for name in ("here", "away"))
+    here.train()
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    machines, seen = by_jobs(away, tmp_path)
+    folds = [study.workspace.root / "folds" for study in (here, away)]
+    patterns = ("*.safetensors", "*.csv", "fold.json")
+    assert hashes(folds[1], *patterns) == hashes(folds[0], *patterns) != {}
+    new = {path for path in tmp_path.rglob("*") if path.is_file()} - before
+    assert all(machines.root in path.parents or folds[1] in path.parents for path in new)
+    stages = 4 if kind == "fine-tuned" else 3
+    assert len(machines.done) == 2 * (stages + 1) and len(seen) == 2 * stages
+    for index in (0, 1):
+        logs = [logged_stages(log_lines(study.workspace.fold(index).log)) for study in (here, away)]
+        found = [[(one.stage, len(one.epochs), one.judgement) for one in log] for log in logs]
+        assert found[0] == found[1]
+
+
+def test_what_is_lost_is_told_and_done_again(tmp_path):
+    here, away = (tiny_study(tmp_path / name, study_plan(**SHORT)) for name in ("here", "away"))
+    here.train()
+    told = []
+    machines, _ = by_jobs(away, tmp_path, told, lose=("T1WI", "fusion", "scores"))
+    assert len(told) == 3 and "fusion of fold" in "".join(told) and "its machine is gone; it is done again" in told[0]
+    assert len(machines.done) == 8 + 3
+    assert hashes(away.workspace.root) == hashes(here.workspace.root)
+
+
+def test_what_is_lost_again_and_again_ends_in_one_line_and_what_is_done_is_kept(tmp_path):
+    study = tiny_study(tmp_path / "study", study_plan(**SHORT))
+    with pytest.raises(AutoDLSError, match=rf"T1WI of fold \d: lost {MOST_LOSSES} times.*what is done is kept"):
+        by_jobs(study, tmp_path, lose=["T1WI"] * 2 * MOST_LOSSES)
+    kept = hashes(study.workspace.root / "folds")
+    machines, _ = by_jobs(study, tmp_path / "again")
+    assert len(machines.done) == 8 - len(kept)
+    assert by_jobs(study, tmp_path / "once more")[0].done == []
+
+
+def test_training_here_continues_what_jobs_began(tmp_path):
+    here, away = (tiny_study(tmp_path / name, study_plan(**SHORT)) for name in ("here", "away"))
+    here.train()
+    with pytest.raises(AutoDLSError, match="fusion of fold"):
+        by_jobs(away, tmp_path, lose=["fusion"] * 2 * MOST_LOSSES)
+    away.train()
+    assert hashes(away.workspace.root) == hashes(here.workspace.root)
+
+
+def test_a_job_that_fails_says_so(tmp_path):
+    study = tiny_study(tmp_path / "study", study_plan(**SHORT, learning_rate=1e30, batch_size=2))
+    with pytest.raises(TrainingError, match="is not finite"):
+        by_jobs(study, tmp_path)
+
+
+def test_a_fold_that_is_done_has_no_job_and_one_whose_scores_are_gone_has_one(tmp_path):
+    study = tiny_study(tmp_path / "study", study_plan(**SHORT))
+    study.train()
+    run = training_cohort(study.workspace, study.cases, study.plan, study.splits).run(0, study.data())
+    assert open_fold(run) == ()
+    study.workspace.fold(0).scores.unlink()
+    assert open_fold(run) == ("scores",)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("local", "127.0.0.1:1", ()), "--address: is for --executor ray, not local"),
+        (("ray", None, ("partition=gpu",)), "--slurm: is for --executor slurm, not ray"),
+        (("slurm", None, ("partition",)), "--slurm partition: expected OPTION=VALUE"),
+    ],
+)
+def test_options_of_another_executor(words, said):
+    with pytest.raises(ArgumentError, match=said):
+        executor_of(*words)
+
+
+def test_what_an_executor_needs_is_told(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(executors, "find_spec", lambda _name: None)
+    with pytest.raises(ArgumentError, match=r"pip install 'autodls\[ray\]'"):
+        require_executor(Executor("ray"))
+    monkeypatch.setattr(executors, "find_spec", lambda name: name)
+    with pytest.raises(ArgumentError, match="no cluster is named; give --address HOST:PORT"):
+        require_executor(Executor("ray"))
+    with pytest.raises(ArgumentError, match="no sbatch on this machine"):
+        require_executor(Executor("slurm"))
+
+
+def test_the_default_is_this_machine(tmp_path):
+    study = tiny_study(tmp_path / "study", study_plan(**SHORT))
+    seen = []
+    places = (study.workspace, study.cases, study.plan, study.splits, (1,))
+    train_on(Executor(), *places, lambda *epoch: seen.append(epoch), note=seen.append)
+    assert len(seen) == 3 and study.workspace.fold(1).scores.is_file() and not study.workspace.fold(0).root.exists()
