@@ -102,6 +102,7 @@ def commands(root, target):
         "demo": ("demo", target, "--cases", 4),
         "check": ("check", "-d", target, *one),
         "verify": ("verify", target, *one),
+        "--log": ("verify", root / "model", *one, "--log", target),
     }  # fmt: skip
 
 
