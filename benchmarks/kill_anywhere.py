@@ -300,6 +300,12 @@ class _Patch:
         mapping[key] = value
 
 
+def steps_of(study: Study, asked: argparse.Namespace) -> dict[str, list[str]]:
+    """The commands that are asked for."""
+    steps = study.steps(not asked.quick, asked.workers)
+    return {name: words for name, words in steps.items() if not (asked.once and name.endswith(" others"))}
+
+
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -307,6 +313,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="without the nnU-Net stage")
+    parser.add_argument("--once", action="store_true", help="predict and explain no other cases a second time")
     parser.add_argument("--full-disks", type=int, default=10, help="of each command, at most")
     parser.add_argument("--small-disks", type=int, default=5, help="studies on file systems too small, at most 5")
     return parser.parse_args()
@@ -317,7 +324,7 @@ def run_all(study: Study, harness: Harness, usual: dict[str, Life], asked: argpa
 
     def another(name: str) -> tuple[Study, dict[str, list[str]]]:
         made = Study(study.dataset, study.preset, study.root.with_name(name))
-        return made, made.steps(not asked.quick, asked.workers)
+        return made, steps_of(made, asked)
 
     rounds = 0
     while harness.tally["killed"] < asked.kills:
@@ -348,7 +355,7 @@ def run() -> None:
     with tempfile.TemporaryDirectory() as folder:
         study = prepare(Path(folder).resolve())
         generations = Generations()
-        usual = run_whole(study, study.steps(not asked.quick, asked.workers), generations)
+        usual = run_whole(study, steps_of(study, asked), generations)
         drawn = _rows(study.root / GROWING_BY_ROWS)
         harness = Harness(np.random.default_rng(asked.seed), generations, drawn)
         rounds = run_all(study, harness, usual, asked)
