@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autodls.evaluation.binary import class_medians_cutoff, confusion_at, youden_cutoff
-from autodls.models.scale import fit_scale
+from autodls.models.recalibration import fit_scale
 
 RULES = {"youden": youden_cutoff, "class_medians": class_medians_cutoff}
 NEW_CASES = 3000

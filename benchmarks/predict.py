@@ -123,7 +123,7 @@ def by_files(folder: Path, cases: Path, library: str) -> None:
     import numpy as np
     import torch
 
-    from autodls.models.fold_model import class_margin, load_fusion
+    from autodls.models.fold_model import class_logit, load_fusion
     from autodls.preprocessing.case import prepare_case
     from autodls.records.model import ModelRecord
     from autodls.records.model_folders import ModelFolder
@@ -148,7 +148,7 @@ def by_files(folder: Path, cases: Path, library: str) -> None:
                 state = torch.load(folder / "pt" / f"{index}-{name}.pt", weights_only=True)
                 encoder.load_state_dict({f"{prefix}{key}": value for key, value in state.items()}, assign=True)
                 maps.append(fold.projections[name].project(encoder.features(planes[None])))
-            margin = class_margin(fold.fusion(torch.stack(maps, dim=1), torch.ones(1, 3, dtype=torch.bool)))
+            margin = class_logit(fold.fusion(torch.stack(maps, dim=1), torch.ones(1, 3, dtype=torch.bool)))
             log_odds.append(fold.scales["dls"].log_odds(margin.double().numpy()))
     dls = record.recalibration.probability(np.mean(log_odds, axis=0))
     (cases / f"{library}.json").write_text(json.dumps(float(dls[0])))

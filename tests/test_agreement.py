@@ -18,7 +18,7 @@ from autodls.errors import ArgumentError
 from autodls.evaluation.agreement import case_agreement
 from autodls.evaluation.agreement_records import CaseAgreement
 from autodls.evaluation.agreement_summary import metric_values, summarise_agreement, weighted_medians
-from autodls.evaluation.plane_agreement import Square, plane_agreement
+from autodls.evaluation.plane_agreement import Crop, plane_agreement
 from autodls.imaging.geometry import Volume
 from autodls.imaging.perturbation import shift
 from autodls.imaging.volumes import read_roi
@@ -201,20 +201,20 @@ def test_rois_on_different_grids_are_refused():
 )
 def test_crops_of_known_overlap(moved, expected_mm, expected_iou):
     axes = (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)
-    there, away = (Square(tuple(map(float, centre)), *axes, 10.0) for centre in ((0, 0, 0), moved))
+    there, away = (Crop(tuple(map(float, centre)), *axes, 10.0) for centre in ((0, 0, 0), moved))
     found = plane_agreement({"axial": there}, {"axial": away})["axial"]
     assert (found.plane_error_mm, found.crop_iou) == (pytest.approx(expected_mm), pytest.approx(expected_iou))
 
 
 def test_a_crop_within_another():
     axes = (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)
-    small, large = (Square((0.0, 0.0, 0.0), *axes, side) for side in (5.0, 10.0))
+    small, large = (Crop((0.0, 0.0, 0.0), *axes, side) for side in (5.0, 10.0))
     assert plane_agreement({"axial": small}, {"axial": large})["axial"].crop_iou == pytest.approx(0.25)
 
 
 def test_squares_that_do_not_lie_alike_are_refused():
-    there = Square((0.0, 0.0, 0.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0), 10.0)
-    turned = Square((0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), 10.0)
+    there = Crop((0.0, 0.0, 0.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0), 10.0)
+    turned = Crop((0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), 10.0)
     with pytest.raises(ArgumentError, match="axial plane: axis"):
         plane_agreement({"axial": there}, {"axial": turned})
     with pytest.raises(ArgumentError, match=r"planes \['axial'\] against \['coronal'\]"):

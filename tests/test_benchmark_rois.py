@@ -22,7 +22,7 @@ from autodls.imaging.volumes import Volume, read_labels, write_volume
 from autodls.inference import rescoring
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import load_model
-from autodls.inference.rescoring import PairedCase, ScoreBook, crossed_scores, prepare, sample_key
+from autodls.inference.rescoring import PairedCase, ScoreCache, crossed_scores, prepare, sample_key
 from autodls.inference.robustness import perturbed_scores
 from autodls.inference.scoring import score_sample
 from autodls.records.cohort import read_cohort
@@ -250,7 +250,7 @@ def test_samples_of_other_rois_than_those_at_hand_are_refused(study, models, tmp
     )
     pair = replace(pair, rois={**pair.rois, "manual": replace(pair.rois["manual"], roi=moved)})
     with pytest.raises(StaleRecordError, match="case PH0001: its images, its ROI or the plan have changed"):
-        crossed_scores(models, pair, {}, lambda kind, case: study[1].of(kind).sample(case), ScoreBook(tmp_path / "a"))
+        crossed_scores(models, pair, {}, lambda kind, case: study[1].of(kind).sample(case), ScoreCache(tmp_path / "a"))
 
 
 # -- agreement, effect, robustness -------------------------------------------------------------------------------------
@@ -312,13 +312,13 @@ def test_robustness_changes_the_manual_roi_and_nothing_else(study, benchmark, mo
 
 def test_an_roi_that_vanishes_has_no_score_and_a_reason(study, models, tmp_path):
     pair = pair_of(study, "PH0002", fold=1)
-    book = ScoreBook(tmp_path / "scores.json")
+    book = ScoreCache(tmp_path / "scores.json")
     rows = list(perturbed_scores(models["manual"], pair, (0.0, 0.0, 1.0), book))
     lost = [row for row in rows if row.dls is None]
     assert {row.kind for row in lost} == {"eroded"}
     assert all("leaves nothing" in row.reason for row in lost)
     book.close()
-    again = ScoreBook(tmp_path / "scores.json")
+    again = ScoreCache(tmp_path / "scores.json")
     assert again.known == book.used
     assert list(perturbed_scores(models["manual"], pair, (0.0, 0.0, 1.0), again)) == rows
 

@@ -8,7 +8,7 @@ from report_workspace import Wish, write_workspace
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.results import Excluded
-from autodls.report.artefacts import ARTEFACTS, Study, read_study
+from autodls.report.artefacts import ARTEFACTS, Artefacts, read_study
 from autodls.report.checklists.evidence import known
 from autodls.report.checklists.filled import CHECKLISTS, EVIDENCE, answers, read_checklist
 from autodls.report.html.document import render
@@ -26,7 +26,7 @@ NUMBERS = {
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+def study(tmp_path_factory: pytest.TempPathFactory) -> Artefacts:
     return read_study(*write_workspace(tmp_path_factory.mktemp("run"), Wish(heatmaps=1)))
 
 
@@ -58,7 +58,7 @@ def test_evidence_names_artefacts_that_exist_and_all_of_it_is_used() -> None:
 
 @pytest.mark.parametrize("name", CHECKLISTS)
 def test_an_empty_run_answers_nothing(name: str) -> None:
-    for answer in answers(read_checklist(name), Study()):
+    for answer in answers(read_checklist(name), Artefacts()):
         needed = any(EVIDENCE[entry].needs for entry in answer.item.evidence)
         assert answer.state in ({"missing"} if needed else {"author", "part"})
         assert not answer.cited
@@ -66,7 +66,7 @@ def test_an_empty_run_answers_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CHECKLISTS)
-def test_a_complete_run_cites_a_file_for_every_answer(name: str, study: Study) -> None:
+def test_a_complete_run_cites_a_file_for_every_answer(name: str, study: Artefacts) -> None:
     for answer in answers(read_checklist(name), study):
         assert answer.state != "missing"
         assert not answer.commands
@@ -75,7 +75,7 @@ def test_a_complete_run_cites_a_file_for_every_answer(name: str, study: Study) -
         assert len(answer.texts) == len(answer.item.evidence)
 
 
-def test_answers_hold_the_numbers_of_the_run(study: Study) -> None:
+def test_answers_hold_the_numbers_of_the_run(study: Artefacts) -> None:
     found = {one.item.number: " ".join(one.texts) for one in answers(read_checklist("tripod_ai"), study)}
     assert study.metrics is not None
     for name in study.unseen_cohorts:
@@ -89,7 +89,7 @@ def test_answers_hold_the_numbers_of_the_run(study: Study) -> None:
     assert "fold fold" not in " ".join(found.values())
 
 
-def test_reasons_methods_and_baselines_are_those_of_the_run(study: Study) -> None:
+def test_reasons_methods_and_baselines_are_those_of_the_run(study: Artefacts) -> None:
     """What is left out, with its reason; methods of what is printed; a clinical baseline only where there is one."""
     metrics = known(study.metrics)
     [name] = [name for name in study.unseen_cohorts if name in metrics.cohorts][:1]
@@ -109,13 +109,13 @@ def test_reasons_methods_and_baselines_are_those_of_the_run(study: Study) -> Non
     assert EVIDENCE["clinical_baseline"].tell(without).startswith("None in this run")
 
 
-def test_ethics_funding_and_registration_are_left_to_the_author(study: Study) -> None:
+def test_ethics_funding_and_registration_are_left_to_the_author(study: Artefacts) -> None:
     states = {one.item.number: one.state for one in answers(read_checklist("tripod_ai"), study)}
     assert {states[number] for number in ("3a", "6b", "14", "17", "18a", "18b", "18d", "19", "25")} == {"author"}
     assert "author input needed" in render(study)
 
 
-def test_a_partial_list_says_so(monkeypatch: pytest.MonkeyPatch, study: Study) -> None:
+def test_a_partial_list_says_so(monkeypatch: pytest.MonkeyPatch, study: Artefacts) -> None:
     whole = read_checklist("claim")
     part = whole.model_copy(update={"items": whole.items[:3]})
     monkeypatch.setattr("autodls.report.html.plan.read_checklist", lambda _name: part)

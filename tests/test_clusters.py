@@ -23,7 +23,7 @@ from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.subsets import contradictions, followed_by
 from autodls.report import formatting
-from autodls.report.artefacts import ScoredCase, Study
+from autodls.report.artefacts import Artefacts, ReportedCase
 from autodls.report.html.cases import explorer
 
 
@@ -237,11 +237,11 @@ def test_the_page_counts_intervals_only_where_those_of_the_metrics_are_the_same(
     held = table(rows, names_of(rows)).cohorts["all"]
     metrics = evaluate_table(ScoreTable(("dls",), {OUT_OF_FOLD: replace(held, out_of_fold=True)}), choices)
     cases = tuple(
-        ScoredCase(str(at), "0", bool(held.labels[at]), float(held.scores["dls"][at])) for at in range(held.n)
+        ReportedCase(str(at), "0", bool(held.labels[at]), float(held.scores["dls"][at])) for at in range(held.n)
     )
     found = metrics.cohorts[OUT_OF_FOLD].scores["dls"]
     model = tiny_model().record.model_copy(update={"cutoff": found.cutoff.value})
-    body = explorer(Study(metrics=metrics, out_of_fold=cases, model=model)).body
+    body = explorer(Artefacts(metrics=metrics, out_of_fold=cases, model=model)).body
     assert value in body
     counted = all(getattr(found, rate).method == "wilson" for rate in ("sensitivity", "specificity", "ppv", "npv"))
     assert ("data-plain" in body) == (not counted)
@@ -251,9 +251,9 @@ def test_the_page_counts_intervals_only_where_those_of_the_metrics_are_the_same(
 
 @pytest.mark.parametrize(("patients", "said"), [(None, "Wilson: of independent cases, at a cut-off"), (2, "several")])
 def test_before_evaluate_the_page_says_what_its_intervals_hold_for(patients, said):
-    cases = tuple(ScoredCase(str(at), "0", at % 2 == 0, at / 9) for at in range(9))
+    cases = tuple(ReportedCase(str(at), "0", at % 2 == 0, at / 9) for at in range(9))
     model = tiny_model().record.model_copy(update={"training_patients": patients})
-    body = explorer(Study(out_of_fold=cases, model=model)).body
+    body = explorer(Artefacts(out_of_fold=cases, model=model)).body
     assert said in body and ("data-plain" in body) == (patients is not None)
 
 

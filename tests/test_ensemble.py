@@ -18,7 +18,7 @@ from autodls.evaluation.binary import class_medians_cutoff, confusion_at, youden
 from autodls.inference.model_folder import load_model
 from autodls.models.ensemble import score_ensemble
 from autodls.models.fold_model import FoldLogits
-from autodls.models.scale import fit_scale
+from autodls.models.recalibration import fit_scale
 from autodls.preprocessing.store import FORMAT
 from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
@@ -28,7 +28,7 @@ from autodls.records.scores import FUSED, FoldScore
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
 from autodls.training.derived import choose_cutoffs, derive, recalibrate
-from autodls.training.ensemble import lock_model, out_of_fold, write_out_of_fold
+from autodls.training.locking import lock_model, out_of_fold, write_out_of_fold
 from autodls.verify.workspace import verify_kind
 
 FOLDS = 5

@@ -14,13 +14,13 @@ from tiny_study import DESCRIPTION, study_plan, tiny_study, use_tiny_resnet
 
 from autodls.inference.model_folder import load_model
 from autodls.models.fold_model import FoldLogits, FoldModel, load_fold, load_fusion, save_fusion
-from autodls.models.scale import fit_scale
+from autodls.models.recalibration import fit_scale
 from autodls.records.model_folders import FoldFolder
 from autodls.records.scale import LogisticScale
 from autodls.records.scores import FUSED, read_fold_scores
-from autodls.training.ensemble import lock_model
 from autodls.training.fine_tuning_stage import fine_tuning_settings
 from autodls.training.fusion_stage import _fusion_settings
+from autodls.training.locking import lock_model
 from autodls.training.settings import fit_settings
 from autodls.training.settling import is_shown_better, log_losses, settled
 

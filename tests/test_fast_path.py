@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from autodls.models.encoder import SequenceEncoder
-from autodls.models.fold_model import class_margin
+from autodls.models.fold_model import class_logit
 from autodls.models.folded import FoldedEncoder
 from autodls.training.loop import take_step
 from autodls.training.loss import FocalMeanLoss
@@ -69,11 +69,11 @@ def test_score_of_stored_weights_is_that_of_the_plain_network(encoder, cases):
     torch.nn.init.normal_(encoder.net.fc.weight, std=0.5, generator=torch.Generator().manual_seed(2))
     stored = FoldedEncoder.from_tensors(FoldedEncoder.from_state(encoder.net.state_dict()).tensors())
     with torch.inference_mode():
-        expected = class_margin(encoder(planes[:cases])).sigmoid()
-        found = class_margin(stored.logits(stored.features(planes[:cases]), planes[:cases])).sigmoid()
+        expected = class_logit(encoder(planes[:cases])).sigmoid()
+        found = class_logit(stored.logits(stored.features(planes[:cases]), planes[:cases])).sigmoid()
         unpacked = stored.unpacked()
         assert torch.equal(
-            class_margin(unpacked.logits(unpacked.features(planes[:cases]), planes[:cases])).sigmoid(), found
+            class_logit(unpacked.logits(unpacked.features(planes[:cases]), planes[:cases])).sigmoid(), found
         )
     assert found.tolist() == pytest.approx(expected.tolist(), abs=1e-3)
 

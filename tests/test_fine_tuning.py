@@ -9,15 +9,15 @@ from tiny_study import DESCRIPTION, hashes, study_plan, tiny_study, use_tiny_res
 from torch import nn
 
 from autodls.errors import StaleRecordError
-from autodls.models.fold_model import class_margin, load_fold
+from autodls.models.fold_model import class_logit, load_fold
 from autodls.planning.memory import TrainingLoad, encoder_parts_gib, memory_parts_gib
 from autodls.records.scores import FUSED, read_fold_scores
 from autodls.records.tensors import read_note
 from autodls.training import loop
 from autodls.training.data import centre_crop
-from autodls.training.ensemble import lock_model
 from autodls.training.fine_tuning_stage import FINE_TUNING, fine_tune, inner_log_loss, new_task
 from autodls.training.fold import stages_of, train_fold
+from autodls.training.locking import lock_model
 from autodls.training.loss import UNKNOWN
 
 FITTED = {*(f"{name}.safetensors" for name in SEQUENCES), "fusion.safetensors"}
@@ -54,10 +54,10 @@ def test_the_network_starts_as_the_two_stages_left_it(study):
     expected = load_fold(run.folder, study.plan, torch.device("cpu")).logits(pixels, present)
     with torch.inference_mode():
         logits = task.model.eval()(pixels, present)
-    torch.testing.assert_close(class_margin(logits[:, 0]), expected.fused, atol=2e-3, rtol=0)
+    torch.testing.assert_close(class_logit(logits[:, 0]), expected.fused, atol=2e-3, rtol=0)
     for index, name in enumerate(SEQUENCES):
         known = present[:, index]
-        found = class_margin(logits[:, 1 + index])[known]
+        found = class_logit(logits[:, 1 + index])[known]
         torch.testing.assert_close(found, expected.by_sequence[name][known], atol=2e-3, rtol=0)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 from tiny_study import study_plan
 
-from autodls.models.fold_model import FoldLogits, class_margin
+from autodls.models.fold_model import FoldLogits, class_logit
 from autodls.models.fusion import FusionTransformer
 from autodls.models.pca import ChannelPCA
 from autodls.records.plan import FusionPlan
@@ -143,7 +143,7 @@ def test_missing_sequence_is_replaced_by_its_own_learned_vector():
 def test_every_sequence_and_every_place_has_a_say():
     model, maps, present = fusion(), projected(1), torch.ones(1, SEQUENCES, dtype=torch.bool)
     maps.requires_grad_()
-    class_margin(model(maps, present)).sum().backward()
+    class_logit(model(maps, present)).sum().backward()
     assert (maps.grad.abs().sum(dim=2) > 0).all()
 
 

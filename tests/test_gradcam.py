@@ -11,7 +11,7 @@ from tiny_models import brightness_encoder, random_input, tiny_fold, tiny_plan
 from torch import nn
 
 from autodls.models.encoder import SequenceEncoder
-from autodls.models.fold_model import class_margin
+from autodls.models.fold_model import class_logit
 from autodls.models.folded import FoldedEncoder
 from autodls.models.gradcam import activation_map, fold_maps, heat_maps, shuffled, to_input_size
 from autodls.records.scale import LogisticScale
@@ -51,7 +51,7 @@ class Margin(nn.Module):
         self.encoder = encoder
 
     def forward(self, planes):
-        return class_margin(self.encoder(planes))[:, None]
+        return class_logit(self.encoder(planes))[:, None]
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_fused_map_equals_finite_differences_through_transformer_and_pca():
             torch.einsum("kc,nchw->nkhw", pca.components.double(), one - pca.mean.double()[:, None, None]) / pca.scale
             for pca, one in pairs
         ]
-        return float(class_margin(fusion(torch.stack(projected, dim=1), present)))
+        return float(class_logit(fusion(torch.stack(projected, dim=1), present)))
 
     with torch.no_grad():
         for index, name in enumerate(plan.sequences):

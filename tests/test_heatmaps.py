@@ -5,7 +5,7 @@ import pytest
 from small_volumes import ORIENTATIONS, ball, grid_around, lumps, points_of, random_grid
 
 from autodls.imaging.geometry import Volume, sample_roi
-from autodls.imaging.heatmaps import paint_pictures
+from autodls.imaging.painting import paint_pictures
 from autodls.imaging.parts import number_parts
 from autodls.inference.explain import roi_on_planes
 from autodls.preprocessing.planes import find_planes

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from autodls.evaluation.cautions import cautions
+from autodls.evaluation.caveats import cautions
 from autodls.evaluation.cohort_survival import cohort_landmark, cohort_survival, expected_events, labels_follow_time
 from autodls.evaluation.delong import auc
 from autodls.evaluation.landmark import landmark_benefit

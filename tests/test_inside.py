@@ -6,7 +6,7 @@ from small_volumes import anatomy, ball, grid_around
 
 from autodls.imaging.geometry import Volume
 from autodls.imaging.inside import blank_share, is_blank, nearest_voxels, roi_points
-from autodls.planning.measure import TumourPlace, measure_sequence
+from autodls.planning.measure import TumourLocation, measure_sequence
 
 GRID = grid_around((0, 0, 0), (40, 44, 14), (1.0, 1.0, 4.0))
 CHANCE = np.random.default_rng(0)
@@ -48,11 +48,11 @@ def test_points_that_the_image_does_not_show_say_nothing():
 def test_the_share_that_percentiles_cut_off_is_measured():
     image, roi = noisy(), ball(GRID, radii_mm=(6, 6, 6))
     image.array[roi.array] = np.linspace(-3, 9, np.count_nonzero(roi.array))  # the head ends near 8
-    seen = measure_sequence(image, TumourPlace.of(roi))
+    seen = measure_sequence(image, TumourLocation.of(roi))
     above, below = (np.mean(image.array[roi.array] > seen.head_percentiles[-1]),
                     np.mean(image.array[roi.array] < seen.head_percentiles[0]))  # fmt: skip
     assert seen.clipped == pytest.approx({"above": above, "below": below})
     assert above > 0.02 < below
     image.array[ball(GRID, radii_mm=(11, 11, 14)).array] = 0.0
-    blank = measure_sequence(image, TumourPlace.of(ball(GRID, radii_mm=(3, 3, 3))))
+    blank = measure_sequence(image, TumourLocation.of(ball(GRID, radii_mm=(3, 3, 3))))
     assert (blank.is_blank, blank.roi_percentiles, blank.clipped) == (True, None, {})

@@ -11,8 +11,8 @@ from tiny_study import DESCRIPTION, hashes, tiny_study, use_tiny_resnet
 
 from autodls.cli.console import Terminal
 from autodls.errors import TrainingError
-from autodls.evaluation.cautions import model_cautions
-from autodls.evaluation.score_auc import RowAuc
+from autodls.evaluation.caveats import model_cautions
+from autodls.evaluation.score_auc import ScoreAuc
 from autodls.preprocessing.store import load_sample, save_sample
 from autodls.records.model import ModelRecord
 from autodls.records.model_folders import FoldFolder
@@ -22,8 +22,8 @@ from autodls.records.training_log import Epoch, Judgement, LoggedStage, log_line
 from autodls.report.figures.learning_curves import draw_learning_curve, learning_figure
 from autodls.stages.train import _draw_curves, _tell_not_learnt
 from autodls.training import learnt
-from autodls.training.ensemble import case_flags, lock_model
 from autodls.training.learnt import Labels, best_guess, guess_loss, judge, unlearnt_auc
+from autodls.training.locking import case_flags, lock_model
 from autodls.training.loop import FocalMeanLoss
 from autodls.training.stage_log import StageLog
 from autodls.verify.workspace import verify_kind
@@ -257,7 +257,7 @@ def test_odd_logs_are_drawn(stages):
 
 
 def auc_row(value, low, high):
-    return RowAuc(cohort="a", row="dls", n=40, positives=20, value=value, low=low, high=high, reason="none")
+    return ScoreAuc(cohort="a", row="dls", n=40, positives=20, value=value, low=low, high=high, reason="none")
 
 
 SPREAD, ALIKE = np.linspace(0.2, 0.8, 40), np.linspace(0.416, 0.417, 40)

@@ -9,7 +9,7 @@ from matplotlib.text import Text
 
 from autodls.evaluation.metrics import evaluate_table
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
-from autodls.report.artefacts import Picture, Study
+from autodls.report.artefacts import Artefacts, Picture
 from autodls.report.drawn import save_figure
 from autodls.report.figures.catalogue import figure_names, study_figures
 from autodls.report.figures.cohort_flow import flow_of_scores
@@ -50,7 +50,7 @@ def test_the_caption_says_whose_stand_in_it_is() -> None:
     metrics = evaluate_table(table("train", CHINESE))
     told = metrics.model_copy(update={"warnings": tuple(figure_names(metrics, flow_of_scores(metrics))[1])})
     picture = Picture(b"<svg/>", "image/svg+xml")
-    assert f"&#x27;cohort 2&#x27; is {CHINESE}." in drawn(Study(metrics=told, figures={"roc": picture}), "roc")
+    assert f"&#x27;cohort 2&#x27; is {CHINESE}." in drawn(Artefacts(metrics=told, figures={"roc": picture}), "roc")
 
 
 def test_names_that_can_be_drawn_are_left_as_they_are() -> None:

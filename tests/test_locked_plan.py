@@ -12,7 +12,7 @@ from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.scores import write_csv
 from autodls.records.workspace import Workspace
-from autodls.report.artefacts import Study, read_study
+from autodls.report.artefacts import Artefacts, read_study
 from autodls.report.checklists.filled import CHECKLISTS, EVIDENCE, answers, read_checklist
 from autodls.report.html.document import render
 
@@ -34,7 +34,7 @@ def run(tmp_path: Path) -> Workspace:
     return workspace
 
 
-def told(study: Study, name: str) -> str:
+def told(study: Artefacts, name: str) -> str:
     return EVIDENCE[name].tell(study)
 
 

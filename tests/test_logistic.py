@@ -11,7 +11,7 @@ from autodls.errors import TrainingError
 from autodls.evaluation.calibration import calibration
 from autodls.evaluation.logistic import fit_logistic, intercept_at_slope_one, log_likelihood
 from autodls.models import scale as scale_module
-from autodls.models.scale import fit_scale
+from autodls.models.recalibration import fit_scale
 
 
 def with_intercept(*columns):

@@ -5,7 +5,7 @@ import pytest
 
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.randomisation import weights_verdict
-from autodls.evaluation.results import Calibration, Metrics, Proportion
+from autodls.evaluation.results import Calibration, Estimate, Metrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.report.findings import KINDS, NEWS, OPTIMISTIC, OTHER, UNSURE, by_kind, kind_of, merged
@@ -44,10 +44,10 @@ def test_sensitivity_that_is_lost_at_another_site_is_told_with_its_interval() ->
     ],
 )
 def test_difference_of_rates_is_that_of_newcombe(counts: tuple[int, ...], expected: tuple[float, ...]) -> None:
-    def wilson(hits: int, n: int) -> Proportion:
+    def wilson(hits: int, n: int) -> Estimate:
         z2, p = 1.959963984540054**2, hits / n
         half = (z2 * p * (1 - p) / n + (z2 / (2 * n)) ** 2) ** 0.5
-        return Proportion(
+        return Estimate(
             value=p, low=(p + z2 / (2 * n) - half) / (1 + z2 / n), high=(p + z2 / (2 * n) + half) / (1 + z2 / n)
         )
 

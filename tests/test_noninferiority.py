@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from autodls.errors import ArgumentError
 from autodls.evaluation.delong import auc, compare_aucs
 from autodls.evaluation.noninferiority import cases_needed, noninferiority, verdict
-from autodls.evaluation.results import Proportion
+from autodls.evaluation.results import Estimate
 
 MARGIN = 0.05
 
@@ -41,12 +41,12 @@ def judge(labels, new, reference, patients=None, margin=MARGIN):
     ],
 )
 def test_verdict_by_the_place_of_the_interval(low, high, expected):
-    assert verdict(Proportion(value=0.0, low=low, high=high), MARGIN) == expected
+    assert verdict(Estimate(value=0.0, low=low, high=high), MARGIN) == expected
 
 
 @given(st.floats(-0.5, 0.5), st.floats(0.001, 0.4), st.floats(0.01, 0.3))
 def test_a_wider_margin_never_takes_an_answer_back(middle, half, margin):
-    delta = Proportion(value=middle, low=middle - half, high=middle + half)
+    delta = Estimate(value=middle, low=middle - half, high=middle + half)
     order = ("not answerable", "not inferior")
     strict, lenient = verdict(delta, margin), verdict(delta, 2 * margin)
     assert strict == lenient or (strict, lenient) == order
@@ -92,7 +92,7 @@ def test_several_cases_of_a_patient_are_one_piece_of_evidence():
 
 def test_needed_cases_would_have_been_enough():
     few = judge(*cohort(40, 0.0, 0.6, seed=3))
-    delta = Proportion(value=few.delong.delta, low=few.delong.low, high=few.delong.high)
+    delta = Estimate(value=few.delong.delta, low=few.delong.low, high=few.delong.high)
     needed = cases_needed(delta, MARGIN, 40)
     many = judge(*cohort(needed, 0.0, 0.6, seed=4))
     assert (many.delong.high - many.delong.low) / 2 == pytest.approx(MARGIN * 1.96 / (1.96 + 0.84), rel=0.35)

@@ -5,8 +5,8 @@ import pytest
 from scipy.special import logit
 
 from autodls.evaluation.calibration import calibration
-from autodls.evaluation.results import FoldMetrics, Proportion
-from autodls.models.scale import fit_scale
+from autodls.evaluation.results import Estimate, FoldMetrics
+from autodls.models.recalibration import fit_scale
 from autodls.records.scores import FUSED, FoldScore
 from autodls.report.out_of_fold import cross_fitted, fold_cautions, fold_metrics
 
@@ -49,7 +49,7 @@ def test_ranks_within_a_fold_stay_and_certainty_has_log_odds():
 
 
 def of_fold(spread, auc=0.9, high=0.99, index=0):
-    found = Proportion(value=auc, low=0.5, high=high)
+    found = Estimate(value=auc, low=0.5, high=high)
     return FoldMetrics(fold=index, n=15, positives=5, auc=found, spread=spread, spread_own=spread, mean=0.0)
 
 

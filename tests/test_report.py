@@ -22,7 +22,7 @@ from autodls.records.scores import without_formula
 from autodls.records.table import read_table
 from autodls.records.training_log import told_of
 from autodls.records.workspace import Workspace
-from autodls.report.artefacts import Picture, Study, raw, read_study
+from autodls.report.artefacts import Artefacts, Picture, raw, read_study
 from autodls.report.html.document import render, write_report
 from autodls.report.html.page import Markup, data_table, el, escaped, joined
 from autodls.report.html.reprint import reprinted
@@ -59,7 +59,7 @@ class Outline(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Study, str]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Artefacts, str]:
     """A complete run, and its report."""
     workspace, described = write_workspace(tmp_path_factory.mktemp("run"))
     study = read_study(workspace, described)
@@ -74,7 +74,7 @@ def glance_of(page: str) -> str:
     return page[page.index('id="glance"') : page.index('id="warnings"')]
 
 
-def test_headline_is_of_unseen_cases_and_never_of_training(run: tuple[Workspace, Study, str]) -> None:
+def test_headline_is_of_unseen_cases_and_never_of_training(run: tuple[Workspace, Artefacts, str]) -> None:
     _, study, page = run
     assert study.metrics is not None
     for name in (OUT_OF_FOLD, "external"):
@@ -83,12 +83,12 @@ def test_headline_is_of_unseen_cases_and_never_of_training(run: tuple[Workspace,
         update={"cohorts": {"train": study.metrics.cohorts["external"], **study.metrics.cohorts}}
     )
     assert study.unseen_cohorts == (OUT_OF_FOLD, "external")
-    changed = Study(description=study.description, metrics=trained)
+    changed = Artefacts(description=study.description, metrics=trained)
     assert changed.unseen_cohorts == (OUT_OF_FOLD, "external")
     assert "held-out cohort train" not in glance_of(render(changed))
 
 
-def test_page_is_well_formed_alone_and_allows_only_itself(run: tuple[Workspace, Study, str]) -> None:
+def test_page_is_well_formed_alone_and_allows_only_itself(run: tuple[Workspace, Artefacts, str]) -> None:
     outline = Outline(run[2])
     assert outline.open == []
     assert all((image["src"] or "").startswith("data:image/") and image["alt"] for image in outline.named("img"))
@@ -107,7 +107,9 @@ def test_page_is_well_formed_alone_and_allows_only_itself(run: tuple[Workspace, 
     assert not re.search(r"fetch|XMLHttp|innerHTML|eval\(|import\(|localStorage", script)
 
 
-def test_the_same_run_gives_the_same_bytes_and_tells_no_path(run: tuple[Workspace, Study, str], tmp_path: Path) -> None:
+def test_the_same_run_gives_the_same_bytes_and_tells_no_path(
+    run: tuple[Workspace, Artefacts, str], tmp_path: Path
+) -> None:
     workspace, study, page = run
     first, second = (
         write_report(workspace, study.description, tmp_path / name).read_bytes() for name in ("a.html", "b/c.html")
@@ -116,7 +118,7 @@ def test_the_same_run_gives_the_same_bytes_and_tells_no_path(run: tuple[Workspac
     assert str(workspace.root) not in page
 
 
-def test_every_case_setting_and_hash_is_there(run: tuple[Workspace, Study, str]) -> None:
+def test_every_case_setting_and_hash_is_there(run: tuple[Workspace, Artefacts, str]) -> None:
     _, study, page = run
     text = Outline(page).text
     assert study.plan is not None
@@ -130,7 +132,7 @@ def test_every_case_setting_and_hash_is_there(run: tuple[Workspace, Study, str])
     assert study.missing == tuple(one for one in study.missing if one.path == "results/tables/auc.csv")
 
 
-def test_warnings_are_those_of_the_run(run: tuple[Workspace, Study, str]) -> None:
+def test_warnings_are_those_of_the_run(run: tuple[Workspace, Artefacts, str]) -> None:
     _, study, page = run
     assert study.metrics is not None
     text = html.unescape(warnings_of(page))
@@ -211,7 +213,7 @@ def test_a_hostile_cohort_gives_a_report_with_warnings(wish: Wish, said: str, tm
         assert name in outline.text
 
 
-def test_networks_are_drawn_and_named_where_they_have_not_learnt(run: tuple[Workspace, Study, str]) -> None:
+def test_networks_are_drawn_and_named_where_they_have_not_learnt(run: tuple[Workspace, Artefacts, str]) -> None:
     _, study, page = run
     chapter = page[page.index('id="learning"') : page.index('id="performance"')]
     assert chapter.count('<img src="data:image/svg+xml') == 1
@@ -221,7 +223,9 @@ def test_networks_are_drawn_and_named_where_they_have_not_learnt(run: tuple[Work
     assert 'id="learning"' not in render(replace(study, logs={}))
 
 
-def test_what_holds_of_a_whole_fold_or_of_the_model_hides_no_flag_of_a_case(run: tuple[Workspace, Study, str]) -> None:
+def test_what_holds_of_a_whole_fold_or_of_the_model_hides_no_flag_of_a_case(
+    run: tuple[Workspace, Artefacts, str],
+) -> None:
     study = run[1]
     assert study.model is not None and study.logs[2][1].judgement is not None
     caution = "the model scores all cases alike"
@@ -265,7 +269,7 @@ def test_rows_of_a_table_are_named_and_numbers_not_broken() -> None:
     assert "<td>some words 3</td>" in table
 
 
-def test_reprinted_tables_say_what_was_printed(run: tuple[Workspace, Study, str]) -> None:
+def test_reprinted_tables_say_what_was_printed(run: tuple[Workspace, Artefacts, str]) -> None:
     workspace, study, _ = run
     ledger = reprinted("ledger", study.tables["ledger"])
     rows = {line["where"]: line for line in read_table(workspace.table("ledger")) if line["score"] == "dls"}
@@ -284,7 +288,7 @@ def test_reprinted_tables_say_what_was_printed(run: tuple[Workspace, Study, str]
     assert clinical[-1].endswith(("(+)", "(\N{MINUS SIGN})"))
 
 
-def test_tables_of_earlier_versions_are_reprinted_with_what_they_meant(run: tuple[Workspace, Study, str]) -> None:
+def test_tables_of_earlier_versions_are_reprinted_with_what_they_meant(run: tuple[Workspace, Artefacts, str]) -> None:
     tables = run[1].tables
     before = [line for line in tables["ledger"] if line["where"] != "out-of-fold by fold"]
     ledger = reprinted("ledger", before)
@@ -300,7 +304,7 @@ def test_tables_of_earlier_versions_are_reprinted_with_what_they_meant(run: tupl
 def test_a_table_of_another_form_is_shown_as_it_is() -> None:
     shown = reprinted("ledger", [{"odd": "1", "columns": "<b>"}])
     assert (shown.header, shown.lines) == (("odd", "columns"), (("1", "<b>"),))
-    assert "&lt;b&gt;" in render(Study(tables={"mine": [{"odd": "<b>"}]}))
+    assert "&lt;b&gt;" in render(Artefacts(tables={"mine": [{"odd": "<b>"}]}))
 
 
 def test_heat_maps_come_with_their_checks() -> None:
@@ -310,7 +314,7 @@ def test_heat_maps_come_with_their_checks() -> None:
     check = [{"case": "c", "sequence": sequence, "spearman": text} for sequence, text in correlations]
     tables = {"shares": [share, share | {"score": "CE"}], "randomisation": check}
     page = render(
-        Study(
+        Artefacts(
             heatmaps={f"c{at:02d}_{of}": PICTURE for at in range(15) for of in ("sequences", "dls")},
             heatmap_tables=tables,
         )

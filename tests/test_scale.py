@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from autodls.models.scale import fit_scale
+from autodls.models.recalibration import fit_scale
 from autodls.records.scale import LogisticScale, sigmoid
 
 QUICK = hypothesis_settings(deadline=None, max_examples=60)

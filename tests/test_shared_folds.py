@@ -14,11 +14,11 @@ from command_line import autodls
 from autodls.evaluation.delong import auc_with_ci, compare_aucs
 from autodls.evaluation.intervals import printed_auc
 from autodls.evaluation.metrics import Choices, evaluate_table
-from autodls.evaluation.results import Proportion
+from autodls.evaluation.results import Estimate
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.shared_folds import MEANING, OUT_OF_FOLD_VARIANCE, meaning_of, widened_auc
-from autodls.models.scale import fit_scale
+from autodls.models.recalibration import fit_scale
 from autodls.planning import expectation
 from autodls.report.tables.study import comparison_table, performance_table
 
@@ -75,7 +75,7 @@ def test_the_variance_is_doubled_and_nothing_else():
     assert (cross.method, plain.method) == ("delong-logit-cv", "delong-logit")
     same = ("value", "variance", "plain_low", "plain_high")
     assert [getattr(cross, name) for name in same] == [getattr(plain, name) for name in same]
-    known = Proportion(value=plain.value, low=plain.low, high=plain.high)
+    known = Estimate(value=plain.value, low=plain.low, high=plain.high)
     assert widened_auc(known).low == pytest.approx(cross.low) and widened_auc(known).high == pytest.approx(cross.high)
     test, tested = (compare_aucs(LABELS, first, second, out_of_fold=kind) for kind in (False, True))
     assert test.z == pytest.approx(tested.z * np.sqrt(2))

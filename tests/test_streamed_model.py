@@ -40,7 +40,7 @@ def test_networks_are_few_at_a_time_on_one_core_each(folder, monkeypatch, cores)
     """So the bits of a score do not depend on the number of cores, and memory not on that of networks."""
     model = load_model(folder, CPU, streamed=True)
     at_once, most, threads, lock = 0, 0, set(), threading.Lock()
-    every_core, see = torch.get_num_threads(), FoldModel.see
+    every_core, see = torch.get_num_threads(), FoldModel.encode_planes
 
     def watched(*asked, **named):
         nonlocal at_once, most
@@ -54,7 +54,7 @@ def test_networks_are_few_at_a_time_on_one_core_each(folder, monkeypatch, cores)
             with lock:
                 at_once -= 1
 
-    monkeypatch.setattr(FoldModel, "see", watched)
+    monkeypatch.setattr(FoldModel, "encode_planes", watched)
     monkeypatch.setattr(ensemble, "usable_cores", lambda: cores)
     model.score(*random_input(model.plan, cases=3))
     assert threads == {1} and most <= cores
@@ -70,7 +70,7 @@ def test_what_one_network_fails_at_is_raised_and_the_rest_not_begun(folder, monk
         time.sleep(0.3 * (len(begun) > 1))  # what had begun when the first failed
         raise ModelFolderError("altered")
 
-    monkeypatch.setattr(FoldModel, "see", failing)
+    monkeypatch.setattr(FoldModel, "encode_planes", failing)
     monkeypatch.setattr(ensemble, "usable_cores", lambda: 1)
     with pytest.raises(ModelFolderError, match="altered"):
         model.score(*random_input(model.plan, cases=1))

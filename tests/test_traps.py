@@ -23,14 +23,14 @@ from autodls.cli.console import Terminal
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.imaging.geometry import Volume, sample_roi
-from autodls.imaging.heatmaps import paint_pictures
+from autodls.imaging.painting import paint_pictures
 from autodls.imaging.volumes import read_geometry, read_volume, write_volume
 from autodls.inference.copies import with_copies_flagged
 from autodls.inference.prediction import CaseScore, Prediction
 from autodls.planning.check import check_dataset
 from autodls.planning.fingerprint import extract_fingerprint
 from autodls.planning.measure import SequenceMeasure
-from autodls.planning.unlike import unlike
+from autodls.planning.ood import ood_flags
 from autodls.preprocessing.planes import find_planes
 from autodls.preprocessing.sampling import sample_points
 from autodls.records.cohort import read_cohort
@@ -194,14 +194,14 @@ class TestUnlikeTraining:
         """Training cases and those of a hospital that was not trained on: 0 of 15."""
         fingerprint, cases = looks
         assert len(cases) == 15
-        assert [flag for case in cases.values() for flag in unlike(case, fingerprint.sequences)] == []
+        assert [flag for case in cases.values() for flag in ood_flags(case, fingerprint.sequences)] == []
 
     @pytest.mark.parametrize("odd", ODD)
     def test_what_differs_is_said_of_that_sequence_alone(self, looks, odd):
         fingerprint, cases = looks
         change, said = ODD[odd]
         changed = with_changes(cases["EX0001"], "T2WI", **change(cases["EX0001"]["T2WI"]))
-        flags = unlike(changed, fingerprint.sequences)
+        flags = ood_flags(changed, fingerprint.sequences)
         assert any(said in flag for flag in flags)
         assert all(flag.startswith("T2WI is unlike the training images: ") or "swapped" in flag for flag in flags)
 
@@ -209,18 +209,18 @@ class TestUnlikeTraining:
         fingerprint, cases = looks
         seen = cases["EX0002"]["T2WI"]
         turned = {"spacing_mm": seen.spacing_mm[::-1], "shape": seen.shape[::-1]}
-        assert unlike(with_changes(cases["EX0002"], "T2WI", **turned), fingerprint.sequences) == []
+        assert ood_flags(with_changes(cases["EX0002"], "T2WI", **turned), fingerprint.sequences) == []
 
     def test_swapped_sequences(self, looks):
         fingerprint, cases = looks
         for case in cases.values():
-            flags = unlike({"T2WI": case["CE-T1WI"], "CE-T1WI": case["T2WI"]}, fingerprint.sequences)
+            flags = ood_flags({"T2WI": case["CE-T1WI"], "CE-T1WI": case["T2WI"]}, fingerprint.sequences)
             assert "T2WI and CE-T1WI look swapped, by their contrast in training" in flags
 
     def test_few_training_cases_say_nothing(self, looks):
         fingerprint, cases = looks
         few = {name: one.model_copy(update={"cases": 4}) for name, one in fingerprint.sequences.items()}
-        assert unlike(with_changes(cases["EX0001"], "T2WI", **CT), few) == []
+        assert ood_flags(with_changes(cases["EX0001"], "T2WI", **CT), few) == []
 
     def test_real_gliomas_are_flagged_for_their_field_of_view_alone(self, shared_data):
         """Each patient in turn left out: 3 of 34 have a field of view of 400 mm and more, the others 256 mm."""
@@ -233,7 +233,7 @@ class TestUnlikeTraining:
         flagged = []
         for number, case in enumerate(cases):
             others = cases[:number] + cases[number + 1 :]
-            flagged.append(unlike(case.sequences, {name: _sequence(name, others) for name in settings.sequences}))
+            flagged.append(ood_flags(case.sequences, {name: _sequence(name, others) for name in settings.sequences}))
         assert sum(map(bool, flagged)) == 3
         assert all("field of view 4" in flag for flag in itertools.chain(*flagged))
 
@@ -387,10 +387,10 @@ class TestInvertedLabels:
         assert bool(said) == loud
 
     def test_train_says_it_too(self, capsys):
-        from autodls.evaluation.score_auc import RowAuc
+        from autodls.evaluation.score_auc import ScoreAuc
         from autodls.stages.train import _warn
 
-        row = RowAuc(cohort="oof", row="dls", n=80, positives=40, value=0.2, low=0.1, high=0.3, reason=None)
+        row = ScoreAuc(cohort="oof", row="dls", n=80, positives=40, value=0.2, low=0.1, high=0.3, reason=None)
         _warn([row, row.model_copy(update={"high": 0.6})], Terminal())
         show_rows("AUC", [row])
         said = capsys.readouterr()
@@ -398,7 +398,7 @@ class TestInvertedLabels:
 
     @pytest.mark.parametrize(("auc", "loud"), [(0.0, True), (1.0, False), (None, False)])
     def test_perfectly_inverted_labels_have_no_interval_and_are_told(self, capsys, auc, loud):
-        from autodls.evaluation.score_auc import RowAuc
+        from autodls.evaluation.score_auc import ScoreAuc
         from autodls.stages.train import _warn
 
         scores, labels = np.linspace(0.1, 0.9, 20), np.arange(20) >= 10
@@ -407,6 +407,8 @@ class TestInvertedLabels:
             assert loud == any(
                 "inverted" in warning for warning in evaluate_table(table, Choices({}, None, None)).warnings
             )
-        row = RowAuc(cohort="oof", row="dls", n=20, positives=10, value=auc, low=None, high=None, reason="no interval")
+        row = ScoreAuc(
+            cohort="oof", row="dls", n=20, positives=10, value=auc, low=None, high=None, reason="no interval"
+        )
         _warn([row], Terminal())
         assert ("inverted" in capsys.readouterr().err) == loud

@@ -25,9 +25,9 @@ from autodls.stages.plan import PlanRequest
 from autodls.training.common_scale import common_scales
 from autodls.training.data import centre_crop
 from autodls.training.derived import derive, pool_scores
-from autodls.training.ensemble import lock_model
 from autodls.training.fold import train_fold
 from autodls.training.fold_chain import write_scores
+from autodls.training.locking import lock_model
 
 WEIGHTS = "*.safetensors"
 

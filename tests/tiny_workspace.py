@@ -10,8 +10,8 @@ from autodls.planning.splits import make_splits
 from autodls.records.cohort import read_cohort
 from autodls.records.scores import FUSED, FoldScore
 from autodls.records.workspace import Workspace
-from autodls.training.ensemble import lock_model
 from autodls.training.fold_chain import weight_hashes, write_scores
+from autodls.training.locking import lock_model
 
 
 def made_up_scores(fold, cases, sequences, chance):

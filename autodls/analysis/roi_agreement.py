@@ -6,7 +6,7 @@ import numpy as np
 
 from autodls.evaluation.agreement import case_agreement, require_one_grid
 from autodls.evaluation.agreement_records import CaseAgreement
-from autodls.evaluation.plane_agreement import Square, plane_agreement
+from autodls.evaluation.plane_agreement import Crop, plane_agreement
 from autodls.imaging.geometry import Volume, as_triple
 from autodls.preprocessing.planes import Plane, find_planes
 from autodls.records.drawn_roi import MaskSource
@@ -35,15 +35,15 @@ def compare_rois(
     return case_agreement(case, patient, manual, automatic, source, plane_agreement(first, second))
 
 
-def _squares(planes: Sequence[Plane]) -> dict[str, Square]:
+def _squares(planes: Sequence[Plane]) -> dict[str, Crop]:
     return {plane.name: _square(plane) for plane in planes}
 
 
-def _square(plane: Plane) -> Square:
+def _square(plane: Plane) -> Crop:
     rows, columns = plane.size
     row_step, column_step = np.asarray(plane.row_step_mm), np.asarray(plane.column_step_mm)
     centre = np.asarray(plane.origin_mm) + (rows - 1) / 2 * row_step + (columns - 1) / 2 * column_step
     step_mm = float(np.linalg.norm(row_step))
-    return Square(
+    return Crop(
         as_triple(centre), as_triple(row_step / step_mm), as_triple(column_step / step_mm), side_mm=rows * step_mm
     )

@@ -14,9 +14,9 @@ from autodls.evaluation.agreement_records import (
     PerturbedScore,
     ScoreAgreement,
 )
-from autodls.evaluation.results import Auc, Proportion
+from autodls.evaluation.results import Auc, Estimate
 from autodls.records.base import Record
-from autodls.records.drawn_roi import DrawnRoi, MaskSource
+from autodls.records.drawn_roi import AutomaticRoi, MaskSource
 from autodls.records.model_folders import RoiKind
 
 
@@ -54,7 +54,7 @@ class CohortAgreement(Record):
     drawn_by: str = Field(description="which networks drew the automatic ROIs; none of them saw the case")
     summary: AgreementSummary
     cases: tuple[CaseAgreement, ...]
-    drawn: dict[str, DrawnRoi] = Field(description="how the automatic ROI of each of these cases came about")
+    drawn: dict[str, AutomaticRoi] = Field(description="how the automatic ROI of each of these cases came about")
     left_out: dict[str, str] = Field(description="why a case is not compared")
 
     @property
@@ -115,7 +115,7 @@ class Change(Record):
     mean_moved_mm: float | None = Field(description="distance of the centroid from where it was, as measured")
     mean_absolute_change: float | None = Field(description="of the calibrated score")
     mean_absolute_log_odds: float | None
-    flipped: Proportion = Field(
+    flipped: Estimate = Field(
         description="share of calls that change at the locked cut-off, with Wilson's interval, over patients"
     )
     reason: str | None = Field(default=None, description="why the means are null")

@@ -14,7 +14,7 @@ from autodls.records.case import Case
 from autodls.records.cells import is_missing, read_number
 from autodls.records.cohort import Cohort
 from autodls.records.dataset import SurvivalColumns
-from autodls.records.drawn_roi import DrawnRoi
+from autodls.records.drawn_roi import AutomaticRoi
 from autodls.records.scores import FUSED, FoldScore
 from autodls.records.splits import Splits
 
@@ -49,7 +49,7 @@ class ScoredCohort:
 
     cases: tuple[ScoredCase, ...]
     unscored: Mapping[str, str] = field(default_factory=dict)
-    drawn: tuple[DrawnRoi, ...] = ()
+    drawn: tuple[AutomaticRoi, ...] = ()
 
 
 @dataclass(frozen=True)

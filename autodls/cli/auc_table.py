@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from autodls.cli.console import show_table
-from autodls.evaluation.score_auc import RowAuc
+from autodls.evaluation.score_auc import ScoreAuc
 
 _INTERVALS = {
     "delong-logit": "DeLong, logit",
@@ -13,7 +13,7 @@ _INTERVALS = {
 }
 
 
-def show_rows(title: str, rows: Sequence[RowAuc]) -> None:
+def show_rows(title: str, rows: Sequence[ScoreAuc]) -> None:
     """Print a table of AUCs; the method of the intervals heads them, or stands beside each where there are several."""
     lines = [[row.cohort, row.row, str(row.n), str(row.positives), row.text] for row in rows]
     methods = [_INTERVALS[row.method] if row.low is not None else "" for row in rows]

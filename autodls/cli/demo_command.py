@@ -7,7 +7,7 @@ from autodls.cli.data_commands import run_check, run_plan
 from autodls.cli.evaluate_command import run_evaluate
 from autodls.cli.report_command import run_report
 from autodls.cli.train_command import run_train
-from autodls.evaluation.score_auc import RowAuc
+from autodls.evaluation.score_auc import ScoreAuc
 from autodls.phantom.cohort import PhantomTruth
 from autodls.records.workspace import Workspace
 from autodls.stages.demo import phantom_study
@@ -18,7 +18,7 @@ _WORKERS = 2
 
 def run_demo(
     output: Path, cases: int | None, difficulty: float | None, seed: int, *, permute_labels: bool
-) -> list[RowAuc]:
+) -> list[ScoreAuc]:
     """Write a phantom cohort to `output` and run every stage on it up to the report; the AUC of every row."""
     asked = (output, cases, difficulty, seed)
     study = phantom_study(*asked, permute_labels=permute_labels, workers=_WORKERS, watch=Terminal())
@@ -33,7 +33,7 @@ def run_demo(
     return rows
 
 
-def _conclude(rows: list[RowAuc], truth: PhantomTruth, output: Path, workspace: Workspace, *, permuted: bool) -> None:
+def _conclude(rows: list[ScoreAuc], truth: PhantomTruth, output: Path, workspace: Workspace, *, permuted: bool) -> None:
     def best(score: str) -> float:
         return truth.sequence_ceiling_auc.get(score, truth.images_ceiling_auc)
 

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from autodls.evaluation.plane_agreement import PlaneAgreement
-from autodls.evaluation.results import Comparison, Proportion
+from autodls.evaluation.results import Comparison, Estimate
 from autodls.records.base import Record
 from autodls.records.drawn_roi import MaskSource
 
@@ -14,9 +14,9 @@ class BlandAltman(Record):
     """Second minus first: mean, and the limits within which 95 % of the differences are expected."""
 
     cases: int
-    bias: Proportion
-    lower_limit: Proportion
-    upper_limit: Proportion
+    bias: Estimate
+    lower_limit: Estimate
+    upper_limit: Estimate
 
 
 class ChangedCalls(Record):
@@ -25,7 +25,7 @@ class ChangedCalls(Record):
     cases: int
     to_high: int = Field(description="called low by the first score and high by the second")
     to_low: int
-    share: Proportion = Field(
+    share: Estimate = Field(
         description="of calls that change, with Wilson's interval, over patients where some have several"
     )
 
@@ -33,7 +33,7 @@ class ChangedCalls(Record):
 class ScoreAgreement(Record):
     """The second of two scores beside the first."""
 
-    icc: Proportion = Field(description="ICC(2,1) of log-odds: two-way random, absolute agreement, single score")
+    icc: Estimate = Field(description="ICC(2,1) of log-odds: two-way random, absolute agreement, single score")
     bland_altman: BlandAltman
     calls: ChangedCalls
 
@@ -78,8 +78,8 @@ class MetricSummary(Record):
 
     cases: int = Field(description="in which it is defined")
     undefined: int
-    mean: Proportion
-    median: Proportion
+    mean: Estimate
+    median: Estimate
 
 
 class LesionSummary(Record):
@@ -88,9 +88,9 @@ class LesionSummary(Record):
     manual: int
     automatic: int
     missed: int
-    missed_share: Proportion = Field(description="of the manual parts")
+    missed_share: Estimate = Field(description="of the manual parts")
     wrong: int
-    wrong_share: Proportion = Field(description="of the automatic parts")
+    wrong_share: Estimate = Field(description="of the automatic parts")
     cases_without_overlap: int = Field(description="with a manual ROI that the automatic one does not touch")
     whole_field: int = Field(description="cases in which no tumour was found, so that the whole field is the ROI")
 
@@ -102,7 +102,7 @@ class StratumSummary(Record):
     patients: int
     smallest_ml: float | None
     largest_ml: float | None
-    aggregated_dice: Proportion
+    aggregated_dice: Estimate
     metrics: dict[str, MetricSummary] = Field(description="by name, of planes as plane_error_mm.axial")
     lesions: LesionSummary
 
@@ -124,20 +124,20 @@ class NonInferiority(Record):
     cases: int
     margin: float = Field(description="AUC that may be lost and still count as not inferior")
     delong: Comparison = Field(description="new (a) minus reference (b)")
-    bootstrap: Proportion = Field(description="the same difference, over resampled patients")
+    bootstrap: Estimate = Field(description="the same difference, over resampled patients")
     decided_by: Literal["delong", "bootstrap"]
-    reference: Proportion = Field(description="AUC of the reference, by the same method")
+    reference: Estimate = Field(description="AUC of the reference, by the same method")
     reason: str | None = Field(description="why nothing can be said, whatever the interval; None where it can")
     verdict: Verdict
     sentence: str
 
     @property
-    def decisive(self) -> Proportion:
+    def decisive(self) -> Estimate:
         """The difference with the interval that decided."""
         if self.decided_by == "bootstrap":
             return self.bootstrap
         found = self.delong
-        return Proportion(value=found.delta, low=found.low, high=found.high, reason=found.reason)
+        return Estimate(value=found.delta, low=found.low, high=found.high, reason=found.reason)
 
 
 PerturbationKind = Literal["eroded", "dilated", "shifted"]

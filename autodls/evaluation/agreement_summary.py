@@ -18,7 +18,7 @@ from autodls.evaluation.agreement_records import (
 )
 from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.bootstrap import percentile_interval, resample_counts
-from autodls.evaluation.results import Proportion
+from autodls.evaluation.results import Estimate
 
 STRATA = ("small", "medium", "large")
 FEWEST_CASES_FOR_STRATA = 6  # two in each
@@ -79,11 +79,11 @@ def _stratum(cases: Sequence[CaseAgreement], rng: np.random.Generator) -> Stratu
     )
 
 
-def _aggregated_dice(cases: Sequence[CaseAgreement], counts: Floats) -> Proportion:
+def _aggregated_dice(cases: Sequence[CaseAgreement], counts: Floats) -> Estimate:
     overlap = np.array([2 * case.overlap_mm3 for case in cases])
     total = np.array([case.manual_mm3 + case.automatic_mm3 for case in cases])
     if not total.any():
-        return Proportion(reason="no case has an ROI")
+        return Estimate(reason="no case has an ROI")
     estimate = float(overlap.sum() / total.sum())
     return _interval(estimate, _ratio(counts @ overlap, counts @ total), len(cases))
 
@@ -93,7 +93,7 @@ def _metric(values: Sequence[float | None], counts: Floats) -> MetricSummary:
     numbers = np.array([value for value in values if value is not None], dtype=np.float64)
     summary = {"cases": int(defined.sum()), "undefined": int((~defined).sum())}
     if not numbers.size:
-        nothing = Proportion(reason="it is undefined in every case")
+        nothing = Estimate(reason="it is undefined in every case")
         return MetricSummary(**summary, mean=nothing, median=nothing)
     weights = counts[:, defined]
     means = _ratio(weights @ numbers, weights.sum(axis=1))
@@ -105,9 +105,9 @@ def _metric(values: Sequence[float | None], counts: Floats) -> MetricSummary:
     )
 
 
-def _interval(estimate: float, resampled: Floats, cases: int) -> Proportion:
+def _interval(estimate: float, resampled: Floats, cases: int) -> Estimate:
     if cases < 2:
-        return Proportion(value=estimate, reason="one case has no interval")
+        return Estimate(value=estimate, reason="one case has no interval")
     return percentile_interval(estimate, resampled, lost_because=_LOST)
 
 
@@ -150,8 +150,8 @@ def _lesions(cases: Sequence[CaseAgreement], counts: Floats) -> LesionSummary:
     )
 
 
-def _share(parts: Floats, of: Floats, counts: Floats, otherwise: str) -> Proportion:
+def _share(parts: Floats, of: Floats, counts: Floats, otherwise: str) -> Estimate:
     """Summed `parts` (n,) over summed `of` (n,); `otherwise` is the reason where there are none."""
     if not of.any():
-        return Proportion(reason=otherwise)
+        return Estimate(reason=otherwise)
     return _interval(float(parts.sum() / of.sum()), _ratio(counts @ parts, counts @ of), len(parts))

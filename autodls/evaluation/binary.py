@@ -15,7 +15,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.delong import checked_pair
-from autodls.evaluation.results import Confusion, Proportion, Ratio
+from autodls.evaluation.results import Confusion, Estimate, Ratio
 from autodls.records.words import plural
 
 
@@ -69,7 +69,7 @@ def confusion_at(labels: ArrayLike, scores: ArrayLike, cutoff: float) -> Confusi
     )
 
 
-def wilson(successes: int, total: int, level: float = 0.95) -> Proportion:
+def wilson(successes: int, total: int, level: float = 0.95) -> Estimate:
     """The proportion `successes` / `total` with Wilson's score interval [2]_; None where `total` is 0.
 
     >>> estimate = wilson(30, 37)
@@ -79,9 +79,9 @@ def wilson(successes: int, total: int, level: float = 0.95) -> Proportion:
     if not 0 <= successes <= total:
         raise ArgumentError(f"{successes} successes of {total}: expected a count between 0 and {total}")
     if total == 0:
-        return Proportion(reason="no case to divide by")
+        return Estimate(reason="no case to divide by")
     low, high = wilson_limits(successes / total, total, level)
-    return Proportion(value=successes / total, low=low, high=high)
+    return Estimate(value=successes / total, low=low, high=high)
 
 
 def wilson_limits(share: float, size: float, level: float = 0.95) -> tuple[float, float]:
@@ -90,7 +90,7 @@ def wilson_limits(share: float, size: float, level: float = 0.95) -> tuple[float
     return float(max(low, 0)), float(min(high, 1))
 
 
-def proportions(confusion: Confusion) -> dict[str, Proportion]:
+def proportions(confusion: Confusion) -> dict[str, Estimate]:
     """Sensitivity, specificity, PPV, NPV and accuracy of a confusion table, by name."""
     tp, fp, fn, tn = confusion.tp, confusion.fp, confusion.fn, confusion.tn
     return {
@@ -102,13 +102,13 @@ def proportions(confusion: Confusion) -> dict[str, Proportion]:
     }
 
 
-def youden_index(confusion: Confusion) -> Proportion:
+def youden_index(confusion: Confusion) -> Estimate:
     """Sensitivity + specificity - 1, without an interval; None with one class."""
     rates = proportions(confusion)
     sensitivity, specificity = rates["sensitivity"].value, rates["specificity"].value
     if sensitivity is None or specificity is None:
-        return Proportion(reason="sensitivity or specificity is undefined with one class")
-    return Proportion(value=sensitivity + specificity - 1)
+        return Estimate(reason="sensitivity or specificity is undefined with one class")
+    return Estimate(value=sensitivity + specificity - 1)
 
 
 def brier(labels: ArrayLike, probabilities: ArrayLike) -> Ratio:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.clusters import patients_of_class
 from autodls.evaluation.delong import auc, checked_pair
-from autodls.evaluation.results import Proportion
+from autodls.evaluation.results import Estimate
 
 RESAMPLES = 2000
 FEWEST_OF_CLASS = 10  # patients; with fewer, percentile limits of an AUC are too near and often one point
@@ -67,7 +67,7 @@ def _weighted_aucs(positive: Bools, scores: Floats, weights: Floats) -> Floats:
 
 def percentile_interval(
     estimate: float | None, resampled: Floats, level: float = 0.95, lost_because: str = "hold one class only"
-) -> Proportion:
+) -> Estimate:
     """`estimate` with the percentile limits of its finite resampled values (resamples,).
 
     No interval where more than one resample in twenty has no value: what is left would not represent the cohort. None
@@ -76,28 +76,28 @@ def percentile_interval(
     finite = resampled[np.isfinite(resampled)]
     if estimate is None or len(finite) < 0.95 * len(resampled):
         lost = len(resampled) - len(finite)
-        return Proportion(value=estimate, reason=f"{lost} of {len(resampled)} resamples {lost_because}")
+        return Estimate(value=estimate, reason=f"{lost} of {len(resampled)} resamples {lost_because}")
     low, high = np.quantile(finite, [0.5 - level / 2, 0.5 + level / 2])
     if low == high:
-        return Proportion(value=estimate, reason=f"nearly every resample gives {low:.3g}, so the limits have no width")
-    return Proportion(value=estimate, low=float(low), high=float(high))
+        return Estimate(value=estimate, reason=f"nearly every resample gives {low:.3g}, so the limits have no width")
+    return Estimate(value=estimate, low=float(low), high=float(high))
 
 
 def bootstrap_auc_interval(
     labels: Bools, scores: Floats, patients: Sequence[str] | None, rng: np.random.Generator
-) -> Proportion:
+) -> Estimate:
     """The AUC of `scores` (n,) with percentile limits over `patients` (n,), None where each row is one.
 
     None at an AUC of 0 or 1, which every resample shares, and with fewer than `FEWEST_OF_CLASS` patients of a class.
     """
     value = auc(labels, scores)
     if value is None:
-        return Proportion(reason="one class only")
+        return Estimate(reason="one class only")
     if value in (0.0, 1.0):
-        return Proportion(value=value, reason=f"every resample has an AUC of {value:g} too, so there are no limits")
+        return Estimate(value=value, reason=f"every resample has an AUC of {value:g} too, so there are no limits")
     for name, count in patients_of_class(labels, patients).items():
         if count < FEWEST_OF_CLASS:
             fewer = f"{count} {name} patients, fewer than the {FEWEST_OF_CLASS} that a bootstrap needs"
-            return Proportion(value=value, reason=fewer)
+            return Estimate(value=value, reason=fewer)
     who = len(labels) if patients is None else patients
     return percentile_interval(value, bootstrap(lambda counts: bootstrap_aucs(labels, scores, counts)[0], who, rng))

@@ -23,7 +23,7 @@ from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.delong import Patients, checked_pair
 from autodls.evaluation.intervals import printed_rate
 from autodls.evaluation.logistic import fit_logistic, intercept_at_slope_one
-from autodls.evaluation.results import Calibration, Proportion
+from autodls.evaluation.results import Calibration, Estimate
 
 _NO_MAXIMUM = "the logistic regression of the label on the score does not converge"
 _Z = 1.959963984540054
@@ -49,7 +49,7 @@ class CalibrationGroup:
 
     n: int
     mean_probability: float
-    observed: Proportion
+    observed: Estimate
 
 
 def calibration(labels: ArrayLike, probabilities: ArrayLike, patients: Patients = None) -> Calibration:

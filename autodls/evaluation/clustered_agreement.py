@@ -11,15 +11,15 @@ import numpy as np
 
 from autodls.evaluation.arrays import Floats
 from autodls.evaluation.bootstrap import FEWEST_OF_CLASS, bootstrap, percentile_interval
-from autodls.evaluation.results import Proportion
+from autodls.evaluation.results import Estimate
 from autodls.seeding import generator
 
 _NO_SPREAD = "hold cases that do not differ"
 
 
 def over_patients(
-    values: Sequence[Proportion], statistic: Callable[[Floats], Floats], patients: Sequence[str]
-) -> list[Proportion]:
+    values: Sequence[Estimate], statistic: Callable[[Floats], Floats], patients: Sequence[str]
+) -> list[Estimate]:
     """The `values` of a statistic with percentile limits over `patients` (n,); the statistic takes counts (some, n).
 
     None with fewer than `FEWEST_OF_CLASS` patients, and where there was no interval for a reason already.
@@ -27,7 +27,7 @@ def over_patients(
     members = len(set(patients))
     if members < FEWEST_OF_CLASS:
         few = f"some patients have several cases, and {members} are fewer than the {FEWEST_OF_CLASS} of a bootstrap"
-        return [Proportion(value=one.value, reason=one.reason or few) for one in values]
+        return [Estimate(value=one.value, reason=one.reason or few) for one in values]
     resampled = bootstrap(statistic, patients, generator(0, "evaluate", "agreement"))
     pairs = zip(values, resampled, strict=True)
     return [

@@ -24,7 +24,7 @@ from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.bootstrap import bootstrap, bootstrap_aucs, percentile_interval
 from autodls.evaluation.delong import auc, auc_with_ci
 from autodls.evaluation.per_sd import per_sd
-from autodls.evaluation.results import HazardRatio, Landmark, PatientsInterval, Proportion
+from autodls.evaluation.results import Estimate, HazardRatio, Landmark, PatientsInterval
 from autodls.evaluation.survival import hazard_ratio, kaplan_meier
 from autodls.evaluation.tied_times import tied
 from autodls.evaluation.undetermined import auc_bounds
@@ -50,7 +50,7 @@ def landmark_benefit(times: Floats, events: Bools, scores: Floats, landmark: flo
         time=landmark,
         auc_ipcw=auc_ipcw(times, events, scores, landmark),
         auc_ipcw_interval=auc_ipcw_interval(times, events, scores, landmark, seed),
-        auc_excluding=Proportion(value=estimate.value, low=estimate.low, high=estimate.high, reason=estimate.reason),
+        auc_excluding=Estimate(value=estimate.value, low=estimate.low, high=estimate.high, reason=estimate.reason),
         auc_undetermined_benefit=auc(benefit | ~known, scores) if len(scores) else None,
         auc_undetermined_no_benefit=auc(benefit, scores) if len(scores) else None,
         auc_undetermined_lowest=lowest,
@@ -139,18 +139,18 @@ def _followed(member: NDArray[np.intp], events: Bools, counts: Floats) -> Floats
     return np.concatenate([np.ones((len(counts), 1)), kept.cumprod(axis=1)], axis=1)
 
 
-def _rate(times: Floats, events: Bools, landmark: float) -> Proportion:
+def _rate(times: Floats, events: Bools, landmark: float) -> Estimate:
     """The share that benefits, with its log-log interval; none where nobody, or everybody, has failed by then."""
     if not len(times):
-        return Proportion(reason="there are no cases")
+        return Estimate(reason="there are no cases")
     curve = kaplan_meier(times, events)
     value = curve.at(landmark)
     if value is None:
-        return Proportion(reason=f"nobody is followed up to {landmark:g}")
+        return Estimate(reason=f"nobody is followed up to {landmark:g}")
     if value in (0.0, 1.0):
-        return Proportion(value=value, reason=f"a rate of {value:g} has no log-log interval")
+        return Estimate(value=value, reason=f"a rate of {value:g} has no log-log interval")
     at = np.searchsorted(curve.times, landmark, side="right") - 1
-    return Proportion(value=value, low=float(curve.low[at]), high=float(curve.high[at]))
+    return Estimate(value=value, low=float(curve.low[at]), high=float(curve.high[at]))
 
 
 def _censoring(times: Floats, events: Bools, scores: Floats, landmark: float) -> HazardRatio:

@@ -14,7 +14,7 @@ from autodls.evaluation.binary import (
     youden_index,
 )
 from autodls.evaluation.calibration import calibration, why_not_shown_calibrated
-from autodls.evaluation.cautions import cautions
+from autodls.evaluation.caveats import cautions
 from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.cohort_survival import NO_CUTOFF, cohort_landmark, cohort_survival
 from autodls.evaluation.comparisons import NO_LABEL, NO_SCORE, comparisons, overall_test
@@ -27,9 +27,9 @@ from autodls.evaluation.results import (
     Calibration,
     CohortMetrics,
     Cutoff,
+    Estimate,
     Metrics,
     PlainAuc,
-    Proportion,
     Rate,
     ScoreMetrics,
 )
@@ -149,7 +149,7 @@ def score_metrics(
         ppv=rates["ppv"],
         npv=rates["npv"],
         accuracy=rates["accuracy"],
-        youden=youden_index(confusion) if confusion else Proportion(reason=reason),
+        youden=youden_index(confusion) if confusion else Estimate(reason=reason),
         brier=error.value,
         brier_interval=None if unfit else brier_interval(labels, scores, patients, seed),
         brier_scaled=scaled_brier(labels, scores).value,
@@ -179,7 +179,7 @@ def _of_score(cohort: CohortTable, name: str, cutoff: Cutoff, seed: int) -> Scor
         ppv=nothing,
         npv=nothing,
         accuracy=nothing,
-        youden=Proportion(reason=reason),
+        youden=Estimate(reason=reason),
         brier=None,
         calibration=Calibration(reason=reason),
         net_benefit=None,

@@ -28,7 +28,7 @@ from autodls.evaluation.arrays import Floats
 from autodls.evaluation.bootstrap import bootstrap_aucs, percentile_interval, resample_counts
 from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.delong import auc_with_ci, compare_aucs
-from autodls.evaluation.results import Comparison, Proportion
+from autodls.evaluation.results import Comparison, Estimate
 from autodls.evaluation.shared_folds import comparison_method, widened_auc, widened_difference
 
 FEWEST_OF_A_CLASS = 20  # below, DeLong's normal approximation does not hold in the tail that decides
@@ -61,7 +61,7 @@ def noninferiority(
     )  # fmt: skip
     aucs = bootstrap_aucs(labels, np.stack(scores), resample_counts(patients, rng)) if test.delta is not None else None
     clustered = is_clustered(patients)
-    bootstrap = Proportion(reason=test.reason)
+    bootstrap = Estimate(reason=test.reason)
     if aucs is not None:
         bootstrap = percentile_interval(test.delta, aucs[0] - aucs[1])
         bootstrap = widened_difference(bootstrap) if out_of_fold else bootstrap
@@ -102,31 +102,31 @@ def _unanswerable(labels: ArrayLike, scores: tuple[ArrayLike, ArrayLike], names:
     return None
 
 
-def _reference(labels: ArrayLike, scores: ArrayLike, resampled: Floats | None, out_of_fold: bool) -> Proportion:
+def _reference(labels: ArrayLike, scores: ArrayLike, resampled: Floats | None, out_of_fold: bool) -> Estimate:
     """AUC of the reference with its interval: DeLong's on the logit scale, or that of the `resampled` AUCs."""
     found = auc_with_ci(labels, scores, out_of_fold=out_of_fold)
     if resampled is not None:
         interval = percentile_interval(found.value, resampled)
         return widened_auc(interval) if out_of_fold else interval
-    return Proportion(value=found.value, low=found.low, high=found.high, reason=found.reason)
+    return Estimate(value=found.value, low=found.low, high=found.high, reason=found.reason)
 
 
-def _beats_chance(reference: Proportion) -> bool:
+def _beats_chance(reference: Estimate) -> bool:
     """Whether the interval of an AUC lies above one half; full separation, which has no interval, does."""
     if reference.low is None:
         return reference.value == 1
     return reference.low > _CHANCE
 
 
-def verdict(delta: Proportion, margin: float) -> Verdict:
+def verdict(delta: Estimate, margin: float) -> Verdict:
     """What the interval of a difference, new minus reference, says.
 
     Better where it lies above 0, worse where it lies below 0 (even if by less than the margin), not inferior where it
     lies above -margin, else the cohort has no answer.
 
-    >>> verdict(Proportion(value=0.01, low=-0.02, high=0.04), 0.05)
+    >>> verdict(Estimate(value=0.01, low=-0.02, high=0.04), 0.05)
     'not inferior'
-    >>> verdict(Proportion(value=0.01, low=-0.08, high=0.10), 0.05)
+    >>> verdict(Estimate(value=0.01, low=-0.08, high=0.10), 0.05)
     'not answerable'
     """
     if delta.low is None or delta.high is None:
@@ -138,14 +138,14 @@ def verdict(delta: Proportion, margin: float) -> Verdict:
     return "not inferior" if delta.low > -margin else "not answerable"
 
 
-def cases_needed(delta: Proportion, margin: float, cases: int) -> int | None:
+def cases_needed(delta: Estimate, margin: float, cases: int) -> int | None:
     """About how many cases two AUCs that are alike need to be found not inferior in four cohorts of five.
 
     None without an interval. The half-width falls with the root of the number of cases; at the number at which it is
     the margin, half of the cohorts would answer. For a power of 80 % it must be smaller by 1.96 / (1.96 + 0.84), which
     takes 2.04 times as many cases.
 
-    >>> cases_needed(Proportion(value=0.01, low=-0.09, high=0.11), 0.05, 72)
+    >>> cases_needed(Estimate(value=0.01, low=-0.09, high=0.11), 0.05, 72)
     589
     """
     if delta.low is None or delta.high is None:
@@ -180,7 +180,7 @@ def _too_few(held: NonInferiority) -> str:
     return f"reaches below the declared margin of -{held.margin:g}{more}"
 
 
-def _no_better(found: Proportion, name: str) -> str:
+def _no_better(found: Estimate, name: str) -> str:
     limits = "" if found.low is None or found.high is None else f" (95% CI {found.low:.3f} to {found.high:.3f})"
     value = "unknown" if found.value is None else f"{found.value:.3f}"
     return (

@@ -14,7 +14,7 @@ _PARALLEL = 1e-6
 
 
 @dataclass(frozen=True)
-class Square:
+class Crop:
     """A crop in the patient: its centre in LPS mm, the unit vectors along its rows and columns, its side."""
 
     centre_mm: Triple
@@ -35,11 +35,11 @@ class PlaneAgreement(Record):
     crop_iou: float = Field(description="overlap of both squares over their union, in the plane, as if it were one")
 
 
-def plane_agreement(manual: Mapping[str, Square], automatic: Mapping[str, Square]) -> dict[str, PlaneAgreement]:
+def plane_agreement(manual: Mapping[str, Crop], automatic: Mapping[str, Crop]) -> dict[str, PlaneAgreement]:
     """Both squares of every plane compared; raises ArgumentError for squares that do not lie alike.
 
-    >>> there = Square((0.0, 0.0, 0.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0), 10.0)
-    >>> moved = Square((5.0, 0.0, 3.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0), 10.0)
+    >>> there = Crop((0.0, 0.0, 0.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0), 10.0)
+    >>> moved = Crop((5.0, 0.0, 3.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0), 10.0)
     >>> found = plane_agreement({"axial": there}, {"axial": moved})["axial"]
     >>> found.plane_error_mm, round(found.crop_iou, 3)
     (3.0, 0.333)
@@ -49,7 +49,7 @@ def plane_agreement(manual: Mapping[str, Square], automatic: Mapping[str, Square
     return {name: _agreement(name, manual[name], automatic[name]) for name in manual}
 
 
-def _agreement(name: str, manual: Square, automatic: Square) -> PlaneAgreement:
+def _agreement(name: str, manual: Crop, automatic: Crop) -> PlaneAgreement:
     for axis, other in ((manual.row_axis, automatic.row_axis), (manual.column_axis, automatic.column_axis)):
         if not np.allclose(axis, other, atol=_PARALLEL):
             raise ArgumentError(f"{name} plane: axis {axis} against {other}; both ROIs must lie on one grid")

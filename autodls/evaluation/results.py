@@ -20,7 +20,7 @@ class Ratio(Record):
     reason: str | None = None
 
 
-class Proportion(Record):
+class Estimate(Record):
     """An estimate with its 95 % interval."""
 
     value: float | None = None
@@ -29,13 +29,13 @@ class Proportion(Record):
     reason: str | None = None
 
 
-class PatientsInterval(Proportion):
+class PatientsInterval(Estimate):
     """An estimate with the percentile limits of a bootstrap over patients."""
 
     method: Literal["bootstrap-patients"] = "bootstrap-patients"
 
 
-class Auc(Proportion):
+class Auc(Estimate):
     """AUC with its 95 % interval.
 
     Where every patient has one row, that is DeLong's on the logit scale; where some have several, the percentile
@@ -45,7 +45,7 @@ class Auc(Proportion):
     method: AucMethod = "delong-logit"
 
 
-class PlainAuc(Proportion):
+class PlainAuc(Estimate):
     """AUC with DeLong's symmetric interval, cut at 0 and 1, as pROC gives it.
 
     Where patients have several rows the variance is Obuchowski's. Of out-of-fold scores it is conditional on these
@@ -56,7 +56,7 @@ class PlainAuc(Proportion):
     method: Literal["delong", "delong-obuchowski"] = "delong"
 
 
-class Rate(Proportion):
+class Rate(Estimate):
     """A share with Wilson's interval, of as many cases as the rows are worth where patients have several.
 
     `wilson-effective` is Wilson's on the effective number of cases, `wilson-patients` the same for a share near 0 or 1,
@@ -126,7 +126,7 @@ class FoldMetrics(Record):
     fold: int
     n: int
     positives: int
-    auc: Proportion = Field(description="with DeLong's interval on the logit scale")
+    auc: Estimate = Field(description="with DeLong's interval on the logit scale")
     spread: float | None = Field(description="SD of the log-odds on the scale that all folds share")
     spread_own: float | None = Field(description="SD of the fold's own logits")
     mean: float | None = Field(description="of the log-odds on the scale that all folds share")
@@ -146,7 +146,7 @@ class ScoreMetrics(Record):
     ppv: Rate
     npv: Rate
     accuracy: Rate
-    youden: Proportion
+    youden: Estimate
     brier: float | None
     brier_interval: PatientsInterval | None = None
     brier_scaled: float | None = Field(default=None, description="1 less the Brier score over that of the prevalence")
@@ -242,7 +242,7 @@ class Landmark(Record):
     auc_ipcw_interval: PatientsInterval | None = Field(
         default=None, description="the same with the limits of a bootstrap over patients, censoring estimated in each"
     )
-    auc_excluding: Proportion = Field(description="leaving the undetermined out")
+    auc_excluding: Estimate = Field(description="leaving the undetermined out")
     auc_undetermined_benefit: float | None = Field(description="as if every undetermined patient had benefited")
     auc_undetermined_no_benefit: float | None = Field(description="as if none of them had")
     auc_undetermined_lowest: float | None = Field(
@@ -251,7 +251,7 @@ class Landmark(Record):
     auc_undetermined_highest: float | None = None
     undetermined: int = Field(description="patients censored at or before `time`")
     rate_km: float | None = Field(description="Kaplan-Meier estimate of the share that benefits")
-    rate_km_interval: Proportion | None = Field(default=None, description="the same with its log-log interval")
+    rate_km_interval: Estimate | None = Field(default=None, description="the same with its log-log interval")
     censoring: HazardRatio | None = Field(
         default=None,
         description="of the end of follow-up before an event, up to `time`, per standard deviation of the score: the "

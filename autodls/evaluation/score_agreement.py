@@ -22,7 +22,7 @@ from autodls.evaluation.clustered_agreement import over_patients, resampled_icc,
 from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.delong import Patients
 from autodls.evaluation.intervals import printed_rate
-from autodls.evaluation.results import Proportion
+from autodls.evaluation.results import Estimate
 
 _NORMAL_95 = 1.959963984540054
 _FEWEST = 3  # two differences have a standard deviation, but no limits worth printing
@@ -50,7 +50,7 @@ def score_agreement(
     )
 
 
-def icc(table: ArrayLike, patients: Patients = None) -> Proportion:
+def icc(table: ArrayLike, patients: Patients = None) -> Estimate:
     """ICC(2,1) of a table (n cases, k scores) with its 95 % interval [1]_, [2]_.
 
     Absolute agreement: a score that is always 0.1 higher disagrees. From the mean squares of a two-way analysis of
@@ -64,18 +64,18 @@ def icc(table: ArrayLike, patients: Patients = None) -> Proportion:
     scores = np.asarray(table, dtype=np.float64)
     cases, raters = scores.shape
     if cases < _FEWEST:
-        return Proportion(reason=f"{cases} cases, fewer than {_FEWEST}")
+        return Estimate(reason=f"{cases} cases, fewer than {_FEWEST}")
     between, judges, rest = _mean_squares(scores)
     total = between + (raters - 1) * rest + raters * (judges - rest) / cases
     if between < _ROUND_OFF or total <= 0:
-        return Proportion(reason="the scores do not differ between cases")
+        return Estimate(reason="the scores do not differ between cases")
     value = (between - rest) / total
     if rest < _ROUND_OFF:
-        return Proportion(value=value, reason="the scores differ by a constant or not at all, so there is no interval")
+        return Estimate(value=value, reason="the scores differ by a constant or not at all, so there is no interval")
     if patients is not None and is_clustered(patients):
-        return over_patients([Proportion(value=value)], resampled_icc(scores), patients)[0]
+        return over_patients([Estimate(value=value)], resampled_icc(scores), patients)[0]
     low, high = _icc_interval(value, (between, judges, rest), cases, raters)
-    return Proportion(value=value, low=low, high=high)
+    return Estimate(value=value, low=low, high=high)
 
 
 def bland_altman(first: ArrayLike, second: ArrayLike, patients: Patients = None) -> BlandAltman:
@@ -87,11 +87,11 @@ def bland_altman(first: ArrayLike, second: ArrayLike, patients: Patients = None)
     difference = other - one
     cases = difference.size
     if cases < _FEWEST:
-        nothing = Proportion(reason=f"{cases} cases, fewer than {_FEWEST}")
+        nothing = Estimate(reason=f"{cases} cases, fewer than {_FEWEST}")
         return BlandAltman(cases=cases, bias=nothing, lower_limit=nothing, upper_limit=nothing)
     bias, spread = float(difference.mean()), float(difference.std(ddof=1))
     if patients is not None and is_clustered(patients):
-        values = [Proportion(value=bias + side * _NORMAL_95 * spread) for side in (0, -1, 1)]
+        values = [Estimate(value=bias + side * _NORMAL_95 * spread) for side in (0, -1, 1)]
         found = over_patients(values, resampled_limits(difference, _NORMAL_95), patients)
         return BlandAltman(cases=cases, bias=found[0], lower_limit=found[1], upper_limit=found[2])
     quantile = float(stats.t.ppf(0.975, cases - 1))
@@ -122,10 +122,10 @@ def changed_calls(
     return ChangedCalls(cases=before.size, to_high=to_high, to_low=to_low, share=share)
 
 
-def changed_share(changed: Bools, patients: Patients = None) -> Proportion:
+def changed_share(changed: Bools, patients: Patients = None) -> Estimate:
     """The share of the calls (n,) that are `changed`; its interval is over `patients` where some have several."""
     found = printed_rate(changed, np.ones(len(changed), dtype=bool), patients)
-    return Proportion(value=found.value, low=found.low, high=found.high, reason=found.reason)
+    return Estimate(value=found.value, low=found.low, high=found.high, reason=found.reason)
 
 
 def _paired(first: ArrayLike, second: ArrayLike) -> Floats:
@@ -164,5 +164,5 @@ def _icc_interval(
     return low, high
 
 
-def _around(value: float, half: float) -> Proportion:
-    return Proportion(value=value, low=value - half, high=value + half)
+def _around(value: float, half: float) -> Estimate:
+    return Estimate(value=value, low=value - half, high=value + half)

@@ -6,7 +6,7 @@ from autodls.records.base import Record
 OUT_OF_FOLD = "train (out of fold)"
 
 
-class RowAuc(Record):
+class ScoreAuc(Record):
     """AUC of one row in one cohort, with its 95 % interval (as in `Auc`)."""
 
     cohort: str
@@ -23,7 +23,7 @@ class RowAuc(Record):
     def text(self) -> str:
         """Such as "0.86 (0.78-0.92)".
 
-        >>> RowAuc(cohort="a", row="dls", n=9, positives=4, value=.9, low=.6, high=.98, reason=None).text
+        >>> ScoreAuc(cohort="a", row="dls", n=9, positives=4, value=.9, low=.6, high=.98, reason=None).text
         '0.900 (0.600-0.980)'
         """
         if self.value is None:

@@ -31,7 +31,7 @@ from collections.abc import Sequence
 from scipy.special import expit, logit
 
 from autodls.evaluation.clusters import is_clustered
-from autodls.evaluation.results import ComparisonMethod, Proportion
+from autodls.evaluation.results import ComparisonMethod, Estimate
 
 OUT_OF_FOLD_VARIANCE = 2.0
 """Variance of a pooled out-of-fold AUC, and of a difference of two, in units of DeLong's."""
@@ -67,10 +67,10 @@ def meaning_of(method: str) -> str:
     return MEANING if is_of_folds(method) else _CONDITIONAL
 
 
-def widened_auc(found: Proportion) -> Proportion:
+def widened_auc(found: Estimate) -> Estimate:
     """An AUC with limits that were made as if scores were fixed, moved away from it on the logit scale.
 
-    >>> wide = widened_auc(Proportion(value=0.8, low=0.7, high=0.9))
+    >>> wide = widened_auc(Estimate(value=0.8, low=0.7, high=0.9))
     >>> round(wide.low, 3), round(wide.high, 3)
     (0.651, 0.926)
     """
@@ -81,10 +81,10 @@ def widened_auc(found: Proportion) -> Proportion:
     return found.model_copy(update={"low": low, "high": high})
 
 
-def widened_difference(found: Proportion) -> Proportion:
+def widened_difference(found: Estimate) -> Estimate:
     """The same of a difference of AUCs, within -1 and 1.
 
-    >>> widened_difference(Proportion(value=0.0, low=-0.1, high=0.8)).high
+    >>> widened_difference(Estimate(value=0.0, low=-0.1, high=0.8)).high
     1.0
     """
     if found.value is None or found.low is None or found.high is None:

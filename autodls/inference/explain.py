@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from autodls.errors import ArgumentError
 from autodls.imaging.geometry import Geometry, Volume, sample_roi
-from autodls.imaging.heatmaps import paint_pictures
+from autodls.imaging.painting import paint_pictures
 from autodls.imaging.volumes import write_volume
 from autodls.inference.model_folder import LockedModel
 from autodls.models.fold_model import FoldModel

@@ -11,7 +11,7 @@ from autodls.inference.inputs import InputCase, without_folders
 from autodls.inference.rois import UsedRoi, automatic, draw_roi
 from autodls.records.base import Record
 from autodls.records.case import Case
-from autodls.records.drawn_roi import DrawnRoi
+from autodls.records.drawn_roi import AutomaticRoi
 from autodls.records.files import sha256_of_file, sha256_where_readable
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class HeldoutRoi(Record):
     case: str
     inputs: dict[str, str] = Field(description="SHA-256 of the images that it was drawn from, by sequence")
     mask_sha256: str
-    drawn: DrawnRoi
+    drawn: AutomaticRoi
 
 
 class NotDrawn(Record):
@@ -101,7 +101,7 @@ def draw_heldout_rois(cases: Sequence[Case], drawer: HeldoutDrawer, advance: Cal
     return drawer.keep(rows)
 
 
-def drawn_before(record: Path) -> dict[str, DrawnRoi]:
+def drawn_before(record: Path) -> dict[str, AutomaticRoi]:
     """How the ROIs in `record` came about, by case; empty where there is no such record."""
     try:
         return {row.case: row.drawn for row in HeldoutRois.load(record, "draw them anew").cases}

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from autodls.errors import ModelFolderError
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord, require_same_sha256, require_unaltered
-from autodls.records.model_contents import strangers
+from autodls.records.model_contents import unexpected_files
 from autodls.records.model_folders import ModelFolder
 from autodls.records.plan import Plan
 
@@ -74,7 +74,7 @@ def _check_files(folder: ModelFolder, record: ModelRecord, plan: Plan) -> None:
         name = _name(folder, folder.segmentation.record)
         _require_plain(folder.root, name)
         require_unaltered(folder.root / name, record.segmenter_sha256, REPAIR)
-    if stranger := next(strangers(folder, record, REPAIR), None):
+    if stranger := next(unexpected_files(folder, record, REPAIR), None):
         raise ModelFolderError(
             f"{folder.root / stranger}: not a file that the model's record names, or a link; remove it, or {REPAIR}"
         )

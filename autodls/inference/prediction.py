@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from autodls.records.base import Record
-from autodls.records.drawn_roi import DrawnRoi
+from autodls.records.drawn_roi import AutomaticRoi
 from autodls.records.model_folders import RoiKind
 from autodls.records.scores import write_csv
 
@@ -29,7 +29,7 @@ class CaseScore(Record):
     sequences: dict[str, float]
     rois: RoiKind
     flags: tuple[str, ...]
-    drawn: DrawnRoi | None = None
+    drawn: AutomaticRoi | None = None
     mask_sha256: str | None = Field(default=None, description="of the automatic ROI that it was scored with")
 
 

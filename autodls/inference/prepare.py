@@ -8,10 +8,10 @@ from pathlib import Path
 
 from autodls.errors import AutoDLSError, DatasetError
 from autodls.inference.inputs import InputCase, without_folders
+from autodls.inference.ood import OodMonitor
 from autodls.inference.prediction import CaseScore
 from autodls.inference.rois import RoiSource, UsedRoi
 from autodls.inference.score_log import ScoreLog
-from autodls.inference.unlike import Onlooker
 from autodls.parallel import map_ahead, worker_pool, worker_thread
 from autodls.preprocessing.case import prepare_case
 from autodls.preprocessing.store import Sample
@@ -100,7 +100,7 @@ def _prepare(task: _Task) -> PreparedCase:
     case, roi = task.case, task.roi
     try:
         inputs = _hashes(case, roi)
-        seen = Onlooker(task.fingerprint, roi)
+        seen = OodMonitor(task.fingerprint, roi)
         sample = prepare_case(case.id, case.images, roi.path, roi.labels, task.plan, _UNSTORED, seen.look)
         if _hashes(case, roi) != inputs:
             raise DatasetError(f"case {case.id}: an image or the ROI changed while it was read; run the command again")

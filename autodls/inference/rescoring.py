@@ -43,7 +43,7 @@ class KnownScores(Record):
     dls: dict[str, float] = Field(description="by SHA-256 of version, model, fold and sample")
 
 
-class ScoreBook:
+class ScoreCache:
     """Scores that were made before, in a file. What is no longer asked for is left out when it is written."""
 
     def __init__(self, path: Path) -> None:
@@ -84,7 +84,7 @@ def crossed_scores(
     paired: PairedCase,
     known: Mapping[str, float],
     stored: Callable[[RoiKind, str], Path],
-    book: ScoreBook,
+    book: ScoreCache,
 ) -> dict[str, float]:
     """The calibrated score of one case in each of `CELLS`.
 

@@ -19,7 +19,7 @@ from autodls.imaging.perturbation import Perturbed, centroid_mm, dilate, erode, 
 from autodls.imaging.volumes import read_roi, write_volume
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel
-from autodls.inference.rescoring import PairedCase, ScoreBook, prepare, roi_of, sample_key
+from autodls.inference.rescoring import PairedCase, ScoreCache, prepare, roi_of, sample_key
 from autodls.preprocessing.store import Sample
 
 
@@ -30,7 +30,7 @@ def direction(rng: np.random.Generator) -> Triple:
 
 
 def perturbed_scores(
-    model: LockedModel, paired: PairedCase, towards: Triple, book: ScoreBook
+    model: LockedModel, paired: PairedCase, towards: Triple, book: ScoreCache
 ) -> Iterator[PerturbedScore]:
     """The score of one case by its manual ROI after each change, by the fold that did not see it, or the ensemble.
 

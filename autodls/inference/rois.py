@@ -11,7 +11,7 @@ from autodls.errors import ArgumentError, DatasetError, ModelFolderError
 from autodls.imaging.geometry import Volume
 from autodls.imaging.volumes import write_volume
 from autodls.inference.inputs import InputCase
-from autodls.records.drawn_roi import DrawnRoi
+from autodls.records.drawn_roi import AutomaticRoi
 from autodls.records.files import sha256_of_file
 from autodls.records.model import ModelRecord
 from autodls.records.model_folders import ModelFolder, RoiKind
@@ -37,7 +37,7 @@ class UsedRoi:
     labels: frozenset[int]
     kind: RoiKind
     flags: tuple[str, ...]
-    drawn: DrawnRoi | None = None
+    drawn: AutomaticRoi | None = None
     mask_sha256: str | None = None
 
 
@@ -99,12 +99,12 @@ def _require_same_channels(segmenter: SegmenterRecord, model: ModelRecord, folde
         )
 
 
-def automatic(path: Path, drawn: DrawnRoi) -> UsedRoi:
+def automatic(path: Path, drawn: AutomaticRoi) -> UsedRoi:
     """The automatic ROI in the file `path`."""
     return UsedRoi(path, AUTOMATIC_LABELS, "auto", drawn.flags, drawn, sha256_of_file(path))
 
 
-def draw_roi(segmenter: "Segmenter", case: str, images: Mapping[str, Path], path: Path) -> DrawnRoi:
+def draw_roi(segmenter: "Segmenter", case: str, images: Mapping[str, Path], path: Path) -> AutomaticRoi:
     """Draw the ROI of one case to `path`, and say how it came about.
 
     An ROI that an earlier run left at `path` is removed first: where drawing fails, none must lie there. Raises
@@ -115,7 +115,7 @@ def draw_roi(segmenter: "Segmenter", case: str, images: Mapping[str, Path], path
     found = segmenter.segment(case, images)
     mask = found.mask
     write_volume(path, Volume(mask.array, found.geometry))
-    return DrawnRoi(
+    return AutomaticRoi(
         source=mask.source,
         confidence=mask.confidence,
         disagreement=mask.disagreement,

@@ -120,7 +120,10 @@ def _read(found: Sequence[FoldLogits]) -> list[dict[str, Vector]]:
 def _logits(folds: Sequence[FoldModel], pixels: Tensor, present: Tensor) -> list[FoldLogits]:
     with _one_core_each() as (pool, given_up):
         seen = [
-            [pool.submit(fold.see, name, pixels[:, index], 1, given_up) for index, name in enumerate(fold.encoders)]
+            [
+                pool.submit(fold.encode_planes, name, pixels[:, index], 1, given_up)
+                for index, name in enumerate(fold.encoders)
+            ]
             for fold in folds
         ]
         return [

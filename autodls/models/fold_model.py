@@ -37,7 +37,7 @@ class FoldLogits:
 
 
 @dataclass(frozen=True)
-class Seen:
+class EncoderOutput:
     """What one encoder makes of cases: their logits, float32 [case], and projected feature maps [case, dim, h, w]."""
 
     margin: Tensor
@@ -70,10 +70,12 @@ class FoldModel:
 
         `pixels` is float [case, sequence, channel, H, W] at the plan's input size, `present` bool [case, sequence].
         """
-        seen = [self.see(name, pixels[:, index], batch_cases) for index, name in enumerate(self.encoders)]
+        seen = [self.encode_planes(name, pixels[:, index], batch_cases) for index, name in enumerate(self.encoders)]
         return self.fuse(seen, present, batch_cases)
 
-    def see(self, sequence: str, planes: Tensor, batch_cases: int, given_up: Event | None = None) -> Seen:
+    def encode_planes(
+        self, sequence: str, planes: Tensor, batch_cases: int, given_up: Event | None = None
+    ) -> EncoderOutput:
         """What the encoder of `sequence` makes of its input, float [case, channel, H, W].
 
         Raises CancelledError as soon as it is `given_up`, of which another thread tells.
@@ -87,11 +89,11 @@ class FoldModel:
                 if given_up is not None and given_up.is_set():
                     raise CancelledError(f"{sequence}: another network failed, or the run was stopped")
                 features = encoder.features(batch)
-                margins.append(class_margin(encoder.logits(features, batch)))
+                margins.append(class_logit(encoder.logits(features, batch)))
                 maps.append(self.projections[sequence].project(features))
-        return Seen(torch.cat(margins), torch.cat(maps))
+        return EncoderOutput(torch.cat(margins), torch.cat(maps))
 
-    def fuse(self, seen: Sequence[Seen], present: Tensor, batch_cases: int) -> FoldLogits:
+    def fuse(self, seen: Sequence[EncoderOutput], present: Tensor, batch_cases: int) -> FoldLogits:
         """The logits of cases of which the sequences, in their order, have been `seen`."""
         columns = zip(self.encoders, seen, present.unbind(dim=1), strict=True)
         by_sequence = {name: one.margin.where(there, torch.nan) for name, one, there in columns}
@@ -110,14 +112,14 @@ class FoldModel:
         [case, sequence], and `present` [case, sequence].
         """
         if self.fused_by == "transformer":
-            return class_margin(self.fusion(maps, present))
+            return class_logit(self.fusion(maps, present))
         scales = [self.scales[name] for name in self.encoders]
         slopes = margins.new_tensor([scale.slope for scale in scales])
         log_odds = slopes * margins + margins.new_tensor([scale.intercept for scale in scales])
         return (log_odds * present).sum(dim=1) / present.sum(dim=1)
 
 
-def class_margin(logits: Tensor) -> Tensor:
+def class_logit(logits: Tensor) -> Tensor:
     """Logit of positive against negative [case], of logits [case, class]: its sigmoid is the softmax output."""
     return logits[:, 1] - logits[:, 0]
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from autodls.models.fold_model import FoldModel, class_margin
+from autodls.models.fold_model import FoldModel, class_logit
 from autodls.models.folded import FoldedEncoder
 from autodls.models.pooling import PLANES
 from autodls.records.scores import FUSED
@@ -93,7 +93,7 @@ def fold_maps(fold: FoldModel, pixels: Tensor, present: Tensor, rectified: bool 
     here, pixels = present.to(features[0].device), pixels.to(features[0].device)
     projected = [fold.projections[name].project(one) for (name, _), one in zip(encoders, features, strict=True)]
     margins = [
-        class_margin(encoder.logits(features[index], pixels[:, index])) for index, (_, encoder) in enumerate(encoders)
+        class_logit(encoder.logits(features[index], pixels[:, index])) for index, (_, encoder) in enumerate(encoders)
     ]
     fused = fold.fused_margin(torch.stack(projected, dim=1), torch.stack(margins, dim=1), here)
 

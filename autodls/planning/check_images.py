@@ -11,7 +11,7 @@ from autodls.imaging.rois import read_roi_on
 from autodls.imaging.volumes import place_doubt, read_geometry, read_volume
 from autodls.planning.copies import CaseVoxels, voxels_sha256
 from autodls.planning.image_fault import image_faults
-from autodls.planning.measure import SequenceMeasure, TumourPlace, measure_sequence
+from autodls.planning.measure import SequenceMeasure, TumourLocation, measure_sequence
 from autodls.planning.tumour import roi_fault
 from autodls.records.case import Case
 from autodls.records.problems import Problem, error, warning
@@ -51,7 +51,7 @@ def check_case(task: CaseTask) -> CaseFindings:
     digests: dict[str, str] = {}
     measures: dict[str, SequenceMeasure] = {}
     roi = _usable_roi(task)
-    place = TumourPlace.of(roi) if roi is not None else None
+    place = TumourLocation.of(roi) if roi is not None else None
     for sequence, path in task.case.images.items():
         try:
             volume = read_volume(path)

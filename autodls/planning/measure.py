@@ -118,7 +118,7 @@ def measure_case(task: MeasureTask) -> CaseMeasure:
     case, roi = task.case, _drawn_roi(task)
     for sequence, path in case.rois.items():
         _sound_roi(task, sequence, path)
-    place = TumourPlace.of(roi)
+    place = TumourLocation.of(roi)
     sequences, digests = {}, {}
     for sequence, path in case.images.items():
         volume = read_volume(path)
@@ -151,7 +151,7 @@ def _sound_roi(task: MeasureTask, sequence: str, path: Path) -> Volume:
 
 
 @dataclass(frozen=True)
-class TumourPlace:
+class TumourLocation:
     """Where a tumour lies: its grid, points in it, [n, 3] LPS mm, and the box around it."""
 
     grid: Geometry
@@ -159,12 +159,12 @@ class TumourPlace:
     box_mm: Points
 
     @classmethod
-    def of(cls, roi: Volume) -> "TumourPlace":
+    def of(cls, roi: Volume) -> "TumourLocation":
         """The place of an ROI that is not empty."""
         return cls(roi.geometry, roi_points(roi), tumour_box(roi))
 
 
-def measure_sequence(volume: Volume, tumour: TumourPlace) -> SequenceMeasure:
+def measure_sequence(volume: Volume, tumour: TumourLocation) -> SequenceMeasure:
     """One sequence of a case whose tumour lies at `tumour`."""
     grid = volume.geometry
     voxels = nearest_voxels(volume, tumour.points_mm)

@@ -66,7 +66,7 @@ def _on_grid(array: NDArray[Any], places: Points, drivers: tuple[int, int]) -> N
 
 
 def resize(pictures: NDArray[np.float32], size_px: int) -> NDArray[np.float32]:
-    """Square pictures [..., n, n] as [..., size_px, size_px], by linear interpolation between pixel centres.
+    """Crop pictures [..., n, n] as [..., size_px, size_px], by linear interpolation between pixel centres.
 
     The borders of a picture stay where they are (`Plane.resized` moves its pixel centres alike).
 

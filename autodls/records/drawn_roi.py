@@ -9,7 +9,7 @@ from autodls.records.base import Record
 MaskSource = Literal["threshold", "lower-threshold", "whole-field"]
 
 
-class DrawnRoi(Record):
+class AutomaticRoi(Record):
     """How an automatic ROI came about, and how far it can be trusted; see `autodls.segmentation.masks.Mask`."""
 
     source: MaskSource

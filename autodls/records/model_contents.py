@@ -10,7 +10,7 @@ from autodls.records.model_folders import PROVENANCE, ModelFolder
 from autodls.records.segmentation import SegmenterRecord
 
 
-def strangers(folder: ModelFolder, record: ModelRecord, repair: str) -> Iterator[str]:
+def unexpected_files(folder: ModelFolder, record: ModelRecord, repair: str) -> Iterator[str]:
     """Names in the folder of files that neither `record` nor its segmenter names, and of links of any kind.
 
     Raises ModelFolderError, ending in `repair`, where the segmenter's record cannot be read.

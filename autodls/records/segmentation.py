@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from autodls.errors import StaleRecordError
 from autodls.records.base import Record
-from autodls.records.drawn_roi import DrawnRoi, MaskSource
+from autodls.records.drawn_roi import AutomaticRoi, MaskSource
 from autodls.records.files import sha256_of_bytes, sha256_of_file
 from autodls.records.plan import MaskPolicy, Plan
 from autodls.records.splits import Splits
@@ -34,7 +34,7 @@ class SegmentationEpoch(Record):
     seconds: float
 
 
-class SegmentedCase(DrawnRoi):
+class SegmentedCase(AutomaticRoi):
     """The automatic ROI of one training case."""
 
     case: str
@@ -43,9 +43,9 @@ class SegmentedCase(DrawnRoi):
     mask_sha256: str
 
     @property
-    def drawn(self) -> DrawnRoi:
+    def drawn(self) -> AutomaticRoi:
         """How it came about, without whose it is."""
-        return DrawnRoi(**{name: getattr(self, name) for name in DrawnRoi.model_fields})
+        return AutomaticRoi(**{name: getattr(self, name) for name in AutomaticRoi.model_fields})
 
 
 class SegmentedCohort(Record):
@@ -83,10 +83,11 @@ class SegmenterRecord(Record):
         return self
 
 
-def doubts(masks: Iterable[DrawnRoi]) -> str | None:
+def doubts(masks: Iterable[AutomaticRoi]) -> str | None:
     """How many automatic ROIs are flagged, and how those came about, as one clause; None where none is.
 
-    >>> sure = DrawnRoi(source="threshold", confidence=0.9, disagreement=None, components=1, volume_mm3=9.0, flags=())
+    >>> known = {"confidence": 0.9, "disagreement": None, "components": 1, "volume_mm3": 9.0, "flags": ()}
+    >>> sure = AutomaticRoi(source="threshold", **known)
     >>> field = sure.model_copy(update={"source": "whole-field", "flags": ("no tumour found",)})
     >>> doubts([sure, field, sure]), doubts([sure])
     ('1 of 3 automatic ROIs is doubtful: 1 the whole field, as no tumour was found', None)

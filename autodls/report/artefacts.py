@@ -61,7 +61,7 @@ _OPTIONAL = frozenset(
 
 
 @dataclass(frozen=True)
-class ScoredCase:
+class ReportedCase:
     """A case of a score table; `label` is None where the table does not know it, `group` the fold or the cohort."""
 
     case: str
@@ -80,7 +80,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Study:
+class Artefacts:
     """What a report is made from. A record is None where its file is missing or, by `faults`, cannot be read.
 
     `plan` and `fingerprint` are those that the model was locked with, where there is a model: what was trained. Those
@@ -95,8 +95,8 @@ class Study:
     splits: Splits | None = None
     model: ModelRecord | None = None
     metrics: Metrics | None = None
-    out_of_fold: tuple[ScoredCase, ...] = ()
-    held_out: Mapping[str, tuple[ScoredCase, ...]] = field(default_factory=dict)
+    out_of_fold: tuple[ReportedCase, ...] = ()
+    held_out: Mapping[str, tuple[ReportedCase, ...]] = field(default_factory=dict)
     tables: Mapping[str, Sequence[Line]] = field(default_factory=dict)
     figures: Mapping[str, Picture] = field(default_factory=dict)
     roi_benchmark: RoiBenchmark | None = None
@@ -149,7 +149,7 @@ class Study:
         return (*((OUT_OF_FOLD,) if OUT_OF_FOLD in self.metrics.cohorts else ()), *others)
 
 
-def read_study(workspace: Workspace, description: DatasetDescription | None = None) -> Study:
+def read_study(workspace: Workspace, description: DatasetDescription | None = None) -> Artefacts:
     """Read what lies in `workspace`; a file that cannot be read is named in `faults` and counts as missing."""
     reading = _Reading(workspace)
     scores = reading.scores(workspace.oof_scores)
@@ -164,7 +164,7 @@ def read_study(workspace: Workspace, description: DatasetDescription | None = No
     plan_now, fingerprint_now = reading.record(workspace.plan, Plan), reading.record(workspace.fingerprint, Fingerprint)
     plan, plan_now = (one and one.without_paths() for one in (plan, plan_now))  # a report travels
     of_model = {"plan": (plan, locked.plan), "fingerprint": (fingerprint, locked.fingerprint)}
-    return Study(
+    return Artefacts(
         description=description,
         fingerprint=fingerprint or fingerprint_now,
         plan=plan or plan_now,
@@ -228,7 +228,7 @@ class _Reading:
         found = {path.stem: self.table(path) for path in _sorted(self.home, f"{folder}/*.csv")}
         return {name: lines for name, lines in found.items() if lines}
 
-    def scores(self, path: Path, group: str = "") -> list[ScoredCase]:
+    def scores(self, path: Path, group: str = "") -> list[ReportedCase]:
         cases = []
         before = len(self.faults)
         rows = self.table(path)
@@ -248,9 +248,9 @@ class _Reading:
         self.faults.append(str(failure).replace(f"{self.root}/", ""))
 
 
-def _scored(row: Line, group: str) -> ScoredCase:
+def _scored(row: Line, group: str) -> ReportedCase:
     label = row.get("label", "")
-    return ScoredCase(
+    return ReportedCase(
         case=row["case"],
         group=row.get("fold", group),
         label=None if is_missing(label) else label in {"1", "1.0", "true"},

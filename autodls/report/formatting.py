@@ -18,7 +18,7 @@ _LARGE = 1000.0
 
 
 class Interval(Protocol):
-    """An estimate with limits, such as `Proportion` of the evaluation records."""
+    """An estimate with limits, such as `Estimate` of the evaluation records."""
 
     @property
     def value(self) -> float | None: ...  # noqa: D102

@@ -13,7 +13,7 @@ import numpy as np
 from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.delong import Patients, auc, auc_with_ci
 from autodls.evaluation.intervals import printed_auc
-from autodls.evaluation.results import Proportion
+from autodls.evaluation.results import Estimate
 from autodls.evaluation.scores_table import CohortTable
 from autodls.evaluation.shared_folds import MEANING
 from autodls.evaluation.subsets import judged_by
@@ -33,7 +33,7 @@ class Entry:
     n: int
     positives: int
     folds: int
-    auc: Proportion
+    auc: Estimate
     interval: str
 
 
@@ -140,10 +140,10 @@ def _mean_of_folds(folds: Sequence[Sequence[FoldScore]], part: Part, name: str) 
     values = [value for value in measured if value is not None]
     cases = {score.case: score.label for scores in held for score in scores}
     if not values:
-        return Entry(len(cases), sum(cases.values()), 0, Proportion(reason="no fold holds both classes"), _RANGE)
+        return Entry(len(cases), sum(cases.values()), 0, Estimate(reason="no fold holds both classes"), _RANGE)
     lost = len(folds) - len(values)
     reason = f"{lost} of {len(folds)} folds hold one class only" if lost else None
-    mean = Proportion(value=float(np.mean(values)), low=min(values), high=max(values), reason=reason)
+    mean = Estimate(value=float(np.mean(values)), low=min(values), high=max(values), reason=reason)
     return Entry(len(cases), sum(cases.values()), len(values), mean, _RANGE)
 
 
@@ -157,7 +157,7 @@ def _in_cohort(table: CohortTable, name: str, seed: int) -> Entry:
     if table.labels is None or name not in table.scores:
         reason = _NO_LABEL if table.labels is None else _NO_SCORE
         positives = 0 if table.labels is None else int(table.labels.sum())
-        return Entry(table.n, positives, 0, Proportion(reason=reason), _DELONG)
+        return Entry(table.n, positives, 0, Estimate(reason=reason), _DELONG)
     held = judged_by(table, name)
     labels = np.asarray(held.labels, dtype=bool)
     return _pooled(labels, held.scores[name], held.patients, seed, out_of_fold=False)

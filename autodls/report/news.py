@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from autodls.evaluation.calibration import is_poorly_calibrated
-from autodls.evaluation.results import CohortMetrics, Metrics, Proportion, ScoreMetrics
+from autodls.evaluation.results import CohortMetrics, Estimate, Metrics, ScoreMetrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.report.formatting import number, p_equation, with_limits
 
@@ -52,10 +52,10 @@ def news(metrics: Metrics, gains: Iterable[Gain] = ()) -> list[str]:
     return found
 
 
-def difference(before: Proportion, after: Proportion) -> tuple[float, float, float] | None:
+def difference(before: Estimate, after: Estimate) -> tuple[float, float, float] | None:
     """`before` less `after` with its 95 % interval [1]_, None where one of them is not known.
 
-    >>> a, b = (Proportion(value=x / n, low=l, high=h) for x, n, l, h in
+    >>> a, b = (Estimate(value=x / n, low=l, high=h) for x, n, l, h in
     ...         ((56, 70, 0.6917, 0.8768), (48, 80, 0.4903, 0.7003)))
     >>> [round(value, 4) for value in difference(a, b)]
     [0.2, 0.0524, 0.3339]

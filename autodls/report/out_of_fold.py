@@ -19,11 +19,11 @@ from autodls.evaluation.calibration import calibration, why_not_shown_calibrated
 from autodls.evaluation.decision_curve import net_benefit
 from autodls.evaluation.delong import auc_with_ci
 from autodls.evaluation.intervals import brier_interval
-from autodls.evaluation.results import CohortMetrics, FoldMetrics, Metrics, Proportion
+from autodls.evaluation.results import CohortMetrics, Estimate, FoldMetrics, Metrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import CohortTable, ScoreTable
 from autodls.evaluation.subsets import judged_by
-from autodls.models.scale import fit_scale
+from autodls.models.recalibration import fit_scale
 from autodls.records.scores import FUSED, FoldScore
 from autodls.report.drawn import Cell, Printed, Rows, Table
 from autodls.report.formatting import estimate, number
@@ -91,7 +91,7 @@ def fold_metrics(index: int, scores: Sequence[FoldScore]) -> FoldMetrics:
         fold=index,
         n=len(held),
         positives=int(labels.sum()),
-        auc=Proportion(value=found.value, low=found.low, high=found.high, reason=found.reason),
+        auc=Estimate(value=found.value, low=found.low, high=found.high, reason=found.reason),
         spread=_spread(log_odds),
         spread_own=_spread(np.array([score.logits[FUSED] for score in held])),
         mean=float(log_odds.mean()) if held else None,

@@ -13,7 +13,7 @@ from scipy.special import expit, logit
 from autodls.analysis.scored_study import LEAST, ScoredCohort, ScoredStudy, cohort_table, follow_up
 from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
-from autodls.evaluation.cautions import cautions
+from autodls.evaluation.caveats import cautions
 from autodls.evaluation.metrics import cohort_metrics
 from autodls.evaluation.results import CohortMetrics, Cutoff, Metrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD

@@ -7,8 +7,8 @@ from autodls.analysis.endpoint import endpoint_name
 from autodls.analysis.scored_study import ScoredStudy, cohort_name
 from autodls.errors import ArgumentError
 from autodls.evaluation.baseline import BaselineTable, baseline_table
-from autodls.evaluation.results import Metrics, Proportion
-from autodls.evaluation.score_auc import OUT_OF_FOLD, RowAuc
+from autodls.evaluation.results import Estimate, Metrics
+from autodls.evaluation.score_auc import OUT_OF_FOLD, ScoreAuc
 from autodls.evaluation.shared_folds import MEANING, is_of_folds
 from autodls.records.case import Case
 from autodls.records.cohort import Cohort
@@ -49,7 +49,7 @@ class StudyResults:
     """Metrics, and tables and figures by the name of their files."""
 
     metrics: Metrics
-    auc: tuple[RowAuc, ...]
+    auc: tuple[ScoreAuc, ...]
     tables: Mapping[str, Table]
     figures: Mapping[str, Drawn]
 
@@ -96,18 +96,18 @@ def write_results(workspace: Workspace, results: StudyResults) -> None:
         results.metrics.save(stage / workspace.metrics.name)
 
 
-def auc_rows(study: ScoredStudy, metrics: Metrics) -> list[RowAuc]:
+def auc_rows(study: ScoredStudy, metrics: Metrics) -> list[ScoreAuc]:
     """The AUC of every score of every cohort, with the number of cases that it was judged on."""
     rows = []
     for name in study.cohorts:
         for score in study.judged:
             held = metrics.cohorts[name].scores[score]
             limits = held.auc.model_dump(include={"value", "low", "high", "reason", "method"})
-            rows.append(RowAuc(cohort=name, row=score, n=held.n or 0, positives=held.positives or 0, **limits))
+            rows.append(ScoreAuc(cohort=name, row=score, n=held.n or 0, positives=held.positives or 0, **limits))
     return rows
 
 
-def _auc_table(rows: list[RowAuc]) -> Table:
+def _auc_table(rows: list[ScoreAuc]) -> Table:
     header = ("cohort", "row", "n", "positives", "auc", "low", "high", "interval", "reason")
     lines = tuple((r.cohort, r.row, r.n, r.positives, r.value, r.low, r.high, r.method, r.reason) for r in rows)
     printed = tuple((r.cohort, r.row, str(r.n), str(r.positives), estimate(r)) for r in rows)
@@ -168,8 +168,8 @@ def _ledger(study: ScoredStudy, metrics: Metrics) -> list[LedgerRow]:
     ]
 
 
-def _entry(row: RowAuc) -> Entry:
-    found = Proportion(value=row.value, low=row.low, high=row.high, reason=row.reason)
+def _entry(row: ScoreAuc) -> Entry:
+    found = Estimate(value=row.value, low=row.low, high=row.high, reason=row.reason)
     return Entry(row.n, row.positives, 1 if row.value is not None else 0, found, row.method)
 
 

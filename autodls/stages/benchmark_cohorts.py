@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from autodls.errors import InputError, StaleRecordError
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.records.case import Case
-from autodls.records.drawn_roi import DrawnRoi
+from autodls.records.drawn_roi import AutomaticRoi
 from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord
@@ -42,7 +42,7 @@ class BenchmarkCohort:
     name: str
     drawn_by: str
     pairs: tuple["PairedCase", ...]
-    drawn: Mapping[str, DrawnRoi]
+    drawn: Mapping[str, AutomaticRoi]
     left_out: Mapping[str, str]
 
 
@@ -185,7 +185,7 @@ def _cohort(
     study: BenchmarkStudy,
     name: str,
     cases: Sequence[Case],
-    masks: Mapping[str, DrawnRoi],
+    masks: Mapping[str, AutomaticRoi],
     fold_of: Mapping[str, int],
 ) -> BenchmarkCohort:
     from autodls.inference.inputs import InputCase

@@ -15,7 +15,7 @@ from autodls.evaluation.agreement_summary import summarise_agreement
 from autodls.imaging.rois import read_roi_on
 from autodls.imaging.volumes import read_roi
 from autodls.inference.model_folder import LockedModel, load_model
-from autodls.inference.rescoring import PairedCase, ScoreBook, crossed_scores, roi_of
+from autodls.inference.rescoring import PairedCase, ScoreCache, crossed_scores, roi_of
 from autodls.inference.robustness import direction, perturbed_scores
 from autodls.models.device import resolve_device
 from autodls.records.model_folders import RoiKind
@@ -35,14 +35,14 @@ class Networks:
     """The locked models by what they were trained on, and the scores that were made before."""
 
     models: Mapping[RoiKind, LockedModel]
-    book: ScoreBook
+    book: ScoreCache
 
     @classmethod
     def load(cls, study: BenchmarkStudy, kinds: Sequence[RoiKind]) -> "Networks":
         """Read the models of `kinds`; raises ModelFolderError for one that was altered."""
         device = resolve_device("auto")
         models = {kind: load_model(study.workspaces[kind].model.root, device) for kind in kinds}
-        return cls(models, ScoreBook(study.manual.workspace.roi_benchmark_scores))
+        return cls(models, ScoreCache(study.manual.workspace.roi_benchmark_scores))
 
 
 def measure_agreement(

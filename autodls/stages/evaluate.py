@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls.errors import ModelFolderError, StaleRecordError
-from autodls.evaluation.score_auc import OUT_OF_FOLD, RowAuc
+from autodls.evaluation.score_auc import OUT_OF_FOLD, ScoreAuc
 from autodls.records.case import Case
 from autodls.records.cohort import table_path
 from autodls.records.files import sha256_of_file, sha256_of_input
@@ -48,7 +48,7 @@ class Evaluated:
 
     workspace: Workspace
     metrics: "Metrics"
-    rows: tuple[RowAuc, ...]
+    rows: tuple[ScoreAuc, ...]
     tables: "Mapping[str, Table]"
     unscored: Mapping[str, str]
     warnings: tuple[str, ...]

@@ -7,7 +7,7 @@ from pathlib import Path
 from autodls.errors import ArgumentError
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.results import Metrics
-from autodls.evaluation.score_auc import RowAuc
+from autodls.evaluation.score_auc import ScoreAuc
 from autodls.evaluation.scores_table import Columns, ScoreTable, parse_cutoffs, read_scores
 from autodls.records.lock import locked_output
 from autodls.records.model_folders import PROVENANCE
@@ -109,10 +109,10 @@ def _write(results: ResultsFolder, metrics: Metrics, table: Path, command: Seque
         results.publish([written, results.unfinished / PROVENANCE])
 
 
-def metric_rows(metrics: Metrics) -> list[RowAuc]:
+def metric_rows(metrics: Metrics) -> list[ScoreAuc]:
     """The AUC of every score of every cohort."""
     return [
-        RowAuc(
+        ScoreAuc(
             cohort=name,
             row=score,
             n=found.n or 0,

@@ -21,7 +21,7 @@ from autodls.inference.prediction import CaseScore
 from autodls.models.device import memory_of, resolve_device
 from autodls.preprocessing.store import Sample, load_summary
 from autodls.records.case import Case
-from autodls.records.drawn_roi import DrawnRoi
+from autodls.records.drawn_roi import AutomaticRoi
 from autodls.records.files import write_text
 from autodls.records.heatmap_folder import HeatmapFolder
 from autodls.records.lock import locked
@@ -166,7 +166,7 @@ def choose_cases(session: Session, model: LockedModel, asked: str | None) -> lis
 
 def _training(session: Session) -> list[ExplainedCase]:
     lines = {line["case"]: line for line in read_table(session.workspace.oof_scores)}
-    drawn: Mapping[str, DrawnRoi] = session.masks.by_case if session.masks else {}
+    drawn: Mapping[str, AutomaticRoi] = session.masks.by_case if session.masks else {}
     return [
         ExplainedCase(
             _files(session, case),

@@ -20,7 +20,7 @@ from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel
 from autodls.inference.prepare import explained_samples
 from autodls.preprocessing.store import Sample
-from autodls.records.drawn_roi import DrawnRoi
+from autodls.records.drawn_roi import AutomaticRoi
 from autodls.records.heatmap_folder import HeatmapFolder
 from autodls.records.scores import FUSED
 from autodls.report.figures.overlays import Overlay, write_overlay
@@ -41,7 +41,7 @@ class ExplainedCase:
     fold: int | None = None
     label: bool | None = None
     dls: float | None = None
-    drawn: DrawnRoi | None = None
+    drawn: AutomaticRoi | None = None
 
     @property
     def by(self) -> str:

@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from autodls.errors import TrainingError
-from autodls.evaluation.cautions import INVERTED, is_below_chance
-from autodls.evaluation.rows import out_of_fold_rows
-from autodls.evaluation.score_auc import RowAuc
+from autodls.evaluation.caveats import INVERTED, is_below_chance
+from autodls.evaluation.score_auc import ScoreAuc
+from autodls.evaluation.score_aucs import out_of_fold_aucs
 from autodls.jobs.executor import LOCAL, Executor, require_executor
 from autodls.planning.budget import require_budget
 from autodls.records.fingerprint import Fingerprint
@@ -44,7 +44,7 @@ class Trained:
     workspace: Workspace
     folds: tuple[int, ...]
     model: ModelRecord | None = None
-    auc: tuple[RowAuc, ...] = ()
+    auc: tuple[ScoreAuc, ...] = ()
     by_mean: int = 0
     warnings: tuple[str, ...] = ()
 
@@ -192,11 +192,11 @@ def _tell_not_learnt(session: Session, folds: Sequence[int], watch: Watch) -> No
 
 
 def _lock(session: Session, plan: Plan, splits: Splits, told: Told) -> Trained:
-    from autodls.training.ensemble import folds_by_mean, lock_model
+    from autodls.training.locking import folds_by_mean, lock_model
 
     record = lock_model(session.workspace, session.cohort.description, plan, splits, session.training)
     patients = {case.id: case.patient for case in session.training}
-    auc = out_of_fold_rows(session.workspace.oof_scores, plan.sequences, patients)
+    auc = out_of_fold_aucs(session.workspace.oof_scores, plan.sequences, patients)
     _warn(auc, told)
     for caution in record.cautions:
         told.note(f"warning: {caution}")
@@ -205,7 +205,7 @@ def _lock(session: Session, plan: Plan, splits: Splits, told: Told) -> Trained:
     return Trained(session.workspace, folds, record, tuple(auc), by_mean, told.warnings)
 
 
-def _warn(rows: Sequence[RowAuc], watch: Watch) -> None:
+def _warn(rows: Sequence[ScoreAuc], watch: Watch) -> None:
     for row in rows:
         if is_below_chance(row.value, row.high):
             high = row.high or 0.0

@@ -9,10 +9,10 @@ from autodls.stats.given import Patients, names, numbers
 
 if TYPE_CHECKING:
     from autodls.evaluation.agreement_records import BlandAltman
-    from autodls.evaluation.results import Proportion
+    from autodls.evaluation.results import Estimate
 
 
-def icc(table: ArrayLike, patients: Patients = None) -> "Proportion":
+def icc(table: ArrayLike, patients: Patients = None) -> "Estimate":
     """Estimate the intraclass correlation ICC(2,1): two-way random, absolute agreement, single rater.
 
     Parameters

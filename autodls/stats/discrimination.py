@@ -11,7 +11,7 @@ from autodls.stats.given import Floats, Patients, labelled, names, numbers, yes_
 
 if TYPE_CHECKING:
     from autodls.evaluation.delong import AucComparison, GlobalTest
-    from autodls.evaluation.results import Auc, Confusion, Proportion, Rate
+    from autodls.evaluation.results import Auc, Confusion, Estimate, Rate
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Rates:
     ppv: "Rate"
     npv: "Rate"
     accuracy: "Rate"
-    youden: "Proportion"
+    youden: "Estimate"
 
 
 def auc(

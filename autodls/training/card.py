@@ -1,13 +1,13 @@
 """MODEL_CARD.md: the locked model in words."""
 
-from autodls.evaluation.score_auc import RowAuc
+from autodls.evaluation.score_auc import ScoreAuc
 from autodls.evaluation.shared_folds import MEANING
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.spelled import as_markdown, as_markdown_code
 
 
-def model_card(record: ModelRecord, plan: Plan, rows: list[RowAuc], folds_by_mean: int = 0) -> str:
+def model_card(record: ModelRecord, plan: Plan, rows: list[ScoreAuc], folds_by_mean: int = 0) -> str:
     """The model in Markdown: what it answers, what it was trained on, how well it did, what it must not be used for."""
     target = record.target
     sequences = as_markdown(", ".join(record.channel_names.values()))

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from autodls.models.averaged import Pair, correlation_within_class
-from autodls.models.scale import fit_scale
+from autodls.models.recalibration import fit_scale
 from autodls.records.scale import LogisticScale, Vector
 from autodls.records.scores import FUSED, FoldScore
 

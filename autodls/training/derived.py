@@ -10,7 +10,7 @@ from scipy.special import logit
 from autodls.errors import ArgumentError, StaleRecordError, TrainingError
 from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
 from autodls.models.averaged import scale_of_mean
-from autodls.models.scale import fit_scale
+from autodls.models.recalibration import fit_scale
 from autodls.records.case import Case
 from autodls.records.plan import Plan
 from autodls.records.scale import LogisticScale

@@ -26,7 +26,7 @@ from autodls.training.keys import FINE_TUNING
 from autodls.training.loop import FitSettings, Inputs, Report, fit
 from autodls.training.loss import UNKNOWN
 from autodls.training.settings import fit_settings, planned_encoder
-from autodls.training.settling import encoders_note, leave_out, log_losses, settled
+from autodls.training.settling import encoders_note, log_losses, modality_dropout, settled
 
 _REPAIR = "run 'autodls train fold all --restart'"
 
@@ -94,7 +94,7 @@ class FineTuningTask:
         augment = POLICIES[self.plan.training.augmentation]
         size_px = self.plan.preprocessing.input_size_px
         chance = torch.Generator().manual_seed(stream_seed(seed, "left out"))
-        kept = leave_out(self.data.present, self.plan.training.sequence_dropout, chance)
+        kept = modality_dropout(self.data.present, self.plan.training.sequence_dropout, chance)
         of_outputs = self.data.labels[:, None].where(_every_output(self.data.present), UNKNOWN)
         batches = random_batches(self.train, self.plan.training.batch_size, seed)
         first, encoders = self.model.encoders[0], len(self.model.encoders)

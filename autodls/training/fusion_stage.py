@@ -27,7 +27,7 @@ from autodls.training.keys import FUSION
 from autodls.training.loop import FitSettings, Inputs, Report, fit
 from autodls.training.principal import fit_pca
 from autodls.training.settings import fit_settings
-from autodls.training.settling import encoders_note, leave_out, settled
+from autodls.training.settling import encoders_note, modality_dropout, settled
 
 _VIEWS = 4  # augmented views of a training case whose features the fusion learns from; the first is the centre
 _BATCH_CASES = 16
@@ -55,7 +55,7 @@ class FusionTask:
         chance = torch.Generator().manual_seed(stream_seed(seed, "views"))
         device, cases = self.labels.device, len(self.labels)
         views = send(torch.randint(len(self.maps), (cases,), generator=chance), device)
-        kept = leave_out(self.present, self.plan.training.sequence_dropout, chance)
+        kept = modality_dropout(self.present, self.plan.training.sequence_dropout, chance)
         for rows in random_batches(torch.arange(cases, device=device), self.plan.training.batch_size, seed):
             yield (self.maps[views[rows], rows], kept[rows]), self.labels[rows]
 

@@ -13,7 +13,7 @@ from autodls.models.fold_model import (
     FoldLogits,
     FoldModel,
 )
-from autodls.models.scale import fit_scale
+from autodls.models.recalibration import fit_scale
 from autodls.records.files import sha256_of_file
 from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
@@ -22,7 +22,7 @@ from autodls.records.scores import FUSED
 from autodls.training.batches import send
 
 
-def leave_out(present: Tensor, share: float, chance: torch.Generator) -> Tensor:
+def modality_dropout(present: Tensor, share: float, chance: torch.Generator) -> Tensor:
     """`present` [case, sequence] without a random `share` of it; no case is left without any sequence."""
     keep = torch.rand(present.shape, generator=chance) >= share
     kept = present & send(keep, present.device)

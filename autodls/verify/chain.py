@@ -9,7 +9,7 @@ from autodls.errors import AutoDLSError, ModelFolderError
 from autodls.inference.model_files import is_inside
 from autodls.records.files import sha256_of_file
 from autodls.records.model import ModelRecord
-from autodls.records.model_contents import strangers
+from autodls.records.model_contents import unexpected_files
 from autodls.records.model_folders import ModelFolder
 
 _COPY = "copy the model folder anew from where it was trained"
@@ -63,7 +63,7 @@ def verify_model(folder: ModelFolder) -> list[Link]:
         examine("model.json -> weights", lambda: changed(folder.root, files, _COPY)),
         *([examine("model.json -> segmenter", lambda: _segmenter_faults(folder, sealed))] if _draws(sealed) else []),
         _card(folder, sealed),
-        examine("nothing else in the model folder", lambda: _strangers(folder, sealed)),
+        examine("nothing else in the model folder", lambda: _unexpected_files(folder, sealed)),
     ]
     if not any(link.faults for link in links):
         links.append(examine("a model that predict takes", lambda: _refusals(folder.root)))
@@ -91,8 +91,8 @@ def _card(folder: ModelFolder, record: ModelRecord) -> Link:
     return examine("model.json -> MODEL_CARD.md", lambda: changed(folder.root, hashes, _COPY))
 
 
-def _strangers(folder: ModelFolder, record: ModelRecord) -> Iterator[str]:
-    for name in strangers(folder, record, _COPY):
+def _unexpected_files(folder: ModelFolder, record: ModelRecord) -> Iterator[str]:
+    for name in unexpected_files(folder, record, _COPY):
         yield f"{folder.root / name}: not a file that the model's record names, or a link; remove it, or {_COPY}"
 
 

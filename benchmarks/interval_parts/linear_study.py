@@ -117,7 +117,7 @@ def _ridge(train: Floats, signs: Floats, inner: Floats, inner_signs: Floats) -> 
 
 
 def fitted_scales(raw: Floats, signs: Floats, steps: int = 30) -> tuple[Floats, Floats]:
-    """Slope and intercept [study] of `autodls.models.scale.fit_scale` for `raw` [study, case], all at once."""
+    """Slope and intercept [study] of `autodls.models.recalibration.fit_scale` for `raw` [study, case], all at once."""
     log_slope, intercept = np.zeros(len(raw)), np.zeros(len(raw))
     for _ in range(steps):
         slope = np.exp(log_slope)[:, None]

@@ -7,7 +7,7 @@ from scipy.special import ndtri
 
 from autodls.evaluation.delong import compare_aucs
 from autodls.evaluation.noninferiority import FEWEST_OF_A_CLASS, cases_needed
-from autodls.evaluation.results import Proportion
+from autodls.evaluation.results import Estimate
 from interval_parts import Row
 from interval_parts.linear_study import Bools, Design, Floats, cross_validated
 
@@ -79,9 +79,9 @@ def two_scores(labels: Bools, aucs: tuple[float, float], correlation: float, rng
     ]
 
 
-def _difference(labels: Bools, pair: list[Floats]) -> Proportion:
+def _difference(labels: Bools, pair: list[Floats]) -> Estimate:
     found = compare_aucs(labels, *pair)
-    return Proportion(value=found.delta, low=found.low, high=found.high)
+    return Estimate(value=found.delta, low=found.low, high=found.high)
 
 
 def _share_above(

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 
-from autodls.evaluation.cautions import is_below_chance
+from autodls.evaluation.caveats import is_below_chance
 from autodls.evaluation.comparisons import overall_test
 from autodls.evaluation.delong import auc_with_ci, compare_aucs
 from autodls.evaluation.intervals import printed_auc

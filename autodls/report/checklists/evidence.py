@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from autodls.errors import ArgumentError
-from autodls.report.artefacts import Study
+from autodls.report.artefacts import Artefacts
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ class Evidence:
     """
 
     needs: tuple[str, ...]
-    tell: Callable[[Study], str]
+    tell: Callable[[Artefacts], str]
 
 
 def known(record: T | None) -> T:
@@ -28,6 +28,6 @@ def known(record: T | None) -> T:
     return record
 
 
-def says(text: str) -> Callable[[Study], str]:
+def says(text: str) -> Callable[[Artefacts], str]:
     """A sentence that is the same for every run that has the artefact."""
     return lambda _study: text

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from autodls.records.plan import Plan
 from autodls.records.preprocessing_plan import IntensityPlan
-from autodls.report.artefacts import Study
+from autodls.report.artefacts import Artefacts
 from autodls.report.checklists.evidence import Evidence, known, says
 
 
-def _kind(study: Study) -> str:
+def _kind(study: Artefacts) -> str:
     plan = known(study.plan)
     return (
         f"Development by cross-validation, and evaluation on held-out cohorts where there are any, of a deep-learning "
@@ -24,7 +24,7 @@ def _fallback(plan: Plan) -> str:
     return " or, in a fold where that is not shown to be better, by the mean of their log-odds"
 
 
-def _outcome(study: Study) -> str:
+def _outcome(study: Artefacts) -> str:
     settings = known(study.description).autodls
     text = f"'{settings.target.name}': column '{settings.target.column}' {settings.target.condition}."
     if settings.survival is None:
@@ -34,7 +34,7 @@ def _outcome(study: Study) -> str:
     return f"{text} Follow-up: time '{survival.time}', event '{survival.event}', in {survival.unit}{mark}."
 
 
-def _sites(study: Study) -> str:
+def _sites(study: Artefacts) -> str:
     sites = known(study.fingerprint).sites
     if not sites:
         return "No site is recorded for the training cases, so the number of centres is not known."
@@ -42,7 +42,7 @@ def _sites(study: Study) -> str:
     return f"{len(sites)} sites in the training cohort: {named} cases."
 
 
-def _preprocessing(study: Study) -> str:
+def _preprocessing(study: Artefacts) -> str:
     plan = known(study.plan).preprocessing
     return (
         f"Registration '{plan.registration}'; {plan.spacing_mm:g} mm isotropic; axial, coronal and sagittal plane of "
@@ -52,7 +52,7 @@ def _preprocessing(study: Study) -> str:
     )
 
 
-def _intensity(study: Study) -> str:
+def _intensity(study: Artefacts) -> str:
     plans = known(study.plan).preprocessing.intensity
     return f"Intensity: {'; '.join(f'{name}: {_scale(plan)}' for name, plan in plans.items())}."
 
@@ -63,12 +63,12 @@ def _scale(plan: IntensityPlan) -> str:
     return f"{plan.scheme} of {plan.window[0]:g} to {plan.window[1]:g} {'HU' if plan.window_suv is None else 'SUV'}"
 
 
-def _sequences(study: Study) -> str:
+def _sequences(study: Artefacts) -> str:
     plan = known(study.plan)
     return f"Predictors are the images: {', '.join(plan.sequences)}, at the ROI on {plan.preprocessing.roi_channel}."
 
 
-def _rois(study: Study) -> str:
+def _rois(study: Artefacts) -> str:
     model = known(study.model)
     if model.rois == "manual":
         return (
@@ -78,17 +78,17 @@ def _rois(study: Study) -> str:
     return f"The model was trained on ROIs made by out-of-fold automatic segmentation on {model.roi_channel}."
 
 
-def _automated_rois(study: Study) -> str:
+def _automated_rois(study: Artefacts) -> str:
     if known(study.model).rois == "manual":
         return "Does not apply: the model was trained on the ROIs that the dataset gives."
     return "The model was trained on automatic ROIs."
 
 
-def _sample_size(study: Study) -> str:
+def _sample_size(study: Artefacts) -> str:
     return known(study.plan).expectation.statement
 
 
-def _missing_sequences(study: Study) -> str:
+def _missing_sequences(study: Artefacts) -> str:
     lacking = {name: held.share_missing for name, held in known(study.fingerprint).sequences.items()}
     shares = ", ".join(f"{name} {100 * share:.1f}%" for name, share in lacking.items())
     return (
@@ -97,7 +97,7 @@ def _missing_sequences(study: Study) -> str:
     )
 
 
-def _partition(study: Study) -> str:
+def _partition(study: Artefacts) -> str:
     splits = known(study.splits)
     other = "" if study.splits_are_locked else " These are not the splits that the model was locked from."
     sizes = ", ".join(f"{len(fold.train)}/{len(fold.inner)}/{len(fold.validation)}" for fold in splits.folds)
@@ -109,14 +109,14 @@ def _partition(study: Study) -> str:
     )
 
 
-def _disjoint(study: Study) -> str:
+def _disjoint(study: Artefacts) -> str:
     column = known(study.description).autodls.patient
     if column is None:
         return "Case: dataset.json names no patient column, so every case counts as a patient of its own."
     return f"Patient, by column '{column}'; splits that part the cases of a patient are refused."
 
 
-def _architecture(study: Study) -> str:
+def _architecture(study: Artefacts) -> str:
     plan = known(study.plan)
     network, by_hand = plan.network, plan.by_hand
     own = f"; set by hand: {', '.join(by_hand)}" if by_hand else ""
@@ -127,7 +127,7 @@ def _architecture(study: Study) -> str:
     )
 
 
-def _training(study: Study) -> str:
+def _training(study: Artefacts) -> str:
     plan = known(study.plan).training
     length = f"at most {plan.epochs} epochs, patience {plan.patience}"
     length = f"{plan.epochs} epochs" if plan.kept_epoch == "last" else length
@@ -138,7 +138,7 @@ def _training(study: Study) -> str:
     )
 
 
-def _selection(study: Study) -> str:
+def _selection(study: Artefacts) -> str:
     plan = known(study.plan).training
     held = f"an inner hold-out ({100 * plan.inner_holdout:g}% of the fold's training part)"
     kept = (
@@ -153,15 +153,15 @@ def _selection(study: Study) -> str:
     )
 
 
-def _initial_weights(study: Study) -> str:
+def _initial_weights(study: Artefacts) -> str:
     return f"Encoder weights: {known(study.plan).network.encoder_weights}; the other layers start at random."
 
 
-def _ensemble(study: Study) -> str:
+def _ensemble(study: Artefacts) -> str:
     return f"New cases are scored by the mean log-odds of {known(study.model).folds} fold models, then recalibrated."
 
 
-def _prediction(study: Study) -> str:
+def _prediction(study: Artefacts) -> str:
     model = known(study.model)
     scale = model.ensemble_recalibration or model.recalibration
     return (
@@ -170,12 +170,12 @@ def _prediction(study: Study) -> str:
     )
 
 
-def _imbalance(study: Study) -> str:
+def _imbalance(study: Artefacts) -> str:
     plan = known(study.plan).training
     return f"Focal loss with weight {plan.focal_alpha:g} of the positive class; no resampling."
 
 
-def _recalibration(study: Study) -> str:
+def _recalibration(study: Artefacts) -> str:
     model = known(study.model)
     scale, of_mean = model.recalibration, model.ensemble_recalibration
     text = f"Logistic recalibration on out-of-fold scores: intercept {scale.intercept:.4g}, slope {scale.slope:.4g}"
@@ -187,7 +187,7 @@ def _recalibration(study: Study) -> str:
     return f"{text}. Calibration out of fold is cross-fitted: each fold by the recalibration of the others."
 
 
-def _output(study: Study) -> str:
+def _output(study: Artefacts) -> str:
     model = known(study.model)
     return (
         f"Probability of '{model.target.name}'; positive from {model.cutoff:.4g} on ({model.cutoff_source}), locked in "
@@ -196,16 +196,16 @@ def _output(study: Study) -> str:
     )
 
 
-def _weights(study: Study) -> str:
+def _weights(study: Artefacts) -> str:
     model = known(study.model)
     return f"The model folder holds {len(model.files)} weight files, each with its SHA-256, and a model card."
 
 
-def _software(study: Study) -> str:
+def _software(study: Artefacts) -> str:
     return f"{', '.join(f'{name} {version}' for name, version in known(study.model).versions.items())}."
 
 
-def _grids(study: Study) -> str:
+def _grids(study: Artefacts) -> str:
     texts = []
     for name, held in known(study.fingerprint).sequences.items():
         if held.spacing_mm is not None:
@@ -214,7 +214,7 @@ def _grids(study: Study) -> str:
     return f"{'; '.join(texts) or 'No image was measured'}."
 
 
-def _dimensions(study: Study) -> str:
+def _dimensions(study: Artefacts) -> str:
     network, cases = known(study.plan).network, known(study.fingerprint).cases
     return f"PCA, fitted inside the fold, keeps {network.pca_dims} channels of a sequence; {cases} training cases."
 

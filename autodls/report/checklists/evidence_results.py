@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from autodls.evaluation.results import Metrics
 from autodls.evaluation.score_auc import CHOSEN_HERE, OUT_OF_FOLD
-from autodls.report.artefacts import Study
+from autodls.report.artefacts import Artefacts
 from autodls.report.checklists.evidence import Evidence, known, says
 from autodls.report.formatting import NONE, counted, estimate, number
 from autodls.report.tables.interval_notes import is_over_patients
@@ -18,7 +18,7 @@ _LEFT_OUT_OF = {
 }
 
 
-def _cohorts(study: Study) -> str:
+def _cohorts(study: Artefacts) -> str:
     texts = []
     for name, cohort in known(study.metrics).cohorts.items():
         positives = "no labels" if cohort.positives is None else f"{counted(cohort.positives, cohort.n)} positive"
@@ -26,7 +26,7 @@ def _cohorts(study: Study) -> str:
     return f"{'; '.join(texts)}."
 
 
-def _excluded(study: Study) -> str:
+def _excluded(study: Artefacts) -> str:
     texts = []
     for name, cohort in known(study.metrics).cohorts.items():
         counts = Counter(f"{row.reason} ({_LEFT_OUT_OF[row.left_out_of]})" for row in cohort.excluded)
@@ -38,7 +38,7 @@ def _excluded(study: Study) -> str:
     )
 
 
-def _measures(study: Study) -> str:
+def _measures(study: Artefacts) -> str:
     survival = any(cohort.survival for cohort in known(study.metrics).cohorts.values())
     text = (
         "AUC, ROC; at the cut-off sensitivity, specificity, PPV, NPV, accuracy; Brier score, plain and scaled, "
@@ -47,7 +47,7 @@ def _measures(study: Study) -> str:
     return f"{text}; Kaplan-Meier, log-rank, Cox regression." if survival else f"{text}."
 
 
-def _uncertainty(study: Study) -> str:
+def _uncertainty(study: Artefacts) -> str:
     metrics = known(study.metrics)
     text = (
         "95% intervals: DeLong on the logit scale for AUCs, Wilson for proportions; paired DeLong tests between scores "
@@ -81,7 +81,7 @@ def _other_methods(metrics: Metrics) -> Iterator[str]:
         yield "Landmark: bootstrap percentiles of the weighted AUC; sharp bounds over the undetermined."
 
 
-def _performance(study: Study) -> str:
+def _performance(study: Artefacts) -> str:
     metrics = known(study.metrics)
     texts = []
     for name in study.unseen_cohorts:
@@ -90,26 +90,26 @@ def _performance(study: Study) -> str:
     return f"AUC (95% CI) of {metrics.reference}: {'; '.join(texts)}."
 
 
-def _internal(study: Study) -> str:
+def _internal(study: Artefacts) -> str:
     cohort = known(study.metrics).cohorts.get(OUT_OF_FOLD)
     if cohort is None:
         return "The metrics hold no out-of-fold scores of the training cohort."
     return f"Out of fold, n = {cohort.n}: AUC {estimate(cohort.scores[known(study.metrics).reference].auc)}."
 
 
-def _external(study: Study) -> str:
+def _external(study: Artefacts) -> str:
     names = [name for name in study.unseen_cohorts if name != OUT_OF_FOLD]
     return f"Held-out cohorts: {', '.join(names)}." if names else "There is no held-out cohort."
 
 
-def _rates(study: Study) -> str:
+def _rates(study: Artefacts) -> str:
     metrics = known(study.metrics)
     held = {name: metrics.cohorts[name].scores[metrics.reference] for name in study.unseen_cohorts}
     texts = [f"{name}: {estimate(one.sensitivity)} and {estimate(one.specificity)}" for name, one in held.items()]
     return f"Sensitivity and specificity at the cut-off: {'; '.join(texts)}."
 
 
-def _wrong_calls(study: Study) -> str:
+def _wrong_calls(study: Artefacts) -> str:
     metrics = known(study.metrics)
     texts = []
     for name in study.unseen_cohorts:
@@ -120,7 +120,7 @@ def _wrong_calls(study: Study) -> str:
     return f"{'; '.join(texts)}; the score table of this report names the cases{but}."
 
 
-def _calibrated(study: Study) -> str:
+def _calibrated(study: Artefacts) -> str:
     metrics = known(study.metrics)
     held = {name: metrics.cohorts[name].scores[metrics.reference].calibration for name in study.unseen_cohorts}
     texts = [
@@ -130,22 +130,22 @@ def _calibrated(study: Study) -> str:
     return f"{'; '.join(texts)}."
 
 
-def _follow_up(study: Study) -> str:
+def _follow_up(study: Artefacts) -> str:
     held = {name: cohort.survival for name, cohort in known(study.metrics).cohorts.items() if cohort.survival}
     texts = [f"{name}: median follow-up {number(one.median_follow_up, 1)}" for name, one in held.items()]
     return f"{'; '.join(texts)}." if texts else "The dataset has no follow-up."
 
 
-def _cautions(study: Study) -> str:
+def _cautions(study: Artefacts) -> str:
     return f"{len(known(study.metrics).warnings)} warnings came with the metrics; they open this report."
 
 
-def _shortcuts(study: Study) -> str:
+def _shortcuts(study: Artefacts) -> str:
     names = [line.get("baseline", "") for line in study.tables.get("shortcuts", ())]
     return f"Logistic regression on {', '.join(names)}, each on the same folds."
 
 
-def _clinical(study: Study) -> str:
+def _clinical(study: Artefacts) -> str:
     lines = [line for line in study.tables.get("shortcuts", ()) if line.get("baseline", "").startswith("clinical")]
     if not lines:
         return "None in this run: dataset.json names no clinical variable that the training cases have."

@@ -7,7 +7,7 @@ from typing import Literal
 
 from autodls.errors import ArgumentError
 from autodls.records.base import Record
-from autodls.report.artefacts import ARTEFACTS, Study
+from autodls.report.artefacts import ARTEFACTS, Artefacts
 from autodls.report.checklists.evidence_design import DESIGN
 from autodls.report.checklists.evidence_results import RESULTS
 
@@ -65,12 +65,12 @@ def read_checklist(name: str) -> Checklist:
     return Checklist.model_validate_json(content)
 
 
-def answers(checklist: Checklist, study: Study) -> Sequence[Answer]:
+def answers(checklist: Checklist, study: Artefacts) -> Sequence[Answer]:
     """An answer to every item, in the order of the list."""
     return [_answer(item, study) for item in checklist.items]
 
 
-def _answer(item: Item, study: Study) -> Answer:
+def _answer(item: Item, study: Artefacts) -> Answer:
     evidence = [EVIDENCE[name] for name in item.evidence]
     lacking = [need for one in evidence for need in one.needs if study.find(need) is None]
     there = [one for one in evidence if not any(need in lacking for need in one.needs)]

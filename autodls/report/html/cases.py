@@ -11,7 +11,7 @@ from autodls.preprocessing.shown import LEFT_OUT
 from autodls.records.scores import FUSED
 from autodls.records.training_log import told_of
 from autodls.records.words import plural
-from autodls.report.artefacts import ARTEFACTS, ScoredCase, Study
+from autodls.report.artefacts import ARTEFACTS, Artefacts, ReportedCase
 from autodls.report.formatting import NONE, estimate, number
 from autodls.report.html.page import (
     Attribute,
@@ -41,7 +41,7 @@ _JITTER = 24
 _AXIS = 192
 
 
-def explorer(study: Study) -> Section:
+def explorer(study: Artefacts) -> Section:
     """The out-of-fold scores with a cut-off to move, and what it would mean."""
     title, key = "Move the cut-off", "cutoff"
     cases = _judged(study)
@@ -71,7 +71,7 @@ def explorer(study: Study) -> Section:
     return Section(key, title, joined(body))
 
 
-def scores(study: Study) -> Section:
+def scores(study: Artefacts) -> Section:
     """Every case with its score and its call."""
     title, key = "Scores of all cases", "cases"
     cases = [*study.out_of_fold, *(case for held in study.held_out.values() for case in held)]
@@ -101,13 +101,13 @@ def scores(study: Study) -> Section:
     return Section(key, title, joined(body))
 
 
-def _unscored(cases: Sequence[ScoredCase]) -> Markup:
+def _unscored(cases: Sequence[ReportedCase]) -> Markup:
     """How many cases have no score."""
     count = sum(case.score is None for case in cases)
     return paragraph(f"{count} of {len(cases)} cases could not be scored.") if count else Markup("")
 
 
-def _flagged(study: Study, cases: Sequence[ScoredCase]) -> Markup:
+def _flagged(study: Artefacts, cases: Sequence[ReportedCase]) -> Markup:
     """What a person should know of single scores, such as a doubtful automatic ROI.
 
     What holds of a whole fold or of the model is left out: it is told of them, and would hide what is said of a case.
@@ -127,15 +127,15 @@ def _flagged(study: Study, cases: Sequence[ScoredCase]) -> Markup:
     return joined([paragraph(said), data_table("Flagged scores", ("Case", "Fold or cohort", "Flags"), lines)])
 
 
-def _judged(study: Study) -> list[ScoredCase]:
+def _judged(study: Artefacts) -> list[ReportedCase]:
     return [case for case in study.out_of_fold if case.score is not None and case.label is not None]
 
 
-def _arrays(cases: Sequence[ScoredCase]) -> tuple[list[bool], list[float]]:
+def _arrays(cases: Sequence[ReportedCase]) -> tuple[list[bool], list[float]]:
     return [bool(case.label) for case in cases], [case.score or 0.0 for case in cases]
 
 
-def _cutoff(study: Study, cases: Sequence[ScoredCase]) -> float:
+def _cutoff(study: Artefacts, cases: Sequence[ReportedCase]) -> float:
     """The locked one; before there is a model, Youden's; 0.5 where there is one class."""
     if study.model is not None:
         return study.model.cutoff
@@ -143,12 +143,12 @@ def _cutoff(study: Study, cases: Sequence[ScoredCase]) -> float:
     return 0.5 if chosen is None else chosen
 
 
-def _range(cases: Sequence[ScoredCase]) -> tuple[float, float]:
+def _range(cases: Sequence[ReportedCase]) -> tuple[float, float]:
     values = _arrays(cases)[1]
     return min(0.0, *values), max(1.0, *values)
 
 
-def _strip(cases: Sequence[ScoredCase], cutoff: float, limits: tuple[float, float]) -> Markup:
+def _strip(cases: Sequence[ReportedCase], cutoff: float, limits: tuple[float, float]) -> Markup:
     """A dot a case, positives above negatives, and the cut-off as a line."""
     at, (low, high) = _place(cutoff, limits), limits
     ends = {"data_left": _LEFT, "data_right": _RIGHT, "data_low": low, "data_high": high}
@@ -172,7 +172,7 @@ def _axis(limits: tuple[float, float]) -> Iterator[Markup]:
         yield el("text", "positive cases" if side else "negative cases", x=4, y=level - 38)
 
 
-def _dots(cases: Sequence[ScoredCase], limits: tuple[float, float]) -> Iterator[Markup]:
+def _dots(cases: Sequence[ReportedCase], limits: tuple[float, float]) -> Iterator[Markup]:
     """Neighbours stand on seven levels, so that they do not hide each other."""
     shifts = np.linspace(-_JITTER, _JITTER, 7).tolist()
     for at, case in enumerate(cases):
@@ -204,7 +204,7 @@ def _show(name: str, text: str) -> Markup:
     return el("span", text, data_show=name)
 
 
-def _why_no_interval(study: Study) -> str | None:
+def _why_no_interval(study: Artefacts) -> str | None:
     """Why Wilson's intervals, which the page counts anew, are not those of metrics.json; None where they are."""
     cohort = study.metrics.cohorts.get(OUT_OF_FOLD) if study.metrics else None
     clustered = study.model is not None and study.model.training_patients is not None
@@ -216,13 +216,13 @@ def _why_no_interval(study: Study) -> str | None:
     return None
 
 
-def _interval_of(study: Study) -> str:
+def _interval_of(study: Artefacts) -> str:
     """What the intervals are of, where there are some: before `evaluate`, nothing says that Wilson's hold."""
     known = study.metrics is not None and OUT_OF_FOLD in study.metrics.cohorts
     return "Wilson" if known else "Wilson: of independent cases, at a cut-off that was fixed beforehand"
 
 
-def _rates_table(cases: Sequence[ScoredCase], cutoff: float, interval: str, doubt: str | None) -> Markup:
+def _rates_table(cases: Sequence[ReportedCase], cutoff: float, interval: str, doubt: str | None) -> Markup:
     """The rates with their `interval`, or, where there is a `doubt`, without."""
     rates = proportions(confusion_at(*_arrays(cases), cutoff))
     shown = {name: estimate(rate) if doubt is None else number(rate.value) for name, rate in rates.items()}
@@ -232,7 +232,7 @@ def _rates_table(cases: Sequence[ScoredCase], cutoff: float, interval: str, doub
     return data_table("At this cut-off", ("Quantity", value), lines, class_="numbers")
 
 
-def _confusion_table(cases: Sequence[ScoredCase], cutoff: float) -> Markup:
+def _confusion_table(cases: Sequence[ReportedCase], cutoff: float) -> Markup:
     found = confusion_at(*_arrays(cases), cutoff)
     lines = [
         ("called positive", _show("tp", str(found.tp)), _show("fp", str(found.fp))),
@@ -241,13 +241,13 @@ def _confusion_table(cases: Sequence[ScoredCase], cutoff: float) -> Markup:
     return data_table("Cases", ("Call", "positive", "negative"), lines, class_="numbers")
 
 
-def _extra_columns(study: Study, cases: Sequence[ScoredCase]) -> list[str]:
+def _extra_columns(study: Artefacts, cases: Sequence[ReportedCase]) -> list[str]:
     sequences = study.plan.sequences if study.plan else ()
     found = [name for name in (*sequences, "present", "rois") if any(name in case.cells for case in cases)]
     return [*found, *(["failed"] if any(case.cells.get("failed") for case in cases) else [])]
 
 
-def _line(case: ScoredCase, cutoff: float | None) -> Iterator[str]:
+def _line(case: ReportedCase, cutoff: float | None) -> Iterator[str]:
     label = {True: "positive", False: "negative", None: ""}[case.label]
     called = None if case.score is None or cutoff is None else case.score >= cutoff
     yield from (case.case, case.group, label, number(case.score))
@@ -255,7 +255,7 @@ def _line(case: ScoredCase, cutoff: float | None) -> Iterator[str]:
     yield NONE if called is None or case.label is None else _OUTCOMES[case.label, called]
 
 
-def _attributes(case: ScoredCase) -> Mapping[str, Attribute]:
+def _attributes(case: ReportedCase) -> Mapping[str, Attribute]:
     if case.score is None or case.label is None:
         return {}
     return {"data_score": repr(case.score), "data_positive": int(case.label)}

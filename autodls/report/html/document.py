@@ -11,7 +11,7 @@ from autodls.limits import MOST_FILE_BYTES
 from autodls.records.dataset import DatasetDescription
 from autodls.records.files import read_bounded, sha256_of_bytes, write_text
 from autodls.records.workspace import Workspace
-from autodls.report.artefacts import Study, read_study
+from autodls.report.artefacts import Artefacts, read_study
 from autodls.report.html.cases import explorer, scores
 from autodls.report.html.gallery import gallery
 from autodls.report.html.learning import learning
@@ -48,7 +48,7 @@ def _seal(text: bytes) -> str:
     return f"{_SEAL}{sha256_of_bytes(text)} -->\n"
 
 
-def render(study: Study) -> str:
+def render(study: Artefacts) -> str:
     """The report as HTML, sealed."""
     chapters = [section for chapter in _CHAPTERS if (section := chapter(study)) is not None]
     name = study.description.name if study.description else study.plan.dataset if study.plan else "study"

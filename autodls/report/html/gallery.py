@@ -2,7 +2,7 @@
 
 from autodls.evaluation.randomisation import weights_verdict
 from autodls.records.scores import FUSED
-from autodls.report.artefacts import ALL_MAPS, ARTEFACTS, Study
+from autodls.report.artefacts import ALL_MAPS, ARTEFACTS, Artefacts
 from autodls.report.findings import sentence
 from autodls.report.html.page import (
     Markup,
@@ -19,7 +19,7 @@ from autodls.report.html.page import (
 _MOST_PICTURES = 12  # of half a megabyte each
 
 
-def gallery(study: Study) -> Section:
+def gallery(study: Artefacts) -> Section:
     """Grad-CAM overlays."""
     title, key = "Grad-CAM", "heatmaps"
     if not study.heatmaps:
@@ -47,12 +47,12 @@ def gallery(study: Study) -> Section:
     return Section(key, title, joined(body))
 
 
-def _maps(study: Study) -> str:
+def _maps(study: Artefacts) -> str:
     guided = study.plan is not None and study.plan.network.roi_guided
     return "each with a map of its own" if guided else "which share one map as channels of one picture"
 
 
-def _map_shares(study: Study) -> Markup:
+def _map_shares(study: Artefacts) -> Markup:
     """Where the maps of the fused score lie, beside the share of the area: an indifferent map has that."""
     lines = [
         line
@@ -70,7 +70,7 @@ def _map_shares(study: Study) -> Markup:
     return data_table("Share of the heat map of the fused score", head, shown)
 
 
-def _randomisation(study: Study) -> Markup:
+def _randomisation(study: Artefacts) -> Markup:
     """The sanity check: maps must change when the weights are shuffled."""
     checked = weights_verdict(study.shuffled_map_correlations)
     if checked is None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from autodls.records.training_log import Fault, LoggedStage
-from autodls.report.artefacts import Picture, Study
+from autodls.report.artefacts import Artefacts, Picture
 from autodls.report.figures.learning_curves import learning_svg
 from autodls.report.formatting import NONE, number
 from autodls.report.html.page import Section, data_table, figure, joined, paragraph
@@ -24,7 +24,7 @@ _HEADER = (
 )  # fmt: skip
 
 
-def learning(study: Study) -> Section | None:
+def learning(study: Artefacts) -> Section | None:
     """The learning curves of all folds and a table of the networks; None where no fold has a log."""
     folds = {fold: stages for fold, stages in study.logs.items() if stages}
     if not folds:
@@ -42,7 +42,7 @@ def learning(study: Study) -> Section | None:
     return Section("learning", "Did the networks learn?", joined(body))
 
 
-def learning_warnings(study: Study) -> Iterator[str]:
+def learning_warnings(study: Artefacts) -> Iterator[str]:
     """A sentence for each kind of fault, with the networks that have it, and one for each caution of the model."""
     networks = {f"{stage.stage} of fold {fold}": stage for fold, stages in study.logs.items() for stage in stages}
     for fault, says in _SAYS.items():

@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 
 from autodls.records.plan import Plan
-from autodls.report.artefacts import ARTEFACTS, Study
+from autodls.report.artefacts import ARTEFACTS, Artefacts
 from autodls.report.checklists.filled import CHECKLISTS, Answer, Checklist, State, answers, read_checklist
 from autodls.report.html.page import Markup, Section, absent, data_table, el, filter_box, joined, paragraph
 
@@ -17,7 +17,7 @@ _STATES: Mapping[State, str] = {
 _APART = ("reasons", "derived", "expectation", "format")
 
 
-def plan(study: Study) -> Section:
+def plan(study: Artefacts) -> Section:
     """Every setting with the sentence that says why."""
     if study.plan is None:
         return Section("plan", "Plan", absent(ARTEFACTS["plan"]))
@@ -33,7 +33,7 @@ def plan(study: Study) -> Section:
     return Section("plan", "Plan and its reasons", joined(body))
 
 
-def _origin(study: Study, plan: Plan) -> str:
+def _origin(study: Artefacts, plan: Plan) -> str:
     """Whose settings these are, and who chose them."""
     whose = "of the locked model" if "plan" in study.paths else "of the plan"
     text = f"Every setting {whose}, and the sentence by which the planner chose it"
@@ -42,7 +42,7 @@ def _origin(study: Study, plan: Plan) -> str:
     return f"{text}, or that it was set by hand: {', '.join(plan.by_hand) or 'none was'}."
 
 
-def checklists(study: Study) -> Section:
+def checklists(study: Artefacts) -> Section:
     """TRIPOD+AI, CLAIM and METRICS, item by item."""
     intro = paragraph(
         "Filled in from the files of this run, which each answer names. Where only an author can answer, it says ",
@@ -52,7 +52,7 @@ def checklists(study: Study) -> Section:
     return Section("checklists", "Reporting checklists", joined([intro, *parts]))
 
 
-def _checklist(name: str, checklist: Checklist, study: Study) -> Markup:
+def _checklist(name: str, checklist: Checklist, study: Artefacts) -> Markup:
     found = answers(checklist, study)
     key = f"checklist-{name.replace('_', '-')}"
     counts = ", ".join(f"{sum(one.state == state for one in found)} {words}" for state, words in _STATES.items())

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from autodls.evaluation.results import Metrics
-from autodls.report.artefacts import ARTEFACTS, TABLES, Study
+from autodls.report.artefacts import ARTEFACTS, TABLES, Artefacts
 from autodls.report.drawn import Table
 from autodls.report.figures.lettering import told_of
 from autodls.report.html.page import Markup, Section, absent, el, figure, joined, paragraph, printed_table
@@ -45,7 +45,7 @@ _SHOWN_ELSEWHERE = frozenset({*TABLES, "tumour_volume"})  # volumes are kept to 
 _OF_ROIS = "rois_"  # they have a chapter of their own
 
 
-def cohorts(study: Study) -> Section:
+def cohorts(study: Artefacts) -> Section:
     """Who entered the study, and Table 1."""
     body = [drawn(study, "cohort_flow"), saved(study, "baseline")]
     if lines := study.tables.get(OUTCOMES):
@@ -53,7 +53,7 @@ def cohorts(study: Study) -> Section:
     return Section("cohorts", "Cohorts", joined(body))
 
 
-def performance(study: Study) -> Section:
+def performance(study: Artefacts) -> Section:
     """Discrimination, classification, calibration and net benefit."""
     body = [
         computed(study, performance_table, "performance"),
@@ -66,12 +66,12 @@ def performance(study: Study) -> Section:
     return Section("performance", "Performance", joined(body))
 
 
-def _has_folds(study: Study) -> bool:
+def _has_folds(study: Artefacts) -> bool:
     """Metrics of older versions do not hold the folds."""
     return study.metrics is None or any(cohort.folds for cohort in study.metrics.cohorts.values())
 
 
-def survival(study: Study) -> Section | None:
+def survival(study: Artefacts) -> Section | None:
     """Follow-up by group; None where the study has no follow-up."""
     if study.metrics is None or not any(cohort.survival for cohort in study.metrics.cohorts.values()):
         return None
@@ -81,7 +81,7 @@ def survival(study: Study) -> Section | None:
     return Section("survival", "Survival", joined(body))
 
 
-def optimism(study: Study) -> Section:
+def optimism(study: Artefacts) -> Section:
     """How much of the AUC is optimism, and how much is to be had without the images."""
     body = [
         paragraph(
@@ -98,7 +98,7 @@ def optimism(study: Study) -> Section:
     return Section("optimism", "Optimism and shortcuts", joined(body))
 
 
-def drawn(study: Study, name: str) -> Markup:
+def drawn(study: Artefacts, name: str) -> Markup:
     """The figure `name`, or which command draws it."""
     if name not in study.figures:
         return absent(ARTEFACTS[f"figure:{name}"])
@@ -106,20 +106,20 @@ def drawn(study: Study, name: str) -> Markup:
     return figure(study.figures[name], alt, f"{caption} Numbers: results/figures/{name}.csv.{_stand_ins(study)}")
 
 
-def _stand_ins(study: Study) -> str:
+def _stand_ins(study: Artefacts) -> str:
     """Which name the figures show in place of one that no font could draw."""
     told = told_of(study.metrics.warnings if study.metrics is not None else ())
     return "".join(f" In the figure, '{shown}' is {name}." for name, shown in told.items())
 
 
-def saved(study: Study, name: str) -> Markup:
+def saved(study: Artefacts, name: str) -> Markup:
     """The saved table `name`, or which command makes it."""
     if name not in study.tables:
         return absent(ARTEFACTS[f"table:{name}"])
     return printed_table(reprinted(name, study.tables[name]), f"results/tables/{name}.csv")
 
 
-def computed(study: Study, make: Callable[[Metrics], Table], name: str) -> Markup:
+def computed(study: Artefacts, make: Callable[[Metrics], Table], name: str) -> Markup:
     """A table made from the metrics."""
     if study.metrics is None:
         return absent(ARTEFACTS["metrics"])

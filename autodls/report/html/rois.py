@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from autodls.analysis.rois_records import RoiBenchmark
-from autodls.report.artefacts import Study
+from autodls.report.artefacts import Artefacts
 from autodls.report.html.page import Markup, Section, bullets, el, figure, joined, paragraph, printed_table
 from autodls.report.tables.rois import agreement_table, lesions_table, planes_table, published_table
 from autodls.report.tables.rois_effect import effect_table, robustness_table
@@ -25,7 +25,7 @@ _FIGURES = {
 }
 
 
-def rois(study: Study) -> Section | None:
+def rois(study: Artefacts) -> Section | None:
     """Agreement, effect on the score, robustness; None where the benchmark was not run."""
     if study.roi_benchmark is None:
         return None
@@ -34,7 +34,7 @@ def rois(study: Study) -> Section | None:
     return Section("rois", "Automatic and manual ROIs", joined(parts))
 
 
-def _opening(study: Study, benchmark: RoiBenchmark) -> Iterator[Markup]:
+def _opening(study: Artefacts, benchmark: RoiBenchmark) -> Iterator[Markup]:
     model = study.model
     if model is not None and benchmark.models.get(model.rois, model.sha256()) != model.sha256():
         yield paragraph(
@@ -51,7 +51,7 @@ def _opening(study: Study, benchmark: RoiBenchmark) -> Iterator[Markup]:
         yield bullets(answers)
 
 
-def _agreement(study: Study, benchmark: RoiBenchmark) -> Iterator[Markup]:
+def _agreement(study: Artefacts, benchmark: RoiBenchmark) -> Iterator[Markup]:
     yield el("h3", "Agreement")
     yield printed_table(agreement_table(benchmark).printed, "results/tables/rois_agreement.csv")
     yield from _drawn(study, "rois_dice")
@@ -60,7 +60,7 @@ def _agreement(study: Study, benchmark: RoiBenchmark) -> Iterator[Markup]:
     yield printed_table(lesions_table(benchmark).printed, "results/tables/rois_lesions.csv")
 
 
-def _effect(study: Study, benchmark: RoiBenchmark) -> Iterator[Markup]:
+def _effect(study: Artefacts, benchmark: RoiBenchmark) -> Iterator[Markup]:
     yield el("h3", "Effect on the score")
     if benchmark.effect is None:
         yield paragraph(f"Not there yet: {benchmark.reasons['effect']}.", class_="absent")
@@ -69,7 +69,7 @@ def _effect(study: Study, benchmark: RoiBenchmark) -> Iterator[Markup]:
     yield from _drawn(study, "rois_scores")
 
 
-def _robustness(study: Study, benchmark: RoiBenchmark) -> Iterator[Markup]:
+def _robustness(study: Artefacts, benchmark: RoiBenchmark) -> Iterator[Markup]:
     yield el("h3", "Robustness")
     if benchmark.robustness is None:
         yield paragraph(f"Not there yet: {benchmark.reasons['robustness']}.", class_="absent")
@@ -78,7 +78,7 @@ def _robustness(study: Study, benchmark: RoiBenchmark) -> Iterator[Markup]:
     yield from _drawn(study, "rois_robustness")
 
 
-def _drawn(study: Study, name: str) -> Iterator[Markup]:
+def _drawn(study: Artefacts, name: str) -> Iterator[Markup]:
     if name in study.figures:
         alt, caption = _FIGURES[name]
         yield figure(study.figures[name], alt, f"{caption} Numbers: results/figures/{name}.csv.")

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 from autodls import __version__
-from autodls.evaluation.cautions import EVENTS_PER_VARIABLE
+from autodls.evaluation.caveats import EVENTS_PER_VARIABLE
 from autodls.evaluation.randomisation import PASSED, weights_verdict
 from autodls.evaluation.results import Metrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.records.base import Record
 from autodls.records.cells import read_number
 from autodls.records.words import plural
-from autodls.report.artefacts import ARTEFACTS, Study
+from autodls.report.artefacts import ARTEFACTS, Artefacts
 from autodls.report.findings import DATA, MAPS, NEWS, RUN, UNSURE, Finding, by_kind, merged, sentence
 from autodls.report.formatting import counted, number
 from autodls.report.html.learning import learning_warnings
@@ -20,7 +20,7 @@ from autodls.report.news import Gain, news
 _METRICS = ARTEFACTS["metrics"]
 
 
-def glance(study: Study) -> Section:
+def glance(study: Artefacts) -> Section:
     """The headline: AUC on cases that the model had not seen, the locked cut-off, the cases."""
     cards = [*_auc_cards(study), *_cutoff_card(study), *_case_cards(study)]
     parts = [
@@ -35,7 +35,7 @@ def glance(study: Study) -> Section:
     return Section("glance", "Study at a glance", joined(parts))
 
 
-def warnings(study: Study) -> Section:
+def warnings(study: Artefacts) -> Section:
     """Every weakness that the run itself can see, by kind, what speaks against the headline first."""
     found = by_kind(_findings(study))
     body = [part for kind, texts in found.items() for part in _of_kind(kind, texts)]
@@ -53,7 +53,7 @@ def _of_kind(kind: str, texts: Sequence[str]) -> tuple[Markup, Markup]:
     return el("h3", kind), bullets(texts, "warnings news" if kind == NEWS else "warnings")
 
 
-def provenance(study: Study) -> Section:
+def provenance(study: Artefacts) -> Section:
     """Versions of software and hashes of records."""
     made = {"autodls (this report)": __version__}
     trained = {} if study.model is None else {f"{name} (training)": text for name, text in study.model.versions.items()}
@@ -70,7 +70,7 @@ def provenance(study: Study) -> Section:
     return Section("provenance", "Software and hashes", joined(body))
 
 
-def _question(study: Study) -> Markup:
+def _question(study: Artefacts) -> Markup:
     if study.description is None:
         return absent(ARTEFACTS["description"])
     target = study.description.autodls.target
@@ -85,7 +85,7 @@ def _card(name: str, value: str, detail: str, class_: str | None = None) -> Mark
     return el("li", *(el("span", text, class_=kind) for kind, text in parts), class_=class_)
 
 
-def _auc_cards(study: Study) -> Iterator[Markup]:
+def _auc_cards(study: Artefacts) -> Iterator[Markup]:
     if study.metrics is None:
         return
     for name in study.unseen_cohorts:
@@ -97,12 +97,12 @@ def _auc_cards(study: Study) -> Iterator[Markup]:
         yield _card(f"AUC, {where}", number(auc.value), f"{limits}; n = {cohort.n}{positives}", "headline")
 
 
-def _cutoff_card(study: Study) -> Iterator[Markup]:
+def _cutoff_card(study: Artefacts) -> Iterator[Markup]:
     if study.model is not None:
         yield _card("Cut-off, locked", number(study.model.cutoff), f"{study.model.cutoff_source}; call at or above it")
 
 
-def _case_cards(study: Study) -> Iterator[Markup]:
+def _case_cards(study: Artefacts) -> Iterator[Markup]:
     if study.fingerprint is not None:
         seen = study.fingerprint
         positives = counted(seen.positives, seen.cases)
@@ -114,7 +114,7 @@ def _case_cards(study: Study) -> Iterator[Markup]:
         )
 
 
-def _findings(study: Study) -> Iterator[Finding]:
+def _findings(study: Artefacts) -> Iterator[Finding]:
     yield from (Finding(RUN, f"A file cannot be read: {fault}") for fault in study.faults)
     yield from (Finding(RUN, text) for text in _stale(study))
     yield from (Finding(NEWS, text) for text in learning_warnings(study))
@@ -144,7 +144,7 @@ def _of_metrics(metrics: Metrics) -> Iterator[Finding]:
             yield Finding(NEWS, text)
 
 
-def _gains(study: Study) -> Iterator[Gain]:
+def _gains(study: Artefacts) -> Iterator[Gain]:
     """How far the model lies above each baseline, of the saved table."""
     for line in study.tables.get("shortcuts", ()):
         try:
@@ -154,7 +154,7 @@ def _gains(study: Study) -> Iterator[Gain]:
         yield Gain(line.get("baseline", ""), *values)
 
 
-def _stale(study: Study) -> Iterator[str]:
+def _stale(study: Artefacts) -> Iterator[str]:
     """Records that are no longer those that the model was locked with."""
     if study.model is None:
         if study.metrics is not None:
@@ -180,7 +180,7 @@ def _stale(study: Study) -> Iterator[str]:
     yield from _altered(study)
 
 
-def _altered(study: Study) -> Iterator[str]:
+def _altered(study: Artefacts) -> Iterator[str]:
     """Records in the folder of the model that are not those that it was locked with."""
     if study.model is None:
         return
@@ -193,7 +193,7 @@ def _altered(study: Study) -> Iterator[str]:
             yield f"{study.paths[name]} is not the one that the model was locked with."
 
 
-def _few_events(study: Study) -> Iterator[str]:
+def _few_events(study: Artefacts) -> Iterator[str]:
     """Baselines with fewer patients of the rarer class per variable than advised."""
     counted = study.fingerprint.counts if study.fingerprint is not None else None
     for line in study.tables.get("shortcuts", ()):

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from autodls.analysis.rois_records import RoiBenchmark
 from autodls.evaluation.agreement_records import MetricSummary, StratumSummary
 from autodls.evaluation.agreement_summary import metric_values
-from autodls.evaluation.results import Proportion
-from autodls.records.drawn_roi import DrawnRoi
+from autodls.evaluation.results import Estimate
+from autodls.records.drawn_roi import AutomaticRoi
 from autodls.records.segmentation import doubts
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
 from autodls.report.formatting import NONE, counted, estimate, number
@@ -118,7 +118,7 @@ def published_table(benchmark: RoiBenchmark) -> Table:
     ours = []
     for cohort, held in benchmark.agreement.items():
         found = held.summary.all
-        dice = found.metrics["dice"].mean if "dice" in found.metrics else Proportion(reason="no case is compared")
+        dice = found.metrics["dice"].mean if "dice" in found.metrics else Estimate(reason="no case is compared")
         ours += [(cohort, "mean Dice", dice), (cohort, "mean aggregated Dice", found.aggregated_dice)]
     lines: list[tuple[Cell, ...]] = [
         ("this study", cohort, name, *limits_of(value), None, value.reason) for cohort, name, value in ours
@@ -161,7 +161,7 @@ def _capital(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
-def _trust(mask: DrawnRoi) -> tuple[Cell, ...]:
+def _trust(mask: AutomaticRoi) -> tuple[Cell, ...]:
     return mask.source, mask.confidence, mask.disagreement, "; ".join(mask.flags)
 
 
@@ -190,6 +190,6 @@ def _median(found: StratumSummary, name: str, digits: int) -> str:
     return estimate(found.metrics[name].median, digits) if name in found.metrics else NONE
 
 
-def limits_of(interval: Proportion) -> tuple[float | None, float | None, float | None]:
+def limits_of(interval: Estimate) -> tuple[float | None, float | None, float | None]:
     """Value, lower and upper limit, as cells of a table."""
     return interval.value, interval.low, interval.high

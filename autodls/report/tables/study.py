@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from autodls.evaluation.baseline import BaselineTable, Variable
-from autodls.evaluation.cautions import OF_SINGLE_FOLDS
-from autodls.evaluation.results import CohortMetrics, Comparison, Metrics, Proportion, ScoreMetrics
+from autodls.evaluation.caveats import OF_SINGLE_FOLDS
+from autodls.evaluation.results import CohortMetrics, Comparison, Estimate, Metrics, ScoreMetrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.shared_folds import is_of_folds
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
@@ -159,7 +159,7 @@ def _printed_variable(variable: Variable) -> list[tuple[str, ...]]:
     return [*lines, ("  missing", *map(str, variable.missing), "", "", "")] if any(variable.missing) else lines
 
 
-def _rate(held: ScoreMetrics, name: str) -> Proportion:
+def _rate(held: ScoreMetrics, name: str) -> Estimate:
     rates = dict(zip(_RATES, (held.accuracy, held.sensitivity, held.specificity, held.ppv, held.npv), strict=True))
     return rates[name]
 
@@ -167,7 +167,7 @@ def _rate(held: ScoreMetrics, name: str) -> Proportion:
 def _performance_line(cohort: str, of_cohort: CohortMetrics, score: str, held: ScoreMetrics) -> tuple[Cell, ...]:
     counts = held.confusion
     n, positives = (of_cohort.n, of_cohort.positives) if held.n is None else (held.n, held.positives)
-    squared = held.brier_interval or Proportion()
+    squared = held.brier_interval or Estimate()
     intervals = (held.auc, held.auc_delong, *(_rate(held, rate) for rate in _RATES))
     return (
         cohort, score, n, positives, None if not n or positives is None else positives / n,
@@ -185,5 +185,5 @@ def _comparison_line(cohort: str, pair: Comparison) -> tuple[Cell, ...]:
     return cohort, pair.a, pair.b, *numbers, pair.reason
 
 
-def _limits(interval: Proportion) -> tuple[float | None, float | None, float | None]:
+def _limits(interval: Estimate) -> tuple[float | None, float | None, float | None]:
     return interval.value, interval.low, interval.high

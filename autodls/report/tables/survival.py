@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from autodls.evaluation.results import GroupSurvival, HazardRatio, Landmark, Metrics, Proportion, Survival
+from autodls.evaluation.results import Estimate, GroupSurvival, HazardRatio, Landmark, Metrics, Survival
 from autodls.evaluation.score_auc import CHOSEN_HERE, FOLDS_SHARE
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
 from autodls.report.formatting import DASH, NONE, NOT_REACHED, estimate, number, p_value, with_limits
@@ -96,8 +96,8 @@ def _one_record(metrics: Metrics) -> list[str]:
     ]
 
 
-def _ipcw(mark: Landmark) -> Proportion:
-    return mark.auc_ipcw_interval or Proportion(value=mark.auc_ipcw)
+def _ipcw(mark: Landmark) -> Estimate:
+    return mark.auc_ipcw_interval or Estimate(value=mark.auc_ipcw)
 
 
 def _ratio_cells(found: HazardRatio | None) -> tuple[float | None, ...]:
@@ -144,7 +144,7 @@ def _landmark_line(name: str, mark: Landmark) -> tuple[Cell, ...]:
         name, mark.time, mark.auc_ipcw, *limits_of(_ipcw(mark))[1:], *limits_of(mark.auc_excluding),
         mark.auc_undetermined_benefit, mark.auc_undetermined_no_benefit, mark.undetermined, mark.rate_km, mark.reason,
         mark.auc_undetermined_lowest, mark.auc_undetermined_highest,
-        *limits_of(mark.rate_km_interval or Proportion())[1:], *_ratio_cells(mark.censoring),
+        *limits_of(mark.rate_km_interval or Estimate())[1:], *_ratio_cells(mark.censoring),
     )  # fmt: skip
 
 
@@ -154,5 +154,5 @@ def _printed_landmark(name: str, mark: Landmark) -> tuple[str, ...]:
     censoring = mark.censoring or HazardRatio()
     return (
         name, estimate(_ipcw(mark)), estimate(mark.auc_excluding), str(mark.undetermined), possible,
-        estimate(mark.rate_km_interval or Proportion(value=mark.rate_km)), _ratio(censoring), p_value(censoring.p),
+        estimate(mark.rate_km_interval or Estimate(value=mark.rate_km)), _ratio(censoring), p_value(censoring.p),
     )  # fmt: skip

@@ -23,7 +23,7 @@ _MOST_DEVIATIONS, _LEAST_SPREAD = 6.0, 0.02
 Contrast = Mapping[str, float]
 
 
-def unlike(case: Mapping[str, SequenceMeasure], seen: Mapping[str, SequenceFingerprint]) -> list[str]:
+def ood_flags(case: Mapping[str, SequenceMeasure], seen: Mapping[str, SequenceFingerprint]) -> list[str]:
     """What differs, one line each, between the sequences of a case and those of the training cohort.
 
     Sequences that fewer than `LEAST_CASES` training cases had are passed over.

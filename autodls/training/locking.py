@@ -10,8 +10,8 @@ import numpy as np
 
 from autodls import __version__
 from autodls.errors import StaleRecordError
-from autodls.evaluation.cautions import model_cautions
-from autodls.evaluation.rows import out_of_fold_rows
+from autodls.evaluation.caveats import model_cautions
+from autodls.evaluation.score_aucs import out_of_fold_aucs
 from autodls.models.fold_model import load_encoder
 from autodls.preprocessing.store import FORMAT, load_summary
 from autodls.records.case import Case
@@ -65,7 +65,7 @@ def lock_model(
     plan.without_paths().save(workspace.model.plan)
     fingerprint = Fingerprint.load(workspace.fingerprint, "run 'autodls plan'", StaleRecordError).travelling()
     fingerprint.save(workspace.model.fingerprint)
-    rows = out_of_fold_rows(workspace.oof_scores, plan.sequences, {case.id: case.patient for case in cases})
+    rows = out_of_fold_aucs(workspace.oof_scores, plan.sequences, {case.id: case.patient for case in cases})
     record = ModelRecord(
         dataset=plan.dataset,
         target=description.autodls.target,

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import logit
 
 from autodls.evaluation.results import CohortMetrics, HazardRatio, Landmark, ScoreMetrics, Survival
-from autodls.evaluation.score_auc import OUT_OF_FOLD, RowAuc
+from autodls.evaluation.score_auc import OUT_OF_FOLD, ScoreAuc
 from autodls.records.words import plural
 
 WIDE_INTERVAL = 0.2  # an AUC interval this wide cannot tell a moderate model from a good one
@@ -35,7 +35,7 @@ def is_below_chance(auc: float | None, upper_limit: float | None) -> bool:
     return auc == 0.0 if upper_limit is None else upper_limit < 0.5
 
 
-def model_cautions(auc: RowAuc, scores: Sequence[float]) -> tuple[str, ...]:
+def model_cautions(auc: ScoreAuc, scores: Sequence[float]) -> tuple[str, ...]:
     """What everybody who uses a locked model must know of it, from the AUC and the calibrated `scores` out of fold.
 
     A clause each: that the 95 % interval holds 0.5, or lies below; that the model scores all cases alike, that is, nine

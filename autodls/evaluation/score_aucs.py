@@ -7,7 +7,7 @@ import numpy as np
 
 from autodls.evaluation.delong import auc_with_ci
 from autodls.evaluation.intervals import printed_auc
-from autodls.evaluation.score_auc import OUT_OF_FOLD, RowAuc
+from autodls.evaluation.score_auc import OUT_OF_FOLD, ScoreAuc
 from autodls.records.scores import FUSED
 from autodls.records.table import read_table
 
@@ -20,12 +20,12 @@ def row_auc(
     patients: Sequence[str] | None = None,
     *,
     out_of_fold: bool = False,
-) -> RowAuc:
+) -> ScoreAuc:
     """The AUC of one row; `patients` names the patient of each case, `out_of_fold` says who scored them."""
     truth, values = np.array(labels, dtype=bool), np.array(scores, dtype=float)
     measured = auc_with_ci(truth, values, patients=patients, out_of_fold=out_of_fold)
     found = printed_auc(truth, values, measured, patients)
-    return RowAuc(
+    return ScoreAuc(
         cohort=cohort,
         row=row,
         n=len(labels),
@@ -45,7 +45,7 @@ def cohort_rows(
     patients: Mapping[str, str] | None = None,
     *,
     out_of_fold: bool = False,
-) -> list[RowAuc]:
+) -> list[ScoreAuc]:
     """AUC of the DLS and of each sequence from lines with a column `label` (0, 1 or empty) and one for each row.
 
     `patients` gives the patient of each case, by which the lines have a column `case`.
@@ -60,6 +60,6 @@ def cohort_rows(
     return rows
 
 
-def out_of_fold_rows(path: Path, sequences: Sequence[str], patients: Mapping[str, str] | None = None) -> list[RowAuc]:
+def out_of_fold_aucs(path: Path, sequences: Sequence[str], patients: Mapping[str, str] | None = None) -> list[ScoreAuc]:
     """The AUCs of oof_scores.csv; `patients` gives the patient of each case."""
     return cohort_rows(OUT_OF_FOLD, read_table(path), sequences, patients, out_of_fold=True)
