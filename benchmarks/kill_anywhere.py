@@ -36,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from command_line import PRESET, write_phantom
 from killed_lives import (
     READ_A_STALE_FILE,
+    STRIKES,
     TIMED,
     WROTE_TO_DATASET,
     Ending,
@@ -101,8 +102,11 @@ class Harness:
             return Ending(kind, operation=1 + int(share * usual.operations), clock_s=clock_s)
         return Ending(kind, seconds=float(self.chance.uniform(0.005, usual.seconds)), clock_s=clock_s)
 
-    def judge(self, study: Study, step: str, life: Life, ending: Ending) -> None:
-        """Every file is whole, none of the finished ones was written again, and the last word was a tidy one."""
+    def judge(self, study: Study, step: str, life: Life, ending: Ending, *, after_kills: bool = False) -> None:
+        """Every file is whole, none of the finished ones was written again, and the last word was a tidy one.
+
+        What a life before, that was killed, has left of a set of results stays there until one of them ends.
+        """
         where = f"{study.root.name}, {step}, {ending}"
         assert "Traceback" not in life.said or _died_starting_a_worker(life), f"{where}: {life.said}"
         assert life.status != READ_A_STALE_FILE, f"{where}: read a file that a killed process had left half-written"
@@ -116,7 +120,7 @@ class Harness:
         outcome = {"kill": "killed", "term": "ended by SIGTERM", "stop": "stopped"}.get(ending.kind, "disk full")
         self.tally[outcome if life.status else "ended before"] += 1
         self.tally[f"{step}: killed"] += life.killed
-        self.judge_files(study, where, exchanged=life.killed or ending.kind == "stop")
+        self.judge_files(study, where, exchanged=ending.kind in STRIKES or after_kills)
 
     def judge_files(self, study: Study, where: str, *, exchanged: bool = False) -> None:
         """Every file is whole, as the uninterrupted run had it byte by byte, and every set of results is of one run."""
@@ -193,9 +197,9 @@ def run_killed(study: Study, harness: Harness, usual: dict[str, Life], steps: di
             if ending.kind == "kill" and "--workers" in words and harness.chance.random() < WITH_WORKERS:
                 ending = Ending("kill", seconds=float(harness.chance.uniform(0.005, SECONDS_TO_START)))
                 harness.tally["with two workers"] += 1
-                harness.judge(study, step, live(study, [*words[:-1], "2"], ending), ending)
+                harness.judge(study, step, live(study, [*words[:-1], "2"], ending), ending, after_kills=True)
             else:
-                harness.judge(study, step, live(study, words, ending), ending)
+                harness.judge(study, step, live(study, words, ending), ending, after_kills=True)
             harness.jump(study)
         last = live(study, words, Ending())
         assert last.status == 0, f"{study.root.name}, {step}, after its killed lives: {last.said}"
