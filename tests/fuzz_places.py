@@ -242,7 +242,9 @@ def _refused(answer, touched):
         raise FaultError(f"status {answer.status}, not one line that says how to repair: {answer.err[-300:]!r}")
     if "far enough" in errors[0]:
         return "same"
-    if found := [key for key in touched if answer.status != 2 or not Path(key).name.startswith(".lock")]:
+    locks = [key for key in touched if Path(key).name.startswith(".lock")]
+    allowed = {*locks, *(str(Path(key).parent) for key in locks)} if answer.status == 2 else set()
+    if found := [key for key in touched if key not in allowed]:
         raise FaultError(f"refused, yet touched {found[:5]}: {errors[0][:200]}")
     return "refused"
 
