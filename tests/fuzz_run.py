@@ -31,7 +31,7 @@ from tiny_models import tiny_model, tiny_plan
 from autodls.imaging.volumes import read_labels, read_volume, write_volume
 
 MEMORY_BYTES = 1 << 30  # that a trial may take beyond what the process holds already
-SECONDS = 20
+SECONDS, WAITING = 20, 10  # of the processor; times as long by the clock, on a busy machine
 KINDS = {
     "image": (*IMAGE_MUTATIONS, *IMAGES_ONLY),
     "roi": ROI_MUTATIONS,
@@ -168,29 +168,32 @@ def bounded():
         raise Overrun(f"more than {SECONDS} s")
 
     Path("/proc/self/clear_refs").write_text("5")  # the peak of the memory in use is counted from here
-    before_bytes, claimed_bytes = _memory_bytes("VmRSS"), _memory_bytes("VmSize")
+    before_bytes, claimed_bytes = memory_bytes("VmRSS"), memory_bytes("VmSize")
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (claimed_bytes + 8 * MEMORY_BYTES, hard))  # before the machine suffers
-    before = signal.signal(signal.SIGALRM, overrun)
-    signal.alarm(SECONDS)
+    before = {sign: signal.signal(sign, overrun) for sign in (signal.SIGALRM, signal.SIGPROF)}
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.alarm(WAITING * SECONDS)
     try:
         yield
     except Overrun as failure:
         raise FaultError(str(failure)) from None
     finally:
         signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        for sign, action in before.items():
+            signal.signal(sign, action)
         resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
-    if (used := _memory_bytes("VmHWM") - before_bytes) > MEMORY_BYTES:
+    if (used := memory_bytes("VmHWM") - before_bytes) > MEMORY_BYTES:
         raise FaultError(f"took {used >> 20} MiB of memory")
 
 
-def _memory_bytes(name):
+def memory_bytes(name):
     """A line of /proc/self/status: memory in use, its peak, or what is claimed."""
     return 1024 * int(re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
 
 
-def _run(*words):
+def run_command(*words):
     """Run a command; a traceback, printed or raised, is a FaultError."""
     try:
         with mock.patch.object(typer.main, "get_command", _command):  # made anew, it takes longer than what it runs
@@ -234,7 +237,7 @@ def _outcome(found, known):
 def _study(inputs, folder, names):
     """Check, plan and preprocess."""
     refusals, warnings = [], set()
-    checked = _run("check", "-d", folder, "--workers", 1, "--json")
+    checked = run_command("check", "-d", folder, "--workers", 1, "--json")
     if checked.status == 2 and not checked.out:
         refusals.append(_complaint(checked, names))
     else:
@@ -243,11 +246,11 @@ def _study(inputs, folder, names):
         warnings |= {str(problem) for problem in problems if problem["severity"] == "warning"}
         if refusals and not any(re.search(names, line, re.IGNORECASE) for line in refusals):
             raise FaultError(f"check names no file: {refusals}")
-    planned = _run("plan", "-d", folder, "--preset", inputs.root / "preset.json", "--workers", 1)
+    planned = run_command("plan", "-d", folder, "--preset", inputs.root / "preset.json", "--workers", 1)
     if planned.status:
         refusals.append(_complaint(planned, names))
         return Found(tuple(refusals), frozenset(warnings))
-    prepared = _run("preprocess", "-d", folder, "--workers", 1)
+    prepared = run_command("preprocess", "-d", folder, "--workers", 1)
     if prepared.status:
         refusals.append(_complaint(prepared, names))
     fingerprint = json.loads((folder / "autodls" / "fingerprint.json").read_text())
@@ -257,7 +260,9 @@ def _study(inputs, folder, names):
 
 def _predict(inputs, folder, names):
     out = folder.parent / "predicted"
-    answer = _run("predict", "-i", folder / "images", "--rois", folder / "rois", "-o", out, "-m", inputs.root / "model")
+    answer = run_command(
+        "predict", "-i", folder / "images", "--rois", folder / "rois", "-o", out, "-m", inputs.root / "model"
+    )
     if answer.status == 2:
         return Found((_complaint(answer, names or "."),))
     if not (out / "predict.json").is_file():
@@ -277,7 +282,7 @@ def _predict(inputs, folder, names):
 
 def _scores(inputs, table, _names):
     del inputs
-    answer = _run(
+    answer = run_command(
         "evaluate", "--scores", table, "--score", "dls", "--score", "other", "--label", "label", "--cohort", "cohort",
         "--time", "time", "--event", "event", "--landmark", 6, "--json",
     )  # fmt: skip

@@ -1,16 +1,26 @@
 """Broken inputs in bulk: each ends in success or in one line with exit status 2, never in a wrong number.
 
-`python benchmarks/fuzz.py --trials 2000` does the same for longer.
+`python benchmarks/fuzz.py --trials 2000 --places 1500 --names 150 --limits 150` does the same for longer.
 """
 
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import Answer
+from fuzz_groups import GROUPS
 from fuzz_mutations import ANY, REFUSED, Mutation, rewrite
+from fuzz_places import make_world
 from fuzz_run import KINDS, FaultError, Trial, make_inputs, run_trial, trials
+from tiny_study import use_tiny_resnet
 
 TRIALS = 200
+PLACES = 20
+FUZZER = Path(__file__).parents[1] / "benchmarks" / "fuzz.py"
 SLOW = ("roi/bomb", "predict roi/bomb", "predict image/bomb")
 
 
@@ -86,3 +96,54 @@ def test_odd_files_of_other_readers(inputs, shared_data, tmp_path):
         name for name, outcome in outcomes.items() if outcome != "refused"
     } or set(outcomes.values()) == {"refused"}
     assert all(outcomes[name] == "refused" for name in ("example4d.nii.gz", "test1d_ascii.nrrd", "test.mgz", "COPYING"))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return make_world(tmp_path_factory.mktemp("places") / "world")
+
+
+@pytest.mark.parametrize("number", range(PLACES))
+def test_an_output_aimed_at_what_is_there(world, tmp_path, monkeypatch, number):
+    """Each command that takes a place, at a place that holds something: what AutoDLS did not write stays as it was."""
+    use_tiny_resnet(monkeypatch)
+    group = GROUPS["places"]
+    assert group.run(world, group.draw(number), tmp_path) in ("refused", "same", "changed")
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_hostile_name(tmp_path, number):
+    group = GROUPS["names"]
+    assert group.run(group.make(tmp_path / "names"), group.draw(number), tmp_path / "work") in ("refused", "same")
+
+
+@pytest.mark.slow
+def test_hostile_names_and_small_files_that_claim_much():
+    """In a process of their own, whose children are limited."""
+    words = [sys.executable, str(FUZZER), "--trials", "0", "--names", "8", "--limits", "12", "--seed", "1"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
+    assert "| names | 8 |" in done.stdout and "| limits | 12 |" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("meddle", "part"),
+    [
+        (lambda root: (root / "person" / "scores.csv").write_text("x"), "changed what AutoDLS did not write"),
+        (lambda root: (root / "person" / ".tmp-0123abcd-x").write_text("x"), "left half-written"),
+        (lambda root: (root / "model" / "note").write_text("x"), "wrote among what is only read"),
+        (lambda root: (root / "person" / ".lock").write_text("x"), "took a folder for a workspace"),
+        (lambda root: (root / "person" / "more.txt").write_text("x"), "refused, yet touched"),
+    ],
+)
+def test_the_judge_of_places(world, tmp_path, monkeypatch, meddle, part):
+    import fuzz_places
+
+    def run(*_words):
+        meddle(tmp_path / "world")
+        return Answer(2, "", "autodls: error: no; repair it\n")
+
+    monkeypatch.setattr(fuzz_places, "run_command", run)
+    with pytest.raises(FaultError, match=part):
+        fuzz_places.run_place(world, fuzz_places.PlaceTrial(0), tmp_path)

@@ -27,9 +27,9 @@ def made_up_scores(fold, cases, sequences, chance):
     return scores
 
 
-def tiny_workspace(dataset, root):
-    """Lock a model for `dataset` in the workspace `root`, which is returned."""
-    workspace, plan, cohort = Workspace(root), small_volume_plan(), read_cohort(dataset)
+def tiny_workspace(dataset, root, plan=None):
+    """Lock a model for `dataset` in the workspace `root`, which is returned; `plan` fits `make_dataset` by default."""
+    workspace, plan, cohort = Workspace(root), plan or small_volume_plan(), read_cohort(dataset)
     splits = make_splits(cohort.training, plan.training.folds, plan.training.inner_holdout, plan.training.seed)
     plan.save(workspace.plan)
     splits.save(workspace.splits)
