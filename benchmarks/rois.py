@@ -14,14 +14,15 @@ from pathlib import Path
 
 from autodls.cli.benchmark_command import run_benchmark_rois
 from autodls.cli.console import exit_status_of, progress
+from autodls.cli.data_commands import run_plan
 from autodls.cli.evaluate_command import run_evaluate
 from autodls.cli.report_command import run_report
+from autodls.cli.segment_command import run_segment
+from autodls.cli.train_command import run_train
 from autodls.phantom.cohort import PhantomSettings, write_cohort
 from autodls.records.model_folders import RoiKind
 from autodls.records.workspace import Workspace
-from autodls.stages.plan import PlanRequest, run_plan
-from autodls.stages.segment import run_segment
-from autodls.stages.train import run_train
+from autodls.stages.plan import PlanRequest
 
 KINDS: tuple[RoiKind, ...] = ("manual", "auto")
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from autodls.cli.demo_command import run_demo
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.phantom.cohort import TRUTH_FILE
 from autodls.records.scores import FUSED
-from autodls.stages.demo import run_demo
 
 pytestmark = pytest.mark.slow
 

@@ -13,6 +13,8 @@ from planning_records import make_case
 from scipy.special import expit, logit
 from tiny_study import DESCRIPTION, hashes, make_sample, study_plan, tiny_study, use_tiny_resnet
 
+from autodls.cli.data_commands import run_plan
+from autodls.cli.train_command import run_train
 from autodls.errors import StaleRecordError, TrainingError
 from autodls.models.recalibration import fit_scale
 from autodls.planning.splits import verify_splits
@@ -21,8 +23,7 @@ from autodls.records.files import sha256_of_file
 from autodls.records.scores import FUSED, FoldRecord, FoldScore, load_fold_scores
 from autodls.records.splits import Splits
 from autodls.records.tensors import read_note
-from autodls.stages.plan import PlanRequest, run_plan
-from autodls.stages.train import run_train
+from autodls.stages.plan import PlanRequest
 from autodls.training.common_scale import common_scales
 from autodls.training.data import centre_crop
 from autodls.training.derived import derive, pool_scores

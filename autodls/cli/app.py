@@ -101,7 +101,7 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Verify the dataset; say, case by case, what is wrong and how to repair it."""
-    from autodls.stages.plan import run_check
+    from autodls.cli.data_commands import run_check
 
     del workspace
     raise typer.Exit(run_check(dataset, workers, as_json))
@@ -126,7 +126,8 @@ def plan(
     What they replace is kept beside, as *.previous.json; where folds are trained by it, --restart is needed.
     """
     workspace = _experiment(dataset, workspace, name, new=True)
-    from autodls.stages.plan import PlanRequest, run_explain_plan, run_plan
+    from autodls.cli.data_commands import run_explain_plan, run_plan
+    from autodls.stages.plan import PlanRequest
 
     request = PlanRequest(preset, memory_gib, device, encoder_weights)
     if explain:
@@ -144,7 +145,7 @@ def preprocess(
 ) -> None:
     """Write the 2.5D sample of every training case (train does this when needed)."""
     workspace = _experiment(dataset, workspace, name)
-    from autodls.stages.plan import run_preprocess
+    from autodls.cli.data_commands import run_preprocess
 
     run_preprocess(dataset, workspace, workers)
 
@@ -172,7 +173,7 @@ def segment_fold(
 
         dry_segment(dataset, workspace, which, restart=restart, workers=workers)
         raise typer.Exit
-    from autodls.stages.segment import run_segment
+    from autodls.cli.segment_command import run_segment
 
     run_segment(dataset, workspace, which, restart=restart, workers=workers, as_json=as_json)
 
@@ -203,8 +204,8 @@ def train_fold(
 
         dry_train(dataset, workspace, which, rois, restart=restart, workers=workers)
         raise typer.Exit
+    from autodls.cli.train_command import run_train
     from autodls.jobs.executor import executor_of
-    from autodls.stages.train import run_train
 
     who = executor_of(executor, address, slurm or ())
     run_train(
@@ -362,7 +363,7 @@ def demo(
     ] = False,
 ) -> None:
     """Write a phantom cohort and run every stage on it: minutes on a laptop, no data needed."""
-    from autodls.stages.demo import run_demo
+    from autodls.cli.demo_command import run_demo
 
     run_demo(output, cases, difficulty, seed, permute_labels=permute_labels)
 

@@ -3,14 +3,15 @@
 from pathlib import Path
 
 from autodls.cli.console import Terminal, note, say, show_table
+from autodls.cli.data_commands import run_check, run_plan
 from autodls.cli.evaluate_command import run_evaluate
 from autodls.cli.report_command import run_report
+from autodls.cli.train_command import run_train
 from autodls.evaluation.score_auc import ScoreAuc
 from autodls.phantom.cohort import PhantomTruth
 from autodls.records.workspace import Workspace
 from autodls.stages.demo import phantom_study
-from autodls.stages.plan import PlanRequest, run_check, run_plan
-from autodls.stages.train import run_train
+from autodls.stages.plan import PlanRequest
 
 _WORKERS = 2
 
