@@ -21,10 +21,11 @@ from tiny_model_folder import write_model_folder
 from tiny_models import tiny_model, tiny_plan
 from tiny_workspace import tiny_workspace
 
-from autodls.cli import demo_command, segment_command
+from autodls.cli import demo_command
 from autodls.errors import ArgumentError
 from autodls.phantom import cohort as phantom_cohort
 from autodls.records.results_folder import UNFINISHED
+from autodls.stages import segment as segment_stage
 
 OVERWRITE = ("predict", "evaluate table", "report")
 OWN = ("study", "planned", "dataset/autodls", "predicted", "judged", "page.html")  # what AutoDLS wrote
@@ -101,6 +102,7 @@ def commands(root, target):
         "demo": ("demo", target, "--cases", 4),
         "check": ("check", "-d", target, *one),
         "verify": ("verify", target, *one),
+        "--log": ("verify", root / "model", *one, "--log", target),
     }  # fmt: skip
 
 
@@ -192,7 +194,7 @@ def _quick():
     with (
         mock.patch.object(phantom_cohort, "map_parallel", lambda *_: None),
         mock.patch.object(demo_command, "run_check", stop),
-        mock.patch.object(segment_command, "prepare_cohort", stop),
+        mock.patch.object(segment_stage, "prepare_cohort", stop),
     ):
         yield
 
