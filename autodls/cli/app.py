@@ -3,6 +3,7 @@
 Only what `--help` needs is imported here; each command imports its own work, so that help answers at once.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -91,6 +92,13 @@ def _experiment(dataset: Path, workspace: Path | None, name: str | None, *, new:
     return experiment_of(dataset, workspace, name, new=new)
 
 
+def _tell(lines: Iterable[str]) -> None:
+    from autodls.cli.console import say
+
+    for line in lines:
+        say(line)
+
+
 @app.command()
 def check(
     dataset: DatasetOption = _CURRENT,
@@ -169,9 +177,9 @@ def segment_fold(
     Afterwards `autodls train fold all --rois auto` trains the classifier on these ROIs. Run again, it continues.
     """
     if dry_run:
-        from autodls.cli.dry_run import dry_segment
+        from autodls.stages.dry_run import dry_segment
 
-        dry_segment(dataset, workspace, which, restart=restart, workers=workers)
+        _tell(dry_segment(dataset, workspace, which, restart=restart, workers=workers))
         raise typer.Exit
     from autodls.cli.segment_command import run_segment
 
@@ -200,9 +208,9 @@ def train_fold(
     """
     workspace = _experiment(dataset, workspace, name)
     if dry_run:
-        from autodls.cli.dry_run import dry_train
+        from autodls.stages.dry_run import dry_train
 
-        dry_train(dataset, workspace, which, rois, restart=restart, workers=workers)
+        _tell(dry_train(dataset, workspace, which, rois, restart=restart, workers=workers))
         raise typer.Exit
     from autodls.cli.train_command import run_train
     from autodls.jobs.executor import executor_of
@@ -244,9 +252,9 @@ def predict(
     """
     workspace = _experiment(dataset, workspace, name)
     if dry_run:
-        from autodls.cli.dry_run import dry_predict
+        from autodls.stages.dry_run import dry_predict
 
-        dry_predict(images, rois, output, model, dataset, workspace, overwrite)
+        _tell(dry_predict(images, rois, output, model, dataset, workspace, overwrite))
         raise typer.Exit
     from autodls.cli.predict_command import run_predict
 
@@ -288,9 +296,9 @@ def evaluate(
     if scores is None:
         refuse_table_options(*options)
     if dry_run:
-        from autodls.cli.dry_run import dry_evaluate
+        from autodls.stages.dry_run import dry_evaluate
 
-        dry_evaluate(dataset, workspace, rois, table=scores)
+        _tell(dry_evaluate(dataset, workspace, rois, table=scores))
         raise typer.Exit
     if scores is None:
         found = run_evaluate(dataset, workspace, rois, device=device, workers=workers, as_json=as_json)
