@@ -8,9 +8,10 @@ from matplotlib.figure import Figure
 from planning_records import fingerprint, plan, sequence
 
 from autodls.evaluation.baseline import baseline_table
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.score_auc import OUT_OF_FOLD
-from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.scores_table import ScoreTable
 from autodls.preprocessing.store import FORMAT
 from autodls.records.dataset import DatasetDescription, Target
 from autodls.records.files import sha256_of_file

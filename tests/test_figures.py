@@ -14,9 +14,10 @@ from statsmodels.nonparametric.smoothers_lowess import lowess
 
 from autodls.analysis.endpoint import endpoint_name
 from autodls.errors import ArgumentError
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.results import Excluded
-from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.survival import kaplan_meier
 from autodls.records.cohort import read_cohort
 from autodls.records.dataset import SurvivalColumns

@@ -6,8 +6,8 @@ from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
 from autodls.errors import ArgumentError
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.delong import auc
-from autodls.evaluation.scores_table import CohortTable
 from autodls.evaluation.shared_folds import MEANING
 from autodls.records.scores import FoldScore
 from autodls.records.splits import Fold, Splits

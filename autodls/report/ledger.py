@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from autodls.evaluation.arrays import Bools, Floats
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.delong import Patients, auc, auc_with_ci
 from autodls.evaluation.intervals import printed_auc
 from autodls.evaluation.results import Estimate
-from autodls.evaluation.scores_table import CohortTable
 from autodls.evaluation.shared_folds import MEANING
 from autodls.evaluation.subsets import judged_by
 from autodls.records.scores import FUSED, FoldScore, Part

@@ -16,12 +16,13 @@ from autodls.analysis.scored_study import LEAST, ScoredStudy, cohort_table
 from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import brier, scaled_brier
 from autodls.evaluation.calibration import calibration, why_not_shown_calibrated
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.decision_curve import net_benefit
 from autodls.evaluation.delong import auc_with_ci
 from autodls.evaluation.intervals import brier_interval
 from autodls.evaluation.results import CohortMetrics, Estimate, FoldMetrics, Metrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD
-from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import judged_by
 from autodls.models.recalibration import fit_scale
 from autodls.records.scores import FUSED, FoldScore

@@ -1,4 +1,4 @@
-"""--dry-run: what a long stage would do, in lines, after the checks that come before it; nothing is written or locked."""
+"""--dry-run: what a long stage would do, in lines, after the checks before it; nothing is written or locked."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

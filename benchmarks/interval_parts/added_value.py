@@ -21,7 +21,7 @@ from autodls.evaluation.delong import delong, global_test
 from autodls.evaluation.intervals import printed_rate, printed_rates
 from autodls.evaluation.own_cutoff import rates_at_own_cutoff
 from autodls.evaluation.score_agreement import icc, score_agreement
-from autodls.evaluation.scores_table import CohortTable
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.report.shortcuts import added_value
 
 Floats = NDArray[np.float64]

@@ -9,7 +9,7 @@ from autodls.evaluation.cohort_survival import FEWEST_EXPECTED, cohort_survival,
 from autodls.evaluation.delong import auc
 from autodls.evaluation.landmark import landmark_benefit
 from autodls.evaluation.results import Cutoff
-from autodls.evaluation.scores_table import CohortTable
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.survival import group_survival, hazard_ratio, kaplan_meier, logrank, proportional_hazards
 from autodls.evaluation.undetermined import auc_bounds
 from interval_parts import Row

@@ -6,8 +6,9 @@ from matplotlib.lines import Line2D
 from sklearn.metrics import roc_curve
 
 from autodls.evaluation.arrays import Bools, Floats
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.results import CohortMetrics, Metrics
-from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import judged_by
 from autodls.report.drawn import Cell, Drawn, Rows
 from autodls.report.figures.panels import (

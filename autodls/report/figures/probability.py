@@ -11,10 +11,11 @@ from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import not_probabilities
 from autodls.evaluation.bootstrap import resample_counts
 from autodls.evaluation.calibration import CalibrationGroup, SmoothCalibration, calibration_curve, smooth_calibration
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.decision_curve import net_benefit_band
 from autodls.evaluation.delong import Patients
 from autodls.evaluation.results import CohortMetrics, Metrics, ScoreMetrics
-from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import judged_by
 from autodls.report.drawn import Cell, Drawn, Rows
 from autodls.report.figures.panels import (
