@@ -23,7 +23,7 @@ from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import contradictions, followed_by
-from autodls.report import formatting
+from autodls.records import formatting
 from autodls.report.artefacts import Artefacts, ReportedCase
 from autodls.report.html.cases import explorer
 

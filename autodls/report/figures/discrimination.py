@@ -10,6 +10,7 @@ from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.results import CohortMetrics, Metrics
 from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import judged_by
+from autodls.records.formatting import estimate
 from autodls.report.drawn import Cell, Drawn, Rows
 from autodls.report.figures.panels import (
     LINE_MM,
@@ -23,7 +24,6 @@ from autodls.report.figures.panels import (
 )
 from autodls.report.figures.style import GREY, PALE, series_style, styled
 from autodls.report.figures.text_width import fitted, width_mm
-from autodls.report.formatting import estimate
 
 _HEADER = (
     "cohort", "score", "kind", "threshold", "false_positive_rate", "true_positive_rate", "auc", "auc_low", "auc_high",

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import expit, logit
 
+from autodls.analysis.out_of_fold import fold_cautions, out_of_fold_metrics
 from autodls.analysis.scored_study import LEAST, ScoredCohort, ScoredStudy, cohort_table, follow_up
 from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
@@ -22,7 +23,6 @@ from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import judged_by
 from autodls.records.scores import FUSED
 from autodls.records.segmentation import doubts
-from autodls.report.out_of_fold import fold_cautions, out_of_fold_metrics
 
 Cutoffs = Mapping[str, Cutoff]
 
