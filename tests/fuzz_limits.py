@@ -74,6 +74,7 @@ def in_child(words):
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
+        os.close(reader)  # so that it ends when its parent does
         _be_child(words, writer)
     os.close(writer)
     said, deadline = b"", time.monotonic() + WAIT_SECONDS
