@@ -112,7 +112,7 @@ def fold_cautions(folds: Sequence[FoldMetrics]) -> Iterator[str]:
         if fold.spread is not None and middle > 0 and not middle / _APART <= fold.spread <= middle * _APART:
             yield (
                 f"fold {fold.fold}: its log-odds spread by {fold.spread:.2f}, the median fold by {middle:.2f}; "
-                " pooled scores and the mean of the folds weigh it accordingly"
+                "pooled scores and the mean of the folds weigh it accordingly"
             )
         others = [other.auc.value for other in folds if other is not fold and other.auc.value is not None]
         if fold.auc.high is not None and others and fold.auc.high < float(np.mean(others)):
