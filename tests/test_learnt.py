@@ -13,6 +13,7 @@ from autodls.cli.console import Terminal
 from autodls.errors import TrainingError
 from autodls.evaluation.caveats import model_cautions
 from autodls.evaluation.score_auc import ScoreAuc
+from autodls.jobs.executor import LOCAL
 from autodls.preprocessing.store import load_sample, save_sample
 from autodls.records.model import ModelRecord
 from autodls.records.model_folders import FoldFolder
@@ -295,7 +296,7 @@ def test_a_model_is_locked_with_its_cautions_and_its_card_says_them(diverged):
 
 def test_a_failure_draws_what_there_is(tmp_path, monkeypatch):
     """A loss that is no number ends a fold; its curve is what one wants to see."""
-    from autodls.stages import train as train_command
+    from autodls.stages import train as train_stage
     from autodls.training import cohort
 
     use_tiny_resnet(monkeypatch)
@@ -308,5 +309,5 @@ def test_a_failure_draws_what_there_is(tmp_path, monkeypatch):
 
     monkeypatch.setattr(cohort, "train_folds", fail)
     with pytest.raises(TrainingError, match="loss nan"):
-        train_command._train(session, study.plan, study.splits, [0, 1], None, {})
+        train_stage._train(session, study.plan, study.splits, [0, 1], None, {}, LOCAL, Terminal())
     assert study.workspace.fold(0).learning_curve.is_file()

@@ -24,6 +24,7 @@ from autodls.records.scores import FUSED, FoldRecord, FoldScore, load_fold_score
 from autodls.records.splits import Splits
 from autodls.records.tensors import read_note
 from autodls.stages.plan import PlanRequest
+from autodls.training import settling
 from autodls.training.common_scale import common_scales
 from autodls.training.data import centre_crop
 from autodls.training.derived import derive, pool_scores
@@ -136,7 +137,7 @@ def test_the_inner_hold_out_alone_chooses_between_transformer_and_mean(falling_b
         return settled(unscaled, pixels, present, labels, plan)
 
     monkeypatch.setattr(fusion_stage, "settled", watched)
-    monkeypatch.setattr(fusion_stage, "is_shown_better", lambda losses, _: judged.append(len(losses)) or True)
+    monkeypatch.setattr(settling, "is_shown_better", lambda losses, _: judged.append(len(losses)) or True)
     data, inner = study.data(), study.splits.folds[0].inner
     train(study, "a", data)
     assert judged == [len(inner)]
