@@ -25,6 +25,13 @@ from autodls.records.dataset import DatasetDescription
 from autodls.records.model import ModelRecord
 from autodls.records.scores import FUSED
 from autodls.records.workspace import Workspace, safe_name
+<<<<<<< HEAD
+=======
+from autodls.report.ledger import Entry
+from autodls.report.out_of_fold import cross_fitted, with_probabilities
+from autodls.report.scored_study import MEAN, ScoredCase, ScoredCohort, ScoredStudy, cohort_name, follow_up
+from autodls.report.study_metrics import study_metrics, study_tables
+>>>>>>> wt-small
 from autodls.report.study_results import _ledger, study_results, write_results
 
 SEQUENCES = ("T1WI", "T2WI")
@@ -113,6 +120,8 @@ def test_probabilities_out_of_fold_are_judged_by_a_recalibration_of_the_other_fo
     assert held.brier == pytest.approx(((fair - labels) ** 2).mean())
     assert held.brier != pytest.approx(((scores - labels) ** 2).mean())
     assert held.calibration.cross_fitted and held.calibration.slope == calibration(labels, fair).slope
+    drawn = with_probabilities(study_tables(study), study).cohorts[OUT_OF_FOLD].scores[FUSED]
+    np.testing.assert_array_equal(drawn, fair)
 
 
 def test_the_plain_mean_of_the_sequences_is_judged_beside_the_fusion_and_compared_with_nothing(make_study):

@@ -23,6 +23,7 @@ from autodls.records.training_log import Epoch, Judgement, LoggedStage, log_line
 from autodls.report.figures.learning_curves import draw_learning_curve, learning_figure
 from autodls.stages.train import _draw_curves, _tell_not_learnt
 from autodls.training import learnt
+from autodls.training.keys import stored_sample_keys
 from autodls.training.learnt import Labels, best_guess, guess_loss, judge, unlearnt_auc
 from autodls.training.locking import case_flags, lock_model
 from autodls.training.loop import FocalMeanLoss
@@ -308,6 +309,7 @@ def test_a_failure_draws_what_there_is(tmp_path, monkeypatch):
         raise TrainingError("loss nan")
 
     monkeypatch.setattr(cohort, "train_folds", fail)
+    keys = stored_sample_keys(study.workspace, study.cases)
     with pytest.raises(TrainingError, match="loss nan"):
-        train_stage._train(session, study.plan, study.splits, [0, 1], None, {}, LOCAL, Terminal())
+        train_stage._train(session, study.plan, study.splits, [0, 1], None, keys, LOCAL, Terminal())
     assert study.workspace.fold(0).learning_curve.is_file()
