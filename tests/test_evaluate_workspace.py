@@ -13,9 +13,9 @@ from scipy.special import logit
 from tiny_workspace import made_up_scores, tiny_workspace
 
 from autodls.analysis.apparent import Entry
-from autodls.analysis.out_of_fold import cross_fitted
+from autodls.analysis.out_of_fold import cross_fitted, with_probabilities
 from autodls.analysis.scored_study import MEAN, ScoredCase, ScoredCohort, ScoredStudy, cohort_name, follow_up
-from autodls.analysis.study_metrics import study_metrics
+from autodls.analysis.study_metrics import study_metrics, study_tables
 from autodls.evaluation.calibration import calibration
 from autodls.evaluation.delong import auc, compare_aucs
 from autodls.evaluation.score_auc import OUT_OF_FOLD
@@ -25,13 +25,6 @@ from autodls.records.dataset import DatasetDescription
 from autodls.records.model import ModelRecord
 from autodls.records.scores import FUSED
 from autodls.records.workspace import Workspace, safe_name
-<<<<<<< HEAD
-=======
-from autodls.report.ledger import Entry
-from autodls.report.out_of_fold import cross_fitted, with_probabilities
-from autodls.report.scored_study import MEAN, ScoredCase, ScoredCohort, ScoredStudy, cohort_name, follow_up
-from autodls.report.study_metrics import study_metrics, study_tables
->>>>>>> wt-small
 from autodls.report.study_results import _ledger, study_results, write_results
 
 SEQUENCES = ("T1WI", "T2WI")

@@ -297,8 +297,8 @@ def test_a_model_is_locked_with_its_cautions_and_its_card_says_them(diverged):
 
 def test_a_failure_draws_what_there_is(tmp_path, monkeypatch):
     """A loss that is no number ends a fold; its curve is what one wants to see."""
+    from autodls.jobs import train as jobs
     from autodls.stages import train as train_stage
-    from autodls.training import cohort
 
     use_tiny_resnet(monkeypatch)
     study = tiny_study(tmp_path)
@@ -308,7 +308,7 @@ def test_a_failure_draws_what_there_is(tmp_path, monkeypatch):
         StageLog(workspace.fold(0).log).add(epochs([0.2], [0.2])[0])
         raise TrainingError("loss nan")
 
-    monkeypatch.setattr(cohort, "train_folds", fail)
+    monkeypatch.setattr(jobs, "train_folds", fail)
     keys = stored_sample_keys(study.workspace, study.cases)
     with pytest.raises(TrainingError, match="loss nan"):
         train_stage._train(session, study.plan, study.splits, [0, 1], None, keys, LOCAL, Terminal())
