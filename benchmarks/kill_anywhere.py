@@ -36,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from command_line import PRESET, write_phantom
 from killed_lives import (
     READ_A_STALE_FILE,
+    STRIKES,
     TIMED,
     WROTE_TO_DATASET,
     Ending,
@@ -101,8 +102,11 @@ class Harness:
             return Ending(kind, operation=1 + int(share * usual.operations), clock_s=clock_s)
         return Ending(kind, seconds=float(self.chance.uniform(0.005, usual.seconds)), clock_s=clock_s)
 
-    def judge(self, study: Study, step: str, life: Life, ending: Ending) -> None:
-        """Every file is whole, none of the finished ones was written again, and the last word was a tidy one."""
+    def judge(self, study: Study, step: str, life: Life, ending: Ending, *, after_kills: bool = False) -> None:
+        """Every file is whole, none of the finished ones was written again, and the last word was a tidy one.
+
+        What a life before, that was killed, has left of a set of results stays there until one of them ends.
+        """
         where = f"{study.root.name}, {step}, {ending}"
         assert "Traceback" not in life.said or _died_starting_a_worker(life), f"{where}: {life.said}"
         assert life.status != READ_A_STALE_FILE, f"{where}: read a file that a killed process had left half-written"
@@ -116,7 +120,7 @@ class Harness:
         outcome = {"kill": "killed", "term": "ended by SIGTERM", "stop": "stopped"}.get(ending.kind, "disk full")
         self.tally[outcome if life.status else "ended before"] += 1
         self.tally[f"{step}: killed"] += life.killed
-        self.judge_files(study, where, exchanged=life.killed or ending.kind == "stop")
+        self.judge_files(study, where, exchanged=ending.kind in STRIKES or after_kills)
 
     def judge_files(self, study: Study, where: str, *, exchanged: bool = False) -> None:
         """Every file is whole, as the uninterrupted run had it byte by byte, and every set of results is of one run."""
@@ -193,9 +197,9 @@ def run_killed(study: Study, harness: Harness, usual: dict[str, Life], steps: di
             if ending.kind == "kill" and "--workers" in words and harness.chance.random() < WITH_WORKERS:
                 ending = Ending("kill", seconds=float(harness.chance.uniform(0.005, SECONDS_TO_START)))
                 harness.tally["with two workers"] += 1
-                harness.judge(study, step, live(study, [*words[:-1], "2"], ending), ending)
+                harness.judge(study, step, live(study, [*words[:-1], "2"], ending), ending, after_kills=True)
             else:
-                harness.judge(study, step, live(study, words, ending), ending)
+                harness.judge(study, step, live(study, words, ending), ending, after_kills=True)
             harness.jump(study)
         last = live(study, words, Ending())
         assert last.status == 0, f"{study.root.name}, {step}, after its killed lives: {last.said}"
@@ -300,6 +304,12 @@ class _Patch:
         mapping[key] = value
 
 
+def steps_of(study: Study, asked: argparse.Namespace) -> dict[str, list[str]]:
+    """The commands that are asked for."""
+    steps = study.steps(not asked.quick, asked.workers)
+    return {name: words for name, words in steps.items() if not (asked.once and name.endswith(" others"))}
+
+
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -307,6 +317,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="without the nnU-Net stage")
+    parser.add_argument("--once", action="store_true", help="predict and explain no other cases a second time")
     parser.add_argument("--full-disks", type=int, default=10, help="of each command, at most")
     parser.add_argument("--small-disks", type=int, default=5, help="studies on file systems too small, at most 5")
     return parser.parse_args()
@@ -317,7 +328,7 @@ def run_all(study: Study, harness: Harness, usual: dict[str, Life], asked: argpa
 
     def another(name: str) -> tuple[Study, dict[str, list[str]]]:
         made = Study(study.dataset, study.preset, study.root.with_name(name))
-        return made, made.steps(not asked.quick, asked.workers)
+        return made, steps_of(made, asked)
 
     rounds = 0
     while harness.tally["killed"] < asked.kills:
@@ -348,7 +359,7 @@ def run() -> None:
     with tempfile.TemporaryDirectory() as folder:
         study = prepare(Path(folder).resolve())
         generations = Generations()
-        usual = run_whole(study, study.steps(not asked.quick, asked.workers), generations)
+        usual = run_whole(study, steps_of(study, asked), generations)
         drawn = _rows(study.root / GROWING_BY_ROWS)
         harness = Harness(np.random.default_rng(asked.seed), generations, drawn)
         rounds = run_all(study, harness, usual, asked)

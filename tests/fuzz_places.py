@@ -242,7 +242,7 @@ def _refused(answer, touched):
         raise FaultError(f"status {answer.status}, not one line that says how to repair: {answer.err[-300:]!r}")
     if "far enough" in errors[0]:
         return "same"
-    if found := [key for key in touched if answer.status != 2 or Path(key).name != ".lock"]:
+    if found := [key for key in touched if answer.status != 2 or not Path(key).name.startswith(".lock")]:
         raise FaultError(f"refused, yet touched {found[:5]}: {errors[0][:200]}")
     return "refused"
 

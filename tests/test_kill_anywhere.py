@@ -26,19 +26,8 @@ HARNESS = Path(__file__).parents[1] / "benchmarks" / "kill_anywhere.py"
 
 def test_a_study_survives_twenty_kills():
     """It ends with the bytes of an uninterrupted run, or the harness says on which file and after which kill not."""
-    words = [
-        sys.executable,
-        str(HARNESS),
-        "--kills",
-        "20",
-        "--seed",
-        "3",
-        "--quick",
-        "--small-disks",
-        "1",
-        "--full-disks",
-        "0",
-    ]
+    few = ("--quick", "--once", "--small-disks", "1", "--full-disks", "0")
+    words = [sys.executable, str(HARNESS), "--kills", "20", "--seed", "3", *few]
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     done = subprocess.run(words, env=one_thread, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
