@@ -7,10 +7,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from planning_records import fingerprint, plan, sequence
 
+from autodls.analysis.apparent import optimism_ledger
+from autodls.analysis.shortcuts import covariates_of, shortcut
 from autodls.evaluation.baseline import baseline_table
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.score_auc import OUT_OF_FOLD
-from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.scores_table import ScoreTable
 from autodls.preprocessing.store import FORMAT
 from autodls.records.dataset import DatasetDescription, Target
 from autodls.records.files import sha256_of_file
@@ -24,8 +27,8 @@ from autodls.records.workspace import Workspace
 from autodls.report.drawn import save_figure, save_table
 from autodls.report.figures.catalogue import study_figures
 from autodls.report.figures.cohort_flow import flow_of_scores
-from autodls.report.ledger import ledger_table, optimism_ledger
-from autodls.report.shortcuts import covariates_of, shortcut, shortcut_table
+from autodls.report.tables.ledger import ledger_table
+from autodls.report.tables.shortcuts import shortcut_table
 from autodls.report.tables.study import (
     baseline_rows,
     comparison_table,

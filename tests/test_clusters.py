@@ -16,13 +16,14 @@ from autodls.errors import ArgumentError
 from autodls.evaluation.binary import wilson
 from autodls.evaluation.calibration import calibration_curve
 from autodls.evaluation.clusters import clustered_covariance
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.delong import auc_with_ci, compare_aucs, delong, placements
 from autodls.evaluation.intervals import brier_interval, printed_auc, printed_rate
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.score_auc import OUT_OF_FOLD
-from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import contradictions, followed_by
-from autodls.report import formatting
+from autodls.records import formatting
 from autodls.report.artefacts import Artefacts, ReportedCase
 from autodls.report.html.cases import explorer
 

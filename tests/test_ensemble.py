@@ -203,6 +203,20 @@ def test_score_of_a_case_does_not_depend_on_the_others():
 # -- locking -----------------------------------------------------------------------------------------------------------
 
 
+def test_the_mean_has_a_recalibration_of_its_own_and_single_folds_theirs():
+    plan = tiny_plan()
+    folds, (pixels, present) = [tiny_fold(plan, seed) for seed in range(3)], random_input(plan, 4)
+    single, of_mean = LogisticScale(slope=0.7, intercept=0.4), LogisticScale(slope=1.9, intercept=-0.8)
+    raw, before, after = (
+        score_ensemble(folds, *scales, pixels, present, *more)
+        for scales, more in (((IDENTITY,), ()), ((single,), ()), ((single,), (of_mean,)))
+    )
+    np.testing.assert_allclose(before.dls, single.probability(logit(raw.dls)))
+    np.testing.assert_allclose(after.dls, of_mean.probability(logit(raw.dls)))
+    np.testing.assert_array_equal(after.spread, before.spread)
+    np.testing.assert_array_equal(after.dls_raw, before.dls_raw)
+
+
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """A trained study, locked; tests only read it."""

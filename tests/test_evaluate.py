@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from autodls.errors import ArgumentError, InputError
 from autodls.evaluation.metrics import Choices, evaluate_table
-from autodls.evaluation.scores_table import Columns, parse_cutoffs, read_scores, table_from_rows
+from autodls.evaluation.own_cutoff import parse_cutoffs
+from autodls.evaluation.scores_table import Columns, read_scores, table_from_rows
 from autodls.records.cells import TableRow
 
 EVERYTHING = Columns(scores=("dls", "t1"), label="y", cohort="cohort", time="t", event="e")

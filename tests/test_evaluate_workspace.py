@@ -12,7 +12,11 @@ from planning_records import make_case
 from scipy.special import logit
 from tiny_workspace import made_up_scores, tiny_workspace
 
+from autodls.analysis.apparent import Entry
+from autodls.analysis.out_of_fold import cross_fitted, with_probabilities
 from autodls.analysis.scored_study import MEAN, ScoredCase, ScoredCohort, ScoredStudy, cohort_name, follow_up
+from autodls.analysis.study_metrics import study_metrics, study_tables
+from autodls.evaluation.calibration import calibration
 from autodls.evaluation.delong import auc, compare_aucs
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.planning.splits import make_splits
@@ -21,8 +25,6 @@ from autodls.records.dataset import DatasetDescription
 from autodls.records.model import ModelRecord
 from autodls.records.scores import FUSED
 from autodls.records.workspace import Workspace, safe_name
-from autodls.report.ledger import Entry
-from autodls.report.study_metrics import study_metrics
 from autodls.report.study_results import _ledger, study_results, write_results
 
 SEQUENCES = ("T1WI", "T2WI")
@@ -97,6 +99,22 @@ def without(study, name, lacking):
         for number, one in enumerate(study.cohorts[name].cases)
     ]
     return replace(study, cohorts={**study.cohorts, name: ScoredCohort(tuple(cases))})
+
+
+def test_probabilities_out_of_fold_are_judged_by_a_recalibration_of_the_other_folds(make_study):
+    study = make_study()
+    labels, scores = (
+        np.array([of(one) for one in study.cohorts[OUT_OF_FOLD].cases])
+        for of in (lambda one: one.case.label, lambda one: one.scores[FUSED])
+    )
+    fold_of = {case: fold.index for fold in study.splits.folds for case in fold.validation}
+    fair = cross_fitted(labels, scores, [fold_of[one.case.id] for one in study.cohorts[OUT_OF_FOLD].cases])
+    held = study_metrics(study).cohorts[OUT_OF_FOLD].scores[FUSED]
+    assert held.brier == pytest.approx(((fair - labels) ** 2).mean())
+    assert held.brier != pytest.approx(((scores - labels) ** 2).mean())
+    assert held.calibration.cross_fitted and held.calibration.slope == calibration(labels, fair).slope
+    drawn = with_probabilities(study_tables(study), study).cohorts[OUT_OF_FOLD].scores[FUSED]
+    np.testing.assert_array_equal(drawn, fair)
 
 
 def test_the_plain_mean_of_the_sequences_is_judged_beside_the_fusion_and_compared_with_nothing(make_study):

@@ -14,12 +14,14 @@ from statsmodels.nonparametric.smoothers_lowess import lowess
 
 from autodls.analysis.endpoint import endpoint_name
 from autodls.errors import ArgumentError
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.results import Excluded
-from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.survival import kaplan_meier
 from autodls.records.cohort import read_cohort
 from autodls.records.dataset import SurvivalColumns
+from autodls.records.formatting import plain
 from autodls.records.scale import sigmoid
 from autodls.records.scores import without_formula, write_csv
 from autodls.records.spelled import in_one_line
@@ -31,7 +33,6 @@ from autodls.report.figures.probability import calibration_figure, decision_figu
 from autodls.report.figures.style import in_style
 from autodls.report.figures.survival import survival_figure
 from autodls.report.figures.text_width import fitted, width_mm, wrapped
-from autodls.report.formatting import plain
 
 HOSTILE = ("=cmd|'/c calc'!A1", "$\\frac{1}$ <b>&amp;", "评分模型" * 10, "_hidden \n \x00 \u202e end")
 

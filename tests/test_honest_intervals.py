@@ -10,6 +10,7 @@ from autodls.evaluation.binary import scaled_brier, wilson, youden_cutoff
 from autodls.evaluation.bootstrap import bootstrap_auc_interval, resample_counts
 from autodls.evaluation.calibration import calibration, is_poorly_calibrated, why_not_shown_calibrated
 from autodls.evaluation.caveats import OF_SINGLE_FOLDS, cautions
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.comparisons import overall_test
 from autodls.evaluation.decision_curve import THRESHOLDS, net_benefit, net_benefit_band
 from autodls.evaluation.intervals import printed_rate, printed_rates
@@ -19,7 +20,7 @@ from autodls.evaluation.own_cutoff import RATES, rates_at_own_cutoff
 from autodls.evaluation.results import Cutoff
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.score_aucs import row_auc
-from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.scores_table import ScoreTable
 from autodls.report.tables.study import performance_table
 
 

@@ -11,12 +11,13 @@ from scipy.special import expit, logit
 
 from autodls.evaluation.caveats import cautions
 from autodls.evaluation.cohort_survival import cohort_landmark, cohort_survival, expected_events, labels_follow_time
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.delong import auc
 from autodls.evaluation.landmark import landmark_benefit
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.results import Cutoff
 from autodls.evaluation.score_auc import CHOSEN_HERE, FOLDS_SHARE, OUT_OF_FOLD
-from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.survival import hazard_ratio, logrank
 from autodls.evaluation.undetermined import auc_bounds
 from autodls.report.tables.survival import landmark_table, survival_table

@@ -5,7 +5,7 @@ import pytest
 from small_volumes import anatomy, ball, grid_around
 
 from autodls.imaging.geometry import Volume
-from autodls.imaging.inside import blank_share, is_blank, nearest_voxels, roi_points
+from autodls.imaging.inside import blank_share, common_share, is_blank, nearest_voxels, roi_points, shown, tumour_box
 from autodls.planning.measure import TumourLocation, measure_sequence
 
 GRID = grid_around((0, 0, 0), (40, 44, 14), (1.0, 1.0, 4.0))
@@ -41,8 +41,56 @@ def test_a_tumour_of_one_voxel_is_judged_by_its_neighbours():
     assert is_blank(image, points)
 
 
+def at(*indices_xyz):
+    return GRID.index_to_physical(np.array(indices_xyz, dtype=float))
+
+
+def with_block():
+    """Noise with a block of one value, x 10 to 19, y 12 to 21, z 3 to 9."""
+    image = noisy()
+    image.array[3:10, 12:22, 10:20] = 5.0
+    return image
+
+
+@pytest.mark.parametrize(("inside", "blank"), [(20, True), (18, True), (17, False), (0, False)])
+def test_nine_tenths_of_the_tumour_without_signal_are_blank(inside, blank):
+    places = [(11 + number % 8, 14, 5) for number in range(inside)] + [(30, 30, 5)] * (20 - inside)
+    assert is_blank(with_block(), at(*places)) == blank
+
+
+@pytest.mark.parametrize("face", [(10, 15, 6), (19, 15, 6), (15, 12, 6), (15, 21, 6), (15, 15, 3), (15, 15, 9)])
+def test_a_voxel_is_blank_only_where_all_six_neighbours_are_like_it(face):
+    image = with_block()
+    assert not is_blank(image, at(face))
+    assert is_blank(image, at((15, 15, 6)))
+
+
 def test_points_that_the_image_does_not_show_say_nothing():
-    assert not is_blank(noisy(), np.array([[500.0, 0.0, 0.0]]))
+    for image in (noisy(), Volume(np.zeros(GRID.size_xyz[::-1], dtype=np.float32), GRID)):
+        assert not is_blank(image, np.array([[500.0, 0.0, 0.0]]))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_an_image_shows_its_outermost_voxels_whole_and_nothing_beyond(axis):
+    places = np.tile((np.array(GRID.size_xyz) - 1) / 2, (4, 1))
+    last = GRID.size_xyz[axis] - 1
+    places[:, axis] = (-0.6, -0.4, last + 0.4, last + 0.6)
+    assert shown(GRID.index_to_physical(places), GRID).tolist() == [False, True, True, False]
+
+
+def test_the_box_around_a_tumour_holds_its_voxels_whole():
+    drawn = np.zeros(GRID.size_xyz[::-1], dtype=bool)
+    drawn[6, 20, 15:17] = True
+    found = GRID.physical_to_index(tumour_box(Volume(drawn, GRID)))
+    np.testing.assert_allclose(found.mean(axis=0), (15.5, 20, 6), atol=1e-9)
+    np.testing.assert_allclose(np.ptp(found, axis=0), np.multiply((2, 1, 1), 8 / 9), atol=1e-9)
+
+
+@pytest.mark.parametrize(("shift_mm", "share"), [(0.0, 1.0), (20.0, 0.5), (60.0, 0.0)])
+def test_what_two_volumes_share_is_a_share_of_the_smaller(shift_mm, share):
+    small = grid_around((shift_mm, 0, 0), (10, 10, 4), (1.0, 1.0, 4.0))
+    for pair in ((GRID, small), (small, GRID)):
+        assert common_share(*pair) == pytest.approx(share, abs=0.06)
 
 
 def test_the_share_that_percentiles_cut_off_is_measured():

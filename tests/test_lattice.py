@@ -79,12 +79,28 @@ def changed(**fields):
             changed(spacing_mm=(0.5, 0.5, 4.0), size_xyz=(40, 44, 10)),
             "nearest neighbours",
         ),
+        (
+            changed(spacing_mm=(2.0, 2.0, 4.0), size_xyz=(10, 11, 10)),
+            "nearest neighbours",
+        ),
+        (
+            changed(spacing_mm=(1.0, 1.0, 4.2), origin_mm=tuple(np.add(GRID.origin_mm, (2.0, 0, 0)))),
+            "nearest neighbours",
+        ),
     ],
-    ids=["by whole voxels", "by part of one", "header lost its axes", "other spacing", "finer"],
+    ids=[
+        "by whole voxels",
+        "by part of one",
+        "header lost its axes",
+        "other spacing",
+        "finer",
+        "coarser",
+        "other spacing and origin",
+    ],
 )
 def test_a_mask_that_would_have_to_be_moved_or_resampled_is_left_and_told(mask, repair):
     array = np.zeros(mask.size_xyz[::-1], dtype=bool)
-    array[4:6, 8:12, 8:12] = True
+    array[4:6, 8:10, 6:9] = True
     assert onto_grid(Volume(array, mask), GRID) is None
     what, told = grid_fault(mask, GRID)
     assert told.startswith("resample the ROI onto the image with nearest neighbours")

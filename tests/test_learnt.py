@@ -13,6 +13,7 @@ from autodls.cli.console import Terminal
 from autodls.errors import TrainingError
 from autodls.evaluation.caveats import model_cautions
 from autodls.evaluation.score_auc import ScoreAuc
+from autodls.jobs.executor import LOCAL
 from autodls.preprocessing.store import load_sample, save_sample
 from autodls.records.model import ModelRecord
 from autodls.records.model_folders import FoldFolder
@@ -22,6 +23,7 @@ from autodls.records.training_log import Epoch, Judgement, LoggedStage, log_line
 from autodls.report.figures.learning_curves import draw_learning_curve, learning_figure
 from autodls.stages.train import _draw_curves, _tell_not_learnt
 from autodls.training import learnt
+from autodls.training.keys import stored_sample_keys
 from autodls.training.learnt import Labels, best_guess, guess_loss, judge, unlearnt_auc
 from autodls.training.locking import case_flags, lock_model
 from autodls.training.loop import FocalMeanLoss
@@ -295,8 +297,8 @@ def test_a_model_is_locked_with_its_cautions_and_its_card_says_them(diverged):
 
 def test_a_failure_draws_what_there_is(tmp_path, monkeypatch):
     """A loss that is no number ends a fold; its curve is what one wants to see."""
-    from autodls.stages import train as train_command
-    from autodls.training import cohort
+    from autodls.jobs import train as jobs
+    from autodls.stages import train as train_stage
 
     use_tiny_resnet(monkeypatch)
     study = tiny_study(tmp_path)
@@ -306,7 +308,8 @@ def test_a_failure_draws_what_there_is(tmp_path, monkeypatch):
         StageLog(workspace.fold(0).log).add(epochs([0.2], [0.2])[0])
         raise TrainingError("loss nan")
 
-    monkeypatch.setattr(cohort, "train_folds", fail)
+    monkeypatch.setattr(jobs, "train_folds", fail)
+    keys = stored_sample_keys(study.workspace, study.cases)
     with pytest.raises(TrainingError, match="loss nan"):
-        train_command._train(session, study.plan, study.splits, [0, 1], None, {})
+        train_stage._train(session, study.plan, study.splits, [0, 1], None, keys, LOCAL, Terminal())
     assert study.workspace.fold(0).learning_curve.is_file()

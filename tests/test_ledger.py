@@ -5,22 +5,23 @@ import pytest
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
-from autodls.errors import ArgumentError
-from autodls.evaluation.delong import auc
-from autodls.evaluation.scores_table import CohortTable
-from autodls.evaluation.shared_folds import MEANING
-from autodls.records.scores import FoldScore
-from autodls.records.splits import Fold, Splits
-from autodls.report.ledger import ledger_table, optimism_ledger
-from autodls.report.shortcuts import (
+from autodls.analysis.apparent import optimism_ledger
+from autodls.analysis.shortcuts import (
     Covariates,
     added_value,
     covariates_of,
     shortcut,
     shortcut_scores,
-    shortcut_table,
     volume_covariate,
 )
+from autodls.errors import ArgumentError
+from autodls.evaluation.cohort_table import CohortTable
+from autodls.evaluation.delong import auc
+from autodls.evaluation.shared_folds import MEANING
+from autodls.records.scores import FoldScore
+from autodls.records.splits import Fold, Splits
+from autodls.report.tables.ledger import ledger_table
+from autodls.report.tables.shortcuts import shortcut_table
 
 N, FOLDS = 60, 3
 CASES = tuple(f"case_{at:02d}" for at in range(N))

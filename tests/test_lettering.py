@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.metrics import evaluate_table
-from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.scores_table import ScoreTable
 from autodls.report.artefacts import Artefacts, Picture
 from autodls.report.drawn import save_figure
 from autodls.report.figures.catalogue import figure_names, study_figures

@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 from autodls.errors import TrainingError
 from autodls.evaluation.calibration import calibration
 from autodls.evaluation.logistic import fit_logistic, intercept_at_slope_one, log_likelihood
-from autodls.models import scale as scale_module
+from autodls.models import recalibration as scale_module
 from autodls.models.recalibration import fit_scale
 
 

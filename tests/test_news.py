@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
+from autodls.analysis.findings import KINDS, NEWS, OPTIMISTIC, OTHER, UNSURE, by_kind, kind_of, merged
+from autodls.analysis.news import Gain, difference, news
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.randomisation import weights_verdict
 from autodls.evaluation.results import Calibration, Estimate, Metrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD
-from autodls.evaluation.scores_table import CohortTable, ScoreTable
-from autodls.report.findings import KINDS, NEWS, OPTIMISTIC, OTHER, UNSURE, by_kind, kind_of, merged
-from autodls.report.news import Gain, difference, news
+from autodls.evaluation.scores_table import ScoreTable
 
 
 def study(lost: int, sequence: float = 0.0) -> Metrics:

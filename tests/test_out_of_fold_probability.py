@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.special import logit
 
+from autodls.analysis.out_of_fold import cross_fitted, fold_cautions, fold_metrics
 from autodls.evaluation.calibration import calibration
 from autodls.evaluation.results import Estimate, FoldMetrics
 from autodls.models.recalibration import fit_scale
 from autodls.records.scores import FUSED, FoldScore
-from autodls.report.out_of_fold import cross_fitted, fold_cautions, fold_metrics
 
 
 def pooled(cases=120, folds=3, seed=0):

@@ -15,8 +15,8 @@ import pytest
 from report_workspace import HOSTILE, Wish, write_workspace
 
 from autodls.evaluation.binary import confusion_at, proportions
+from autodls.records.formatting import estimate
 from autodls.report.artefacts import read_study
-from autodls.report.formatting import estimate
 from autodls.report.html.document import write_report
 
 SECTIONS = [

@@ -13,6 +13,7 @@ from scipy import ndimage
 from small_volumes import anatomy, ball, grid_around, oblique
 
 from autodls.analysis.roi_agreement import compare_rois
+from autodls.cli.console import Terminal
 from autodls.errors import ArgumentError, DatasetError, StaleRecordError
 from autodls.imaging.geometry import Volume, as_triple, sample_roi
 from autodls.imaging.volumes import read_roi, read_volume, write_volume
@@ -384,7 +385,7 @@ def test_crops_that_miss_tumour_are_flagged_counted_and_told(tmp_path, capsys):
     workspace = Workspace(tmp_path / "out")
     session = SimpleNamespace(training=cases, roi_labels=LABELS, workspace=workspace)
     for _ in range(2):  # the second time from the stored samples
-        preprocess_training(session, Plan.model_construct(preprocessing=plan_of()), 1)
+        preprocess_training(session, Plan.model_construct(preprocessing=plan_of()), 1, Terminal())
         told = " ".join(capsys.readouterr().err.split())
         assert f"warning: case C0: {LEFT_OUT}: axial shows" in told
         assert "in 1 of 3 cases the pictures leave tumour out; crop_mm is 24, of which the network sees 24 mm" in told

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from command_line import autodls
 
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.delong import auc_with_ci, compare_aucs
 from autodls.evaluation.intervals import printed_auc
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.results import Estimate
 from autodls.evaluation.score_auc import OUT_OF_FOLD
-from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.shared_folds import MEANING, OUT_OF_FOLD_VARIANCE, meaning_of, widened_auc
 from autodls.models.recalibration import fit_scale
 from autodls.planning import expectation

@@ -10,8 +10,9 @@ import pytest
 
 from autodls import stats
 from autodls.errors import ArgumentError
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.metrics import Choices, evaluate_table
-from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.scores_table import ScoreTable
 
 REFERENCE = Path(__file__).parent / "reference"
 ROC = next(case for case in json.loads((REFERENCE / "roc.json").read_text())["cases"] if case["name"] == "continuous")

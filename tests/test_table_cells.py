@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autodls.analysis.scored_study import ScoredCase, ScoredCohort
+from autodls.analysis.shortcuts import covariates_of
 from autodls.errors import ArgumentError, DatasetError
 from autodls.evaluation.baseline import baseline_table
 from autodls.evaluation.scores_table import Columns, read_scores
@@ -23,7 +24,6 @@ from autodls.records.cohort import join_cohort, read_cohort
 from autodls.records.columns import read_column, suspected_codes
 from autodls.records.dataset import Target
 from autodls.records.table import read_table
-from autodls.report.shortcuts import covariates_of
 from autodls.report.study_results import _baseline
 from autodls.seeding import generator
 

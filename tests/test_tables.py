@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from autodls.evaluation.baseline import baseline_table
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.results import Metrics
-from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.scores_table import ScoreTable
 from autodls.report.drawn import save_table
 from autodls.report.html.reprint import by_outcome
 from autodls.report.tables.study import (

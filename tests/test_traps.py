@@ -20,8 +20,9 @@ from tiny_model_folder import write_model_folder
 
 from autodls.cli.auc_table import show_rows
 from autodls.cli.console import Terminal
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.metrics import Choices, evaluate_table
-from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.scores_table import ScoreTable
 from autodls.imaging.geometry import Volume, sample_roi
 from autodls.imaging.painting import paint_pictures
 from autodls.imaging.volumes import read_geometry, read_volume, write_volume

@@ -8,6 +8,7 @@ import pytest
 import torch
 from planning_records import AUTO, GPU, fingerprint, plan
 
+from autodls.cli.console import Terminal
 from autodls.errors import PlanError
 from autodls.planning.decision import Card, Resources, Step, StepCost
 from autodls.planning.duration import Schedule, measured_training_minutes
@@ -159,7 +160,7 @@ def test_the_card_that_is_here_is_tried_and_named(monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _index: SimpleNamespace(total_memory=2**34))
     monkeypatch.setattr(probe, "probe_step", lambda step, device: (step, device.type))
-    found = resources_of(PlanRequest())
+    found = resources_of(PlanRequest(), Terminal())
     assert (found.device, found.bf16, found.memory_gib, found.card.name) == ("cuda", True, 12.8, "Card 2")
     assert found.card.cost_of(TINY) == (TINY, "cuda")
     assert "Card 2: trying steps of resnet50 on 2 cases of 32 px" in capsys.readouterr().err

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 from planning_records import make_case
+from scipy.special import expit, logit
 from tiny_study import DESCRIPTION, hashes, make_sample, study_plan, tiny_study, use_tiny_resnet
 
 from autodls.cli.data_commands import run_plan
 from autodls.cli.train_command import run_train
 from autodls.errors import StaleRecordError, TrainingError
+from autodls.models.recalibration import fit_scale
 from autodls.planning.splits import verify_splits
 from autodls.preprocessing.store import save_sample
 from autodls.records.files import sha256_of_file
@@ -22,6 +24,7 @@ from autodls.records.scores import FUSED, FoldRecord, FoldScore, load_fold_score
 from autodls.records.splits import Splits
 from autodls.records.tensors import read_note
 from autodls.stages.plan import PlanRequest
+from autodls.training import settling
 from autodls.training.common_scale import common_scales
 from autodls.training.data import centre_crop
 from autodls.training.derived import derive, pool_scores
@@ -134,7 +137,7 @@ def test_the_inner_hold_out_alone_chooses_between_transformer_and_mean(falling_b
         return settled(unscaled, pixels, present, labels, plan)
 
     monkeypatch.setattr(fusion_stage, "settled", watched)
-    monkeypatch.setattr(fusion_stage, "is_shown_better", lambda losses, _: judged.append(len(losses)) or True)
+    monkeypatch.setattr(settling, "is_shown_better", lambda losses, _: judged.append(len(losses)) or True)
     data, inner = study.data(), study.splits.folds[0].inner
     train(study, "a", data)
     assert judged == [len(inner)]
@@ -207,7 +210,7 @@ def lock(study):
     return lock_model(study.workspace, DESCRIPTION, study.plan, study.splits, study.cases)
 
 
-def spoil(study, parts):
+def spoil(study, parts, *, scores=True):
     """Exchange scores, and labels but those that are locked, of the rows of `parts` in the tables of all folds."""
     for fold in study.splits.folds:
         folder = study.workspace.fold(fold.index)
@@ -218,7 +221,7 @@ def spoil(study, parts):
             if row["part"] in parts:
                 if row["part"] != "validation":
                     row["label"] = "1" if row["label"] == "0" else "0"
-                row.update({name: "7.5" for name, value in row.items() if ":" in name and value})
+                row.update({name: "7.5" for name, value in row.items() if scores and ":" in name and value})
         with path.open("w", newline="") as handle:
             writer = csv.DictWriter(handle, list(rows[0]))
             writer.writeheader()
@@ -270,6 +273,45 @@ def test_what_is_locked_from_early_stopping_cases_is_scale_and_correlation(with_
     after = derived(study)
     assert after.correlation is None
     assert [score.logits for _, score in after.pooled] == [score.logits for _, score in before.pooled]
+
+
+def test_the_label_of_an_early_stopping_case_is_that_of_the_table(with_inner_scores):
+    study = with_inner_scores
+    before = derived(study)
+    spoil(study, {"inner", "train"}, scores=False)
+    assert derived(study) == before
+
+
+def test_what_is_locked_is_derived_from_these_cases_and_no_others(with_inner_scores):
+    """All of it anew, from what the folds wrote: who is scored by whom, on whose scale, and what is fitted on it."""
+    study = with_inner_scores
+    found = derived(study)
+    labels = {case.id: case.label for case in study.cases}
+    by_fold = [load_fold_scores(study.workspace.fold(fold.index), study.plan.sequences) for fold in study.splits.folds]
+    moved = [
+        {one.case: (one.part, float(scales[FUSED].log_odds(np.array([one.log_odds[FUSED]]))[0])) for one in scores}
+        for scores, scales in zip(by_fold, found.fold_scales, strict=True)
+    ]
+    validated = {case: value for fold in moved for case, (part, value) in fold.items() if part == "validation"}
+    assert {score.case: score.log_odds[FUSED] for _, score in found.pooled} == validated
+    own, other = [], []
+    for fold in moved:
+        for side in (True, False):
+            inner = [case for case, (part, _) in fold.items() if part == "inner" and labels[case] == side]
+            for left, values in (
+                (own, [fold[case][1] for case in inner]),
+                (other, [validated[case] for case in inner]),
+            ):
+                left.extend(np.subtract(values, np.mean(values)))
+    assert found.correlation == pytest.approx(np.corrcoef(own, other)[0, 1])
+    pairs = [(validated[case], labels[case]) for case in sorted(validated)]
+    assert found.recalibration == fit_scale(*map(np.array, zip(*pairs, strict=True)), 10.0)
+    locked = found.locked(study.plan)
+    of_mean, folds = locked["ensemble_recalibration"], len(study.splits.folds)
+    steeper = folds / (1 + (folds - 1) * np.clip(found.correlation, 0, 1))
+    assert of_mean.slope == pytest.approx(steeper * found.recalibration.slope)
+    crossing = (logit(locked["cutoff"]) - found.recalibration.intercept) / found.recalibration.slope
+    assert expit(of_mean.log_odds(np.array([crossing]))) == pytest.approx(locked["cutoff"])
 
 
 def test_no_out_of_fold_score_hangs_on_the_labels_of_early_stopping_cases_but_by_one_map_for_all(with_inner_scores):

@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 from scipy.special import expit, logit
 
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.results import Excluded
 from autodls.evaluation.score_auc import OUT_OF_FOLD
-from autodls.evaluation.scores_table import CohortTable
 from autodls.records.case import Case
 from autodls.records.cells import is_missing, read_number
 from autodls.records.cohort import Cohort

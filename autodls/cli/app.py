@@ -4,26 +4,24 @@ Only what `--help` needs is imported here; each command imports its own work, so
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from autodls import __version__
 from autodls.cli.benchmark_app import benchmark_app
-from autodls.cli.fold_group import fold_group
+from autodls.cli.common import experiment_of, tell
+from autodls.cli.fold_apps import segment_app, train_app
 from autodls.cli.manner import as_asked, with_manners
 from autodls.cli.options import (
     CURRENT,
     WORKERS,
-    AddressOption,
-    AtOnceOption,
     ComputeOption,
     CutoffCohort,
     CutoffValues,
     DatasetOption,
     DeviceOption,
     DryRunOption,
-    ExecutorOption,
     FoldCohorts,
     HeatmapsOption,
     JsonOption,
@@ -38,7 +36,6 @@ from autodls.cli.options import (
     RoisOption,
     ScoreColumns,
     ScoreTableOption,
-    SlurmOption,
     VerifiedDataset,
     WeightsOption,
     WorkersOption,
@@ -58,13 +55,9 @@ app = typer.Typer(
     "Results go to stdout, progress to stderr. Exit status: 0 done, 1 the run failed, 2 the input or the arguments "
     "are wrong. Every command is safe to stop and continues when it is run again.",
 )
-train_app = fold_group("Train folds, then lock the ensemble.")
 app.add_typer(train_app, name="train")
-segment_app = fold_group("Draw ROIs automatically, by nnU-Net.")
 app.add_typer(segment_app, name="segment")
 app.add_typer(benchmark_app, name="benchmark")
-
-_CURRENT, _WORKERS = CURRENT, WORKERS
 
 
 def _version(asked: bool) -> None:
@@ -82,22 +75,13 @@ def _options(
     del version
 
 
-def _experiment(dataset: Path, workspace: Path | None, name: str | None, *, new: bool = False) -> Path | None:
-    """The workspace of the experiment `name`; where none is named, nothing is imported."""
-    if name is None:
-        return workspace
-    from autodls.stages.experiments import experiment_of
-
-    return experiment_of(dataset, workspace, name, new=new)
-
-
 @app.command()
 def check(
-    dataset: DatasetOption = _CURRENT,
+    dataset: DatasetOption = CURRENT,
     workspace: Annotated[
         Path | None, typer.Option("-w", "--workspace", help="As other commands take it; check reads and writes none.")
     ] = None,
-    workers: WorkersOption = _WORKERS,
+    workers: WorkersOption = WORKERS,
     as_json: JsonOption = False,
 ) -> None:
     """Verify the dataset; say, case by case, what is wrong and how to repair it."""
@@ -109,7 +93,7 @@ def check(
 
 @app.command()
 def plan(
-    dataset: DatasetOption = _CURRENT,
+    dataset: DatasetOption = CURRENT,
     workspace: WorkspaceOption = None,
     name: NameOption = None,
     preset: Annotated[str, typer.Option("--preset", help="auto, paper, or a preset file.")] = "auto",
@@ -118,14 +102,14 @@ def plan(
     encoder_weights: WeightsOption = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show the plan that is there, with every reason.")] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Throw away what is trained and begin anew.")] = False,
-    workers: WorkersOption = _WORKERS,
+    workers: WorkersOption = WORKERS,
     as_json: JsonOption = False,
 ) -> None:
     """Inspect the training cohort and derive plan.json and splits.json from it.
 
     What they replace is kept beside, as *.previous.json; where folds are trained by it, --restart is needed.
     """
-    workspace = _experiment(dataset, workspace, name, new=True)
+    workspace = experiment_of(dataset, workspace, name, new=True)
     from autodls.cli.data_commands import run_explain_plan, run_plan
     from autodls.stages.plan import PlanRequest
 
@@ -138,87 +122,16 @@ def plan(
 
 @app.command()
 def preprocess(
-    dataset: DatasetOption = _CURRENT,
+    dataset: DatasetOption = CURRENT,
     workspace: WorkspaceOption = None,
     name: NameOption = None,
-    workers: WorkersOption = _WORKERS,
+    workers: WorkersOption = WORKERS,
 ) -> None:
     """Write the 2.5D sample of every training case (train does this when needed)."""
-    workspace = _experiment(dataset, workspace, name)
+    workspace = experiment_of(dataset, workspace, name)
     from autodls.cli.data_commands import run_preprocess
 
     run_preprocess(dataset, workspace, workers)
-
-
-@segment_app.command("fold")
-def segment_fold(
-    which: Annotated[str, typer.Argument(metavar="all|K", help="all folds, or the number of one.")],
-    dataset: DatasetOption = _CURRENT,
-    workspace: WorkspaceOption = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Throw away what is trained and begin anew.")] = False,
-    workers: WorkersOption = _WORKERS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Train nnU-Net on the folds of the plan, and draw every training case by the fold that did not see it.
-
-    Optional: it needs nnU-Net (pip install 'autodls[segmentation]'), a GPU or patience, and manual ROIs to learn from.
-    Of several parts that a network finds, the ROI is the largest; to choose others, set segmentation.mask.components in
-    plan.json to "all" or to their numbers by volume, such as [1, 2], and run it again: masks are drawn anew, nothing is
-    trained.
-    Afterwards `autodls train fold all --rois auto` trains the classifier on these ROIs. Run again, it continues.
-    """
-    if dry_run:
-        from autodls.cli.dry_run import dry_segment
-
-        dry_segment(dataset, workspace, which, restart=restart, workers=workers)
-        raise typer.Exit
-    from autodls.cli.segment_command import run_segment
-
-    run_segment(dataset, workspace, which, restart=restart, workers=workers, as_json=as_json)
-
-
-@train_app.command("fold")
-def train_fold(
-    which: Annotated[str, typer.Argument(metavar="all|K", help="all folds (then the ensemble), or the number of one.")],
-    dataset: DatasetOption = _CURRENT,
-    workspace: WorkspaceOption = None,
-    name: NameOption = None,
-    rois: Annotated[Literal["manual", "auto"], typer.Option("--rois", help="Whose ROIs to train on.")] = "manual",
-    restart: Annotated[bool, typer.Option("--restart", help="Throw away what is trained and begin anew.")] = False,
-    workers: WorkersOption = _WORKERS,
-    at_once: AtOnceOption = None,
-    dry_run: DryRunOption = False,
-    executor: ExecutorOption = "local",
-    address: AddressOption = None,
-    slurm: SlurmOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Train the folds of the plan; with 'all', lock the ensemble afterwards. Run again, it continues.
-
-    In nnU-Net, fold 'all' means one model on all data; here it means all folds.
-    """
-    workspace = _experiment(dataset, workspace, name)
-    if dry_run:
-        from autodls.cli.dry_run import dry_train
-
-        dry_train(dataset, workspace, which, rois, restart=restart, workers=workers)
-        raise typer.Exit
-    from autodls.cli.train_command import run_train
-    from autodls.jobs.executor import executor_of
-
-    who = executor_of(executor, address, slurm or ())
-    run_train(
-        dataset,
-        workspace,
-        which,
-        rois,
-        restart=restart,
-        workers=workers,
-        as_json=as_json,
-        at_once=at_once,
-        executor=who,
-    )
 
 
 @app.command()
@@ -227,13 +140,13 @@ def predict(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for scores.csv, predict.json, rois/.")],
     rois: RoisFolder = None,
     model: ModelOption = None,
-    dataset: DatasetOption = _CURRENT,
+    dataset: DatasetOption = CURRENT,
     workspace: WorkspaceOption = None,
     name: NameOption = None,
     heatmaps: HeatmapsOption = False,
     overwrite: OverwriteOption = False,
     device: ComputeOption = "auto",
-    workers: WorkersOption = _WORKERS,
+    workers: WorkersOption = WORKERS,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -242,11 +155,11 @@ def predict(
     OUT must be new, empty, or hold results of autodls alone, which --overwrite replaces; it is whole or not there.
     Run again, it continues: finished scores of a killed run are kept in OUT/predict.partial.jsonl.
     """
-    workspace = _experiment(dataset, workspace, name)
+    workspace = experiment_of(dataset, workspace, name)
     if dry_run:
-        from autodls.cli.dry_run import dry_predict
+        from autodls.stages.dry_run import dry_predict
 
-        dry_predict(images, rois, output, model, dataset, workspace, overwrite)
+        tell(dry_predict(images, rois, output, model, dataset, workspace, overwrite))
         raise typer.Exit
     from autodls.cli.predict_command import run_predict
 
@@ -256,12 +169,12 @@ def predict(
 
 @app.command()
 def evaluate(
-    dataset: DatasetOption = _CURRENT,
+    dataset: DatasetOption = CURRENT,
     workspace: WorkspaceOption = None,
     name: NameOption = None,
     rois: RoisOption = None,
     device: ComputeOption = "auto",
-    workers: WorkersOption = _WORKERS,
+    workers: WorkersOption = WORKERS,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
     scores: ScoreTableOption = None,
@@ -279,7 +192,7 @@ def evaluate(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Judge the locked model on every cohort, or any table of scores with --scores."""
-    workspace = _experiment(dataset, workspace, name)
+    workspace = experiment_of(dataset, workspace, name)
     from autodls.cli.evaluate_command import refuse_table_options, run_evaluate, run_evaluate_table
     from autodls.stages.evaluate_scores import TableRequest
 
@@ -288,9 +201,9 @@ def evaluate(
     if scores is None:
         refuse_table_options(*options)
     if dry_run:
-        from autodls.cli.dry_run import dry_evaluate
+        from autodls.stages.dry_run import dry_evaluate
 
-        dry_evaluate(dataset, workspace, rois, table=scores)
+        tell(dry_evaluate(dataset, workspace, rois, table=scores))
         raise typer.Exit
     if scores is None:
         found = run_evaluate(dataset, workspace, rois, device=device, workers=workers, as_json=as_json)
@@ -300,7 +213,7 @@ def evaluate(
 
 @app.command()
 def explain(
-    dataset: DatasetOption = _CURRENT,
+    dataset: DatasetOption = CURRENT,
     workspace: WorkspaceOption = None,
     name: NameOption = None,
     rois: RoisOption = None,
@@ -309,11 +222,11 @@ def explain(
         typer.Option("--cases", help="Case ids with commas between, or how many of each end of the scores (4)."),
     ] = None,
     device: ComputeOption = "auto",
-    workers: WorkersOption = _WORKERS,
+    workers: WorkersOption = WORKERS,
     as_json: JsonOption = False,
 ) -> None:
     """Draw heat maps (Grad-CAM) of cases, each by folds that were not trained on it, and check what they depend on."""
-    workspace = _experiment(dataset, workspace, name)
+    workspace = experiment_of(dataset, workspace, name)
     from autodls.cli.explain_command import run_explain
 
     run_explain(dataset, workspace, cases, rois, device=device, workers=workers, as_json=as_json)
@@ -321,7 +234,7 @@ def explain(
 
 @app.command()
 def report(
-    dataset: DatasetOption = _CURRENT,
+    dataset: DatasetOption = CURRENT,
     workspace: WorkspaceOption = None,
     name: NameOption = None,
     rois: RoisOption = None,
@@ -329,7 +242,7 @@ def report(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Write the whole study as one HTML file that needs no network."""
-    workspace = _experiment(dataset, workspace, name)
+    workspace = experiment_of(dataset, workspace, name)
     from autodls.cli.report_command import run_report
 
     run_report(dataset, workspace, output, rois, overwrite=overwrite)
@@ -340,13 +253,13 @@ def verify(
     place: Annotated[Path, typer.Argument(metavar="MODEL|WORKSPACE", help="Folder to check.")],
     dataset: VerifiedDataset = None,
     name: NameOption = None,
-    workers: WorkersOption = _WORKERS,
+    workers: WorkersOption = WORKERS,
     as_json: JsonOption = False,
 ) -> None:
     """Check that everything in a folder still fits what it was derived from; exit status 2 where it does not."""
     from autodls.cli.verify_command import run_verify
 
-    place = place if name is None else _experiment(place, place, name) or place
+    place = place if name is None else experiment_of(place, place, name) or place
     raise typer.Exit(run_verify(place, dataset, workers, as_json=as_json))
 
 

@@ -11,12 +11,12 @@ import numpy as np
 
 from autodls.evaluation import survival
 from autodls.evaluation.arrays import Bools, Floats
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.comparisons import NO_SCORE
 from autodls.evaluation.landmark import landmark_benefit
 from autodls.evaluation.per_sd import per_sd
 from autodls.evaluation.results import ChiSquare, Cutoff, HazardRatio, Landmark, PTest, Survival
 from autodls.evaluation.score_auc import CHOSEN_HERE, FOLDS_SHARE
-from autodls.evaluation.scores_table import CohortTable
 from autodls.evaluation.shared_folds import widened_auc
 from autodls.evaluation.subsets import followed_by
 from autodls.evaluation.tied_times import tied

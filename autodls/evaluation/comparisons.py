@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from itertools import combinations
 
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.delong import compare_aucs, holm
 from autodls.evaluation.overall import aucs_differ
 from autodls.evaluation.results import ChiSquare, Comparison
-from autodls.evaluation.scores_table import CohortTable
 from autodls.evaluation.shared_folds import comparison_method
 from autodls.evaluation.subsets import judged_by
 

@@ -17,6 +17,7 @@ from autodls.evaluation.calibration import calibration, why_not_shown_calibrated
 from autodls.evaluation.caveats import cautions
 from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.cohort_survival import NO_CUTOFF, cohort_landmark, cohort_survival
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.comparisons import NO_LABEL, NO_SCORE, comparisons, overall_test
 from autodls.evaluation.decision_curve import net_benefit
 from autodls.evaluation.delong import Patients, auc_with_ci
@@ -33,7 +34,7 @@ from autodls.evaluation.results import (
     Rate,
     ScoreMetrics,
 )
-from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import contradictions, judged_by, judged_rows
 
 

@@ -11,16 +11,18 @@ References
 .. [1] Efron, Tibshirani. An Introduction to the Bootstrap. Chapman & Hall 1993, chapter 17 (optimism).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autodls.errors import ArgumentError
 from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import wilson_limits
 from autodls.evaluation.bootstrap import bootstrap
 from autodls.evaluation.delong import Patients
 from autodls.evaluation.results import Rate
+from autodls.records.cells import read_number
 from autodls.seeding import generator
 
 RATES = ("sensitivity", "specificity", "ppv", "npv", "accuracy")
@@ -89,3 +91,25 @@ def _corrected(plain: Rate, gains: Floats) -> Rate:
     size = min(plain.effective, worth)
     low, high = wilson_limits(share, size)
     return Rate(value=plain.value, low=low, high=high, effective=size, method="wilson-own-cutoff")
+
+
+def parse_cutoffs(texts: Sequence[str], scores: Sequence[str]) -> dict[str, float]:
+    """Cut-offs by score from texts such as "dls=0.5"; raises ArgumentError.
+
+    >>> parse_cutoffs(["dls=0.5"], scores=["dls", "T1WI"])
+    {'dls': 0.5}
+    """
+    cutoffs: dict[str, float] = {}
+    for text in texts:
+        name, equals, value = text.rpartition("=")
+        if not equals or name not in scores:
+            raise ArgumentError(f"--cutoff {text}: expected COL=VALUE, COL one of the scores {list(scores)}")
+        try:
+            number = read_number(value)
+        except ValueError:
+            number = None
+        if number is None:
+            raise ArgumentError(f"--cutoff {text}: '{value}' is not a finite number")
+        if cutoffs.setdefault(name, number) != number:
+            raise ArgumentError(f"--cutoff {text}: {name} has the cut-off {cutoffs[name]:g} already; give one")
+    return cutoffs

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from autodls.errors import ArgumentError
-from autodls.evaluation.arrays import Bools, Floats
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.results import Excluded
 from autodls.limits import MOST_COHORTS
 from autodls.records.base import some_of
@@ -69,29 +69,6 @@ class Columns(_Offered):
 
 
 @dataclass(frozen=True)
-class CohortTable:
-    """The rows of one cohort: `scores` by name, `labels`, `times` and `events`, each (n,).
-
-    A score is NaN in a row that lacks it; `labelled` and `followed` (n,) say which rows have a label, and time and
-    event (None: all of them), and what stands in the others means nothing. `patients` names the patient of each row
-    (None: every row is a patient). A score without any value in the cohort is not among `scores`; `labels` is None
-    without any label, `times` and `events` without any follow-up. See `subsets` for the rows that a number is made of.
-    `out_of_fold` says that a cross-validation made the scores: see `shared_folds`.
-    """
-
-    n: int
-    scores: Mapping[str, Floats]
-    labels: Bools | None = None
-    times: Floats | None = None
-    events: Bools | None = None
-    excluded: tuple[Excluded, ...] = ()
-    patients: tuple[str, ...] | None = None
-    labelled: Bools | None = None
-    followed: Bools | None = None
-    out_of_fold: bool = False
-
-
-@dataclass(frozen=True)
 class ScoreTable:
     """Score names, the reference first, and the cohorts in the order of the table."""
 
@@ -137,28 +114,6 @@ def table_from_rows(rows: Sequence[TableRow], columns: Columns, where: str) -> S
         warnings += _patient_warnings(members, columns.patient)
     cohorts = {name: _cohort_table(cohort, columns) for name, cohort in members.items()}
     return ScoreTable(columns.scores, cohorts, tuple(warnings))
-
-
-def parse_cutoffs(texts: Sequence[str], scores: Sequence[str]) -> dict[str, float]:
-    """Cut-offs by score from texts such as "dls=0.5"; raises ArgumentError.
-
-    >>> parse_cutoffs(["dls=0.5"], scores=["dls", "T1WI"])
-    {'dls': 0.5}
-    """
-    cutoffs: dict[str, float] = {}
-    for text in texts:
-        name, equals, value = text.rpartition("=")
-        if not equals or name not in scores:
-            raise ArgumentError(f"--cutoff {text}: expected COL=VALUE, COL one of the scores {list(scores)}")
-        try:
-            number = read_number(value)
-        except ValueError:
-            number = None
-        if number is None:
-            raise ArgumentError(f"--cutoff {text}: '{value}' is not a finite number")
-        if cutoffs.setdefault(name, number) != number:
-            raise ArgumentError(f"--cutoff {text}: {name} has the cut-off {cutoffs[name]:g} already; give one")
-    return cutoffs
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.clusters import is_clustered
-from autodls.evaluation.scores_table import CohortTable
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.tied_times import tied
 
 

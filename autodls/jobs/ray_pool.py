@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from autodls.records.training_log import Epoch
 from autodls.training.data import FoldRun, TrainingData
 
 _WAIT_S = 1.0
+_SILENCE_S = 20.0  # of the head, after which the cluster is gone
 _PATIENCE_S = 60.0  # without any machine that could do a job
 _SAME = ("autodls", "torch", "numpy")  # what decides on the bytes
 _LOST = (
@@ -163,6 +165,8 @@ def ray_pool(address: str, run: FoldRun, at_once: int) -> Iterator[RayPool]:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
     except (ConnectionError, OSError, RuntimeError, ValueError) as failure:
         raise ArgumentError(f"--address {address}: Ray does not let us in ({_first_line(failure)})") from None
+    over = Event()
+    Thread(target=_end_when_gone, args=(address, over), daemon=True).start()
     try:
         demand = _demand(run, at_once)
         if not any(has_room(resources, demand) for resources in machines()):
@@ -181,6 +185,7 @@ def ray_pool(address: str, run: FoldRun, at_once: int) -> Iterator[RayPool]:
         ) from None
     finally:
         ray.shutdown()
+        over.set()
 
 
 def _demand(run: FoldRun, at_once: int) -> dict[str, float]:
@@ -213,16 +218,34 @@ def _words(demand: dict[str, float]) -> str:
 
 def _require_answer(address: str) -> None:
     """Raise ArgumentError where nothing answers: Ray would try for minutes, and then end the process."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not port.isdecimal():
-        return
     try:
-        socket.create_connection((host or "127.0.0.1", int(port)), timeout=10).close()
+        _ask(address)
     except (OSError, OverflowError) as failure:
         raise ArgumentError(
             f"--address {address}: no Ray cluster answers there ({_first_line(failure)}); start one with 'ray start "
             "--head', or give the address that it prints"
         ) from None
+
+
+def _ask(address: str) -> None:
+    """Connect with the head at HOST:PORT; raises OSError where nobody answers. Ray finds others by itself."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host or "127.0.0.1", int(port)), timeout=10).close()
+
+
+def _end_when_gone(address: str, over: Event) -> None:
+    """End this process where the head has not answered for a while, before the work is `over`.
+
+    Ray's own calls wait for it for minutes. Whoever started the process says what that means.
+    """
+    answered_s = time.monotonic()
+    while not over.wait(_WAIT_S):
+        with suppress(OSError):
+            _ask(address)
+            answered_s = time.monotonic()
+        if time.monotonic() - answered_s > _SILENCE_S:
+            os._exit(1)
 
 
 def _be_quiet() -> None:

@@ -3,8 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from autodls.analysis.apparent import Entry, LedgerRow, optimism_ledger
 from autodls.analysis.endpoint import endpoint_name
+from autodls.analysis.news import Gain, news
+from autodls.analysis.out_of_fold import with_probabilities
 from autodls.analysis.scored_study import ScoredStudy, cohort_name
+from autodls.analysis.shortcuts import Covariates, Shortcut, covariates_of, shortcut, volume_covariate
+from autodls.analysis.study_metrics import figure_metrics, study_metrics, study_tables
 from autodls.errors import ArgumentError
 from autodls.evaluation.baseline import BaselineTable, baseline_table
 from autodls.evaluation.results import Estimate, Metrics
@@ -12,6 +17,7 @@ from autodls.evaluation.score_auc import OUT_OF_FOLD, ScoreAuc
 from autodls.evaluation.shared_folds import MEANING, is_of_folds
 from autodls.records.case import Case
 from autodls.records.cohort import Cohort
+from autodls.records.formatting import estimate
 from autodls.records.results_folder import renewed
 from autodls.records.rows import training_cohorts
 from autodls.records.scores import FUSED
@@ -21,12 +27,9 @@ from autodls.report.figures.catalogue import figure_names, study_figures
 from autodls.report.figures.cohort_flow import Flow, flow_of_dataset
 from autodls.report.figures.lettering import standing_in
 from autodls.report.figures.survival import survival_figure
-from autodls.report.formatting import estimate
-from autodls.report.ledger import Entry, LedgerRow, ledger_table, optimism_ledger
-from autodls.report.news import Gain, news
-from autodls.report.out_of_fold import fold_table, with_probabilities
-from autodls.report.shortcuts import Covariates, Shortcut, covariates_of, shortcut, shortcut_table, volume_covariate
-from autodls.report.study_metrics import figure_metrics, study_metrics, study_tables
+from autodls.report.tables.folds import fold_table
+from autodls.report.tables.ledger import ledger_table
+from autodls.report.tables.shortcuts import shortcut_table
 from autodls.report.tables.study import (
     baseline_rows,
     comparison_table,

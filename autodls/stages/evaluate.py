@@ -80,8 +80,8 @@ def evaluate(
     Raises StaleRecordError, naming the command to run, where plan, scores, model or dataset do not fit each other;
     ModelFolderError where there is no model, or one that was altered.
     """
+    from autodls.analysis.findings import told_together
     from autodls.models.device import resolve_device
-    from autodls.report.findings import told_together
     from autodls.report.study_results import study_results, write_results
 
     scoring = _Scoring(resolve_device(device), workers, watch)

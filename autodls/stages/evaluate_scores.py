@@ -6,9 +6,10 @@ from pathlib import Path
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.metrics import Choices, evaluate_table
+from autodls.evaluation.own_cutoff import parse_cutoffs
 from autodls.evaluation.results import Metrics
 from autodls.evaluation.score_auc import ScoreAuc
-from autodls.evaluation.scores_table import Columns, ScoreTable, parse_cutoffs, read_scores
+from autodls.evaluation.scores_table import Columns, ScoreTable, read_scores
 from autodls.records.lock import locked_output
 from autodls.records.model_folders import PROVENANCE
 from autodls.records.results_folder import ResultsFolder, clear_unfinished

@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import expit
 
+from autodls.analysis.shortcuts import added_value
 from autodls.evaluation.baseline import compare_numbers
 from autodls.evaluation.binary import youden_cutoff
 from autodls.evaluation.bootstrap import bootstrap, bootstrap_auc_interval, resample_counts
 from autodls.evaluation.calibration import calibration, is_poorly_calibrated
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.comparisons import overall_test
 from autodls.evaluation.decision_curve import THRESHOLDS, net_benefit_band
 from autodls.evaluation.delong import delong, global_test
 from autodls.evaluation.intervals import printed_rate, printed_rates
 from autodls.evaluation.own_cutoff import rates_at_own_cutoff
 from autodls.evaluation.score_agreement import icc, score_agreement
-from autodls.evaluation.scores_table import CohortTable
-from autodls.report.shortcuts import added_value
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

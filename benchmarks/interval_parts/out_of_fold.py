@@ -6,10 +6,10 @@ from itertools import combinations
 import numpy as np
 
 from autodls.evaluation.caveats import is_below_chance
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.comparisons import overall_test
 from autodls.evaluation.delong import auc_with_ci, compare_aucs
 from autodls.evaluation.intervals import printed_auc
-from autodls.evaluation.scores_table import CohortTable
 from interval_parts import Row
 from interval_parts.linear_study import Design, Floats, Studies, cross_validated, draw_features
 

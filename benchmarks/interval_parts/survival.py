@@ -6,10 +6,10 @@ import numpy as np
 
 from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
 from autodls.evaluation.cohort_survival import FEWEST_EXPECTED, cohort_survival, expected_events
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.delong import auc
 from autodls.evaluation.landmark import landmark_benefit
 from autodls.evaluation.results import Cutoff
-from autodls.evaluation.scores_table import CohortTable
 from autodls.evaluation.survival import group_survival, hazard_ratio, kaplan_meier, logrank, proportional_hazards
 from autodls.evaluation.undetermined import auc_bounds
 from interval_parts import Row

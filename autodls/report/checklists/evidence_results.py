@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 
 from autodls.evaluation.results import Metrics
 from autodls.evaluation.score_auc import CHOSEN_HERE, OUT_OF_FOLD
+from autodls.records.formatting import NONE, counted, estimate, number
 from autodls.report.artefacts import Artefacts
 from autodls.report.checklists.evidence import Evidence, known, says
-from autodls.report.formatting import NONE, counted, estimate, number
 from autodls.report.tables.interval_notes import is_over_patients
 
 _LEFT_OUT_OF = {

@@ -15,10 +15,10 @@ from autodls.evaluation.results import Metrics
 from autodls.records.case import Case
 from autodls.records.cells import is_missing
 from autodls.records.cohort import Cohort
+from autodls.records.formatting import counted
 from autodls.report.drawn import Cell, Drawn, Rows
 from autodls.report.figures.style import BLUE, GREY, INK, TWO_COLUMNS_MM, new_figure, styled
 from autodls.report.figures.text_width import fitted, wrapped
-from autodls.report.formatting import counted
 
 _HEADER = ("box", "cohort", "what", "n")
 _MARGIN_MM, _GAP_MM, _LINE_MM, _PAD_MM = 2.0, 9.0, 3.4, 1.8

@@ -6,9 +6,11 @@ from matplotlib.lines import Line2D
 from sklearn.metrics import roc_curve
 
 from autodls.evaluation.arrays import Bools, Floats
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.results import CohortMetrics, Metrics
-from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import judged_by
+from autodls.records.formatting import estimate
 from autodls.report.drawn import Cell, Drawn, Rows
 from autodls.report.figures.panels import (
     LINE_MM,
@@ -22,7 +24,6 @@ from autodls.report.figures.panels import (
 )
 from autodls.report.figures.style import GREY, PALE, series_style, styled
 from autodls.report.figures.text_width import fitted, width_mm
-from autodls.report.formatting import estimate
 
 _HEADER = (
     "cohort", "score", "kind", "threshold", "false_positive_rate", "true_positive_rate", "auc", "auc_low", "auc_high",

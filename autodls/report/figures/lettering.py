@@ -13,8 +13,8 @@ from contextvars import ContextVar
 from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font
 
+from autodls.records.formatting import plain
 from autodls.report.figures.style import fonts
-from autodls.report.formatting import plain
 
 UNKNOWN = "[?]"  # what a figure shows for signs that no font has, where their name has no stand-in
 _TOLD = re.compile("no installed font has all signs of the [a-z]+ name '(.*)': the figures call it '(.*)'; install .*")

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
+from autodls.records.formatting import ELLIPSIS, plain
 from autodls.report.figures.style import GREY, MM_PER_INCH, PALE, TWO_COLUMNS_MM, new_figure
 from autodls.report.figures.text_width import fitted, wrapped
-from autodls.report.formatting import ELLIPSIS, plain
 
 ONE_COLUMN_MM, MIDDLE_MM = 89.0, 136.0
 PANELS_IN_A_ROW = 3

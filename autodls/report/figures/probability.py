@@ -11,11 +11,13 @@ from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import not_probabilities
 from autodls.evaluation.bootstrap import resample_counts
 from autodls.evaluation.calibration import CalibrationGroup, SmoothCalibration, calibration_curve, smooth_calibration
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.decision_curve import net_benefit_band
 from autodls.evaluation.delong import Patients
 from autodls.evaluation.results import CohortMetrics, Metrics, ScoreMetrics
-from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import judged_by
+from autodls.records.formatting import number
 from autodls.report.drawn import Cell, Drawn, Rows
 from autodls.report.figures.panels import (
     TITLE_MM,
@@ -27,7 +29,6 @@ from autodls.report.figures.panels import (
 )
 from autodls.report.figures.style import BLACK, BLUE, GREY, PALE, SKY, VERMILLION, styled
 from autodls.report.figures.text_width import fitted
-from autodls.report.formatting import number
 
 _CALIBRATION_HEADER = (
     "cohort",

@@ -9,6 +9,7 @@ from matplotlib.patches import Patch
 
 from autodls.analysis.rois_records import CohortAgreement, CohortEffect, CohortRobustness, RoiBenchmark
 from autodls.evaluation.agreement_records import AUTOMATIC, KINDS, REFERENCE
+from autodls.records.formatting import estimate, number
 from autodls.records.words import plural
 from autodls.report.drawn import Cell, Drawn, Rows
 from autodls.report.figures.panels import (
@@ -21,7 +22,6 @@ from autodls.report.figures.panels import (
     say_why_empty,
 )
 from autodls.report.figures.style import BLUE, GREEN, GREY, PALE, SKY, VERMILLION, styled
-from autodls.report.formatting import estimate, number
 
 _BELOW_MM = 12.0
 _LEAST_CHANGE = 0.1  # reach of an axis, where all cases agree

@@ -7,11 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from autodls.evaluation.arrays import Bools, Floats
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.results import CohortMetrics, Metrics, Survival
-from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import followed_by
 from autodls.evaluation.survival import KaplanMeier, group_survival, kaplan_meier
 from autodls.evaluation.tied_times import reaches
+from autodls.records.formatting import DASH, NOT_REACHED, number, p_equation, with_limits
 from autodls.records.words import plural
 from autodls.report.drawn import Cell, Drawn, Rows
 from autodls.report.figures.panels import (
@@ -24,7 +26,6 @@ from autodls.report.figures.panels import (
 )
 from autodls.report.figures.style import BLUE, VERMILLION, styled
 from autodls.report.figures.text_width import fitted
-from autodls.report.formatting import DASH, NOT_REACHED, number, p_equation, with_limits
 
 _HEADER = ("cohort", "group", "kind", "time", "value", "low", "high", "n")
 _GAP_MM, _AT_RISK_MM, _LEGEND_MM = 9.5, 11.0, 16.5

@@ -6,9 +6,9 @@ from bisect import bisect_right
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
 
+from autodls.records.formatting import shortened
 from autodls.report.figures.lettering import drawn_name
 from autodls.report.figures.style import FONT_PT, MM_PER_INCH, fonts
-from autodls.report.formatting import shortened
 
 _POINTS_PER_INCH = 72.0
 _measure = TextToPath()

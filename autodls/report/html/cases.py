@@ -8,11 +8,11 @@ from autodls.evaluation.binary import confusion_at, proportions, youden_cutoff
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.inference.cautions import cautions_of
 from autodls.preprocessing.shown import LEFT_OUT
+from autodls.records.formatting import NONE, estimate, number
 from autodls.records.scores import FUSED
 from autodls.records.training_log import told_of
 from autodls.records.words import plural
 from autodls.report.artefacts import ARTEFACTS, Artefacts, ReportedCase
-from autodls.report.formatting import NONE, estimate, number
 from autodls.report.html.page import (
     Attribute,
     Markup,

@@ -1,9 +1,9 @@
 """The heat maps, case by case."""
 
+from autodls.analysis.findings import sentence
 from autodls.evaluation.randomisation import weights_verdict
 from autodls.records.scores import FUSED
 from autodls.report.artefacts import ALL_MAPS, ARTEFACTS, Artefacts
-from autodls.report.findings import sentence
 from autodls.report.html.page import (
     Markup,
     Section,

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 
+from autodls.records.formatting import NONE, number
 from autodls.records.training_log import Fault, LoggedStage
 from autodls.report.artefacts import Artefacts, Picture
 from autodls.report.figures.learning_curves import learning_svg
-from autodls.report.formatting import NONE, number
 from autodls.report.html.page import Section, data_table, figure, joined, paragraph
 
 _SAYS: Mapping[Fault, str] = {

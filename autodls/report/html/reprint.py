@@ -7,9 +7,9 @@ from itertools import groupby
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.shared_folds import meaning_of
 from autodls.records.cells import read_number
+from autodls.records.formatting import NONE, SHORTCUT_NOTES, added_p, counted, number, p_value, with_limits
 from autodls.report.artefacts import Line
 from autodls.report.drawn import Printed, unique_reasons
-from autodls.report.formatting import NONE, SHORTCUT_NOTES, added_p, counted, number, p_value, with_limits
 from autodls.report.tables.study import BY_OUTCOME, SMD_NOTE
 
 _SYMMETRIC = ("Welch t", "Welch ANOVA", "t", "ANOVA")  # these compare means, so the limits are mean -+ SD

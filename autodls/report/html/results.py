@@ -8,7 +8,7 @@ from autodls.report.drawn import Table
 from autodls.report.figures.lettering import told_of
 from autodls.report.html.page import Markup, Section, absent, el, figure, joined, paragraph, printed_table
 from autodls.report.html.reprint import by_outcome, reprinted
-from autodls.report.out_of_fold import fold_table
+from autodls.report.tables.folds import fold_table
 from autodls.report.tables.study import comparison_table, performance_table
 from autodls.report.tables.survival import landmark_table, survival_table
 

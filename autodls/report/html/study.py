@@ -3,19 +3,19 @@
 from collections.abc import Iterator, Sequence
 
 from autodls import __version__
+from autodls.analysis.findings import DATA, MAPS, NEWS, RUN, UNSURE, Finding, by_kind, merged, sentence
+from autodls.analysis.news import Gain, news
 from autodls.evaluation.caveats import EVENTS_PER_VARIABLE
 from autodls.evaluation.randomisation import PASSED, weights_verdict
 from autodls.evaluation.results import Metrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.records.base import Record
 from autodls.records.cells import read_number
+from autodls.records.formatting import counted, number
 from autodls.records.words import plural
 from autodls.report.artefacts import ARTEFACTS, Artefacts
-from autodls.report.findings import DATA, MAPS, NEWS, RUN, UNSURE, Finding, by_kind, merged, sentence
-from autodls.report.formatting import counted, number
 from autodls.report.html.learning import learning_warnings
 from autodls.report.html.page import Markup, Section, absent, bullets, data_table, el, joined, paragraph
-from autodls.report.news import Gain, news
 
 _METRICS = ARTEFACTS["metrics"]
 

@@ -7,9 +7,9 @@ from autodls.evaluation.agreement_records import MetricSummary, StratumSummary
 from autodls.evaluation.agreement_summary import metric_values
 from autodls.evaluation.results import Estimate
 from autodls.records.drawn_roi import AutomaticRoi
+from autodls.records.formatting import NONE, counted, estimate, number
 from autodls.records.segmentation import doubts
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
-from autodls.report.formatting import NONE, counted, estimate, number
 
 INTERVAL = ("", "_low", "_high")
 _MEANS = {"dice": ("Dice", 2), "surface_dice_2mm": ("Surface Dice, 2 mm", 2)}

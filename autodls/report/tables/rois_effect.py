@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from autodls.analysis.rois_records import Change, CohortEffect, RoiBenchmark
 from autodls.evaluation.agreement_records import AUTOMATIC, CELLS, REFERENCE
 from autodls.evaluation.shared_folds import is_of_folds
+from autodls.records.formatting import NONE, counted, estimate, number, with_limits
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
-from autodls.report.formatting import NONE, counted, estimate, number, with_limits
 from autodls.report.tables.rois import (
     INTERVAL,
     agreement_table,

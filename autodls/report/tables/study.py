@@ -7,8 +7,8 @@ from autodls.evaluation.caveats import OF_SINGLE_FOLDS
 from autodls.evaluation.results import CohortMetrics, Comparison, Estimate, Metrics, ScoreMetrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.shared_folds import is_of_folds
+from autodls.records.formatting import NONE, estimate, number, p_value, with_limits
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
-from autodls.report.formatting import NONE, estimate, number, p_value, with_limits
 from autodls.report.tables.interval_notes import out_of_fold, over_patients
 
 BY_OUTCOME = "Baseline characteristics by outcome"

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from autodls.evaluation.results import Estimate, GroupSurvival, HazardRatio, Landmark, Metrics, Survival
 from autodls.evaluation.score_auc import CHOSEN_HERE, FOLDS_SHARE
+from autodls.records.formatting import DASH, NONE, NOT_REACHED, estimate, number, p_value, with_limits
 from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
-from autodls.report.formatting import DASH, NONE, NOT_REACHED, estimate, number, p_value, with_limits
 from autodls.report.tables.interval_notes import is_over_patients, out_of_fold
 from autodls.report.tables.rois import limits_of
 

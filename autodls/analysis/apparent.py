@@ -11,17 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from autodls.evaluation.arrays import Bools, Floats
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.delong import Patients, auc, auc_with_ci
 from autodls.evaluation.intervals import printed_auc
 from autodls.evaluation.results import Estimate
-from autodls.evaluation.scores_table import CohortTable
-from autodls.evaluation.shared_folds import MEANING
 from autodls.evaluation.subsets import judged_by
 from autodls.records.scores import FUSED, FoldScore, Part
-from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
-from autodls.report.formatting import NONE, estimate, number
 
-_HEADER = ("score", "where", "cohort", "n", "positives", "folds", "auc", "low", "high", "interval", "reason")
 _RANGE, _DELONG = "range of the folds", "delong-logit"
 _NO_LABEL, _NO_SCORE = "no case of the cohort has a label", "no case of the cohort has this score"
 
@@ -69,40 +65,6 @@ def optimism_ledger(
     """
     names = list(dict.fromkeys([FUSED, *(row for fold in folds for score in fold for row in score.log_odds)]))
     return [_ledger_row(name, folds, held_out, patients, seed) for name in names]
-
-
-def ledger_table(rows: Sequence[LedgerRow]) -> Table:
-    """The ledger as CSV, an entry a line, and as printed, a score a line."""
-    cohorts = list(dict.fromkeys(name for row in rows for name in row.held_out))
-    lines = tuple(line for row in rows for line in _lines(row))
-    printed = tuple(
-        (
-            row.score,
-            estimate(row.resubstituted.auc),
-            estimate(row.inner.auc),
-            estimate(row.by_fold.auc),
-            estimate(row.out_of_fold.auc),
-            *(estimate(row.held_out[name].auc) if name in row.held_out else NONE for name in cohorts),
-            number(row.optimism),
-        )
-        for row in rows
-    )
-    notes = [
-        "Apparent, early-stopping, by fold: mean AUC of the folds (lowest to highest). Out-of-fold, held-out: AUC "
-        "(95% CI). Optimism: apparent less by fold.",
-        "Only out-of-fold and held-out AUCs say how the score does on new patients.",
-        MEANING,
-    ]
-    notes += [
-        f"{row.score}, {cohort or where}: {entry.auc.reason}"
-        for row in rows
-        for where, cohort, entry in _entries(row)
-        if entry.auc.reason
-    ]
-    head = ("Score", "Apparent", "Early-stopping set", "Out-of-fold, by fold", "Out-of-fold", *cohorts, "Optimism")
-    return Table(
-        Rows(_HEADER, lines), Printed("Apparent against validated performance", head, printed, unique_reasons(notes))
-    )
 
 
 def _ledger_row(
@@ -161,32 +123,3 @@ def _in_cohort(table: CohortTable, name: str, seed: int) -> Entry:
     held = judged_by(table, name)
     labels = np.asarray(held.labels, dtype=bool)
     return _pooled(labels, held.scores[name], held.patients, seed, out_of_fold=False)
-
-
-def _entries(row: LedgerRow) -> list[tuple[str, str | None, Entry]]:
-    return [
-        ("resubstituted", None, row.resubstituted),
-        ("inner", None, row.inner),
-        ("out-of-fold by fold", None, row.by_fold),
-        ("out-of-fold", None, row.out_of_fold),
-        *(("held-out", cohort, entry) for cohort, entry in row.held_out.items()),
-    ]
-
-
-def _lines(row: LedgerRow) -> list[tuple[Cell, ...]]:
-    return [
-        (
-            row.score,
-            where,
-            cohort,
-            entry.n,
-            entry.positives,
-            entry.folds,
-            entry.auc.value,
-            entry.auc.low,
-            entry.auc.high,
-            entry.interval,
-            entry.auc.reason,
-        )
-        for where, cohort, entry in _entries(row)
-    ]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from autodls.evaluation.calibration import is_poorly_calibrated
 from autodls.evaluation.results import CohortMetrics, Estimate, Metrics, ScoreMetrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD
-from autodls.report.formatting import number, p_equation, with_limits
+from autodls.records.formatting import number, p_equation, with_limits
 
 LOST = 0.1 - 1e-9  # a rate or an AUC that falls by this much is told; its interval says whether chance may explain it
 _ODDS_FACTOR = 2.0  # predicted and observed odds that differ by this factor are far apart

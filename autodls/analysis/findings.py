@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autodls.evaluation.results import Metrics
-from autodls.report.formatting import DASH
+from autodls.records.formatting import DASH
 
 NEWS = "Before you believe the headline"
 RUN = "The run and its files"

@@ -1,9 +1,8 @@
-"""--dry-run: what a long command would do, with the checks that come before it; nothing is written, nothing locked."""
+"""--dry-run: what a long stage would do, in lines, after the checks before it; nothing is written or locked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from autodls.cli.console import say
 from autodls.errors import ArgumentError
 from autodls.planning.budget import require_budget
 from autodls.planning.segmentation_time import in_words, segmentation_time
@@ -18,7 +17,9 @@ _PLAN_FIRST = "run 'autodls plan'"
 _NOTHING = "nothing was written (--dry-run)"
 
 
-def dry_train(dataset: Path, workspace: Path | None, which: str, rois: RoiKind, *, restart: bool, workers: int) -> None:
+def dry_train(
+    dataset: Path, workspace: Path | None, which: str, rois: RoiKind, *, restart: bool, workers: int
+) -> Iterator[str]:
     """Which samples, stages and models `train fold` would make, which it would keep, and how long it may take."""
     from autodls.training.data import training_device
     from autodls.training.forecast import Forecast, forecast, share_to_train
@@ -28,24 +29,24 @@ def dry_train(dataset: Path, workspace: Path | None, which: str, rois: RoiKind, 
     training_device(plan)
     expected, stored = _sample_keys(session, plan), stored_sample_keys(session.workspace, session.training)
     fitting = sum(stored[case] == key for case, key in expected.items())
-    say(f"samples: {fitting} kept, {len(expected) - fitting} to be made")
+    yield f"samples: {fitting} kept, {len(expected) - fitting} to be made"
     found = forecast(session.workspace, session.training, plan, splits, folds, expected)
     if restart:
         found = Forecast({fold: dict.fromkeys(stages, "missing") for fold, stages in found.folds.items()})
-        say(f"--restart: what is trained of {_folds(folds)} would be thrown away, and the locked model with it")
+        yield f"--restart: what is trained of {_folds(folds)} would be thrown away, and the locked model with it"
     for fold, stages in found.folds.items():
         told = {"missing": "to be trained", "kept": "kept", "anew": "trained anew", "refused": "of another plan"}
-        say(f"fold {fold}: {', '.join(f'{stage} {told[standing]}' for stage, standing in stages.items())}")
+        yield f"fold {fold}: {', '.join(f'{stage} {told[standing]}' for stage, standing in stages.items())}"
     if found.stages("refused"):
-        say("encoders of another plan are not trained over: put the plan back, or add --restart")
+        yield "encoders of another plan are not trained over: put the plan back, or add --restart"
     minutes = plan.budget.predicted_training_minutes * share_to_train(found, plan, splits)
-    say(f"training: about {in_words(minutes / 60)} by the plan's estimate" if minutes else "training: seconds, if any")
+    yield f"training: about {in_words(minutes / 60)} by the plan's estimate" if minutes else "training: seconds, if any"
     if which == "all":
-        say(f"then the ensemble is locked in {session.workspace.model.root}")
-    say(_NOTHING)
+        yield f"then the ensemble is locked in {session.workspace.model.root}"
+    yield _NOTHING
 
 
-def dry_segment(dataset: Path, workspace: Path | None, which: str, *, restart: bool, workers: int) -> None:
+def dry_segment(dataset: Path, workspace: Path | None, which: str, *, restart: bool, workers: int) -> Iterator[str]:
     """Which folds of nnU-Net `segment fold` would train, and how long that may take."""
     from autodls.segmentation.environment import require_nnunet
     from autodls.segmentation.run import SegmentationRun, is_trained
@@ -57,14 +58,14 @@ def dry_segment(dataset: Path, workspace: Path | None, which: str, *, restart: b
     run = SegmentationRun(session.workspace, session.training, labels, plan, splits, device, workers)
     waiting = list(folds) if restart else [index for index in folds if not is_trained(run, index)]
     kept = [index for index in folds if index not in waiting]
-    say(f"nnU-Net: {_folds(kept)} kept, {_folds(waiting)} to be trained")
+    yield f"nnU-Net: {_folds(kept)} kept, {_folds(waiting)} to be trained"
     if waiting:
-        say(f"training: {segmentation_time(plan, len(waiting))}")
-    say(f"then the cases of {_folds(folds)} are drawn by the fold that did not see them")
-    say(_NOTHING)
+        yield f"training: {segmentation_time(plan, len(waiting))}"
+    yield f"then the cases of {_folds(folds)} are drawn by the fold that did not see them"
+    yield _NOTHING
 
 
-def dry_evaluate(dataset: Path, workspace: Path | None, rois: RoiKind | None, *, table: Path | None) -> None:
+def dry_evaluate(dataset: Path, workspace: Path | None, rois: RoiKind | None, *, table: Path | None) -> Iterator[str]:
     """Which held-out cases `evaluate` would score, and of which the scores are there."""
     if table is not None:
         raise ArgumentError("--dry-run is for the cohorts of a dataset: a table (--scores) is evaluated in seconds")
@@ -74,13 +75,13 @@ def dry_evaluate(dataset: Path, workspace: Path | None, rois: RoiKind | None, *,
     place = planned_workspace(dataset, workspace)
     session = Session.open(dataset, place.root, trained_rois(place, rois))
     model = ModelRecord.load(session.workspace.model.record, "run 'autodls train fold all'")
-    say(f"model: {session.workspace.model.root}, trained on {model.rois} ROIs of {model.training_cases} cases")
+    yield f"model: {session.workspace.model.root}, trained on {model.rois} ROIs of {model.training_cases} cases"
     for name, cases in session.cohort.held_out.items():
         kept = len(scores_kept(model, cases, session.workspace.heldout_record(name)))
-        say(f"cohort {name}: {kept} scores kept, {len(cases) - kept} cases to be scored")
+        yield f"cohort {name}: {kept} scores kept, {len(cases) - kept} cases to be scored"
     results = session.workspace.metrics
-    say(f"then metrics, tables and figures are made in {results.parent}{', anew' if results.exists() else ''}")
-    say(_NOTHING)
+    yield f"then metrics, tables and figures are made in {results.parent}{', anew' if results.exists() else ''}"
+    yield _NOTHING
 
 
 def dry_predict(
@@ -91,7 +92,7 @@ def dry_predict(
     dataset: Path,
     workspace: Path | None,
     overwrite: bool,
-) -> None:
+) -> Iterator[str]:
     """Which cases `predict` would score, by which model."""
     from autodls.inference.inputs import list_inputs
     from autodls.inference.model_files import check_model_folder
@@ -104,10 +105,10 @@ def dry_predict(
     root = model if model is not None else model_of(workspace_of(dataset, workspace), drawn=rois is None)
     record = check_model_folder(root).record
     cases = list_inputs(images, rois, record)
-    say(f"model: {root}, {record.folds} folds, trained on {record.rois} ROIs")
+    yield f"model: {root}, {record.folds} folds, trained on {record.rois} ROIs"
     drawn = "ROIs drawn by the model's networks" if rois is None else f"ROIs of {rois}"
-    say(f"{len(cases)} cases to be scored, {drawn}; scores.csv and predict.json would be written to {output}")
-    say(_NOTHING)
+    yield f"{len(cases)} cases to be scored, {drawn}; scores.csv and predict.json would be written to {output}"
+    yield _NOTHING
 
 
 def _planned(

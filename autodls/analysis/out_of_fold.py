@@ -16,17 +16,17 @@ from autodls.analysis.scored_study import LEAST, ScoredStudy, cohort_table
 from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import brier, scaled_brier
 from autodls.evaluation.calibration import calibration, why_not_shown_calibrated
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.decision_curve import net_benefit
 from autodls.evaluation.delong import auc_with_ci
 from autodls.evaluation.intervals import brier_interval
-from autodls.evaluation.results import CohortMetrics, Estimate, FoldMetrics, Metrics
+from autodls.evaluation.results import CohortMetrics, Estimate, FoldMetrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD
-from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import judged_by
 from autodls.models.recalibration import fit_scale
+from autodls.records.formatting import estimate
 from autodls.records.scores import FUSED, FoldScore
-from autodls.report.drawn import Cell, Printed, Rows, Table
-from autodls.report.formatting import estimate, number
 
 _WEAK_PRIOR_SD = 10.0  # that of the locked recalibration
 _APART = 2.0  # a spread by this factor from the median of the folds is no chance at ten cases a fold
@@ -112,7 +112,7 @@ def fold_cautions(folds: Sequence[FoldMetrics]) -> Iterator[str]:
         if fold.spread is not None and middle > 0 and not middle / _APART <= fold.spread <= middle * _APART:
             yield (
                 f"fold {fold.fold}: its log-odds spread by {fold.spread:.2f}, the median fold by {middle:.2f}; "
-                " pooled scores and the mean of the folds weigh it accordingly"
+                "pooled scores and the mean of the folds weigh it accordingly"
             )
         others = [other.auc.value for other in folds if other is not fold and other.auc.value is not None]
         if fold.auc.high is not None and others and fold.auc.high < float(np.mean(others)):
@@ -120,26 +120,3 @@ def fold_cautions(folds: Sequence[FoldMetrics]) -> Iterator[str]:
                 f"fold {fold.fold}: its AUC, {estimate(fold.auc, 2)}, lies below the others' mean of "
                 f"{np.mean(others):.2f}"
             )
-
-
-def fold_table(metrics: Metrics) -> Table:
-    """Number of cases, AUC and scale of every fold."""
-    folds = [fold for cohort in metrics.cohorts.values() for fold in cohort.folds]
-    header = ("fold", "n", "positives", "auc", "low", "high", "spread", "spread_own", "mean", "reason")
-    lines: tuple[tuple[Cell, ...], ...] = tuple(
-        (
-            one.fold, one.n, one.positives, one.auc.value, one.auc.low, one.auc.high,
-            one.spread, one.spread_own, one.mean, one.auc.reason,
-        )
-        for one in folds
-    )  # fmt: skip
-    printed = tuple(
-        (
-            str(one.fold), str(one.n), str(one.positives),
-            estimate(one.auc), number(one.spread, 2), number(one.spread_own, 2), number(one.mean, 2),
-        )
-        for one in folds
-    )  # fmt: skip
-    head = ("Fold", "n", "Positive", "AUC (95% CI)", "SD of log-odds", "SD of its own logits", "Mean log-odds")
-    notes = ("Cases that the fold validates; log-odds on the scale that all folds share, before recalibration.",)
-    return Table(Rows(header, lines), Printed("Folds", head, printed, notes))

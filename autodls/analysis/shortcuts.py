@@ -41,8 +41,6 @@ from autodls.evaluation.logistic import log_likelihood
 from autodls.evaluation.results import Auc, ChiSquare
 from autodls.records.columns import read_column
 from autodls.records.splits import Splits
-from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
-from autodls.report.formatting import SHORTCUT_NOTES, added_p, estimate, p_value, with_limits
 
 Covariates = Mapping[str, Mapping[str, float | str]]
 _CODES = 6  # a column of at most this many different numbers is coded as levels, such as a stage
@@ -51,10 +49,6 @@ _FOLDS_SHARE_CASES = 2.0  # variance of what an out-of-fold score without inform
 _NOT_INDEPENDENT = "some patients have several cases, which the likelihood-ratio test takes for independent"
 _MOST_STEPS = 1000
 _NO_PENALTY, _SEPARATED = 1e9, -1e-4
-_HEADER = (
-    "baseline", "columns", "n", "positives", "auc", "low", "high", "delta", "delta_low", "delta_high", "delta_p",
-    "lr_chi2", "lr_df", "lr_p", "reason", "delta_over", "lr_sign",
-)  # fmt: skip
 
 
 class AddedValue(ChiSquare):
@@ -202,25 +196,6 @@ def added_value(labels: Bools, dls: Floats, covariates: Covariates, cases: Seque
     return AddedValue(chi2=statistic, df=gained, p=p, sign=sign)
 
 
-def shortcut_table(shortcuts: Sequence[Shortcut]) -> Table:
-    """The baselines side by side with the gain of the deep-learning score over each."""
-    printed = tuple(
-        (
-            one.name,
-            estimate(one.auc),
-            with_limits(one.delta.delta, one.delta.low, one.delta.high),
-            p_value(one.delta.p),
-            added_p(one.added.p, one.added.sign),
-        )
-        for one in shortcuts
-    )
-    notes = [*SHORTCUT_NOTES]
-    notes += [f"{one.name}: {reason}" for one in shortcuts for reason in _reasons(one)]
-    head = ("Baseline", "AUC (95% CI)", "Gain of DLS (95% CI)", "P (DeLong)", "P (likelihood ratio), sign")
-    rows = Rows(_HEADER, tuple(_line(one) for one in shortcuts))
-    return Table(rows, Printed("Shortcut baselines", head, printed, unique_reasons(notes)))
-
-
 def _is_below_half(auc: float | None) -> bool:
     return auc is not None and auc < 0.5
 
@@ -274,15 +249,3 @@ def _maximum(labels: Bools, design: Floats) -> _Maximum | None:
         log_odds = basis @ model.set_params(max_iter=_MOST_STEPS).fit(basis, labels).coef_[0]
     likelihood = log_likelihood(labels, log_odds)
     return _Maximum(likelihood, log_odds) if likelihood < _SEPARATED else None
-
-
-def _reasons(one: Shortcut) -> list[str]:
-    return [reason for reason in (one.auc.reason, one.delta.reason, one.added.reason) if reason]
-
-
-def _line(one: Shortcut) -> tuple[Cell, ...]:
-    return (
-        one.name, " + ".join(one.columns), one.n, one.positives, one.auc.value, one.auc.low, one.auc.high,
-        one.delta.delta, one.delta.low, one.delta.high, one.delta.p, one.added.chi2, one.added.df, one.added.p,
-        "; ".join(_reasons(one)) or None, one.delta_over, one.added.sign,
-    )  # fmt: skip

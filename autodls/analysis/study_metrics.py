@@ -10,18 +10,19 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import expit, logit
 
+from autodls.analysis.out_of_fold import fold_cautions, out_of_fold_metrics
 from autodls.analysis.scored_study import LEAST, ScoredCohort, ScoredStudy, cohort_table, follow_up
 from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
 from autodls.evaluation.caveats import cautions
+from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.metrics import cohort_metrics
 from autodls.evaluation.results import CohortMetrics, Cutoff, Metrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD
-from autodls.evaluation.scores_table import CohortTable, ScoreTable
+from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import judged_by
 from autodls.records.scores import FUSED
 from autodls.records.segmentation import doubts
-from autodls.report.out_of_fold import fold_cautions, out_of_fold_metrics
 
 Cutoffs = Mapping[str, Cutoff]
 
