@@ -550,3 +550,14 @@ def test_real_sarcomas_are_checked_and_planned(sts8_dataset):
     answer = autodls("plan", "-d", sts8_dataset, "--explain")
     assert answer.status == 0 and "why" in answer.out
     assert json.loads((sts8_dataset / "autodls" / "plan.json").read_text())["training"]["folds"] == 2
+
+
+def test_ctrl_c_while_the_command_line_is_put_together(monkeypatch):
+    from autodls.cli import app
+
+    def interrupted(_app):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "with_manners", interrupted)
+    answer = autodls("--version")
+    assert answer.status == 130 and "run the same command again" in answer.err

@@ -287,4 +287,9 @@ def main() -> None:
 
     tune_process()
     with as_asked():
-        raise SystemExit(exit_status_of(with_manners(app)))
+        raise SystemExit(exit_status_of(_run))
+
+
+def _run() -> None:
+    """Put the command line together and run it: Ctrl-C may come at either."""
+    with_manners(app)()
