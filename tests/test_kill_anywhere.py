@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -121,6 +122,20 @@ def test_the_second_process_is_refused(tmp_path, hold, option):
         assert half.exists()
     with hold(tmp_path):
         assert not half.exists()
+
+
+def test_weights_that_a_killed_process_was_writing_are_removed(tmp_path):
+    """A file that grows beyond its limit ends the process, unless it asks otherwise, as Python does."""
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        with files_end_at(1000):
+            save_tensors(tmp_path / "w.safetensors", {"weight": torch.zeros(10_000)})
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGXFSZ
+    assert len(list(tmp_path.iterdir())) == 1
+    remove_stale([tmp_path])
+    assert not list(tmp_path.iterdir())
 
 
 class TestLinkedFolders:

@@ -1,18 +1,17 @@
 """Named tensors on disk, as safetensors: no pickle is ever written or read."""
 
-import errno
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from safetensors import SafetensorError
-from safetensors.torch import load, save, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
 from autodls.errors import ModelFolderError
 from autodls.records.base import parse_json
-from autodls.records.files import sha256_of_bytes, write_atomically
+from autodls.records.files import sha256_of_bytes, write_bytes
 from autodls.records.tensor_file import open_tensors, read_content
 
 _NOTE = "autodls"
@@ -31,13 +30,10 @@ class ReadTensors(NamedTuple):
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], note: Mapping[str, object] | None = None) -> None:
     """Write `tensors` and a JSON-able `note` to `path`, atomically; the same content gives the same bytes.
 
-    Raises OSError where the disk does not take them.
+    Raises OSError where the disk does not take them. The library's own writer would leave, killed, a file whose name
+    nobody knows to be ours.
     """
-    plain, metadata = _as_written(tensors, note)
-    try:
-        write_atomically(path, lambda beside: save_file(plain, beside, metadata=metadata))
-    except SafetensorError as failure:
-        raise OSError(errno.EIO, f"cannot be written ({failure})", str(path)) from None
+    write_bytes(path, save(*_as_written(tensors, note)))
 
 
 def tensors_sha256(tensors: Mapping[str, Tensor], note: Mapping[str, object] | None = None) -> str:
