@@ -4,7 +4,7 @@ import errno
 import fcntl
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -321,6 +321,21 @@ class TestKilledWhileResultsAreExchanged:
             write_text(stage / "tables/a.csv", "new")
             write_text(stage / "metrics.json", "new")
         assert snapshot(tmp_path) == {"metrics.json": b"new", "tables/a.csv": b"new"}
+
+    @pytest.mark.parametrize("step", range(8))
+    def test_nothing_of_an_old_set_in_a_workspace_stays_beside_the_new(self, tmp_path, monkeypatch, step):
+        """Not even what its caller does not name: three files are removed, and three are renamed into their places."""
+        names = ("metrics.json", "a.json", "b.csv")
+        for name in names:
+            write_text(tmp_path / name, "old")
+        made = renewed(tmp_path, "metrics.json", [tmp_path / "b.csv"])
+        with monkeypatch.context() as patch, suppress(KilledError), made as stage:
+            for name in names:
+                write_text(stage / name, "new")
+            kill_after(patch, step)
+        left = {name: content for name, content in snapshot(tmp_path).items() if not name.startswith(UNFINISHED)}
+        assert len(set(left.values())) <= 1
+        assert ("metrics.json" in left) == (len(left) == 3)
 
 
 class TestTwoWriters:

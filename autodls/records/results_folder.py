@@ -93,7 +93,8 @@ class ResultsFolder:
 def renewed(folder: Path, record: str, old: Iterable[Path]) -> Iterator[Path]:
     """A set of results in a `folder` of a workspace, which is ours: gives the folder to write the set into.
 
-    Once it is written, `old` is removed, `record` first, and the set comes into its place, `record` last.
+    Once it is written, `old` is removed and whatever has the name of a new file, `record` first, and the set comes into
+    its place, `record` last.
     """
     stage = folder / UNFINISHED
     _discard(stage)
@@ -101,7 +102,9 @@ def renewed(folder: Path, record: str, old: Iterable[Path]) -> Iterator[Path]:
         yield stage
         made = sorted(path for path in stage.rglob("*") if path.is_file())
         last = stage / record
-        present = sorted({path for path in old if path.is_file()}, key=lambda path: (path.name != record, path))
+        replaced = [folder / path.relative_to(stage) for path in made]  # also what `old` does not name
+        found = {path for path in [*old, *replaced] if path.is_file()}
+        present = sorted(found, key=lambda path: (path.name != record, path))
         _exchange(folder, stage, present, [*(path for path in made if path != last), last])
     finally:
         _discard(stage)
