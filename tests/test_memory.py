@@ -78,18 +78,30 @@ def test_cores_are_those_that_the_process_may_run_on(monkeypatch: pytest.MonkeyP
     assert usable_cores() == os.cpu_count()
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_prediction_holds_against_a_real_process(optimizer: str) -> None:
-    """Peak memory of the process after two steps, then after one step of ever larger batches."""
-    steps = [(4, 64, 2), (16, 96, 1), (16, 128, 1)]
-    command = [sys.executable, "-c", PROCESS, json.dumps(steps), optimizer]
+STEPS = [(4, 64, 2), (16, 96, 1), (16, 128, 1)]  # images a batch, pixels a side, steps
+
+
+def real_peaks_gib(optimizer: str) -> list[float]:
+    """Peak memory of a process in GiB after two steps, then after one step of ever larger batches."""
+    command = [sys.executable, "-c", PROCESS, json.dumps(STEPS), optimizer]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    lines = [[int(field) for field in line.split()] for line in output.splitlines()]
-    assert len(lines) == len(steps)
-    for batch, side, peak in lines:
-        load = TrainingLoad("resnet101", side, batch, "fp32", "cpu", optimizer=optimizer)
-        predicted = predicted_memory_gib(load)
-        assert predicted == pytest.approx(peak / 2**30, rel=0.15), (batch, side)
+    return [int(line.split()[2]) / 2**30 for line in output.splitlines()]
+
+
+def test_prediction_holds_against_a_real_process() -> None:
+    """What a load adds is held to 10 % of the whole, and the whole to 30 %.
+
+    What the libraries take by themselves differs by a third of a GiB from one machine to another.
+    """
+    measured, predicted = {}, {}
+    for optimizer in ("sgd", "adamw"):
+        for (batch, side, _), peak in zip(STEPS, real_peaks_gib(optimizer), strict=True):
+            load = TrainingLoad("resnet101", side, batch, "fp32", "cpu", optimizer=optimizer)
+            measured[optimizer, side], predicted[optimizer, side] = peak, predicted_memory_gib(load)
+    least = measured["sgd", 64], predicted["sgd", 64]
+    for load, peak in measured.items():
+        assert predicted[load] == pytest.approx(peak, rel=0.3), load
+        assert predicted[load] - least[1] == pytest.approx(peak - least[0], abs=0.1 * peak), load
 
 
 @pytest.mark.parametrize(
