@@ -69,7 +69,7 @@ def test_images_that_are_small_already_keep_their_spacing():
 def test_every_planner_of_the_plan_is_there():
     from typing import get_args
 
-    from autodls.records.plan import SegmentationPlan
+    from autodls.records.segmentation_plan import SegmentationPlan
     from autodls.segmentation.planning import PLANNERS
 
     assert set(PLANNERS) == set(get_args(SegmentationPlan.model_fields["planner"].annotation))

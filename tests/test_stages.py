@@ -6,10 +6,11 @@ import pytest
 from command_line import write_phantom, write_preset
 
 from autodls.errors import DatasetError, PlanError
+from autodls.planning.request import PlanRequest
 from autodls.records.provenance import Provenance
 from autodls.records.workspace import Workspace
 from autodls.stages.check import check
-from autodls.stages.plan import PlanRequest, explain_plan, plan
+from autodls.stages.plan import explain_plan, plan
 from autodls.stages.preprocess import preprocess
 from autodls.stages.train import train
 from autodls.watch import SILENT, Told

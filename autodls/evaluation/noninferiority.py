@@ -29,7 +29,8 @@ from autodls.evaluation.bootstrap import bootstrap_aucs, percentile_interval, re
 from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.delong import auc_with_ci, compare_aucs
 from autodls.evaluation.results import Comparison, Estimate
-from autodls.evaluation.shared_folds import comparison_method, widened_auc, widened_difference
+from autodls.evaluation.shared_folds import comparison_method
+from autodls.evaluation.widened import widened_auc, widened_difference
 
 FEWEST_OF_A_CLASS = 20  # below, DeLong's normal approximation does not hold in the tail that decides
 _CHANCE = 0.5

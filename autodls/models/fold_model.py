@@ -255,7 +255,16 @@ def _misfit(path: Path, failure: Exception) -> ModelFolderError:
 
 def new_fusion(plan: Plan, channels: int) -> FusionTransformer:
     """An untrained fusion for `channels` projected channels per sequence."""
-    return FusionTransformer(plan.network.fusion, len(plan.sequences), channels, plan.map_px)
+    fusion = plan.network.fusion
+    return FusionTransformer(
+        len(plan.sequences),
+        channels,
+        plan.map_px,
+        patch_px=fusion.patch_px,
+        heads=fusion.heads,
+        layers=fusion.layers,
+        dropout=fusion.dropout,
+    )
 
 
 def scoring_dtype(plan: Plan, device: torch.device) -> torch.dtype:

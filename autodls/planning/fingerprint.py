@@ -13,14 +13,9 @@ from autodls.errors import DatasetError
 from autodls.parallel import Advance, map_parallel, no_advance
 from autodls.planning.check_table import survival_problems
 from autodls.planning.copies import copy_problems
-from autodls.planning.measure import (
-    PERCENTILES,
-    CaseMeasure,
-    MeasureTask,
-    case_inputs_sha256,
-    measure_case,
-)
+from autodls.planning.measure import CaseMeasure, MeasureTask, case_inputs_sha256, measure_case
 from autodls.planning.patients import count_patients
+from autodls.planning.sequence_measure import PERCENTILES
 from autodls.planning.tumour import PLANES
 from autodls.records.case import Case, cohort_sha256
 from autodls.records.cohort import Cohort

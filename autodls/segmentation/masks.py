@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from autodls.errors import ArgumentError
 from autodls.imaging.geometry import Triple
-from autodls.records.plan import MaskPolicy
+from autodls.records.segmentation_plan import MaskPolicy
 
 Source = Literal["threshold", "lower-threshold", "whole-field"]
 SOURCES: tuple[Source, ...] = get_args(Source)
