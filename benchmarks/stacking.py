@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from autodls.evaluation.delong import auc_with_ci, compare_aucs
-from autodls.models.fold_model import load_fold
+from autodls.models.fold_files import load_fold
 from autodls.records.files import link_or_copy, sha256_of_file
 from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan

@@ -9,7 +9,8 @@ from tiny_study import DESCRIPTION, hashes, study_plan, tiny_study, use_tiny_res
 from torch import nn
 
 from autodls.errors import StaleRecordError
-from autodls.models.fold_model import class_logit, load_fold
+from autodls.models.fold_files import load_fold
+from autodls.models.network import class_logit
 from autodls.planning.memory import TrainingLoad, encoder_parts_gib, memory_parts_gib
 from autodls.records.scores import FUSED, read_fold_scores
 from autodls.records.tensors import read_note

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 from tiny_study import study_plan
 
-from autodls.models.fold_model import FoldLogits, class_logit
 from autodls.models.fusion import FusionTransformer
+from autodls.models.network import FoldLogits, class_logit
 from autodls.models.pca import ChannelPCA
 from autodls.records.plan import FusionPlan
 from autodls.records.scores import FUSED

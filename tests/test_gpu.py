@@ -13,7 +13,7 @@ from picture_task import PictureTask, as_bytes, settings
 from strict_recorder import StrictRecorder
 from tiny_study import hashes, study_plan, tiny_study, use_tiny_resnet
 
-from autodls.models.fold_model import load_fold
+from autodls.models.fold_files import load_fold
 from autodls.models.gradcam import fold_maps
 from autodls.records.scores import FUSED, read_fold_scores
 from autodls.training.data import centre_crop, load_training_data

@@ -11,9 +11,9 @@ from tiny_models import brightness_encoder, random_input, tiny_fold, tiny_plan
 from torch import nn
 
 from autodls.models.encoder import SequenceEncoder
-from autodls.models.fold_model import class_logit
 from autodls.models.folded import FoldedEncoder
 from autodls.models.gradcam import activation_map, fold_maps, heat_maps, shuffled, to_input_size
+from autodls.models.network import class_logit
 from autodls.records.scale import LogisticScale
 
 FEATURES, STRIDE_PX = 2048, 32  # of a ResNet-50

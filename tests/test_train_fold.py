@@ -13,7 +13,7 @@ from tiny_models import SEQUENCES
 from tiny_study import hashes, make_sample, study_plan, tiny_study, use_tiny_resnet
 
 from autodls.errors import ArgumentError, ModelFolderError, StaleRecordError, TrainingError, WeightsError
-from autodls.models.fold_model import load_fold
+from autodls.models.fold_files import load_fold
 from autodls.preprocessing.store import save_sample
 from autodls.records.scores import FUSED, read_fold_scores
 from autodls.records.tensors import load_tensors, read_note, save_tensors

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from autodls.inference.model_folder import LockedModel
-from autodls.models.fold_model import FoldModel, new_fusion
 from autodls.models.folded import FoldedEncoder
+from autodls.models.network import FoldModel, new_fusion
 from autodls.models.pca import ChannelPCA
 from autodls.preprocessing.store import FORMAT
 from autodls.records.dataset import Target

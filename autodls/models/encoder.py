@@ -11,7 +11,7 @@ from monai.networks.nets import ResNet, ResNetBlock, ResNetBottleneck, resnet18,
 from torch import Tensor, nn
 
 from autodls.models.pooling import STEM_CHANNELS, map_of_case, pictures_of, pool
-from autodls.records.plan import encoder_stride_px
+from autodls.records.plan import Plan, encoder_stride_px
 
 CLASSES = 2
 
@@ -121,3 +121,11 @@ class SequenceEncoder(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.reset_parameters()
+
+
+def new_encoder(plan: Plan) -> SequenceEncoder:
+    """An encoder as the plan has it, whose weights are still to come."""
+    training, network = plan.training, plan.network
+    return SequenceEncoder(
+        network.encoder, training.encoder_dropout, training.batch_norm_momentum, roi_guided=network.roi_guided
+    )

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from autodls.models.fold_model import FoldModel, class_logit
 from autodls.models.folded import FoldedEncoder
+from autodls.models.network import FoldModel, class_logit
 from autodls.models.pooling import PLANES
 from autodls.records.scores import FUSED
 

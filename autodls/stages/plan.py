@@ -106,7 +106,7 @@ def resources_of(request: PlanRequest, watch: Watch = SILENT) -> Resources:
     import torch
 
     from autodls.models.device import resolve_device
-    from autodls.models.fold_model import has_bf16
+    from autodls.models.network import has_bf16
 
     device: Literal["cpu", "cuda"] = "cuda" if resolve_device(request.device).type == "cuda" else "cpu"
     on_gpu = device == "cuda"

@@ -109,7 +109,7 @@ def _note(command: Sequence[str], session: Session, plan: Plan, splits: Splits) 
     made = [*scores, *curves, place.oof_scores, place.model.record, place.model.card]
     import torch
 
-    from autodls.models.fold_model import computed_in
+    from autodls.models.network import computed_in
 
     precision = computed_in(plan, torch.device(plan.budget.device))
     made_from = [place.fingerprint, place.plan, place.splits]

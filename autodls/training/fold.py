@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from autodls.errors import ModelFolderError, StaleRecordError, TrainingError
-from autodls.models.fold_model import FoldModel, load_fold
+from autodls.models.fold_files import load_fold
+from autodls.models.network import FoldModel
 from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
 from autodls.records.scores import FUSED, FoldScore, Part

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from autodls.errors import StaleRecordError
 from autodls.inference.prediction import Prediction
-from autodls.models.fold_model import folded_sha256, load_encoder
+from autodls.models.fold_files import folded_sha256, load_encoder
 from autodls.planning.fingerprint import inputs_sha256
 from autodls.planning.splits import require_same_draw
 from autodls.preprocessing.case import case_key
