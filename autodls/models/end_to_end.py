@@ -32,7 +32,7 @@ class EndToEnd(nn.Module):
         for index, (encoder, projection) in enumerate(zip(self.encoders, self.projections, strict=True)):
             inputs = pixels[:, index].contiguous(memory_format=torch.channels_last)
             features = encoder.features(inputs)
-            own.append(encoder.decode(features, inputs, None if keep is None else keep[:, index]))
+            own.append(encoder.logits(features, inputs, None if keep is None else keep[:, index]))
             with torch.autocast(pixels.device.type, enabled=False):
                 maps.append(projection.project(features.float()))
         with torch.autocast(pixels.device.type, enabled=False):
