@@ -30,7 +30,7 @@ from autodls.records.splits import Fold
 from autodls.stages.session import Session
 from autodls.training.data import FoldRun, TrainingData, load_training_data
 from autodls.training.fine_tuning_stage import fine_tune
-from autodls.training.fold import score_fold
+from autodls.training.fold_scores import score_fold
 
 EPOCHS = 8  # of the fine-tuning
 Floats = NDArray[np.float64]

@@ -17,9 +17,10 @@ from autodls.records.tensors import read_note
 from autodls.training import loop
 from autodls.training.data import centre_crop
 from autodls.training.fine_tuning_stage import FINE_TUNING, fine_tune, inner_log_loss, new_task
-from autodls.training.fold import stages_of, train_fold
+from autodls.training.fold import train_fold
 from autodls.training.locking import lock_model
 from autodls.training.loss import UNKNOWN
+from autodls.training.standing import stages_of
 
 FITTED = {*(f"{name}.safetensors" for name in SEQUENCES), "fusion.safetensors"}
 

@@ -134,9 +134,9 @@ def _train(
     watch: Watch,
 ) -> None:
     from autodls.jobs.train import train_on
-    from autodls.training.fold import made_by, stages_of
     from autodls.training.forecast import forecast
     from autodls.training.shared import take_encoders
+    from autodls.training.standing import made_by, stages_of
 
     most_epochs = stages_of(plan)
     known = (session.workspace, session.training, plan, splits, folds, sample_keys)

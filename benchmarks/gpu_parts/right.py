@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from autodls.models.device import prepare_torch
 from autodls.models.encoder import new_encoder
 from autodls.models.fold_files import load_fold
 from autodls.models.gradcam import fold_maps
@@ -13,7 +14,7 @@ from autodls.records.files import sha256_of_file
 from autodls.records.scores import read_fold_scores
 from autodls.records.training_log import Epoch
 from autodls.training.data import FoldRun, centre_crop
-from autodls.training.fold import prepare_torch, train_together
+from autodls.training.fold import train_together
 from autodls.training.learnt import Labels, judge
 from autodls.training.loop import fit
 from autodls.training.sequence_stage import SequenceTask

@@ -11,6 +11,7 @@ import torch
 from augmentation import SIDE, SIZE_PX, nnunet_by_batchgenerators
 from torch import Tensor
 
+from autodls.models.device import prepare_torch
 from autodls.models.encoder import SequenceEncoder
 from autodls.models.pooling import input_channels
 from autodls.planning.decision import Step
@@ -18,7 +19,6 @@ from autodls.planning.encoder_cost import encoder_cost
 from autodls.planning.memory import GIB, TrainingLoad, step_parts_gib
 from autodls.seeding import generator
 from autodls.training.augmentation import augment_paper
-from autodls.training.fold import prepare_torch
 from autodls.training.interleave import interleave
 from autodls.training.loop import take_step
 from autodls.training.loss import FocalMeanLoss

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from cross_validation import GUESS, UsualLoop, by_autodls, mean_loss, with_epochs
 
+from autodls.models.device import prepare_torch
 from autodls.models.encoder import new_encoder
 from autodls.models.ensemble import score_ensemble
 from autodls.models.folded import FoldedEncoder
@@ -20,7 +21,6 @@ from autodls.records.tensors import load_tensors
 from autodls.records.training_log import Epoch
 from autodls.training.cohort import networks_at_once
 from autodls.training.data import TrainingData
-from autodls.training.fold import prepare_torch
 from autodls.training.sequence_stage import train_sequences
 from gpu_parts import Part, Setting
 from gpu_parts.made_up import Study, new_study
