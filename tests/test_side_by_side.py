@@ -12,7 +12,7 @@ from autodls.training.fine_tuning_stage import fine_tuning_settings, new_task
 from autodls.training.fold import train_fold, train_together
 from autodls.training.interleave import interleave
 from autodls.training.loop import fit_steps
-from autodls.training.sequence_stage import SequenceTask, _started_encoder, _rows_with
+from autodls.training.sequence_stage import SequenceTask, _rows_with, _started_encoder
 
 CPU = torch.device("cpu")
 

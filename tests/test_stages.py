@@ -13,7 +13,7 @@ from autodls.stages.check import check
 from autodls.stages.plan import explain_plan, plan
 from autodls.stages.preprocess import preprocess
 from autodls.stages.train import train
-from autodls.watch import SILENT, Told
+from autodls.watch import SILENT, KeepingWatch
 
 
 class Bar:
@@ -90,7 +90,7 @@ def test_mistakes_are_the_same_errors(dataset, tmp_path, quiet):
 
 
 def test_what_was_told_is_kept_without_its_mark():
-    told = Told(SILENT)
+    told = KeepingWatch(SILENT)
     for line in ("next: this", "warning: that"):
         told.note(line)
     assert told.warnings == ("that",) and told.lines == ["next: this", "warning: that"]

@@ -14,9 +14,8 @@ from torch.nn import functional
 
 from autodls.models.pooling import STEM_CHANNELS, map_of_case, pictures_of, pool
 from autodls.models.resnet import feature_map, norm_of
+from autodls.records.network_shape import CLASSES
 from autodls.records.plan import Plan, encoder_stride_px
-
-CLASSES = 2
 
 
 def resnet8(**settings: Any) -> ResNet:

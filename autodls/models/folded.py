@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from autodls.models.pooling import PLANES, STEM_CHANNELS, map_of_case, pictures_of, pool
+from autodls.models.pooling import STEM_CHANNELS, map_of_case, pictures_of, pool
 from autodls.models.resnet import STEMS_PX, blocks_of, feature_map, is_basic, norm_of, stride_px
+from autodls.records.network_shape import CLASSES, PLANE_COUNT
 
 _EPSILON = 1e-5  # of nn.BatchNorm2d
-_CLASSES = 2
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class FoldedEncoder:
     def channels(self) -> int:
         """Channels of the last feature map of a case."""
         *_, last = blocks_of(self.convolutions)
-        return len(self.convolutions[self._last_of(last)][1]) * (PLANES if self.roi_guided else 1)
+        return len(self.convolutions[self._last_of(last)][1]) * (PLANE_COUNT if self.roi_guided else 1)
 
     @property
     def roi_guided(self) -> bool:
@@ -107,7 +107,7 @@ class FoldedEncoder:
                 expected[f"{block}.downsample.0"] = (out, channels, 1, 1)
             channels = out
         found = {name: tuple(weight.shape) for name, (weight, _) in self.convolutions.items()}
-        expected["fc"], found["fc"] = (_CLASSES, (1 + self.roi_guided) * channels), tuple(self.fc[0].shape)
+        expected["fc"], found["fc"] = (CLASSES, (1 + self.roi_guided) * channels), tuple(self.fc[0].shape)
         for name in sorted(expected.keys() | found.keys()):
             if found.get(name) != expected.get(name):
                 raise ValueError(f"{name} is {found.get(name)}, expected {expected.get(name)}")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-_CLASSES = 2
+from autodls.records.network_shape import CLASSES
 
 
 class FusionTransformer(nn.Module):
@@ -43,7 +43,7 @@ class FusionTransformer(nn.Module):
         )
         self.encoder = nn.TransformerEncoder(layer, layers, norm=nn.LayerNorm(width), enable_nested_tensor=False)
         self.decoder = nn.Sequential(
-            nn.Linear(width, width // 2), nn.GELU(), nn.Dropout(dropout), nn.Linear(width // 2, _CLASSES)
+            nn.Linear(width, width // 2), nn.GELU(), nn.Dropout(dropout), nn.Linear(width // 2, CLASSES)
         )
 
     def start_from_random(self, generator: torch.Generator) -> None:

@@ -22,9 +22,10 @@ from autodls.imaging.volumes import read_geometry, read_volume
 from autodls.planning.copies import CaseVoxels, voxels_sha256
 from autodls.planning.image_fault import image_faults
 from autodls.planning.sequence_measure import PERCENTILES, SequenceMeasure
-from autodls.planning.tumour import Plane, extent_mm, part_volumes_ml, roi_fault, volume_ml
+from autodls.planning.tumour import extent_mm, part_volumes_ml, roi_fault, volume_ml
 from autodls.records.case import Case
 from autodls.records.files import sha256_of_bytes, sha256_of_input
+from autodls.records.plane_names import PlaneName
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class CaseMeasure:
     """One case: its sequences, its tumour and its parts, its voxels, and the SHA-256 of all files that were read."""
 
     sequences: dict[str, SequenceMeasure]
-    extent_mm: dict[Plane, float]
+    extent_mm: dict[PlaneName, float]
     volume_ml: float
     parts_ml: tuple[float, ...]
     voxels: CaseVoxels

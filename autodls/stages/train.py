@@ -27,7 +27,7 @@ from autodls.stages.places import require_trained
 from autodls.stages.preprocess import preprocess_training
 from autodls.stages.provenance import note_run
 from autodls.stages.session import Session, chosen_folds, planned, planned_workspace
-from autodls.watch import SILENT, Told, Watch
+from autodls.watch import SILENT, KeepingWatch, Watch
 
 _LOWER_RATE = "lower its learning rate in plan.json and train anew with --restart"
 _WAITS = "another process is preparing the samples; waiting for it"
@@ -69,7 +69,7 @@ def train(
     plan, splits and dataset do not fit each other, ArgumentError for a fold that is none, TrainingError where training
     diverges.
     """
-    told = Told(watch)
+    told = KeepingWatch(watch)
     require_executor(executor)
     which = str(fold)
     with _held(planned_workspace(dataset, workspace).of(rois), which):
@@ -191,7 +191,7 @@ def _tell_not_learnt(session: Session, folds: Sequence[int], watch: Watch) -> No
             watch.note(f"warning: fold {index}: {stage} {why}; {remedy}; see {folder.learning_curve}")
 
 
-def _lock(session: Session, plan: Plan, splits: Splits, told: Told) -> Trained:
+def _lock(session: Session, plan: Plan, splits: Splits, told: KeepingWatch) -> Trained:
     from autodls.training.locking import folds_by_mean, lock_model
 
     record = lock_model(session.workspace, session.cohort.description, plan, splits, session.training)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from autodls.models.pooling import PLANES
+from autodls.records.network_shape import PLANE_COUNT
 from autodls.seeding import generator
 from autodls.training.nnunet_augmentation import augment_nnunet
 from autodls.training.on_device import apply_where, to_device
@@ -78,7 +78,7 @@ def augment_inputs(policy: Policy, inputs: Tensor, size_px: int, seed: int) -> T
 
     Channels are the planes, and behind them, where encoders are guided by it, the ROI.
     """
-    planes, roi = inputs[..., :PLANES, :, :], inputs[..., PLANES:, :, :]
+    planes, roi = inputs[..., :PLANE_COUNT, :, :], inputs[..., PLANE_COUNT:, :, :]
     moved = policy(planes.flatten(1, -3), roi.flatten(1, -3), size_px, seed)
     parts = [part.reshape(*like.shape[:-2], size_px, size_px) for part, like in zip(moved, (planes, roi), strict=True)]
     return torch.cat(parts, dim=-3)

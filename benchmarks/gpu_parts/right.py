@@ -15,7 +15,7 @@ from autodls.records.scores import read_fold_scores
 from autodls.records.training_log import Epoch
 from autodls.training.data import FoldRun, centre_crop
 from autodls.training.fold import train_together
-from autodls.training.learnt import Labels, judge
+from autodls.training.learnt import LabelCounts, judge
 from autodls.training.loop import fit
 from autodls.training.sequence_stage import SequenceTask
 from autodls.training.settings import fit_settings
@@ -59,9 +59,9 @@ def _fitted(run: FoldRun, *, bf16: bool) -> Figures:
     }
 
 
-def _labels(labels: torch.Tensor) -> Labels:
+def _labels(labels: torch.Tensor) -> LabelCounts:
     positives = int(labels.sum())
-    return Labels(positives, len(labels) - positives)
+    return LabelCounts(positives, len(labels) - positives)
 
 
 def agreement(setting: Setting) -> Part:

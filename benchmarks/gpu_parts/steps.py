@@ -25,7 +25,7 @@ from autodls.training.loss import FocalMeanLoss
 from autodls.training.nnunet_augmentation import Draw, apply_nnunet, augment_nnunet, draw_nnunet
 from autodls.training.optimizers import new_optimizer, recording_steps
 from autodls.training.probe import probe_step
-from autodls.training.recorded import Record, Recorded, recorder
+from autodls.training.recorded import Recorded, Recorder, recorder
 from gpu_parts import Part, Setting
 
 _WARM_UP = 5  # the first of them are as they are, then one is recorded
@@ -134,7 +134,7 @@ def fitted_memory(setting: Setting, predicted_gib: float) -> Part:
         }
 
 
-def new_step(step: Step, device: torch.device, record: Record | None) -> Callable[[], Tensor]:
+def new_step(step: Step, device: torch.device, record: Recorder | None) -> Callable[[], Tensor]:
     """A training step on one batch of random images, as the loop takes it; recorded where it can be."""
     model = SequenceEncoder(step.encoder, 0.0, 0.1, roi_guided=step.roi_guided)
     model.start_from_random(torch.Generator().manual_seed(0))
