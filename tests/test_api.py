@@ -84,6 +84,26 @@ class TestModel:
         assert "no ROI file case_02.nii.gz" in table["failed"][2]
         assert np.isnan(table["dls"][2]) and np.isnan(table["T2WI"][1])
 
+    def test_results_are_those_of_the_command(self, scored, tmp_path):
+        dataset, folder = scored
+        given = (dataset / "imagesTr", dataset / "labelsTr")
+        found = autodls.load_model(folder, "cpu").predict(*given, tmp_path / "out", heatmaps=True)
+        words = ("-i", given[0], "--rois", given[1], "-o", tmp_path / "typed", "-m", folder, "--heatmaps")
+        command("predict", *words, "--device", "cpu")
+        made = {path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*")}
+        assert made == {path.relative_to(tmp_path / "typed") for path in (tmp_path / "typed").rglob("*")}
+        for name in ("scores.csv", "predict.json"):
+            assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "typed" / name).read_bytes()
+        assert Prediction.load(tmp_path / "out" / "predict.json", "") == found
+        with pytest.raises(ArgumentError, match="overwrite"):
+            autodls.load_model(folder, "cpu").predict(*given, tmp_path / "out")
+
+    def test_it_is_verified_again_when_asked(self, scored):
+        model = autodls.load_model(scored[1], "cpu")
+        assert model.verify().fits
+        (scored[1] / "plan.json").write_text("{}")
+        assert not model.verify().fits
+
     def test_it_says_what_it_is(self, scored):
         model = autodls.load_model(scored[1], "cpu")
         assert (model.record.folds, model.plan.sequences, model.cautions) == (2, ("CE-T1WI", "T2WI"), ())
@@ -95,7 +115,9 @@ class TestModel:
         watch = mock.MagicMock()
         autodls.load_model(folder, "cpu").predict(dataset / "imagesTr", dataset / "labelsTr", watch=watch)
         watch.progress.assert_called_once_with("scoring", 3)
-        watch.note.assert_called_once_with("not used: notes.txt: no image that a case lacks")
+        unused, failed, count = (call.args[0] for call in watch.note.call_args_list)
+        assert unused == f"not used: notes.txt: no image that a case of {dataset / 'imagesTr'} lacks"
+        assert failed.startswith("not scored: case case_02: no ROI") and count == "1 of 3 cases not scored"
         assert capfd.readouterr() == ("", "")
 
     @pytest.mark.parametrize(
