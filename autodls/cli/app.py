@@ -158,8 +158,10 @@ def predict(
     workspace = experiment_of(dataset, workspace, name)
     if dry_run:
         from autodls.stages.dry_run import dry_predict
+        from autodls.stages.session import model_of, workspace_of
 
-        tell(dry_predict(images, rois, output, model, dataset, workspace, overwrite))
+        root = model if model is not None else model_of(workspace_of(dataset, workspace), drawn=rois is None)
+        tell(dry_predict(images, rois, output, root, overwrite=overwrite))
         raise typer.Exit
     from autodls.cli.predict_command import run_predict
 
@@ -193,7 +195,7 @@ def evaluate(
 ) -> None:
     """Judge the locked model on every cohort, or any table of scores with --scores."""
     workspace = experiment_of(dataset, workspace, name)
-    from autodls.cli.evaluate_command import refuse_table_options, run_evaluate, run_evaluate_table
+    from autodls.cli.evaluate_command import refuse_dry_table, refuse_table_options, run_evaluate, run_evaluate_table
     from autodls.stages.evaluate_scores import TableRequest
 
     chosen = (tuple(cutoff or ()), cutoff_from, time, event, landmark, tuple(out_of_fold or ()))
@@ -203,7 +205,8 @@ def evaluate(
     if dry_run:
         from autodls.stages.dry_run import dry_evaluate
 
-        tell(dry_evaluate(dataset, workspace, rois, table=scores))
+        refuse_dry_table(scores)
+        tell(dry_evaluate(dataset, workspace, rois))
         raise typer.Exit
     if scores is None:
         found = run_evaluate(dataset, workspace, rois, device=device, workers=workers, as_json=as_json)

@@ -19,11 +19,12 @@ def run_check(dataset: Path, workers: int, as_json: bool) -> int:
     if as_json:
         say_json(json.dumps(asdict(report), default=str, indent=1))
     else:
-        _show_check(report)
+        show_check(report)
     return 2 if report.errors else 0
 
 
-def _show_check(report: CheckReport) -> None:
+def show_check(report: CheckReport) -> None:
+    """Print the cases of each cohort, what is wrong, and whether it must be repaired."""
     show_table(
         f"Dataset {report.dataset}",
         ["cohort", "cases", "patients", "positive", "negative", "no label", "missing sequences"],
@@ -51,7 +52,7 @@ def run_plan(
     """Plan, and show the plan."""
     from autodls.stages.plan import plan
 
-    show_plan(plan(dataset, workspace, request, workers=workers, restart=restart, watch=Terminal()), view)
+    show_plan(plan(dataset, workspace, request, workers=workers, restart=restart, watch=Terminal()).plan, view)
 
 
 def run_explain_plan(dataset: Path, workspace: Path | None, request: PlanRequest, *, as_json: bool) -> None:

@@ -22,15 +22,20 @@ def run_evaluate(
 ) -> Evaluated:
     """Judge the locked model on all cohorts, and show the AUC of every score."""
     found = evaluate(dataset, workspace, rois, device=device, workers=workers, watch=Terminal())
+    show_evaluated(found, as_json=as_json)
+    return found
+
+
+def show_evaluated(found: Evaluated, *, as_json: bool = False) -> None:
+    """Print the AUC of every score, and where the rest lies."""
     if as_json:
         say_json(json.dumps([row.model_dump() for row in found.rows], indent=1))
-        return found
+        return
     show_rows("AUC of every score in every cohort", found.rows)
     folds = found.tables["folds"].printed
     show_table(folds.title, folds.header, folds.lines, numbers_from=1)
     say(f"all metrics: {found.workspace.metrics}")
     say(f"tables and figures: {found.workspace.tables}, {found.workspace.figures}")
-    return found
 
 
 def refuse_table_options(*given: object) -> None:
@@ -42,6 +47,12 @@ def refuse_table_options(*given: object) -> None:
             f"{', '.join(found)}: said of a table of scores, and no table is named; name it with --scores FILE, or "
             "leave these options out to have the workspace's own model judged"
         )
+
+
+def refuse_dry_table(table: Path | None) -> None:
+    """Raise ArgumentError where --dry-run is said of a table."""
+    if table is not None:
+        raise ArgumentError("--dry-run is for the cohorts of a dataset: a table (--scores) is evaluated in seconds")
 
 
 def run_evaluate_table(request: TableRequest, *, as_json: bool) -> None:

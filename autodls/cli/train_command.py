@@ -35,6 +35,11 @@ def run_train(
         executor=executor,
         watch=Terminal(),
     )
+    show_trained(done, which, as_json=as_json)
+
+
+def show_trained(done: Trained, which: str = "all", *, as_json: bool = False) -> None:
+    """Print what was trained; with all folds, the model's out-of-fold AUCs."""
     if done.model is not None:
         _show_model(done, done.model, as_json)
     elif as_json:
