@@ -75,6 +75,9 @@ def train_fold(
 
     In nnU-Net, fold 'all' means one model on all data; here it means all folds.
     """
+    from autodls.jobs.executor import executor_of
+
+    who = executor_of(executor, address, slurm or ())
     workspace = experiment_of(dataset, workspace, name)
     if dry_run:
         from autodls.stages.dry_run import dry_train
@@ -82,9 +85,7 @@ def train_fold(
         tell(dry_train(dataset, workspace, which, rois, restart=restart, workers=workers))
         raise typer.Exit
     from autodls.cli.train_command import run_train
-    from autodls.jobs.executor import executor_of
 
-    who = executor_of(executor, address, slurm or ())
     run_train(
         dataset,
         workspace,
