@@ -70,3 +70,25 @@ if __name__ == "__main__":
     (tmp_path / "script.py").write_text(script)
     answer = python(tmp_path, "script.py")
     assert "found [2]" in answer.stdout, answer.stderr
+
+
+ASK = "from autodls.watch import SILENT; print(SILENT.command)"
+CALLERS = {
+    "study.py": lambda folder: python(folder, folder / "study.py"),
+    "study": lambda folder: python(folder, "-m", "study"),
+    "REPL": lambda folder: python(folder, "-i", "-q", typed=ASK + "\n"),
+}
+
+
+@pytest.mark.parametrize("caller", [*CALLERS, "piped", "-c", "notebook"])
+def test_who_calls_is_named_without_a_path(tmp_path, caller):
+    """As provenance keeps it: a script that is told by its folder has a person's name in it."""
+    (tmp_path / "study.py").write_text(ASK)
+    ways = {
+        "piped": lambda folder: python(folder, "-", typed=ASK),
+        "-c": lambda folder: python(folder, "-c", ASK),
+        "notebook": lambda folder: python(folder, "-c", f"import builtins; builtins.__IPYTHON__ = True; {ASK}"),
+    }
+    answer = {**CALLERS, **ways}[caller](tmp_path)
+    expected = "REPL" if caller in ("piped", "-c") else caller
+    assert answer.stdout.strip().endswith(f"('python', '{expected}')"), answer.stdout + answer.stderr

@@ -101,7 +101,8 @@ def explain(
                 found = _explain(session, model, chosen, HeatmapFolder(stage), workers, watch)
             _write(HeatmapFolder(stage), found)
         seed, record = model.plan.training.seed, session.workspace.model.record
-        note_run(watch.command, session.workspace, "explain", seed, [record], files_below(folder.root))
+        made = files_below(folder.root)
+        note_run(watch.command, session.workspace, "explain", seed, [record], made, model.computed_in)
     for sentence in found.warnings:
         watch.note(f"warning: {sentence}")
     return found
