@@ -97,12 +97,16 @@ def plan(
     return Planned(place, made, told.warnings)
 
 
-def explain_plan(dataset: Path, workspace: Path | None = None) -> Plan:
+def explain_plan(
+    dataset: Path, workspace: Path | None = None, request: PlanRequest | None = None, *, watch: Watch = SILENT
+) -> Plan:
     """The plan that is there, values that were set by hand since with that reason; nothing is derived or written.
 
-    Raises PlanError where there is none.
+    `watch` is told where a `request` asks for another one. Raises PlanError where there is none.
     """
     found = planned(workspace_of(dataset, workspace))
+    if request not in (None, PlanRequest()):
+        watch.note("--explain shows the plan that is there: options that make one are for 'autodls plan' without it")
     return found.model_copy(update={"reasons": found.told_reasons})
 
 
