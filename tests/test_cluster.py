@@ -176,5 +176,10 @@ class TestSubmitit:
         script = made._make_submission_file_text("python work", "1")
         for line in ("--partition=gpu", "--time=90", "--gpus-per-node=1", "--cpus-per-task=1", "--job-name=autodls"):
             assert f"#SBATCH {line}" in script
+        from submitit.slurm.slurm import SlurmExecutor
+
+        from autodls.jobs import slurm_options
+
+        assert slurm_options._FORMS.keys() <= SlurmExecutor._valid_parameters()
         with pytest.raises(ArgumentError, match=r"--slurm: .*colour"):
             new_executor(study.workspace.jobs, cohort, {"colour": "blue"}, "slurm")

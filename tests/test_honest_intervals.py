@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import chi2, norm
 
-from autodls.cli.auc_table import show_rows
+from autodls.cli.show_scores import show_aucs
 from autodls.evaluation.binary import scaled_brier, wilson, youden_cutoff
 from autodls.evaluation.bootstrap import bootstrap_auc_interval, resample_counts
 from autodls.evaluation.calibration import calibration, is_poorly_calibrated, why_not_shown_calibrated
@@ -255,7 +255,7 @@ def row_of(out_of_fold, a_patient, name="dls"):
 
 @pytest.mark.parametrize("which", PRINTED)
 def test_train_and_evaluate_print_how_their_intervals_were_made(capsys, which):
-    show_rows("AUC", [row_of(*which)])
+    show_aucs("AUC", [row_of(*which)])
     assert f"AUC (95% CI, {PRINTED[which]})" in " ".join(capsys.readouterr().out.split())
 
 
@@ -263,12 +263,12 @@ def test_intervals_of_several_methods_are_told_apart_row_by_row(capsys, monkeypa
     monkeypatch.setenv("COLUMNS", "160")
     rows = [row_of(*which, name=f"s{at}") for at, which in enumerate(PRINTED)]
     none = row_auc("c", "none", [True, True], [0.1, 0.2])
-    show_rows("AUC", [*rows, none])
+    show_aucs("AUC", [*rows, none])
     lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("c ")}
     assert [lines[f"s{at}"].rstrip().split("  ")[-1].strip() for at in range(4)] == list(PRINTED.values())
     assert "DeLong" not in lines["none"]
 
 
 def test_a_row_without_an_interval_names_no_method(capsys):
-    show_rows("AUC", [row_auc("c", "dls", [True, True], [0.1, 0.2])])
+    show_aucs("AUC", [row_auc("c", "dls", [True, True], [0.1, 0.2])])
     assert "DeLong" not in capsys.readouterr().out

@@ -147,11 +147,28 @@ def test_a_fold_that_is_done_has_no_job_and_one_whose_scores_are_gone_has_one(tm
         (("local", "127.0.0.1:1", ()), "--address: is for --executor ray, not local"),
         (("ray", None, ("partition=gpu",)), "--slurm: is for --executor slurm, not ray"),
         (("slurm", None, ("partition",)), "--slurm partition: expected OPTION=VALUE"),
+        (("slurm", None, ("partitoin=gpu",)), "'partitoin' is no option .* did you mean partition"),
+        (("slurm", None, ("colour=blue",)), "'colour' is no option .* there are account, array_parallelism"),
+        (("slurm", None, ("nodes=2",)), "'nodes' is no option that a job may be given"),
+        (("slurm", None, ("time=soon",)), "--slurm time=soon: 'soon' is not minutes, or HOURS"),
+        (("slurm", None, ("time=0",)), "'0' is not minutes"),
+        (("slurm", None, ("mem=lots",)), "'lots' is not memory such as 32G"),
+        (("slurm", None, ("cpus_per_task=four",)), "'four' is not a whole number above 0"),
+        (("slurm", None, ("array-parallelism=-1",)), "'-1' is not a whole number above 0"),
+        (("slurm", None, ("gpus_per_node=a100:",)), "'a100:' is not a number of GPUs"),
+        (("slurm", None, ("qos=a\nb",)), "is not a text"),
+        (("slurm", None, ("qos=low", "qos=high")), "qos is low already; give one of the two"),
     ],
 )
 def test_options_of_another_executor(words, said):
     with pytest.raises(ArgumentError, match=said):
         executor_of(*words)
+
+
+def test_options_of_sbatch_are_passed_on_as_they_were_given():
+    given = {"time": "1-12", "mem_per_gpu": "40G", "gpus_per_node": "a100:1", "array_parallelism": "4", "gres": "x:1"}
+    assert executor_of("slurm", None, [f"{name}={value}" for name, value in given.items()]).slurm == given
+    assert executor_of("slurm", None, ["time=90", "--mem-per-cpu=512"]).slurm == {"time": "90", "mem_per_cpu": "512"}
 
 
 def test_what_an_executor_needs_is_told(monkeypatch):

@@ -63,7 +63,8 @@ def test_from_check_to_a_locked_model(dataset, tmp_path, quiet):
     assert check(dataset, watch=listener).errors == () and len(listener.bars["checking cases"]) == 17
     asked = PlanRequest(preset=str(write_preset(tmp_path / "preset.json")), device="cpu")
     made = plan(dataset, tmp_path / "w", asked, watch=listener)
-    assert explain_plan(dataset, tmp_path / "w") == made
+    assert explain_plan(dataset, tmp_path / "w") == made.plan and made.workspace.root == tmp_path / "w"
+    assert {f"warning: {line}" for line in made.warnings} == {line for line in listener.lines if "warning: " in line}
     samples = preprocess(dataset, tmp_path / "w", watch=listener)
     assert len(samples.keys) == 16 and all((samples.folder / f"{case}.safetensors").is_file() for case in samples.keys)
     one = train(dataset, tmp_path / "w", 0, watch=listener)
@@ -78,7 +79,7 @@ def test_from_check_to_a_locked_model(dataset, tmp_path, quiet):
 
 def test_nobody_need_watch(dataset, tmp_path, quiet):
     edit = write_preset(tmp_path / "preset.json")
-    assert plan(dataset, tmp_path / "w", PlanRequest(preset=str(edit), device="cpu")).format
+    assert plan(dataset, tmp_path / "w", PlanRequest(preset=str(edit), device="cpu")).plan.format
     assert Provenance.beside(Workspace(tmp_path / "w").provenance).commands["plan"].command == SILENT.command
 
 

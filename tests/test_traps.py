@@ -18,8 +18,8 @@ from command_line import autodls, edit_json, write_phantom
 from small_volumes import ORIENTATIONS, ball, grid_around, points_of
 from tiny_model_folder import write_model_folder
 
-from autodls.cli.auc_table import show_rows
 from autodls.cli.console import Terminal
+from autodls.cli.show_scores import show_aucs
 from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.scores_table import ScoreTable
@@ -393,7 +393,7 @@ class TestInvertedLabels:
 
         row = ScoreAuc(cohort="oof", row="dls", n=80, positives=40, value=0.2, low=0.1, high=0.3, reason=None)
         _warn([row, row.model_copy(update={"high": 0.6})], Terminal())
-        show_rows("AUC", [row])
+        show_aucs("AUC", [row])
         said = capsys.readouterr()
         assert said.err.count("inverted?") == 1 and "0.200" in said.out
 

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
 from autodls.errors import ArgumentError
+from autodls.jobs.slurm_options import slurm_options
 
 if TYPE_CHECKING:
     from autodls.records.training_log import Epoch
@@ -46,14 +47,10 @@ LOCAL = Executor()
 
 def executor_of(name: ExecutorName, address: str | None, slurm: Sequence[str]) -> Executor:
     """The executor that options name; `slurm` are "option=value". Raises ArgumentError for options of another one."""
-    pairs = [one.partition("=") for one in slurm]
-    for option, equals, value in pairs:
-        if not (option and equals and value):
-            raise ArgumentError(f"--slurm {option}{equals}{value}: expected OPTION=VALUE, such as partition=gpu")
     for option, given, fits in (("--address", address, "ray"), ("--slurm", slurm, "slurm")):
         if given and name != fits:
             raise ArgumentError(f"{option}: is for --executor {fits}, not {name}; leave it out, or change --executor")
-    return Executor(name, address, {option: value for option, _, value in pairs})
+    return Executor(name, address, slurm_options(slurm))
 
 
 def require_executor(executor: Executor) -> None:

@@ -20,6 +20,7 @@ from submitit.helpers import DelayedSubmission
 from autodls.errors import ArgumentError, AutoDLSError
 from autodls.jobs.dispatch import Ended
 from autodls.jobs.fold_job import FoldJob, do_job, made_files
+from autodls.jobs.slurm_options import NUMBERS
 from autodls.machine import tune_process
 from autodls.records.model_folders import FoldFolder
 from autodls.records.training_log import Epoch, log_lines
@@ -120,7 +121,8 @@ def new_executor(folder: Path, cohort: TrainingCohort, options: Mapping[str, str
         **({"gpus_per_node": gpus} if gpus else {}),
     )
     try:
-        executor.update_parameters(**{f"slurm_{name}": value for name, value in options.items()})
+        given = {name: int(value) if name in NUMBERS else value for name, value in options.items()}
+        executor.update_parameters(**{f"slurm_{name}": value for name, value in given.items()})
     except (NameError, TypeError, ValueError) as failure:
         raise ArgumentError(f"--slurm: {str(failure).splitlines()[0]}; see submitit's parameters of SLURM") from None
     return executor

@@ -7,11 +7,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from autodls.errors import StaleRecordError
+from autodls.errors import InputError, StaleRecordError
 from autodls.records.base import Record
 from autodls.records.drawn_roi import AutomaticRoi, MaskSource
-from autodls.records.files import sha256_of_bytes, sha256_of_file
+from autodls.records.files import sha256_of_bytes, sha256_of_file, sha256_where_readable
 from autodls.records.plan import Plan
+from autodls.records.segmentation_folders import SegmentationFolder, SegmenterFolder
 from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
 
@@ -60,6 +61,21 @@ class SegmentedCohort(Record):
         return {row.case: row for row in self.cases}
 
 
+class PreparedKey(Record):
+    """What nnU-Net's files were prepared from, and the SHA-256 of its plans and description, by name."""
+
+    prepared: str
+    plans: dict[str, str] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, folder: SegmentationFolder) -> "PreparedKey":
+        """That of the files which are there; of none where it cannot be read."""
+        try:
+            return cls.load(folder.key, "prepare anew")
+        except InputError:
+            return cls(prepared="")
+
+
 def doubts(masks: Iterable[AutomaticRoi]) -> str | None:
     """How many automatic ROIs are flagged, and how those came about, as one clause; None where none is.
 
@@ -101,6 +117,22 @@ def _sha256(content: list[object]) -> str:
     return sha256_of_bytes(json.dumps(content).encode())
 
 
+def plans_sha256(folder: SegmenterFolder) -> dict[str, str]:
+    """SHA-256 of nnU-Net's plans and description as they lie there, by name."""
+    return {path.name: sha256_where_readable(path) for path in (folder.plans, folder.dataset)}
+
+
+def _require_same_plans(folder: SegmentationFolder) -> None:
+    """Raise StaleRecordError where nnU-Net's plans or description are no longer those that it was trained by."""
+    trained_by = PreparedKey.of(folder).plans
+    for name, found in plans_sha256(folder.segmenter).items():
+        if (expected := trained_by.get(name, found)) != found:
+            raise StaleRecordError(
+                f"{folder.segmenter.root / name}: altered since the networks were trained by it (SHA-256 "
+                f"{found[:8] or 'none'}, then {expected[:8]}); {SEGMENT_FIRST}, which writes it anew"
+            )
+
+
 def load_masks(workspace: Workspace, plan: Plan, splits: Splits) -> SegmentedCohort:
     """The automatic ROIs of the whole training cohort, checked against plan, splits, networks and the mask files.
 
@@ -112,6 +144,7 @@ def load_masks(workspace: Workspace, plan: Plan, splits: Splits) -> SegmentedCoh
             f"{workspace.segmented}: drawn by another plan, split or cohort ({record.key[:8]}, now {key[:8]}); "
             f"{SEGMENT_FIRST} --restart"
         )
+    _require_same_plans(workspace.segmentation)
     rows = record.by_case
     for fold in splits.folds:
         weights = workspace.segmentation.segmenter.fold(fold.index)

@@ -22,6 +22,7 @@ from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
     from autodls.analysis.rois_records import RoiBenchmark
+    from autodls.report.drawn import Printed
 
 _NO_CASES = "no case was asked for (--robustness-cases 0)"
 
@@ -36,6 +37,18 @@ class Benchmarked:
     workspace: Workspace
     benchmark: "RoiBenchmark"
     warnings: tuple[str, ...]
+
+    @property
+    def tables(self) -> "list[Printed]":
+        """What was found, as people read it."""
+        from autodls.report.tables.rois import agreement_table, lesions_table, planes_table, published_table
+        from autodls.report.tables.rois_effect import effect_table, robustness_table
+
+        found = self.benchmark
+        tables = [make(found) for make in (agreement_table, lesions_table, planes_table, published_table)]
+        tables += [] if found.effect is None else [effect_table(found.effect)]
+        tables += [] if found.robustness is None else [robustness_table(found)]
+        return [table.printed for table in tables]
 
 
 def benchmark_rois(

@@ -59,6 +59,18 @@ class Explained:
     warnings: tuple[str, ...]
 
     @property
+    def share_rows(self) -> list[list[str]]:
+        """Of each case, its score and the share of the fused score's map in the tumour, mean of the planes, as text."""
+        return [self._share_row(case) for case in self.cases]
+
+    def _share_row(self, case: ExplainedCase) -> list[str]:
+        of_case = [row for row in self.shares if (row.case, row.score, row.sequence) == (case.files.id, FUSED, ALL)]
+        parts = [[getattr(row, name) for row in of_case] for name in ("tumour", "rim", "outside", "tumour_area")]
+        known = [[value for value in part if value is not None] for part in parts]
+        score = "" if case.dls is None else f"{case.dls:.3f}"
+        return [case.files.id, case.cohort, case.by, score, *(f"{fmean(part):.0%}" if part else "-" for part in known)]
+
+    @property
     def summary(self) -> dict[str, object]:
         """What explain.json says: the cases, and the verdict of the weight-randomisation check."""
         correlations = fused_correlations(self.checked)
@@ -101,7 +113,8 @@ def explain(
                 found = _explain(session, model, chosen, HeatmapFolder(stage), workers, watch)
             _write(HeatmapFolder(stage), found)
         seed, record = model.plan.training.seed, session.workspace.model.record
-        note_run(watch.command, session.workspace, "explain", seed, [record], files_below(folder.root))
+        made = files_below(folder.root)
+        note_run(watch.command, session.workspace, "explain", seed, [record], made, model.computed_in)
     for sentence in found.warnings:
         watch.note(f"warning: {sentence}")
     return found

@@ -1,5 +1,6 @@
 """`segment`: nnU-Net on our splits, and the ROI of every case by the fold that did not see it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from autodls.planning.segmentation_time import in_words, segmentation_time
+from autodls.records.drawn_roi import MaskSource
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.lock import locked, locked_fold, shared
 from autodls.records.segmentation import SegmentationEpoch, SegmentedCohort
@@ -32,6 +34,22 @@ class Segmented:
     def complete(self) -> bool:
         """Whether every training case has one."""
         return len(self.record.cases) == self.training
+
+    @property
+    def sources(self) -> "Counter[MaskSource]":
+        """How many of them came about in which way."""
+        return Counter(row.source for row in self.record.cases)
+
+    @property
+    def mean_confidence(self) -> float:
+        """Of all that are drawn, 0..1."""
+        return sum(row.confidence for row in self.record.cases) / max(1, len(self.record.cases))
+
+    @property
+    def summary(self) -> dict[str, object]:
+        """Where they lie, how many there are, and how they came about."""
+        content = {"masks": str(self.workspace.segmented), "cases": len(self.record.cases), "sources": self.sources}
+        return {**content, "mean_confidence": self.mean_confidence}
 
 
 def segment(

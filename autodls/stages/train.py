@@ -48,6 +48,14 @@ class Trained:
     by_mean: int = 0
     warnings: tuple[str, ...] = ()
 
+    @property
+    def summary(self) -> dict[str, object]:
+        """The model and its AUCs; of a single fold, where its weights lie."""
+        if self.model is None:
+            return {"fold": self.folds[0], "weights": str(self.workspace.fold(self.folds[0]).root)}
+        root = self.workspace.model.root
+        return {"model": str(root), "cutoff": self.model.cutoff, "auc": [row.model_dump() for row in self.auc]}
+
 
 def train(
     dataset: Path,
