@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from planning_records import fingerprint, plan, sequence
 
 from autodls.analysis.apparent import optimism_ledger
+from autodls.analysis.cohort_flow import flow_of_scores
 from autodls.analysis.shortcuts import covariates_of, shortcut
 from autodls.evaluation.baseline import baseline_table
 from autodls.evaluation.cohort_table import CohortTable
@@ -26,7 +27,6 @@ from autodls.records.training_log import Epoch
 from autodls.records.workspace import Workspace
 from autodls.report.drawn import save_figure, save_table
 from autodls.report.figures.catalogue import study_figures
-from autodls.report.figures.cohort_flow import flow_of_scores
 from autodls.report.tables.ledger import ledger_table
 from autodls.report.tables.shortcuts import shortcut_table
 from autodls.report.tables.study import (
