@@ -116,12 +116,12 @@ class Model:
             return with_copies_flagged(predict_cases(self._locked, cases, source, advance, workers))
 
     def _rois(self, cases: "list[InputCase]", masks: Path, *, drawn: bool) -> "RoiSource":
-        from autodls.inference.rois import RoiSource, drawn_rois
+        from autodls.inference.rois import RoiSource, automatic_rois
 
         if not drawn:
             return RoiSource(self.record)
         places = {case.id: masks / f"{case.id}{self.record.file_ending}" for case in cases}
-        return drawn_rois(self._locked, self.folder, self._device, places.__getitem__)
+        return automatic_rois(self._locked, self.folder, self._device, places.__getitem__)
 
     def __repr__(self) -> str:
         record = self.record

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from autodls.analysis.apparent import Entry, LedgerRow, optimism_ledger
+from autodls.analysis.apparent import Entry, LedgerRow, performance_ledger
 from autodls.analysis.cohort_flow import Flow, flow_of_dataset
 from autodls.analysis.news import Gain, news
 from autodls.analysis.scored_study import ScoredStudy, cohort_name
@@ -110,7 +110,7 @@ def _target(case: Case) -> str:
 
 def _ledger(study: ScoredStudy, metrics: Metrics) -> list[LedgerRow]:
     patients = {case.id: case.patient for case in study.dataset.training}
-    rows = optimism_ledger(study.folds, {}, patients, study.seed)
+    rows = performance_ledger(study.folds, {}, patients, study.seed)
     measured = {(row.cohort, row.row): row for row in auc_rows(study, metrics)}
     return [
         replace(
