@@ -8,7 +8,7 @@ from autodls.cli.show_scores import show_aucs, show_evaluated
 from autodls.limits import MOST_SHOWN
 from autodls.planning.check import CheckReport
 from autodls.planning.segmentation_time import in_words, segmentation_time
-from autodls.records.drawn_roi import MaskSource
+from autodls.records.automatic_roi import MaskSource
 from autodls.records.plan import Plan
 from autodls.report.tables.plan import CHECK_HEADER, check_rows, plan_rows
 from autodls.stages.demo import Demo, StageResult

@@ -84,7 +84,7 @@ def predict(
     from autodls.inference.inputs import list_inputs
 
     locked = opened.locked
-    for caution in locked.cautions:
+    for caution in locked.caveats:
         watch.note(f"warning: {caution}")
     cases = list_inputs(images, rois, locked.record)
     _tell_unused(images, cases, watch)
@@ -146,11 +146,11 @@ def _folder_of_masks(results: ResultsFolder | None, *, drawn: bool) -> Iterator[
 
 
 def _roi_source(model: OpenModel, masks: "Mapping[str, Path]", *, drawn: bool) -> "RoiSource":
-    from autodls.inference.rois import RoiSource, drawn_rois
+    from autodls.inference.rois import RoiSource, automatic_rois
 
     if not drawn:
         return RoiSource(model.locked.record)
-    return drawn_rois(model.locked, model.root, model.device, masks.__getitem__)
+    return automatic_rois(model.locked, model.root, model.device, masks.__getitem__)
 
 
 def _score_into(results: ResultsFolder, scoring: _Scoring, *, heatmaps: bool) -> "Prediction":

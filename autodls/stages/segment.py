@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from autodls.planning.segmentation_time import in_words, segmentation_time
-from autodls.records.drawn_roi import MaskSource
+from autodls.records.automatic_roi import MaskSource
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.lock import locked, locked_fold, shared
 from autodls.records.segmentation import SegmentationEpoch, SegmentedCohort
