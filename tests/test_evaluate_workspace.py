@@ -433,4 +433,4 @@ def test_without_a_plan_or_a_model_the_command_to_run_is_named(workspace, missin
     (place.plan if missing == "plan" else place.model.record).unlink()
     answer = autodls("evaluate", "-d", dataset, "-w", place.root)
     assert answer.status == 2
-    assert f"run '{command}'" in answer.complaint
+    assert f"run '{command} -w {place.root}'" in answer.complaint
