@@ -270,6 +270,18 @@ class TestStudy:
         assert warning in planned.warnings and mock.call(f"warning: {warning}") in watch.note.call_args_list
         assert planned.plan == Study(dataset).plan_record
 
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            ({"executor": "slurm", "slurm": {"tme": 90}}, "--slurm tme=90: 'tme' is no option .* did you mean time"),
+            ({"executor": "slurm", "slurm": {"time": "soon"}}, "'soon' is not minutes"),
+            ({"slurm": {"time": 90}}, "--slurm: is for --executor slurm, not local"),
+        ],
+    )
+    def test_options_of_sbatch_are_checked_before_anything_is_read(self, tmp_path, given, said):
+        with pytest.raises(ArgumentError, match=said):
+            Study(tmp_path / "nowhere").train(**given)
+
     def test_an_experiment_is_a_study_of_its_own(self, tmp_path, make_dataset):
         dataset = make_dataset(tmp_path / "dataset", training=12, held_out=0)
         study = Study(dataset, name="wide")

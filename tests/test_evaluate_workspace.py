@@ -425,7 +425,7 @@ def test_scores_that_the_model_was_not_locked_from_are_refused(workspace):
     answer = autodls("evaluate", "-d", dataset, "-w", place.root)
     assert answer.status == 2
     assert "not the scores that the model was locked from" in answer.complaint
-    assert answer.complaint.endswith("run 'autodls train fold all'")
+    assert answer.complaint.endswith(f"run 'autodls train fold all -w {place.root}'")
 
 
 @pytest.mark.parametrize(("missing", "command"), [("plan", "autodls plan"), ("model", "autodls train fold all")])
@@ -434,4 +434,4 @@ def test_without_a_plan_or_a_model_the_command_to_run_is_named(workspace, missin
     (place.plan if missing == "plan" else place.model.record).unlink()
     answer = autodls("evaluate", "-d", dataset, "-w", place.root)
     assert answer.status == 2
-    assert f"run '{command}'" in answer.complaint
+    assert f"run '{command} -w {place.root}'" in answer.complaint

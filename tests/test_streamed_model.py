@@ -131,7 +131,7 @@ def test_what_is_not_streamed_is_verified_at_once(folder, name):
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
-        ("autodls.cli.predict_command", ("torch", "scipy", "SimpleITK")),
+        ("autodls.cli.show_scores", ("torch", "scipy", "SimpleITK")),
         ("autodls.stages.predict", ("torch", "scipy", "SimpleITK")),
         ("autodls.inference.predict", ("scipy", "SimpleITK", "monai", "pandas", "sklearn")),
         ("autodls.inference.prepare", ("torch", "scipy", "SimpleITK", "monai", "pandas", "sklearn")),

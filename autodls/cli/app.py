@@ -4,7 +4,7 @@ Only what `--help` needs is imported here; each command imports its own work, so
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -13,12 +13,9 @@ from autodls import __version__
 from autodls.cli import options
 from autodls.cli.console import Terminal, say
 from autodls.cli.groups import benchmark_app, segment_app, train_app
-from autodls.cli.manner import as_asked, remember, with_manners
+from autodls.cli.manner import as_asked, with_manners
 from autodls.cli.scoring import evaluate, explain, predict
 from autodls.machine import tune_process
-
-if TYPE_CHECKING:
-    pass
 
 _ORDER = (
     "check", "plan", "preprocess", "segment", "train", "predict", "evaluate", "explain", "benchmark", "report",
@@ -70,16 +67,11 @@ def _options(
 @app.command()
 def check(
     dataset: options.DatasetOption = options.CURRENT,
-    workspace: Annotated[
-        Path | None,
-        typer.Option(
-            "-w", "--workspace", callback=remember, help="As other commands take it; check reads and writes none."
-        ),
-    ] = None,
+    workspace: options.WorkspaceOption = None,
     workers: options.WorkersOption = options.WORKERS,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Verify the dataset and say, case by case, what to repair."""
+    """Verify the dataset and say, case by case, what to repair. Nothing is written, so -w changes nothing."""
     from autodls.cli.show_study import show_check
     from autodls.stages.check import check as look
 

@@ -88,9 +88,7 @@ def _open_log(path: Path | None) -> None:
 def _options(
     verbose: Annotated[
         bool,
-        typer.Option(
-            "-v", "--verbose", callback=_verbose, expose_value=False, help="Say how long each step took, and more."
-        ),
+        typer.Option("-v", "--verbose", callback=_verbose, expose_value=False, help="Say how long each step took."),
     ] = False,
     quiet: Annotated[
         bool,

@@ -11,10 +11,16 @@ from autodls.machine import usable_cores
 CURRENT = Path()
 WORKERS = max(1, min(8, usable_cores()))
 
-DatasetOption = Annotated[Path, typer.Option("-d", "--dataset", help="Dataset folder, with dataset.json.")]
+DatasetOption = Annotated[Path, typer.Option("-d", "--dataset", metavar="DATASET", help="Folder with dataset.json.")]
 WorkspaceOption = Annotated[
     Path | None,
-    typer.Option("-w", "--workspace", callback=remember, help="Where results go; DATASET/autodls by default."),
+    typer.Option(
+        "-w",
+        "--workspace",
+        metavar="WORKSPACE",
+        callback=remember,
+        help="Where results go; DATASET/autodls by default.",
+    ),
 ]
 NameOption = Annotated[
     str | None,
@@ -78,7 +84,8 @@ SlurmOption = Annotated[
 ]
 
 ScoreTableOption = Annotated[
-    Path | None, typer.Option("--scores", help="Any table of scores (CSV or .xlsx); no workspace is needed.")
+    Path | None,
+    typer.Option("--scores", metavar="FILE", help="Any table of scores (CSV or .xlsx); no workspace is needed."),
 ]
 
 
@@ -115,10 +122,12 @@ HeatmapsOption = Annotated[
 ]
 RoisFolder = Annotated[
     Path | None,
-    typer.Option("--rois", help="Folder of CASE.nii.gz, on the ROI channel's grid; else the model draws them."),
+    typer.Option(
+        "--rois", metavar="ROIS", help="Folder of CASE.nii.gz, on the ROI channel's grid; else the model draws them."
+    ),
 ]
 ModelOption = Annotated[
-    Path | None, typer.Option("-m", "--model", help="Model folder; that of the workspace by default.")
+    Path | None, typer.Option("-m", "--model", metavar="MODEL", help="Model folder; that of the workspace by default.")
 ]
 VerifiedDataset = Annotated[
     Path | None, typer.Option("-d", "--dataset", help="With a workspace: check against the images as well.")

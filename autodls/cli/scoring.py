@@ -13,8 +13,12 @@ if TYPE_CHECKING:
 
 
 def predict(
-    images: Annotated[Path, typer.Option("-i", "--input", help="Folder of CASE_0000.nii.gz, CASE_0001.nii.gz, ...")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for scores.csv, predict.json, rois/.")],
+    images: Annotated[
+        Path, typer.Option("-i", "--input", metavar="IMAGES", help="Folder of CASE_0000.nii.gz, CASE_0001.nii.gz ...")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="OUT", help="Folder for scores.csv, predict.json, rois/.")
+    ],
     rois: options.RoisFolder = None,
     model: options.ModelOption = None,
     dataset: options.DatasetOption = options.CURRENT,
@@ -83,7 +87,7 @@ def evaluate(
     overwrite: options.OverwriteOption = False,
 ) -> None:
     """Judge the locked model on every cohort. With --scores, any table of scores."""
-    from autodls.stages.evaluate_scores import TableRequest
+    from autodls.stages.evaluate_scores import TableRequest, refuse_without_table
 
     workspace = options.experiment_of(dataset, workspace, name)
     columns = (tuple(score or ()), label, cohort, patient, tuple(cutoff or ()), cutoff_from, time, event, landmark)
@@ -91,8 +95,6 @@ def evaluate(
     if scores is not None:
         _evaluate_table(request, as_json=as_json, dry_run=dry_run)
         return
-    from autodls.stages.evaluate_scores import refuse_without_table
-
     refuse_without_table(request)
     if dry_run:
         from autodls.stages.dry_run import dry_evaluate

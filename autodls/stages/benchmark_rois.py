@@ -16,7 +16,7 @@ from autodls.stages.benchmark_cohorts import (
     open_study,
     usable_models,
 )
-from autodls.stages.provenance import note_run
+from autodls.stages.provenance import note_run, precision_of_all
 from autodls.stages.session import planned_workspace
 from autodls.watch import SILENT, Watch
 
@@ -80,10 +80,22 @@ def benchmark_rois(
         write_benchmark(place, benchmark)
         made_from = [place.plan, place.splits, place.segmented, *(place.of(kind).model.record for kind in KINDS)]
         made = [place.roi_benchmark, *place.tables.glob("rois_*"), *place.figures.glob("rois_*")]
-        note_run(watch.command, place, "benchmark rois", None, made_from, made)
+        note_run(watch.command, place, "benchmark rois", None, made_from, made, _precision(study, benchmark))
     for name, reason in benchmark.reasons.items():
         watch.note(f"no {name}: {reason}")
     return Benchmarked(place, benchmark, warnings)
+
+
+def _precision(study: BenchmarkStudy, benchmark: "RoiBenchmark") -> str | None:
+    """In what the scores were computed, earlier ones that were kept included; None where no model scored."""
+    from autodls.models.device import resolve_device
+    from autodls.models.fold_model import computed_in
+
+    if not benchmark.models:
+        return None
+    place = study.manual.workspace
+    now = computed_in(study.plan, resolve_device("auto"))
+    return precision_of_all(place, "benchmark rois", place.model.record, now)
 
 
 def _benchmark(study: BenchmarkStudy, robustness_cases: int, watch: Watch) -> "RoiBenchmark":
