@@ -71,9 +71,14 @@ class Model:
         return self._checked.plan
 
     @property
-    def cautions(self) -> tuple[str, ...]:
+    def caveats(self) -> tuple[str, ...]:
         """What whoever uses the scores must know, such as an AUC that is not shown to be better than a guess."""
         return tuple(self.record.cautions)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """The name that `caveats` had."""
+        return self.caveats
 
     def predict(
         self, images: PathLike, rois: PathLike | None = None, *, workers: int = 1, watch: Watch = SILENT
