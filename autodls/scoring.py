@@ -62,9 +62,14 @@ class Model:
         return self._open.checked.plan
 
     @property
-    def cautions(self) -> tuple[str, ...]:
+    def caveats(self) -> tuple[str, ...]:
         """What whoever uses the scores must know, such as an AUC that is not shown to be better than a guess."""
         return tuple(self.record.cautions)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """The name that `caveats` had."""
+        return self.caveats
 
     def predict(
         self,

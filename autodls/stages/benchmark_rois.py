@@ -89,7 +89,7 @@ def benchmark_rois(
 def _precision(study: BenchmarkStudy, benchmark: "RoiBenchmark") -> str | None:
     """In what the scores were computed, earlier ones that were kept included; None where no model scored."""
     from autodls.models.device import resolve_device
-    from autodls.models.fold_model import computed_in
+    from autodls.models.network import computed_in
 
     if not benchmark.models:
         return None
