@@ -10,6 +10,7 @@ from autodls.watch import SILENT, Watch
 if TYPE_CHECKING:
     from autodls.evaluation.results import Metrics
     from autodls.inference.prediction import Prediction
+    from autodls.jobs.executor import Executor
     from autodls.planning.check import CheckReport
     from autodls.records.model_folders import RoiKind
     from autodls.records.plan import Plan
@@ -97,11 +98,31 @@ class Study(StudyFolder):
 
         return preprocess(self.dataset, self._place(), workers=workers, watch=self.watch)
 
-    def segment(self, fold: int | Literal["all"] = "all", *, restart: bool = False, workers: int = 1) -> "Segmented":
-        """Train nnU-Net on the manual ROIs, and draw every training case by the fold that did not see it."""
+    def segment(
+        self,
+        fold: int | Literal["all"] = "all",
+        *,
+        restart: bool = False,
+        workers: int = 1,
+        executor: Literal["local", "ray", "slurm"] = "local",
+        address: str | None = None,
+        slurm: Mapping[str, str | int] | None = None,
+    ) -> "Segmented":
+        """Train nnU-Net on the manual ROIs, and draw every training case by the fold that did not see it.
+
+        `executor`, `address` and `slurm`: see `train`.
+        """
         from autodls.stages.segment import segment
 
-        return segment(self.dataset, self._place(), str(fold), restart=restart, workers=workers, watch=self.watch)
+        return segment(
+            self.dataset,
+            self._place(),
+            str(fold),
+            restart=restart,
+            workers=workers,
+            executor=_executor(executor, address, slurm),
+            watch=self.watch,
+        )
 
     def train(
         self,
@@ -121,7 +142,6 @@ class Study(StudyFolder):
         `executor`: this machine, a Ray cluster at `address`, or SLURM, whose sbatch is told `slurm`, such as
         {"partition": "gpu"}.
         """
-        from autodls.jobs.executor import executor_of
         from autodls.stages.train import train
 
         return train(
@@ -132,7 +152,7 @@ class Study(StudyFolder):
             restart=restart,
             workers=workers,
             at_once=at_once,
-            executor=executor_of(executor, address, [f"{option}={value}" for option, value in (slurm or {}).items()]),
+            executor=_executor(executor, address, slurm),
             watch=self.watch,
         )
 
@@ -269,6 +289,14 @@ class Study(StudyFolder):
         columns = (Path(table), scores, label, cohort, patient, cutoffs, cutoff_from, time, event, landmark)
         request = TableRequest(*columns, tuple(out_of_fold), _path(output), overwrite)
         return evaluate_scores(request, watch=watch)
+
+
+def _executor(
+    name: Literal["local", "ray", "slurm"], address: str | None, slurm: Mapping[str, str | int] | None
+) -> "Executor":
+    from autodls.jobs.executor import executor_of
+
+    return executor_of(name, address, [f"{option}={value}" for option, value in (slurm or {}).items()])
 
 
 def _path(given: PathLike | None) -> Path | None:

@@ -38,6 +38,9 @@ def segment_fold(
     restart: options.RestartOption = False,
     workers: options.WorkersOption = options.WORKERS,
     dry_run: options.DryRunOption = False,
+    executor: options.ExecutorOption = "local",
+    address: options.AddressOption = None,
+    slurm: options.SlurmOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
     """Train nnU-Net on the folds of the plan. Every training case is drawn by the fold that did not see it.
@@ -48,6 +51,9 @@ def segment_fold(
     trained.
     Afterwards `autodls train fold all --rois auto` trains the classifier on these ROIs. Run again, it continues.
     """
+    from autodls.jobs.executor import executor_of
+
+    who = executor_of(executor, address, slurm or ())
     workspace = options.experiment_of(dataset, workspace, name)
     if dry_run:
         from autodls.stages.dry_run import dry_segment
@@ -57,7 +63,8 @@ def segment_fold(
     from autodls.cli.show_study import show_segmented
     from autodls.stages.segment import segment
 
-    done = segment(dataset, workspace, which, restart=restart, workers=workers, watch=Terminal())
+    watch = Terminal()
+    done = segment(dataset, workspace, which, restart=restart, workers=workers, executor=who, watch=watch)
     show_segmented(done, as_json=as_json)
 
 

@@ -5,13 +5,10 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 from autodls.errors import ArgumentError
 from autodls.jobs.slurm_options import slurm_options
-
-if TYPE_CHECKING:
-    from autodls.records.training_log import Epoch
 
 ExecutorName = Literal["local", "ray", "slurm"]
 _NEEDS = {"ray": "ray", "slurm": "submitit"}
@@ -70,7 +67,5 @@ def require_executor(executor: Executor) -> None:
             )
 
 
-Report = Callable[[int, "Epoch"], None]
-
-
+Report = Callable[[int, Any], None]  # of fold and epoch
 Note = Callable[[str], None]

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -32,6 +33,12 @@ class SegmentationEpoch(Record):
     learning_rate: float
     train_loss: float
     seconds: float
+
+
+def epochs_of(log: Path) -> list[SegmentationEpoch]:
+    """The epochs that a fold's log has; none where there is no log."""
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    return [SegmentationEpoch.model_validate_json(line) for line in lines]
 
 
 class SegmentedCase(AutomaticRoi):

@@ -10,7 +10,7 @@ from pathlib import Path
 from autodls.errors import StaleRecordError
 from autodls.parallel import Advance, map_parallel
 from autodls.records.files import write_text
-from autodls.records.segmentation import PreparedKey, SegmentationEpoch, plans_sha256, prepared_key
+from autodls.records.segmentation import PreparedKey, SegmentationEpoch, epochs_of, plans_sha256, prepared_key
 from autodls.records.segmentation_folders import SegmentationFolder
 from autodls.segmentation.environment import nnunet
 from autodls.segmentation.framing import Framing
@@ -99,6 +99,5 @@ def train_networks(run: SegmentationRun, folds: Sequence[int], report: Report) -
 
 def _add(log: Path, epoch: SegmentationEpoch) -> None:
     """Append a line to the log of a fold, in the place of what an interrupted run wrote from there on."""
-    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    before = [line for line in lines if SegmentationEpoch.model_validate_json(line).epoch < epoch.epoch]
-    write_text(log, "\n".join([*before, epoch.model_dump_json()]) + "\n")
+    before = [one for one in epochs_of(log) if one.epoch < epoch.epoch]
+    write_text(log, "".join(f"{one.model_dump_json()}\n" for one in (*before, epoch)))
