@@ -12,6 +12,7 @@ from autodls import __version__
 from autodls.cli.benchmark_app import benchmark_app
 from autodls.cli.common import experiment_of, tell
 from autodls.cli.fold_apps import segment_app, train_app
+from autodls.cli.import_app import import_
 from autodls.cli.manner import as_asked, with_manners
 from autodls.cli.options import (
     CURRENT,
@@ -58,6 +59,7 @@ app = typer.Typer(
 app.add_typer(train_app, name="train")
 app.add_typer(segment_app, name="segment")
 app.add_typer(benchmark_app, name="benchmark")
+app.command("import")(import_)
 
 
 def _version(asked: bool) -> None:

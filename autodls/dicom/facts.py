@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from autodls.dicom.reading import count, first, number, numbers, text
+from autodls.dicom.reading import code, count, first, number, numbers, text
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -52,7 +52,7 @@ def read_facts(dataset: "Dataset") -> Facts:
     if field_tesla is not None and field_tesla > _GAUSS:
         field_tesla /= 10_000
     return Facts(
-        modality=text(dataset, "Modality").upper(),
+        modality=code(dataset, "Modality"),
         description=text(dataset, "SeriesDescription"),
         protocol=text(dataset, "ProtocolName"),
         sequence_name=text(dataset, "SequenceName") or text(dataset, "PulseSequenceName"),
@@ -60,7 +60,7 @@ def read_facts(dataset: "Dataset") -> Facts:
         variant=_words(dataset, "SequenceVariant"),
         options=_words(dataset, "ScanOptions") or _enhanced_options(dataset),
         image_type=_words(dataset, "ImageType"),
-        dimensions=text(dataset, "MRAcquisitionType").upper(),
+        dimensions=code(dataset, "MRAcquisitionType"),
         tr_ms=_timing(dataset, "MRTimingAndRelatedParametersSequence", "RepetitionTime"),
         te_ms=_timing(dataset, "MREchoSequence", "EffectiveEchoTime", "EchoTime"),
         ti_ms=_inversion(dataset),
@@ -76,7 +76,7 @@ def read_facts(dataset: "Dataset") -> Facts:
         series_number=count(dataset, "SeriesNumber"),
         kernel=text(dataset, "ConvolutionKernel"),
         corrections=_words(dataset, "CorrectedImage"),
-        units=text(dataset, "Units").upper(),
+        units=code(dataset, "Units"),
     )
 
 

@@ -118,13 +118,18 @@ def _fault(dataset: "Dataset", frames: Sequence[Frame]) -> str | None:
 
 
 def _frames(path: Path, dataset: "Dataset", uid: str, facts: Facts) -> tuple[Frame, ...]:
+    if items(dataset, "PerFrameFunctionalGroupsSequence"):
+        return enhanced_frames(path, dataset, facts)
+    if count(dataset, "NumberOfFrames") > 1:
+        return ()  # old multi-frame images: their planes do not say where they lie
+    return (_frame(path, dataset, uid, (dataset, dataset), 0, facts),)
+
+
+def enhanced_frames(path: Path, dataset: "Dataset", facts: Facts) -> tuple[Frame, ...]:
+    """The frames of an enhanced image or a SEG, by their functional groups (DICOM C.7.6.16)."""
     groups = items(dataset, "PerFrameFunctionalGroupsSequence")
-    if not groups:
-        total = count(dataset, "NumberOfFrames")
-        if total > 1:
-            return ()  # old multi-frame images: their planes say not where they lie
-        return (_frame(path, dataset, uid, (dataset, dataset), 0, facts),)
     shared = first(dataset, "SharedFunctionalGroupsSequence")
+    uid = text(dataset, "SOPInstanceUID")
     return tuple(
         _frame(path, dataset, uid, (own, shared if shared is not None else own), index, facts)
         for index, own in enumerate(groups[:_MOST_FRAMES])

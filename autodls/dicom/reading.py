@@ -7,6 +7,7 @@ the data sets, runs within `silent`.
 import contextlib
 import logging
 import math
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ _BARE_GROUPS = (b"\x02\x00", b"\x08\x00")  # how files of old exports begin, whi
 _MOST_BARE_ELEMENT = 0x0018  # of group 8: files that begin with another element are none of DICOM's
 _MOST_HEADER_BYTES = 1 << 28  # of a header without its pixels: an enhanced one of 10,000 frames has 40 MiB
 _MOST_TEXT_SIGNS = 1024
+_CODE = re.compile(r"[A-Z0-9_ ]{1,16}", re.ASCII)
 
 
 def require_pydicom() -> None:
@@ -103,6 +105,12 @@ def text(dataset: "Dataset", keyword: str) -> str:
     except Exception:  # a person's name in a character set that is none
         return ""
     return found[:_MOST_TEXT_SIGNS].replace("\0", "").strip()
+
+
+def code(dataset: "Dataset", keyword: str) -> str:
+    """A code of the standard, in capitals; "" for what is none, so that lines which show codes show no free text."""
+    found = text(dataset, keyword).upper()
+    return found if _CODE.fullmatch(found) else ""
 
 
 def numbers(dataset: "Dataset", keyword: str) -> tuple[float, ...]:

@@ -25,6 +25,7 @@ PYTHON = "python"
 HIDDEN = "PATH"
 _OF_PATHS = (
     "-d", "--dataset", "-w", "--workspace", "-i", "--input", "-o", "--output", "-m", "--model", "--scores", "--log",
+    "--confidential", "--labels",
 )  # fmt: skip
 _OUTSIDE = (
     "clinical.csv",
