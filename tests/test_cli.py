@@ -18,7 +18,10 @@ from autodls.cli.app import app
 from autodls.records.lock import locked_output
 
 COMMANDS = ("check", "plan", "preprocess", "train", "predict", "evaluate", "demo")
-HEAVY = ("pydicom", "torch", "monai", "SimpleITK", "sklearn", "numpy", "pydantic", "pandas", "scipy", "lifelines", "matplotlib")
+HEAVY = (
+    "lifelines", "matplotlib", "monai", "numpy", "pandas", "pydantic", "pydicom", "scipy", "SimpleITK", "sklearn",
+    "torch",
+)  # fmt: skip
 
 
 class TestHelp:
@@ -68,7 +71,11 @@ class TestHelp:
 
     @pytest.mark.parametrize(
         "words",
-        [*((command.name or command.callback.__name__,) for command in app.registered_commands), ("train",), ("train", "fold")],
+        [
+            *((command.name or command.callback.__name__,) for command in app.registered_commands),
+            ("train",),
+            ("train", "fold"),
+        ],
         ids=" ".join,
     )
     def test_of_every_command(self, words):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from pydicom.dataset import Dataset
-from real_dicom import dcm2niix, found_in, images_of_dcm2niix, real
+from real_dicom import found_in, images_of_dcm2niix
 from tiny_dicom import T1, Series, Study, head, mr
 
 from autodls.dicom.stacks import UnfitError
@@ -12,7 +12,6 @@ from autodls.dicom.suv import suv_factor
 from autodls.dicom.volume import read_stack
 from autodls.imaging.geometry import Geometry
 
-__all__ = ["dcm2niix", "real"]  # fixtures
 SAME_MM = 1e-3
 
 
@@ -53,10 +52,10 @@ REFUSED = (
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_every_series_against_dcm2niix(real, dcm2niix, tmp_path, name):
+def test_every_series_against_dcm2niix(real_dicom, dcm2niix, tmp_path, name):
     """Each volume of ours is one of dcm2niix's, voxel for voxel; what it converts beside them, we refuse by name."""
-    others = images_of_dcm2niix(dcm2niix, real / name, tmp_path / "out")
-    parts = found_in(real / name).parts
+    others = images_of_dcm2niix(dcm2niix, real_dicom / name, tmp_path / "out")
+    parts = found_in(real_dicom / name).parts
     matched = set()
     for part in parts:
         if part.stack.refused:
@@ -69,7 +68,7 @@ def test_every_series_against_dcm2niix(real, dcm2niix, tmp_path, name):
         matched.add(found[0][0])
     assert len(matched) == SETS[name]
     refused = {part.series for part in parts if part.stack.refused}
-    segmented = {one.series for one in found_in(real / name).drawn}
+    segmented = {one.series for one in found_in(real_dicom / name).drawn}
     assert {series for path, series in others.items() if path not in matched} <= refused | segmented
 
 

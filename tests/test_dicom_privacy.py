@@ -7,10 +7,8 @@ import pydicom
 import pytest
 from command_line import autodls
 from pydicom.dataset import Dataset
-from real_dicom import real
 from tiny_dicom import T1, T2, Series, Study, head, rtstruct
 
-__all__ = ["real"]  # a fixture
 LEAST_SIGNS = 4
 TCIA = b"1.3.6.1.4.1.14519.5.2.1"
 # Of the basic profile of DICOM PS3.15, table E.1-1, what names a person, a place, a device or a moment.
@@ -144,13 +142,13 @@ def test_nor_where_it_fails(named, tmp_path):
     assert [secret for secret in secrets if secret.lower() in shown.lower()] == []
 
 
-def test_real_studies_leave_nothing_either(real, tmp_path):
+def test_real_studies_leave_nothing_either(real_dicom, tmp_path):
     """STS_001 and the prostate, with all that their headers say of patients, places, devices and moments."""
     for name in ("sts001_raw_T1_T2FS_rtstruct", "prostatex0000_t2tra_t2sag_missing_slice"):
-        secrets = secrets_of(real / name)
+        secrets = secrets_of(real_dicom / name)
         ambiguous = {b"AXIAL", b"EXTREMITY", b"RESEARCH", b"prostate"}  # words, not names
-        words = ("import", real / name, "-o", tmp_path / name / "DS", "--workers", "1", "--roi-name", "GTV_Mass")
-        said = b"".join(run(*words) for _ in range(2)).replace(str(real).encode(), b"")
+        words = ("import", real_dicom / name, "-o", tmp_path / name / "DS", "--workers", "1", "--roi-name", "GTV_Mass")
+        said = b"".join(run(*words) for _ in range(2)).replace(str(real_dicom).encode(), b"")
         secrets = {secret for secret in secrets - ambiguous if not secret.isalpha()}
         uids = {secret for secret in secrets if secret.startswith(TCIA)}
         assert len(uids) > 60 and len(secrets - uids) > 10

@@ -5,17 +5,14 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from pydicom.dataset import Dataset
-from real_dicom import dcm2niix, found_in, images_of_dcm2niix, real
-from tiny_dicom import SEG, Study, dataset_of, mr, new_uid, rtstruct
+from real_dicom import found_in, images_of_dcm2niix
+from tiny_dicom import Study, mr, rtstruct, seg
 
 from autodls.dicom.contours import area, inside, paint, read_contours
 from autodls.dicom.drawn import list_rois
 from autodls.dicom.segments import paint_segment
 from autodls.dicom.stacks import UnfitError
 from autodls.imaging.geometry import Geometry
-
-__all__ = ["dcm2niix", "real"]  # fixtures
 
 # --- contours ---
 
@@ -91,9 +88,9 @@ def test_points_and_open_lines_are_no_roi(tmp_path):
         read_contours(rois[0])
 
 
-def test_the_volume_of_a_real_roi_is_that_of_its_contours(real):
+def test_the_volume_of_a_real_roi_is_that_of_its_contours(real_dicom):
     """STS_001: two ROIs on T1 and on T2 with fat saturation, oblique planes 5.2 mm apart."""
-    found = found_in(real / "sts001_raw_T1_T2FS_rtstruct")
+    found = found_in(real_dicom / "sts001_raw_T1_T2FS_rtstruct")
     rois, _ = list_rois(found.drawn)
     assert len(rois) == 4
     volumes = {}
@@ -110,38 +107,6 @@ def test_the_volume_of_a_real_roi_is_that_of_its_contours(real):
 
 
 # --- SEG ---
-
-
-def seg(series, path, frames, *, kind="BINARY", bits=1, change=lambda one: None):
-    """A SEG whose `frames` are (segment, plane, pixels)."""
-    one = dataset_of(series.study, SEG, "SEG", new_uid())
-    one.SegmentationType, one.Rows, one.Columns = kind, *series.array.shape[1:]
-    one.SamplesPerPixel, one.PhotometricInterpretation, one.PixelRepresentation = 1, "MONOCHROME2", 0
-    one.BitsAllocated, one.BitsStored, one.HighBit = bits, bits, bits - 1
-    if kind == "FRACTIONAL":
-        one.SegmentationFractionalType, one.MaximumFractionalValue = "PROBABILITY", 200
-    referenced, shared, orientation, measures = Dataset(), Dataset(), Dataset(), Dataset()
-    referenced.SeriesInstanceUID = series.uid
-    one.ReferencedSeriesSequence = [referenced]
-    orientation.ImageOrientationPatient, measures.PixelSpacing = list(series.orientation), list(series.spacing)
-    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
-    one.SharedFunctionalGroupsSequence, one.PerFrameFunctionalGroupsSequence, one.SegmentSequence = [shared], [], []
-    for number in sorted({number for number, _, _ in frames}):
-        segment = Dataset()
-        segment.SegmentNumber, segment.SegmentLabel = number, f"Tumor {number}"
-        one.SegmentSequence.append(segment)
-    for number, plane, _ in frames:
-        own, position, identified = Dataset(), Dataset(), Dataset()
-        position.ImagePositionPatient = [float(mm) for mm in series.position(plane)]
-        identified.ReferencedSegmentNumber = number
-        own.PlanePositionSequence, own.SegmentIdentificationSequence = [position], [identified]
-        one.PerFrameFunctionalGroupsSequence.append(own)
-    one.NumberOfFrames = len(frames)
-    pixels = np.stack([pixels for _, _, pixels in frames]).astype(np.uint8)
-    packed = np.packbits(pixels.ravel(), bitorder="little") if bits == 1 else pixels.ravel()
-    one.PixelData = packed.tobytes() + b"\0" * (len(packed.tobytes()) % 2)
-    change(one)
-    one.save_as(path, enforce_file_format=True)
 
 
 def _plane_of(one):
@@ -221,9 +186,9 @@ def test_real_segmentations_against_highdicom(shared_data):
         assert len(at) == own.sum() > 0 and own[z, y, x].all()
 
 
-def test_a_real_fractional_segmentation_against_dcm2niix(real, dcm2niix, tmp_path):
+def test_a_real_fractional_segmentation_against_dcm2niix(real_dicom, dcm2niix, tmp_path):
     """42 of 60 planes of a breast, 8 bits, occupancy of 255."""
-    folder = real / "ucsf_br_06_dce_pe1_seg"
+    folder = real_dicom / "ucsf_br_06_dce_pe1_seg"
     found = found_in(folder)
     (roi,), _ = list_rois(found.drawn)
     grid = found.parts[0].stack.geometry

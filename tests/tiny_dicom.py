@@ -17,7 +17,7 @@ CLASSES = {
 }
 RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
 SEG = "1.2.840.10008.5.1.4.1.1.66.4"
-LABELMAP = "1.2.840.10008.5.1.4.1.1.66.7"
+ENHANCED = "1.2.840.10008.5.1.4.1.1.4.1"
 T1 = {"RepetitionTime": "550", "EchoTime": "12", "ScanningSequence": "SE", "SeriesDescription": "AX T1"}
 T2 = {"RepetitionTime": "4500", "EchoTime": "95", "ScanningSequence": "SE", "SeriesDescription": "AX T2"}
 _COUNTER = itertools.count(1)
@@ -148,6 +148,63 @@ def rtstruct(series: Series, path: Path, rois: dict[str, list[np.ndarray]], kind
             drawn.ContourSequence.append(contour)
         one.StructureSetROISequence.append(roi)
         one.ROIContourSequence.append(drawn)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    one.save_as(path, enforce_file_format=True)
+    return path
+
+
+def seg(series: Series, path: Path, frames, *, kind: str = "BINARY", bits: int = 1, change=lambda one: None) -> Path:
+    """A SEG whose `frames` are (segment, plane, pixels)."""
+    one = dataset_of(series.study, SEG, "SEG", new_uid())
+    one.SegmentationType, one.Rows, one.Columns = kind, *series.array.shape[1:]
+    one.SamplesPerPixel, one.PhotometricInterpretation, one.PixelRepresentation = 1, "MONOCHROME2", 0
+    one.BitsAllocated, one.BitsStored, one.HighBit = bits, bits, bits - 1
+    if kind == "FRACTIONAL":
+        one.SegmentationFractionalType, one.MaximumFractionalValue = "PROBABILITY", 200
+    referenced, shared, orientation, measures = Dataset(), Dataset(), Dataset(), Dataset()
+    referenced.SeriesInstanceUID = series.uid
+    one.ReferencedSeriesSequence = [referenced]
+    orientation.ImageOrientationPatient, measures.PixelSpacing = list(series.orientation), list(series.spacing)
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
+    one.SharedFunctionalGroupsSequence, one.PerFrameFunctionalGroupsSequence, one.SegmentSequence = [shared], [], []
+    for number in sorted({number for number, _, _ in frames}):
+        segment = Dataset()
+        segment.SegmentNumber, segment.SegmentLabel = number, f"Tumor {number}"
+        one.SegmentSequence.append(segment)
+    for number, plane, _ in frames:
+        own, position, identified = Dataset(), Dataset(), Dataset()
+        position.ImagePositionPatient = [float(mm) for mm in series.position(plane)]
+        identified.ReferencedSegmentNumber = number
+        own.PlanePositionSequence, own.SegmentIdentificationSequence = [position], [identified]
+        one.PerFrameFunctionalGroupsSequence.append(own)
+    one.NumberOfFrames = len(frames)
+    pixels = np.stack([pixels for _, _, pixels in frames]).astype(np.uint8)
+    packed = np.packbits(pixels.ravel(), bitorder="little") if bits == 1 else pixels.ravel()
+    one.PixelData = packed.tobytes() + b"\0" * (len(packed.tobytes()) % 2)
+    change(one)
+    one.save_as(path, enforce_file_format=True)
+    return path
+
+
+def enhanced(series: Series, path: Path) -> Path:
+    """The same planes as one enhanced MR file."""
+    one = dataset_of(series.study, ENHANCED, "MR", series.uid)
+    one.Rows, one.Columns = series.array.shape[1:]
+    one.SamplesPerPixel, one.PhotometricInterpretation, one.PixelRepresentation = 1, "MONOCHROME2", 0
+    one.BitsAllocated, one.BitsStored, one.HighBit = 16, 16, 15
+    one.ImageType, one.NumberOfFrames = ["ORIGINAL", "PRIMARY", "T1", "NONE"], len(series.array)
+    shared, orientation, measures, timing = Dataset(), Dataset(), Dataset(), Dataset()
+    orientation.ImageOrientationPatient, measures.PixelSpacing = list(series.orientation), list(series.spacing)
+    timing.RepetitionTime, timing.FlipAngle = 550.0, 90.0
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
+    shared.MRTimingAndRelatedParametersSequence = [timing]
+    one.SharedFunctionalGroupsSequence, one.PerFrameFunctionalGroupsSequence = [shared], []
+    for plane in range(len(series.array)):
+        own, position, echo = Dataset(), Dataset(), Dataset()
+        position.ImagePositionPatient, echo.EffectiveEchoTime = [float(mm) for mm in series.position(plane)], 12.0
+        own.PlanePositionSequence, own.MREchoSequence = [position], [echo]
+        one.PerFrameFunctionalGroupsSequence.append(own)
+    one.PixelData = series.array.astype("<u2").tobytes()
     path.parent.mkdir(parents=True, exist_ok=True)
     one.save_as(path, enforce_file_format=True)
     return path
