@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import signal
+import warnings
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +15,7 @@ from command_line import autodls
 from tiny_dicom import T1, T2, Series, Study, head, mr, rtstruct
 
 import autodls as package
-from autodls.dicom import conversion
+from autodls.dicom import conversion, series
 from autodls.dicom.dataset_files import LabelSource
 from autodls.errors import ArgumentError, DatasetError
 from autodls.imaging.volumes import read_geometry, read_volume
@@ -381,6 +383,28 @@ def test_places_and_options_that_cannot_be(archive, tmp_path, monkeypatch, words
     answer = autodls("import", archive, *given)
     assert answer.status == 2 and said in answer.complaint
     assert {path.name for path in tmp_path.iterdir()} == {"own"}
+
+
+def test_archives_are_unpacked_where_the_ids_are_and_removed(archive, tmp_path, monkeypatch):
+    """Names that stand twice, what a killed life has left; a folder of somebody else is not taken for one of ours."""
+    (tmp_path / "in").mkdir()
+    with zipfile.ZipFile(tmp_path / "in" / "study.zip", "w") as packed, warnings.catch_warnings(action="ignore"):
+        for path in (archive / "p1").rglob("*"):
+            packed.write(path, path.name)
+    left = tmp_path / "DS-confidential" / "autodls-unpacked"
+    left.mkdir(parents=True)
+    (left / "7").write_text("of a killed life")
+    seen = []
+    find = series.find_series
+    monkeypatch.setattr(series, "find_series", lambda *given: (seen.extend(left.iterdir()), find(*given))[1])
+    assert import_dicom(tmp_path / "in", tmp_path / "DS").series == 3
+    assert len(seen) > 20 and not left.exists()
+    other = tmp_path / "theirs"
+    other.mkdir()
+    (other / "README.txt").write_text("my notes")
+    with pytest.raises(ArgumentError, match=r"holds README.txt, and no import"):
+        import_dicom(archive, tmp_path / "DS2", confidential=other)
+    assert (other / "README.txt").read_text() == "my notes"
 
 
 def test_a_folder_without_images(tmp_path):

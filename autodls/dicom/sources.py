@@ -34,17 +34,19 @@ class Sources:
 
 
 @contextlib.contextmanager
-def opened_sources(folder: Path) -> Iterator[Sources]:
+def opened_sources(folder: Path, scratch: Path | None = None) -> Iterator[Sources]:
     """Every plain file below `folder`, those in ZIP and tar archives too, which are unpacked until the block is left.
 
-    Links to folders are not followed. Archives in archives are not opened. Raises DatasetError where `folder` is no
-    folder, or holds more than a study can.
+    They are unpacked into the folder `scratch`, which is removed before and afterwards: what is in it names patients,
+    and a killed process leaves it. Without one a temporary folder of the system is taken. Links to folders are not
+    followed, archives in archives not opened. Raises DatasetError where `folder` is no folder, or holds more than a study
+    can.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder; name the folder with the DICOM studies")
-    with tempfile.TemporaryDirectory(prefix="autodls-dicom-") as scratch:
+    with _emptied(scratch) as place:
         found = Sources()
-        unpacker = _Unpacker(Path(scratch), found)
+        unpacker = _Unpacker(place, found)
         for path in _plain_files(folder):
             name = path.relative_to(folder).as_posix()
             try:
@@ -54,6 +56,20 @@ def opened_sources(folder: Path) -> Iterator[Sources]:
             if len(found.files) > _MOST_FILES:
                 raise DatasetError(f"{folder}: holds more than {_MOST_FILES} files; import it part by part")
         yield found
+
+
+@contextlib.contextmanager
+def _emptied(scratch: Path | None) -> Iterator[Path]:
+    if scratch is None:
+        with tempfile.TemporaryDirectory(prefix="autodls-dicom-") as place:
+            yield Path(place)
+        return
+    try:
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(mode=0o700)
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _plain_files(folder: Path) -> Iterator[Path]:
@@ -82,7 +98,7 @@ class _Unpacker:
     """Unpacks into files whose names are numbers: what an archive calls them leads nowhere."""
 
     def __init__(self, scratch: Path, found: Sources) -> None:
-        self._scratch, self._found, self._bytes = scratch, found, 0
+        self._scratch, self._found, self._bytes, self._count = scratch, found, 0, 0
 
     def unpack_zip(self, name: str, path: Path) -> None:
         """Every plain file of a ZIP archive; what is encrypted raises RuntimeError."""
@@ -103,8 +119,9 @@ class _Unpacker:
                         self._keep(f"{name}/{member.name}", stream, MOST_FILE_BYTES)
 
     def _keep(self, name: str, stream: IO[bytes], most_bytes: int) -> None:
-        target = self._scratch / str(len(self._found.files))
-        written = 0
+        self._count += 1
+        name = name if name not in self._found.files else f"{name}#{self._count}"  # an archive may hold a name twice
+        target, written = self._scratch / str(self._count), 0
         with target.open("wb") as handle:
             while piece := stream.read(_PIECE_BYTES):
                 written += len(piece)

@@ -5,9 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autodls.errors import ArgumentError
+from autodls.records.files import read_bounded
 from autodls.stages.places import real_place, require_folder, require_output
 
 _TABLES = ("series.csv", "ids.csv", "unused.csv", "README.txt", "written.jsonl")
+_UNPACKED = "autodls-unpacked"
+README = """Confidential.
+
+ids.csv ties the case ids of a dataset to patients; series.csv and unused.csv hold descriptions and file names as the
+scanner and the archive wrote them, which may name somebody. Keep this folder where the DICOM files are kept, and never
+with the dataset.
+"""
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,11 @@ class ImportPlaces:
         """Which files of the dataset are whole."""
         return self.confidential / "written.jsonl"
 
+    @property
+    def unpacked(self) -> Path:
+        """Where archives are unpacked meanwhile."""
+        return self.confidential / _UNPACKED
+
     def require_free(self) -> None:
         """Raise ArgumentError where one place lies in another, or the confidential folder is somebody else's."""
         require_output(self.dataset, [self.dicom])
@@ -72,14 +85,25 @@ class ImportPlaces:
         if not self.confidential.is_dir():
             return
         there = sorted(path.name for path in self.confidential.iterdir())
-        others = [name for name in there if name not in _TABLES and not name.startswith((".tmp-", "series.previous"))]
-        if others and not set(_TABLES) & set(there):
+        others = [name for name in there if name != _UNPACKED and not name.startswith(".tmp-")]
+        if others and not self._is_marked():
             raise ArgumentError(
                 f"--confidential {self.confidential}: holds {others[0]}, and no import; give a new or an empty folder"
+            )
+        if self.unpacked.is_symlink():
+            raise ArgumentError(
+                f"{self.unpacked}: is a link, expected nothing; move it away, then run the command again"
             )
         for name in _TABLES:
             if (path := self.confidential / name).exists() and not path.is_file():
                 raise ArgumentError(f"{path}: is a folder, expected a file; move it away, then run the command again")
+
+    def _is_marked(self) -> bool:
+        """Whether the first file that an import writes there is there."""
+        try:
+            return read_bounded(self.readme, len(README)) == README.encode()
+        except OSError:
+            return False
 
     def put_table_aside(self) -> None:
         """Keep series.csv under another name, so that it is made anew."""

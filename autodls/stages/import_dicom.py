@@ -16,20 +16,13 @@ from autodls.errors import ArgumentError
 from autodls.records.files import write_text
 from autodls.records.lock import locked_output
 from autodls.records.table import read_table
-from autodls.stages.dicom_places import ImportPlaces
+from autodls.stages.dicom_places import README, ImportPlaces
 from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
     from autodls.dicom.dataset_files import LabelSource
     from autodls.dicom.listing import Listed
     from autodls.dicom.series import Found
-
-README = """Confidential.
-
-ids.csv ties the case ids of a dataset to patients; series.csv and unused.csv hold descriptions and file names as the
-scanner and the archive wrote them, which may name somebody. Keep this folder where the DICOM files are kept, and never
-with the dataset.
-"""
 
 
 @dataclass(frozen=True)
@@ -93,7 +86,7 @@ def import_dicom(
         exists = places.table.exists()
         if not exists and labels is not None:
             watch.note("labels are read when the series are converted: by the same command, once more")
-        with opened_sources(dicom) as sources:
+        with opened_sources(dicom, places.unpacked) as sources:
             with watch.progress("reading headers", -(-len(sources.files) // 64)) as advance:
                 found = find_series(sources, workers, advance)
             _require_something(dicom, found)
