@@ -39,8 +39,8 @@ def opened_sources(folder: Path, scratch: Path | None = None) -> Iterator[Source
 
     They are unpacked into the folder `scratch`, which is removed before and afterwards: what is in it names patients,
     and a killed process leaves it. Without one a temporary folder of the system is taken. Links to folders are not
-    followed, archives in archives not opened. Raises DatasetError where `folder` is no folder, or holds more than a study
-    can.
+    followed, archives in archives not opened. Raises DatasetError where `folder` is no folder, or holds more than a
+    study can.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder; name the folder with the DICOM studies")
