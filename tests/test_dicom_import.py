@@ -299,6 +299,35 @@ def test_two_studies_of_a_patient(tmp_path):
     assert (tmp_path / "DS" / "clinical.csv").read_text().splitlines()[1:] == ["P0001-1,P0001,", "P0001-2,P0001,"]
 
 
+def test_an_id_that_several_people_have(tmp_path):
+    """All are ANONYMOUS: one patient, as far as is known, on one side of every split; every row says so."""
+    for number in range(2):
+        mr(
+            Study(patient="ANONYMOUS", name=f"N{number}", date=f"2020010{number + 1}"),
+            tmp_path / "in" / str(number),
+            number,
+        )
+    import_dicom(tmp_path / "in", tmp_path / "DS")
+    rows = rows_of(tmp_path / "DS-confidential" / "series.csv")
+    assert [row["case"] for row in rows] == ["P0001-1", "P0001-2"]
+    assert all("is it one patient?" in row["ambiguous"] for row in rows)
+
+
+def test_new_ids_are_no_old_ones_and_stay(tmp_path):
+    """Old ids P0001 and P0002: the new ones begin otherwise. Who has no id keeps his number as well."""
+    for number, patient in enumerate(("P0001", "p-2", "")):
+        mr(Study(patient=patient, name=f"N{number}"), tmp_path / "in" / str(number), number)
+    import_dicom(tmp_path / "in", tmp_path / "DS")
+    ids = tmp_path / "DS-confidential" / "ids.csv"
+    first = {row["study_uid"]: row["case"] for row in rows_of(ids)}
+    assert sorted(first.values()) == ["C0001", "C0002", "C0003"]
+    for number in range(3, 6):
+        mr(Study(patient=f"Q{number}", name=f"N{number}"), tmp_path / "in" / str(number), number)
+    import_dicom(tmp_path / "in", tmp_path / "DS", restart=True)
+    second = {row["study_uid"]: row["case"] for row in rows_of(ids)}
+    assert first.items() <= second.items() and len(second) == 6
+
+
 TABLES = {
     "no role": (lambda row: row.update(role=""), "no series has a role"),
     "no channel name": (lambda row: row.update(role="T1 WI"), "role 'T1 WI' must be made of letters"),

@@ -5,7 +5,9 @@ import tarfile
 import zipfile
 
 import numpy as np
+import pydicom
 import pytest
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 from tiny_dicom import T1, T2, Series, Study, edit, head, mr
 
 from autodls.dicom.facts import Facts
@@ -98,6 +100,15 @@ def test_what_is_no_volume_is_refused_by_name(tmp_path, why):
     Series(Study(), head(), orientation=FLAT, tags=T1).write(tmp_path / "in", REFUSED[why])
     (refused,) = refusals(tmp_path / "in")
     assert why in refused
+
+
+def test_a_file_that_unfolds_is_not_unfolded(tmp_path):
+    """Deflated as a whole, a few KiB may be GiB."""
+    series = mr(Study(), tmp_path / "in")
+    one = pydicom.dcmread(series.files[0])
+    one.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    one.save_as(series.files[0])
+    assert list(found_in(tmp_path / "in").unused.values()) == ["deflated as a whole; export it uncompressed"]
 
 
 def test_missing_slices_mixed_orientation_and_two_patients(tmp_path):

@@ -1,7 +1,7 @@
 """New case ids for studies, and ids.csv, which alone ties them to patients.
 
 Patients are numbered in the order of a hash, so that numbers say nothing of names or dates; those that ids.csv knows
-keep theirs. A study is a case: P0001, or P0001-2 where the patient has several.
+keep theirs, by their `key`. A study is a case: P0001, or P0001-2 where the patient has several.
 """
 
 import hashlib
@@ -16,8 +16,10 @@ from autodls.records.case_id import skeleton
 from autodls.records.scores import csv_text
 from autodls.records.table import read_table
 
-COLUMNS = ("case", "patient", "patient_id", "issuer", "study_uid", "study_date")
-_NUMBERED = re.compile(r"P(\d{4,})", re.ASCII)
+COLUMNS = ("case", "patient", "patient_id", "issuer", "study_uid", "study_date", "key")
+_PREFIXES = ("P", "C", "X", "Q", "Z")
+_NUMBERED = re.compile(rf"([{''.join(_PREFIXES)}])(\d{{4,}})", re.ASCII)
+_KEY = re.compile(r"x[0-9a-f]{64}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -48,16 +50,24 @@ def number_cases(
     for study, person in studies.items():
         patients[_hash(patient_key(person, study))].append(study)
     numbers = dict(known)
-    last = max((int(found[1]) for name in known.values() if (found := _NUMBERED.fullmatch(name))), default=0)
+    matched = [found for name in known.values() if (found := _NUMBERED.fullmatch(name))]
+    last, prefix = max((int(found[2]) for found in matched), default=0), _prefix(studies.values())
     for key in sorted(set(patients) - set(numbers)):
         last += 1
-        numbers[key] = f"P{last:04d}"
+        numbers[key] = f"{prefix}{last:04d}"
     cases = {}
     for key, own in patients.items():
         for number, study in enumerate(sorted(own, key=lambda one: (dates.get(one, ""), one)), start=1):
             case = numbers[key] if len(own) == 1 else f"{numbers[key]}-{number}"
             cases[study] = StudyCase(case, numbers[key], studies[study], study, dates.get(study, ""))
     return cases
+
+
+def _prefix(people: Iterable[Person]) -> str:
+    """A letter that the old ids do not begin with: a new P0001 must not be taken for somebody's old one."""
+    old = [person.patient_id for person in people]
+    free = (one for one in _PREFIXES if not any(re.fullmatch(rf"{one}[-_ ]?\d+", name, re.IGNORECASE) for name in old))
+    return next(free, _PREFIXES[0])
 
 
 def _hash(key: tuple[str, ...]) -> str:
@@ -68,19 +78,28 @@ def read_known(path: Path) -> dict[str, str]:
     """New numbers of patients by their hash, as an ids.csv has them; none where it is not there."""
     if not path.exists():
         return {}
-    rows = read_table(path)
     found = {}
-    for row in rows:
-        person = Person(row.get("patient_id", ""), row.get("issuer", ""), "", "")
-        if person.patient_id and _NUMBERED.fullmatch(row.get("patient", "")):
-            found[_hash(patient_key(person, ""))] = row["patient"]
+    for row in read_table(path):
+        if _KEY.fullmatch(row.get("key", "")) and _NUMBERED.fullmatch(row.get("patient", "")):
+            found[row["key"][1:]] = row["patient"]
     return found
 
 
 def ids_text(cases: Iterable[StudyCase]) -> str:
     """The text of ids.csv."""
     ordered = sorted(cases, key=lambda one: (one.case, one.study))
-    lines = [(one.case, one.patient, one.person.patient_id, one.person.issuer, one.study, one.date) for one in ordered]
+    lines = [
+        (
+            one.case,
+            one.patient,
+            one.person.patient_id,
+            one.person.issuer,
+            one.study,
+            one.date,
+            f"x{_hash(patient_key(one.person, one.study))}",
+        )
+        for one in ordered
+    ]
     return csv_text(COLUMNS, lines)
 
 

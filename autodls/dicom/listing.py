@@ -48,12 +48,16 @@ def list_rows(found: Found, known: Mapping[str, str], patterns: Sequence[str]) -
             pair[0][1].number,
         ),
     )
-    days = _days(studies)
+    days, doubtful = _days(studies), _of_two_people(found.parts, studies)
     names, rows = dict[Identity, str](), list[Row]()
     for (identity, part), proposal in order:
         names[identity] = f"S{len(rows) + 1:04d}"
         case = studies[part.study].case
-        rows.append(part_row(names[identity], case, part, proposal, days.get(part.study)))
+        told = proposal
+        if studies[part.study].patient in doubtful:
+            doubt = "the files of this patient's id have different names or birth dates: is it one patient?"
+            told = Proposal(proposal.role, proposal.why, _also(proposal.ambiguous, doubt))
+        rows.append(part_row(names[identity], case, part, told, days.get(part.study)))
     rows += _roi_rows(rois, drawn_on, parts, studies, names, patterns)
     return Listed(parts, rois, drawn_on, studies, tuple(rows), faults)
 
@@ -127,6 +131,14 @@ def _proposal(roi: DrawnRoi, wanted: bool, likely: int, asked: bool, alone: bool
 
 def _also(*doubts: str) -> str:
     return "; ".join(filter(None, doubts))
+
+
+def _of_two_people(parts: Sequence[Part], studies: Mapping[str, StudyCase]) -> set[str]:
+    """Patients, by their new number, whose files have several names or birth dates, as where all ids are ANONYMOUS."""
+    known: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    for part in parts:
+        known[studies[part.study].patient].add((part.person.name.casefold(), part.person.birth_date))
+    return {patient for patient, people in known.items() if len(people) > 1}
 
 
 def _days(studies: Mapping[str, StudyCase]) -> dict[str, int]:

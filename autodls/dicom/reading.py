@@ -23,6 +23,7 @@ _PREAMBLE_BYTES, _MAGIC = 128, b"DICM"
 _BARE_GROUPS = (b"\x02\x00", b"\x08\x00")  # how files of old exports begin, which have no preamble
 _MOST_BARE_ELEMENT = 0x0018  # of group 8: files that begin with another element are none of DICOM's
 _MOST_HEADER_BYTES = 1 << 28  # of a header without its pixels: an enhanced one of 10,000 frames has 40 MiB
+_DEFLATED, _META_BYTES = b"1.2.840.10008.1.2.1.99", 2048
 _MOST_TEXT_SIGNS = 1024
 _CODE = re.compile(r"[A-Z0-9_ ]{1,16}", re.ASCII)
 
@@ -73,6 +74,9 @@ def read_dataset(path: Path, *, pixels: bool = False) -> "Dataset":
     size = path.stat().st_size
     if size > MOST_FILE_BYTES:
         raise ValueError(f"larger than {MOST_FILE_BYTES >> 30} GiB")
+    with path.open("rb") as handle:
+        if _DEFLATED in handle.read(_META_BYTES):  # pydicom unpacks all of it, however much that is
+            raise ValueError("deflated as a whole; export it uncompressed")
     try:
         return pydicom.dcmread(path, stop_before_pixels=not pixels, force=True, defer_size=_defer(size))
     except MemoryError:

@@ -27,7 +27,7 @@ from autodls.parallel import worker_processes
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99", "")
+_NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "")
 _DECODER_BYTES = 1 << 33
 _DECODER_SECONDS, _FRAME_SECONDS = 120, 2
 _STDERR = 2
