@@ -271,9 +271,33 @@ def test_what_a_person_has_changed_stays(archive, whole, tmp_path):
     other = tmp_path / "OTHER"
     (other / "imagesTr").mkdir(parents=True)
     (other / "imagesTr" / "P0001_0000.nii.gz").write_bytes(b"of somebody")
-    import_dicom(archive, other)
-    with pytest.raises(ArgumentError, match="nothing else is replaced"):
+    with pytest.raises(ArgumentError, match=r"which no import with .* has made"):
         import_dicom(archive, other)
+
+
+@pytest.mark.parametrize(
+    "name", ["dataset.json", "clinical.xlsx", "imagesTr/PH1_0000.nii.gz", "labelsTr/P0001.nii.gz", "provenance.json"]
+)
+def test_a_folder_that_holds_somebody_elses_files(archive, first_step, tmp_path, name):
+    """Refused before anything is read, at either step, and left as it was."""
+    for dataset in (tmp_path / "new", tmp_path / "DS"):
+        (dataset / name).parent.mkdir(parents=True)
+        (dataset / name).write_text("mine")
+    shutil.copytree(first_step / "DS-confidential", tmp_path / "DS-confidential")
+    before = bytes_below(tmp_path)
+    for dataset in (tmp_path / "new", tmp_path / "DS"):
+        with pytest.raises(ArgumentError, match=f"holds {name}, which no import with"):
+            import_dicom(archive, dataset)
+    assert bytes_below(tmp_path) == before
+
+
+def test_a_link_in_the_place_of_a_folder(archive, listed, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    listed[0].mkdir()
+    (listed[0] / "imagesTr").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ArgumentError, match="imagesTr: is no folder of ours"):
+        import_dicom(archive, listed[0])
+    assert not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_restart_makes_the_table_anew_and_keeps_numbers(archive, tmp_path):

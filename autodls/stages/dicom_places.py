@@ -1,14 +1,18 @@
 """Where an import reads and writes; places that it must not are refused before anything is read."""
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from autodls.errors import ArgumentError
 from autodls.records.files import read_bounded
+from autodls.records.listing import IMAGES, LABELS
+from autodls.records.model_folders import PROVENANCE
 from autodls.stages.places import real_place, require_folder, require_output
 
 _TABLES = ("series.csv", "ids.csv", "unused.csv", "README.txt", "written.jsonl")
+_MADE = ("dataset.json", "clinical.csv", "clinical.xlsx", "acquisition.csv", "rois.csv", PROVENANCE)
 _UNPACKED = "autodls-unpacked"
 README = """Confidential.
 
@@ -80,6 +84,29 @@ class ImportPlaces:
                 f"--confidential {self.confidential}: the dataset lies in it; give a folder that holds nothing else"
             )
         self._require_ours()
+
+    def require_own_dataset(self, begun: Collection[str]) -> None:
+        """Raise ArgumentError where the dataset folder holds what no import of this confidential folder has made.
+
+        `begun` are the names of all files that such an import has ever begun; other things, such as a workspace or
+        notes, may lie there.
+        """
+        for folder in (self.dataset / IMAGES, self.dataset / LABELS):
+            if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+                raise ArgumentError(f"{folder}: is no folder of ours; move it away, or give a new folder with -o")
+        present = [name for name in _MADE if (self.dataset / name).exists()]
+        present += [
+            f"{folder}/{path.name}"
+            for folder in (IMAGES, LABELS)
+            for path in sorted((self.dataset / folder).glob("*"))
+            if not path.name.startswith(".tmp-")
+        ]
+        known = {*begun, PROVENANCE} if begun else set(begun)
+        if foreign := [name for name in present if name not in known]:
+            raise ArgumentError(
+                f"-o {self.dataset}: holds {foreign[0]}, which no import with {self.confidential} has made; give a new "
+                "folder, or the --confidential of the import that made it"
+            )
 
     def _require_ours(self) -> None:
         if not self.confidential.is_dir():

@@ -74,12 +74,14 @@ def import_dicom(
     """
     require_pydicom()
     from autodls.dicom.cases import read_known
+    from autodls.dicom.conversion import read_log
     from autodls.dicom.listing import list_rows
     from autodls.dicom.series import find_series
     from autodls.dicom.sources import opened_sources
 
     places = ImportPlaces.of(dicom, dataset, confidential)
     places.require_free()
+    places.require_own_dataset(read_log(places.log)[1])
     with locked_output(places.confidential):
         if restart:
             places.put_table_aside()
