@@ -8,6 +8,7 @@ from autodls.study_folder import PathLike, StudyFolder
 from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
+    from autodls.dicom.dataset_files import LabelSource
     from autodls.evaluation.results import Metrics
     from autodls.inference.prediction import Prediction
     from autodls.jobs.executor import Executor
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from autodls.stages.demo import Demo
     from autodls.stages.evaluate import Evaluated
     from autodls.stages.explain import Explained
+    from autodls.stages.import_dicom import Imported
     from autodls.stages.plan import Planned
     from autodls.stages.preprocess import Preprocessed
     from autodls.stages.segment import Segmented
@@ -57,6 +59,35 @@ class Study(StudyFolder):
     ) -> None:
         super().__init__(dataset, workspace, name)
         self.watch = watch
+
+    def import_dicom(
+        self,
+        dicom: PathLike,
+        *,
+        confidential: PathLike | None = None,
+        roi_names: Sequence[str] = (),
+        labels: "LabelSource | None" = None,
+        restart: bool = False,
+        workers: int = 1,
+    ) -> "Imported":
+        """Make the dataset of the DICOM studies in the folder `dicom`, as `autodls import`, in two calls.
+
+        The first writes series.csv (`table`), for a person to correct; the second converts by it. `confidential` is
+        where it and ids.csv lie, DATASET-confidential unless given; `roi_names` are patterns (`GTV*`) of the tumour.
+        """
+        from autodls.stages.import_dicom import import_dicom
+
+        place = None if confidential is None else Path(confidential)
+        return import_dicom(
+            Path(dicom),
+            self.dataset,
+            confidential=place,
+            roi_names=roi_names,
+            labels=labels,
+            restart=restart,
+            workers=workers,
+            watch=self.watch,
+        )
 
     def check(self, *, workers: int = 1) -> "CheckReport":
         """Check table, files and every image; `problems` has a line each, `errors` those that must be repaired."""

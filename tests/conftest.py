@@ -5,6 +5,7 @@ import json
 import os
 import random
 import shutil
+import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,22 @@ def shared_data() -> Path:
     if not (folder / "lgg_ht" / "dataset.json").is_file():
         pytest.skip(f"no real images at {folder}; set AUTODLS_TEST_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def real_dicom(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real DICOM of `shared_data`, each archive unpacked into a folder of its name."""
+    folder = tmp_path_factory.mktemp("real")
+    for path in sorted((shared_data / "dicom").glob("*.tar.xz")):
+        with tarfile.open(path) as archive:
+            archive.extractall(folder / path.name.partition(".")[0], filter="data")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dcm2niix() -> str:
+    """The converter that ours is held against; the test is skipped where it is not installed."""
+    return str(pytest.importorskip("dcm2niix").bin)
 
 
 def _grid(channel: int) -> sitk.Image:

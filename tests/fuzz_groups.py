@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fuzz_dicom import DicomTrial, make_dicom, run_dicom
 from fuzz_limits import KINDS as LIMITS
 from fuzz_limits import LimitTrial, make_limits, run_limits
 from fuzz_names import TRIED, NameTrial, make_names, run_names
@@ -22,5 +23,6 @@ class Group:
 GROUPS = {  # "limits" first: its children are forked from a process that has started no threads of libraries yet
     "limits": Group(make_limits, lambda number: LimitTrial([*LIMITS][number % len(LIMITS)], number), run_limits),
     "places": Group(make_world, PlaceTrial, run_place),
+    "dicom": Group(make_dicom, DicomTrial, run_dicom),
     "names": Group(make_names, lambda number: NameTrial(TRIED[number % len(TRIED)], number), run_names),
 }

@@ -18,7 +18,10 @@ from autodls.cli.app import app
 from autodls.records.lock import locked_output
 
 COMMANDS = ("check", "plan", "preprocess", "train", "predict", "evaluate", "demo")
-HEAVY = ("torch", "monai", "SimpleITK", "sklearn", "numpy", "pydantic", "pandas", "scipy", "lifelines", "matplotlib")
+HEAVY = (
+    "lifelines", "matplotlib", "monai", "numpy", "pandas", "pydantic", "pydicom", "scipy", "SimpleITK", "sklearn",
+    "torch",
+)  # fmt: skip
 
 
 class TestHelp:
@@ -68,7 +71,11 @@ class TestHelp:
 
     @pytest.mark.parametrize(
         "words",
-        [*((command.callback.__name__,) for command in app.registered_commands), ("train",), ("train", "fold")],
+        [
+            *((command.name or command.callback.__name__,) for command in app.registered_commands),
+            ("train",),
+            ("train", "fold"),
+        ],
         ids=" ".join,
     )
     def test_of_every_command(self, words):
@@ -77,7 +84,7 @@ class TestHelp:
 
     def test_every_command_on_a_dataset_takes_a_workspace(self):
         taken = {c.callback.__name__: inspect.signature(c.callback).parameters for c in app.registered_commands}
-        assert {name for name, options in taken.items() if "workspace" not in options} == {"verify", "demo"}
+        assert {name for name, options in taken.items() if "workspace" not in options} == {"verify", "demo", "import_"}
 
     def test_says_what_all_means(self):
         answer = autodls("train", "fold", "--help")

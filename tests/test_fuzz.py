@@ -20,6 +20,7 @@ from tiny_study import use_tiny_resnet
 
 TRIALS = 200
 PLACES = 20
+DICOM = 30
 FUZZER = Path(__file__).parents[1] / "benchmarks" / "fuzz.py"
 SLOW = ("roi/bomb", "predict roi/bomb", "predict image/bomb")
 
@@ -147,3 +148,15 @@ def test_the_judge_of_places(world, tmp_path, monkeypatch, meddle, part):
     monkeypatch.setattr(fuzz_places, "run_command", run)
     with pytest.raises(FaultError, match=part):
         fuzz_places.run_place(world, fuzz_places.PlaceTrial(0), tmp_path)
+
+
+@pytest.fixture(scope="module")
+def broken_dicom(tmp_path_factory):
+    return GROUPS["dicom"].make(tmp_path_factory.mktemp("dicom"))
+
+
+@pytest.mark.parametrize("number", range(DICOM))
+def test_broken_dicom(broken_dicom, tmp_path, number):
+    """Both steps of an import of damaged files, folders and tables."""
+    group = GROUPS["dicom"]
+    assert group.run(broken_dicom, group.draw(number), tmp_path) in ("refused", "same", "changed")

@@ -13,13 +13,14 @@ from autodls import __version__
 from autodls.cli import options
 from autodls.cli.console import Terminal, say
 from autodls.cli.groups import benchmark_app, segment_app, train_app
+from autodls.cli.import_app import import_
 from autodls.cli.manner import as_asked, with_manners
 from autodls.cli.scoring import evaluate, explain, predict
 from autodls.machine import tune_process
 
 _ORDER = (
-    "check", "plan", "preprocess", "segment", "train", "predict", "evaluate", "explain", "benchmark", "report",
-    "verify", "demo",
+    "import", "check", "plan", "preprocess", "segment", "train", "predict", "evaluate", "explain", "benchmark",
+    "report", "verify", "demo",
 )  # fmt: skip
 
 
@@ -47,6 +48,7 @@ app = typer.Typer(
 app.add_typer(train_app, name="train")
 app.add_typer(segment_app, name="segment")
 app.add_typer(benchmark_app, name="benchmark")
+app.command("import")(import_)
 
 
 def _version(asked: bool) -> None:

@@ -23,8 +23,9 @@ from autodls.records.files import sha256_of_file
 
 PYTHON = "python"
 HIDDEN = "PATH"
-_OF_PATHS = (
+_OF_PATHS = (  # and names of ROIs, as a header has them
     "-d", "--dataset", "-w", "--workspace", "-i", "--input", "-o", "--output", "-m", "--model", "--scores", "--log",
+    "--confidential", "--labels", "--roi-name",
 )  # fmt: skip
 _OUTSIDE = (
     "clinical.csv",

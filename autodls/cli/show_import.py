@@ -1,0 +1,43 @@
+"""`import`, as a person sees it: rows and case ids are printed, never what a header says."""
+
+import json
+from dataclasses import asdict
+
+from autodls.cli.console import note, say, say_json, show_table
+from autodls.limits import MOST_SHOWN
+from autodls.stages.import_dicom import Imported, table_rows
+
+_SHOWN = ("row", "case", "role", "modality", "plane", "planes", "why", "ambiguous")
+
+
+def show_import(done: Imported, *, as_json: bool) -> None:
+    """Say what was found or made, and what is to be done next."""
+    if as_json:
+        say_json(json.dumps(asdict(done), default=str, indent=1))
+    elif done.step == "listed":
+        _show_listed(done)
+    else:
+        _show_converted(done)
+
+
+def _show_listed(done: Imported) -> None:
+    rows = [row for row in table_rows(done.table) if row["role"] or row["ambiguous"]]
+    if rows:
+        show_table("Series", list(_SHOWN), [[row[name] for name in _SHOWN] for row in rows[:MOST_SHOWN]])
+    say(
+        f"{done.patients} patients, {done.series} series and {done.rois} ROIs: {done.proposed} have a role, "
+        f"{done.refused} cannot be converted, {done.unused} files are not used (unused.csv)"
+    )
+    say(
+        f"{done.ambiguous} rows are ambiguous. Nothing is converted yet: look at {done.table} (columns case and role "
+        "are yours to change), then give the same command again"
+    )
+
+
+def _show_converted(done: Imported) -> None:
+    for line in done.notes:
+        note(f"warning: {line}")
+    say(f"{done.cases} cases, {done.images} images and {done.masks} ROIs in {done.dataset}")
+    for line in done.missing:
+        say(f"still missing: {line}")
+    say(f"Next: autodls check -d {done.dataset}. {done.table.parent} names patients: keep it away from the dataset")

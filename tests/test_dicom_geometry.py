@@ -1,0 +1,150 @@
+"""Voxels and places of converted series against dcm2niix; PET as SUV."""
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from pydicom.dataset import Dataset
+from real_dicom import found_in, images_of_dcm2niix
+from tiny_dicom import T1, Series, Study, head, mr
+
+from autodls.dicom.stacks import UnfitError
+from autodls.dicom.suv import suv_factor
+from autodls.dicom.volume import read_stack
+from autodls.imaging.geometry import Geometry
+
+SAME_MM = 1e-3
+
+
+def differences(path, volume):
+    """Largest difference of place in mm and of value, voxel by voxel; None where it is another grid."""
+    image = sitk.ReadImage(str(path))
+    array = sitk.GetArrayFromImage(image)
+    if array.ndim != 3 or array.size != volume.array.size:
+        return None
+    other = Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+    own = np.rint(volume.geometry.physical_to_index(other.corners()))  # both are affine: corners differ most
+    if (own < 0).any() or (own >= volume.geometry.size_xyz).any():
+        return None
+    apart = np.abs(volume.geometry.index_to_physical(own) - other.corners()).max()
+    first, *steps = own[0], own[4] - own[0], own[2] - own[0], own[1] - own[0]  # along x, y, z of the other
+    axes = [int(np.abs(step).argmax()) for step in steps]
+    turned = volume.array.transpose([2 - axis for axis in axes[::-1]])
+    flips = [slice(None, None, -1 if first[axis] else None) for axis in axes[::-1]]
+    values = turned[tuple(flips)].astype(np.float64)
+    return apart, np.abs(values - array).max() / max(1.0, np.abs(values).max())
+
+
+SETS = {
+    "prostatex0000_t2tra_t2sag_missing_slice": 2,
+    "sts001_raw_T1_T2FS_rtstruct": 2,
+    "ucsf_br_06_dce_pe1_seg": 1,
+    "dicom2nifti_failing_mr/tests/data/failing": 3,
+    "dicom2nifti_failing_mr/tests/data/generic/anatomical": 1,
+    "dicom2nifti_failing_mr/tests/data/generic/compressed_j2k": 1,
+    "dicom2nifti_failing_mr/tests/data/generic/compressed_jpegls": 1,
+    "dicom2nifti_failing_mr/tests/data/philips_enhanced": 2,
+}
+REFUSED = (
+    "1 missing slices: 6.00 mm after plane 13, 3.00 mm elsewhere",
+    "not a volume: 4 planes lie at one place and nothing tells them apart",
+    "1 missing slices: 10.00 mm after plane 3, 5.00 mm elsewhere",
+)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_series_against_dcm2niix(real_dicom, dcm2niix, tmp_path, name):
+    """Each volume of ours is one of dcm2niix's, voxel for voxel; what it converts beside them, we refuse by name."""
+    others = images_of_dcm2niix(dcm2niix, real_dicom / name, tmp_path / "out")
+    parts = found_in(real_dicom / name).parts
+    matched = set()
+    for part in parts:
+        if part.stack.refused:
+            assert part.stack.refused in REFUSED
+            continue
+        volume = read_stack(part.stack, part.facts.modality)
+        found = [(path, told) for path in others if (told := differences(path, volume)) and told[0] < SAME_MM]
+        assert len(found) == 1, part.facts
+        assert found[0][1][1] <= 1.5e-7  # a float32 of a scaled value, rounded once
+        matched.add(found[0][0])
+    assert len(matched) == SETS[name]
+    refused = {part.series for part in parts if part.stack.refused}
+    segmented = {one.series for one in found_in(real_dicom / name).drawn}
+    assert {series for path, series in others.items() if path not in matched} <= refused | segmented
+
+
+ORIENTATIONS = [(1, 0, 0, 0, 1, 0), (0, 1, 0, 0, 0, -1), (1, 0, 0, 0, 0, -1), (-1, 0, 0, 0, 1, 0)]
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+@pytest.mark.parametrize("step_mm", [3.0, -3.0])
+def test_phantoms_against_dcm2niix(dcm2niix, tmp_path, orientation, step_mm):
+    """Axial, sagittal, coronal and mirrored, planes in both orders."""
+    Series(Study(), head(), orientation=orientation, step_mm=step_mm, tags=T1).write(tmp_path / "in")
+    (path,) = images_of_dcm2niix(dcm2niix, tmp_path / "in", tmp_path / "out")
+    (part,) = found_in(tmp_path / "in").parts
+    apart, different = differences(path, read_stack(part.stack, "MR"))
+    assert apart < SAME_MM and different == 0.0
+
+
+def test_an_oblique_phantom_is_where_its_header_says(tmp_path):
+    series = mr(Study(), tmp_path / "in")
+    (part,) = found_in(tmp_path / "in").parts
+    volume = read_stack(part.stack, "MR")
+    index = np.array([[0, 0, 0], [19, 23, 7], [4, 9, 2]])
+    np.testing.assert_allclose(volume.geometry.index_to_physical(index), [series.mm(*at) for at in index], atol=1e-6)
+    np.testing.assert_array_equal(volume.array, head())
+
+
+# --- PET ---
+
+
+def pet(**tags):
+    one = Dataset()
+    injected = Dataset()
+    injected.RadiopharmaceuticalStartTime, injected.RadionuclideTotalDose = "100000", "370000000"
+    injected.RadionuclideHalfLife = "6586.2"
+    one.RadiopharmaceuticalInformationSequence = [injected]
+    one.Units, one.CorrectedImage, one.DecayCorrection, one.PatientWeight = "BQML", ["ATTN", "DECY"], "START", "70"
+    one.SeriesDate = one.AcquisitionDate = "20200101"
+    one.SeriesTime, one.AcquisitionTime = "110000", "110500"
+    for keyword, value in tags.items():
+        target = injected if keyword.startswith("Radio") else one
+        setattr(target, keyword, value)
+    return one
+
+
+def test_suv_by_hand():
+    """370 MBq of F-18 an hour before: 70,000 g / (370e6 x 2^(-3600/6586.2)) = 2.763e-4 g/ml a Bq/ml."""
+    assert suv_factor(pet()) == pytest.approx(70_000 / (370e6 * 2 ** (-3600 / 6586.2)), rel=1e-12)
+    assert suv_factor(pet()) == pytest.approx(2.7633e-4, rel=1e-4)
+    assert suv_factor(pet(DecayCorrection="ADMIN")) == pytest.approx(70_000 / 370e6)
+    assert suv_factor(pet(Units="GML")) == 1.0
+    dated = pet(RadiopharmaceuticalStartDateTime="20191231230000")
+    assert suv_factor(dated) == pytest.approx(70_000 / (370e6 * 2 ** (-12 * 3600 / 6586.2)))
+
+
+@pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        ({"PatientWeight": None}, "without body weight"),
+        ({"RadionuclideTotalDose": "0"}, "without injected dose"),
+        ({"Units": "CNTS"}, "in counts without the scanner's factor"),
+        ({"Units": "PROPCPS"}, "in units 'PROPCPS'"),
+        ({"CorrectedImage": ["DECY"]}, "not corrected for attenuation and decay"),
+        ({"DecayCorrection": "NONE"}, "decay correction 'NONE'"),
+        ({"SeriesTime": "120000"}, "series time is later than its acquisition"),
+        ({"RadiopharmaceuticalStartTime": None}, "without the time of injection"),
+        ({"Units": "GML", "SUVType": "LBM"}, "in SUV by 'LBM'"),
+    ],
+)
+def test_a_pet_without_what_suv_needs(tags, said):
+    with pytest.raises(UnfitError, match=said):
+        suv_factor(pet(**tags))
+
+
+def test_pet_is_written_as_suv(tmp_path):
+    header = {element.keyword: element.value for element in pet()}
+    Series(Study(), head(), "PT", tags={**header, "RescaleSlope": "2", "RescaleIntercept": "0"}).write(tmp_path / "in")
+    (part,) = found_in(tmp_path / "in").parts
+    found = read_stack(part.stack, "PT").array
+    np.testing.assert_allclose(found, head() * 2 * suv_factor(pet()), rtol=1e-6)
