@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from autodls.dicom.door import pydicom
+from autodls.dicom.door import IDENTIFYING, pydicom
 from autodls.records.files import sha256_of_bytes
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
+
+    from autodls.dicom.study import SourceStudy
 
 MANUFACTURER = "AutoDLS"
 DEVICE = "AutoDLS research software"
@@ -120,3 +122,32 @@ def _name_generated(dataset: "Dataset") -> None:
     for element in dataset.iterall():
         if element.VR == "UI" and isinstance(element.value, str) and element.value.startswith(_GENERATED):
             element.value = named.setdefault(element.value, uid_of(whose, "generated", str(len(named))))
+
+
+def shell(uid: str, sop_class: str, modality: str, study: "SourceStudy", result: "Result") -> "Dataset":
+    """What a series of one more object in `study` begins with: the patient, the study, series and equipment."""
+    library, source = pydicom(), study.reference.datasets[0]
+    made = library.dataset.Dataset()
+    made.file_meta = library.dataset.FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = library.uid.ExplicitVRLittleEndian
+    made.file_meta.MediaStorageSOPClassUID, made.file_meta.MediaStorageSOPInstanceUID = sop_class, uid
+    for word in (*IDENTIFYING, "StudyInstanceUID", "SpecificCharacterSet"):
+        if word in source:
+            made[word] = source[word]
+    made.ReferringPhysicianName = ""
+    made.SOPClassUID, made.SOPInstanceUID, made.SeriesInstanceUID = sop_class, uid, uid
+    made.Modality, made.ConversionType = modality, "WSD"
+    made.Manufacturer, made.ManufacturerModelName = MANUFACTURER, DEVICE
+    made.SoftwareVersions, made.DeviceSerialNumber = result.version, result.model_sha256[:16]
+    made.SecondaryCaptureDeviceManufacturer, made.SecondaryCaptureDeviceManufacturerModelName = MANUFACTURER, DEVICE
+    return made  # type: ignore[no-any-return]
+
+
+def sources_of(study: "SourceStudy") -> "list[Dataset]":
+    """A reference to each slice of every series that was used."""
+    references = []
+    for slice_of in (slice_of for series in study.series.values() for slice_of in series.datasets):
+        one = pydicom().dataset.Dataset()
+        one.ReferencedSOPClassUID, one.ReferencedSOPInstanceUID = slice_of.SOPClassUID, slice_of.SOPInstanceUID
+        references.append(one)
+    return references
