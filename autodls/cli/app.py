@@ -21,6 +21,7 @@ from autodls.cli.options import (
     CutoffValues,
     DatasetOption,
     DeviceOption,
+    DicomFolderOption,
     DryRunOption,
     FoldCohorts,
     HeatmapsOption,
@@ -36,6 +37,7 @@ from autodls.cli.options import (
     RoisOption,
     ScoreColumns,
     ScoreTableOption,
+    SeriesOption,
     VerifiedDataset,
     WeightsOption,
     WorkersOption,
@@ -136,7 +138,7 @@ def preprocess(
 
 @app.command()
 def predict(
-    images: Annotated[Path, typer.Option("-i", "--input", help="Folder of CASE_0000.nii.gz, CASE_0001.nii.gz, ...")],
+    images: Annotated[Path, typer.Option("-i", "--input", help="Folder of CASE_0000.nii.gz, ..., or DICOM studies.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for scores.csv, predict.json, rois/.")],
     rois: RoisFolder = None,
     model: ModelOption = None,
@@ -144,6 +146,8 @@ def predict(
     workspace: WorkspaceOption = None,
     name: NameOption = None,
     heatmaps: HeatmapsOption = False,
+    dicom: DicomFolderOption = None,
+    series: SeriesOption = None,
     overwrite: OverwriteOption = False,
     device: ComputeOption = "auto",
     workers: WorkersOption = WORKERS,
@@ -159,11 +163,11 @@ def predict(
     if dry_run:
         from autodls.stages.dry_run import dry_predict
 
-        tell(dry_predict(images, rois, output, model, dataset, workspace, overwrite))
+        tell(dry_predict(images, rois, output, model, dataset, workspace, overwrite, series or ()))
         raise typer.Exit
     from autodls.cli.predict_command import run_predict
 
-    given, chosen = (images, rois, output, model, dataset, workspace), (heatmaps, overwrite)
+    given, chosen = (images, rois, output, model, dataset, workspace), (heatmaps, dicom, series or (), overwrite)
     raise typer.Exit(run_predict(*given, *chosen, device=device, workers=workers, as_json=as_json))
 
 

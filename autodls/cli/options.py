@@ -85,6 +85,16 @@ RoisFolder = Annotated[
     Path | None,
     typer.Option("--rois", help="Folder of CASE.nii.gz, on the ROI channel's grid; else the model draws them."),
 ]
+DicomFolderOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--dicom", help="With DICOM as input: also write results as DICOM (SEG, SR, PDF), which names patients."
+    ),
+]
+SeriesOption = Annotated[
+    list[str] | None,
+    typer.Option("--series", help="With DICOM as input: CHANNEL=DESCRIPTION of its series; else it is named so."),
+]
 ModelOption = Annotated[
     Path | None, typer.Option("-m", "--model", help="Model folder; that of the workspace by default.")
 ]

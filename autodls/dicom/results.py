@@ -6,12 +6,11 @@ same result twice holds it once, and two different results never share an id.
 
 import io
 import uuid
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from autodls.dicom.door import IDENTIFYING, pydicom
+from autodls.dicom.door import IDENTIFYING, pydicom, quiet
 from autodls.records.files import sha256_of_bytes
 
 if TYPE_CHECKING:
@@ -79,8 +78,7 @@ def sealed(build: Callable[[str], "Dataset"], source: "Dataset", series: str | N
     Ids that were drawn at random are replaced. Dates are those of the images `source`: the moment of making would make
     two of one result; a series is named by `series`, or by its only object. Raises what `build` does.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the libraries' warnings quote names of patients
+    with quiet():
         dataset = build(_PLACEHOLDER)
     _date(dataset, source)
     _name_generated(dataset)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from autodls.dicom.door import pydicom, same_needed
+from autodls.dicom.door import pydicom, quiet, same_needed
 from autodls.errors import DatasetError
 from autodls.imaging.geometry import Geometry, Volume, as_triple
 
@@ -77,9 +77,11 @@ class SourceStudy:
 
 
 def _pixels(path: Path) -> NDArray[np.float32]:
+    library = pydicom()
     try:
-        dataset = pydicom().dcmread(path)
-        pixels = dataset.pixel_array.astype(np.float32)
+        with quiet():
+            dataset = library.dcmread(path)
+            pixels = dataset.pixel_array.astype(np.float32)
     except Exception as failure:  # each decoder has errors of its own
         reason = " ".join(str(failure).split())[:200] or type(failure).__name__
         raise DatasetError(f"{path.name}: its pixels cannot be read ({reason}); export it uncompressed") from None

@@ -92,18 +92,25 @@ def dry_predict(
     dataset: Path,
     workspace: Path | None,
     overwrite: bool,
+    series: Sequence[str] = (),
 ) -> Iterator[str]:
-    """Which cases `predict` would score, by which model."""
+    """Which cases `predict` would score, by which model; of DICOM also which series they have."""
     from autodls.inference.inputs import list_inputs
     from autodls.inference.model_files import check_model_folder
     from autodls.inference.prediction import prediction_of
     from autodls.records.results_folder import ResultsFolder
     from autodls.stages.places import require_output
+    from autodls.stages.predict_dicom import dry_predict_dicom, takes_dicom
 
     require_output(output, read=[images, *([rois] if rois else [])])
     ResultsFolder(output, "scores.csv", finished_rows(prediction_of(output)).name, overwrite).require_free()
     root = model if model is not None else model_of(workspace_of(dataset, workspace), drawn=rois is None)
     record = check_model_folder(root).record
+    if series or takes_dicom(images):
+        yield f"model: {root}, {record.folds} folds, trained on {record.rois} ROIs"
+        yield from dry_predict_dicom(images, record, series)
+        yield _NOTHING
+        return
     cases = list_inputs(images, rois, record)
     yield f"model: {root}, {record.folds} folds, trained on {record.rois} ROIs"
     drawn = "ROIs drawn by the model's networks" if rois is None else f"ROIs of {rois}"
