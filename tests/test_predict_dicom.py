@@ -105,23 +105,19 @@ def test_scores_name_nobody(done):
     names = [value.encode() for word, value in PATIENT.items() if word not in ("PatientSex", "StudyID")]
     names += [uid.encode() for uid in STUDIES] + [b"MUELLER", "Müller".encode("latin-1")]
     for path in (done / "out").rglob("*"):
-        if path.is_file() and path.name != "provenance.json":  # which has the command with the folder's name
+        if path.is_file():
             content = path.read_bytes()
             assert not [name for name in names if name in content], path
             assert not [name for name in names if name.decode("latin-1") in str(path)]
 
 
-def test_the_same_run_gives_the_same_bytes(given, model, done, tmp_path):
-    assert run(given, model, tmp_path / "out", "--dicom", tmp_path / "dicom", "--heatmaps").status == 0
+def test_the_same_study_gives_the_same_bytes_alone_or_with_others(given, model, done, tmp_path):
+    words = ("--dicom", tmp_path / "dicom", "--heatmaps")
+    assert run(given, model, tmp_path / "out", *words, studies="studies/MUELLER/case_00").status == 0
     first, second = (
-        {
-            path.relative_to(root): sha256_of_file(path)
-            for path in (root / "dicom").rglob("*.*")
-            if path.suffix != ".json"
-        }
-        for root in (done, tmp_path)
+        {path.name: sha256_of_file(path) for path in (root / "dicom" / "P0001").iterdir()} for root in (done, tmp_path)
     )
-    assert first == second and len(first) == 11
+    assert first == second and first.keys() == KINDS.keys()
 
 
 def test_results_of_ours_are_replaced_with_overwrite_alone(given, model, done):
@@ -130,6 +126,16 @@ def test_results_of_ours_are_replaced_with_overwrite_alone(given, model, done):
     assert snapshot(done) == before
     assert run(given, model, done / "out2", "--dicom", done / "dicom", "--overwrite").status == 0
     assert not list((done / "dicom").rglob("heatmap*"))
+
+
+def test_a_series_that_is_named_by_its_unique_id_stays_out_of_the_scores(given, model, tmp_path):
+    shutil.copytree(given / "studies" / "MUELLER" / "case_00", tmp_path / "one")
+    uid = f"{next(iter(STUDIES))}.2"
+    for words in (("--series", f"T2WI={uid}"), (f"--series=T2WI={uid}",)):
+        out = tmp_path / str(len(words))
+        answer = autodls("predict", "-i", tmp_path / "one", "--rois", given / "rois", "-o", out, "-m", model, *words)
+        assert answer.status == 0, answer.err
+        assert not [path for path in out.iterdir() if path.is_file() and uid.encode() in path.read_bytes()]
 
 
 class TestRefused:

@@ -1,6 +1,7 @@
 """The ROI as a DICOM segmentation: where it lies, whose it is, that it is valid, and what it must not carry."""
 
 import io
+import tarfile
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +20,7 @@ from tiny_dicom import (
 )
 
 from autodls.dicom.results import to_bytes
-from autodls.dicom.study import SourceSeries
+from autodls.dicom.study import SourceSeries, SourceStudy
 from autodls.dicom.write_seg import segmentation
 from autodls.errors import DatasetError
 from autodls.imaging.geometry import Volume
@@ -120,6 +121,25 @@ def test_is_valid(case, tmp_path):
         segmentation(study, roi, replace(RESULT, roi_kind="manual", target="a\\b " * 40)),
         folder=tmp_path,
     )
+
+
+def test_is_valid_on_a_real_study(shared_data, tmp_path):
+    archive = shared_data / "dicom" / "sts001_raw_T1_T2FS_rtstruct.tar.xz"
+    if not archive.is_file():
+        pytest.skip(f"no real DICOM at {archive}")
+    with tarfile.open(archive) as packed:
+        wanted = [one for one in packed.getmembers() if "/MR_T2/image/" in one.name]
+        packed.extractall(tmp_path, members=wanted, filter="data")
+    read = [pydicom.dcmread(tmp_path / one.name, stop_before_pixels=True) for one in wanted if one.isfile()]
+    series = SourceSeries.of(read, "T2")
+    array = np.zeros(series.geometry.size_xyz[::-1], dtype=np.uint8)
+    array[10:15, 100:140, 120:150] = 1
+    roi = Volume(array, series.geometry)
+    made = segmentation(SourceStudy("P0001", {"T2": series}, "T2"), roi, RESULT)
+    write_volume(tmp_path / "roi.nii.gz", roi)
+    require_valid(made, folder=tmp_path)
+    ours, theirs = (np.array(sorted(places_of(tmp_path / name))) for name in ("roi.nii.gz", "0.dcm"))
+    assert len(ours) == 6000 and np.abs(ours.mean(axis=0) - theirs.mean(axis=0)).max() < 1e-3
 
 
 def test_an_roi_elsewhere_or_empty_is_refused_by_name(case):

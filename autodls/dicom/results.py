@@ -59,7 +59,7 @@ def uid_of(*parts: str) -> str:
 
 
 def short_text(text: str) -> str:
-    """`text` as a header holds it: 64 characters of one line, and no backslash, which would begin a second value.
+    r"""`text` as a header holds it: 64 characters of one line, and no backslash, which would begin a second value.
 
     >>> short_text("a\\b  c")
     'a/b c'

@@ -25,6 +25,7 @@ PYTHON = "python"
 HIDDEN = "PATH"
 _OF_PATHS = (
     "-d", "--dataset", "-w", "--workspace", "-i", "--input", "-o", "--output", "-m", "--model", "--scores", "--log",
+    "--dicom", "--series",  # a series may be named by the unique id that a patient's study has
 )  # fmt: skip
 _OUTSIDE = (
     "clinical.csv",

@@ -76,7 +76,7 @@ def draw_page(page: CasePage) -> Figure:
     _draw_slice(figure.add_axes((0.53, 0.44, 0.40, 0.29)), page)
     _say(figure, 0.735, "\n".join(_facts(page)), 9, va="top", linespacing=1.5)
     if page.heatmap is not None:
-        ax = figure.add_axes((0.08, 0.2, 0.84, 0.21))
+        ax = figure.add_axes((0.08, 0.195, 0.84, 0.235))
         ax.imshow(imread(page.heatmap), interpolation="nearest")
         ax.set_axis_off()
     _say(figure, 0.18, "\n".join(_flags(page.result)), 8, va="top", linespacing=1.35)
