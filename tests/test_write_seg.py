@@ -20,11 +20,14 @@ from tiny_dicom import (
 )
 
 from autodls.dicom.results import to_bytes
+from autodls.dicom.studies import find_studies
 from autodls.dicom.study import SourceSeries, SourceStudy
 from autodls.dicom.write_seg import segmentation
-from autodls.errors import DatasetError
+from autodls.errors import DatasetError, InputError
 from autodls.imaging.geometry import Volume
-from autodls.imaging.volumes import write_volume
+from autodls.imaging.volumes import read_labels, write_volume
+
+_TRIALS = 60
 
 
 @pytest.fixture(scope="module")
@@ -127,10 +130,9 @@ def test_is_valid_on_a_real_study(shared_data, tmp_path):
     archive = shared_data / "dicom" / "sts001_raw_T1_T2FS_rtstruct.tar.xz"
     if not archive.is_file():
         pytest.skip(f"no real DICOM at {archive}")
-    with tarfile.open(archive) as packed:
-        wanted = [one for one in packed.getmembers() if "/MR_T2/image/" in one.name]
-        packed.extractall(tmp_path, members=wanted, filter="data")
-    read = [pydicom.dcmread(tmp_path / one.name, stop_before_pixels=True) for one in wanted if one.isfile()]
+    with tarfile.open(archive, "r|xz") as packed:
+        files = (packed.extractfile(one) for one in packed if one.isfile() and "/MR_T2/image/" in one.name)
+        read = [pydicom.dcmread(io.BytesIO(file.read()), stop_before_pixels=True) for file in files]
     series = SourceSeries.of(read, "T2")
     array = np.zeros(series.geometry.size_xyz[::-1], dtype=np.uint8)
     array[10:15, 100:140, 120:150] = 1
@@ -195,3 +197,41 @@ class TestSeriesThatAreNoStack:
     def test_no_place(self, headers):
         del headers[0].ImagePositionPatient
         assert "without ImagePositionPatient" in self.refusal(headers)
+
+    @pytest.mark.parametrize("word", ["FrameOfReferenceUID", "SOPInstanceUID", "Modality", "Rows"])
+    def test_what_a_reference_needs(self, headers, word):
+        delattr(headers[3], word)
+        assert f"without {word}" in self.refusal(headers)
+
+
+def test_without_a_thickness_the_spacing_stands_for_it(tmp_path, make_dataset):
+    study, roi = study_and_roi(tmp_path, make_dataset, ("CE-T1WI",))
+    bare = [pydicom.dcmread(path, stop_before_pixels=True) for path in (tmp_path / "study" / "1").iterdir()]
+    for one in bare:
+        del one.SliceThickness
+    stack = SourceSeries.of(bare, "T1")
+    made = segmentation(replace(study, series={"CE-T1WI": stack}), roi, RESULT)
+    assert float(made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SliceThickness) == 5
+    require_valid(made, folder=tmp_path)
+
+
+def test_damaged_files_end_in_a_segmentation_or_in_one_line(tmp_path, make_dataset):
+    dataset = make_dataset(tmp_path / "dataset", training=1, held_out=0, sequences=("CE-T1WI",))
+    folder = write_study(tmp_path / "study", {"CE-T1WI": dataset / "imagesTr" / "case_00_0000.nii.gz"})
+    roi = read_labels(dataset / "labelsTr" / "case_00.nii.gz")
+    path = next(iter((folder / "1").iterdir()))
+    whole, chance, lines = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(_TRIALS):
+        damaged = bytearray(whole)
+        for at in chance.integers(132, len(whole) - 1400, size=int(chance.integers(1, 4))):
+            damaged[at] = int(chance.integers(256))
+        path.write_bytes(damaged[: int(chance.integers(140, len(whole)))] if chance.random() < 0.2 else damaged)
+        try:
+            for found in find_studies(folder):
+                study = found.as_channels(("CE-T1WI",), "CE-T1WI", {})
+                segmentation(study, Volume(roi.array, study.reference.geometry), RESULT)
+                study.volume("CE-T1WI")
+        except InputError as failure:
+            assert "\n" not in str(failure) and len(str(failure)) < 600
+            lines += 1
+    assert 0 < lines < _TRIALS

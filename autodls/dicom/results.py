@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from autodls.dicom.door import IDENTIFYING, pydicom, quiet
+from autodls.errors import DatasetError, InputError
 from autodls.records.files import sha256_of_bytes
 
 if TYPE_CHECKING:
@@ -76,12 +77,21 @@ def sealed(build: Callable[[str], "Dataset"], source: "Dataset", series: str | N
     """What `build` makes, given a unique id for both series and instance, with ids and dates of its own.
 
     Ids that were drawn at random are replaced. Dates are those of the images `source`: the moment of making would make
-    two of one result; a series is named by `series`, or by its only object. Raises what `build` does.
+    two of one result; a series is named by `series`, or by its only object. Raises DatasetError where a header of the
+    study does not allow it.
     """
-    with quiet():
-        dataset = build(_PLACEHOLDER)
-    _date(dataset, source)
-    _name_generated(dataset)
+    try:
+        with quiet():
+            dataset = build(_PLACEHOLDER)
+            _date(dataset, source)
+            _name_generated(dataset)
+            to_bytes(dataset)
+    except InputError:
+        raise
+    except Exception as failure:  # highdicom refuses what a header must not say, each thing in a way of its own
+        raise DatasetError(
+            f"no DICOM can be made for a study with such headers ({type(failure).__name__}); correct the study"
+        ) from None
     digest = sha256_of_bytes(to_bytes(dataset))
     dataset.SOPInstanceUID = uid_of(digest, "instance")
     dataset.SeriesInstanceUID = uid_of(digest, "series") if series is None else series

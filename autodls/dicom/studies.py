@@ -52,9 +52,9 @@ class FoundStudy:
             )
         stacks, files = {}, {}
         for channel, found in chosen.items():
-            by_uid = {str(header.SOPInstanceUID): path for header, path in found.slices}
             headers = [header for header, _ in found.slices]
             stacks[channel] = SourceSeries.of(headers, f"case {self.case}: series of {channel}")
+            by_uid = {str(header.SOPInstanceUID): path for header, path in found.slices}
             files[channel] = [by_uid[uid] for uid in stacks[channel].instance_uids]
         return SourceStudy(self.case, stacks, roi_channel, files)
 

@@ -3,6 +3,7 @@
 Read plainly: stacks of single-frame slices, parallel, evenly spaced and not sheared. All else is refused by name.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autodls.dicom.door import pydicom, quiet, same_needed
-from autodls.errors import DatasetError
+from autodls.errors import DatasetError, InputError
 from autodls.imaging.geometry import Geometry, Volume, as_triple
+from autodls.limits import MAX_VOXELS
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -22,6 +24,18 @@ _COSINE = 1e-4
 _APART_MM = 0.05
 _SPACING_SHARE = 0.01
 _PET = "PT"
+_NEEDED = (
+    "ImagePositionPatient",
+    "PixelSpacing",
+    "Rows",
+    "Columns",
+    "FrameOfReferenceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "Modality",
+)
 
 
 @dataclass(frozen=True)
@@ -34,10 +48,21 @@ class SourceSeries:
     @classmethod
     def of(cls, datasets: Iterable["Dataset"], name: str) -> "SourceSeries":
         """The stack that `datasets` make, in whatever order; raises DatasetError, which starts with `name`."""
-        slices = [same_needed(dataset) for dataset in datasets]
-        normal, across = _orientation(slices, name)
-        slices.sort(key=lambda one: float(np.dot(normal, one.ImagePositionPatient)))
-        return cls(slices, _geometry(slices, normal, across, name))
+        try:
+            with quiet():
+                slices = [same_needed(dataset) for dataset in datasets]
+                normal, across = _orientation(slices, name)
+                slices.sort(key=lambda one: float(np.dot(normal, one.ImagePositionPatient)))
+                geometry = _geometry(slices, normal, across, name)
+        except InputError:
+            raise
+        except Exception as failure:  # a value that is not what its element is for
+            raise DatasetError(
+                f"{name}: a header cannot be read ({type(failure).__name__}); export the series anew"
+            ) from None
+        for one in slices:  # which readers of a segmentation need
+            one.setdefault("SliceThickness", f"{geometry.spacing_mm[2]:.6g}")
+        return cls(slices, geometry)
 
     @property
     def uid(self) -> str:
@@ -99,7 +124,7 @@ def _orientation(slices: Sequence["Dataset"], name: str) -> tuple[NDArray[np.flo
     if len(slices) < 2:
         raise DatasetError(f"{name}: {len(slices)} slice, which is no volume; give a stack of slices")
     for one in slices:
-        missing = [word for word in ("ImagePositionPatient", "PixelSpacing", "Rows") if not one.get(word)]
+        missing = [word for word in _NEEDED if not one.get(word)]
         if missing or len(one.get("ImageOrientationPatient") or ()) != 6:
             raise DatasetError(f"{name}: a slice without {', '.join(missing) or 'orientation'}; export the series anew")
     axes = np.array([one.ImageOrientationPatient for one in slices], dtype=np.float64)
@@ -131,8 +156,11 @@ def _geometry(
     if sideways.max() > _APART_MM:
         raise DatasetError(f"{name}: slices are shifted by {sideways.max():.2f} mm (gantry tilt?); resample it first")
     rows, columns, row_mm, column_mm = shapes.pop()
+    size = int(columns), int(rows), len(slices)
+    if math.prod(size) > MAX_VOXELS:
+        raise DatasetError(f"{name}: {size} voxels, more than {MAX_VOXELS}; export a smaller one")
     return Geometry(
-        (int(columns), int(rows), len(slices)),
+        size,
         (float(column_mm), float(row_mm), spacing),
         as_triple(places[0]),
         tuple(np.stack([*across, normal], axis=1).ravel().tolist()),
