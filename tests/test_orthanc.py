@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from command_line import autodls
+from dicom_studies import PATIENT, highdicom, places_of, pydicom, write_study
 from orthanc_server import orthanc
-from tiny_dicom import PATIENT, highdicom, places_of, pydicom, write_study
 from tiny_model_folder import SEQUENCES, small_volume_plan, write_model_folder
 from tiny_models import tiny_model
 

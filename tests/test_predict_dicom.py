@@ -8,7 +8,7 @@ import sys
 import pytest
 import SimpleITK as sitk
 from command_line import autodls, snapshot
-from tiny_dicom import PATIENT, highdicom, places_of, pydicom, require_valid, write_study
+from dicom_studies import PATIENT, highdicom, places_of, pydicom, require_valid, write_study
 from tiny_model_folder import SEQUENCES, small_volume_plan, write_model_folder
 from tiny_models import tiny_model
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from dicom_studies import PATIENT, RESULT, WITHHELD, pydicom, require_valid, study_and_roi, texts_in
 from matplotlib.image import imread, imsave
-from tiny_dicom import PATIENT, RESULT, WITHHELD, pydicom, require_valid, study_and_roi, texts_in
 
 from autodls.dicom.results import RESEARCH, to_bytes
 from autodls.dicom.write_capture import captures

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny_dicom import (
+from dicom_studies import (
     PATIENT,
     RESULT,
     WITHHELD,

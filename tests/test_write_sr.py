@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny_dicom import PATIENT, RESULT, WITHHELD, highdicom, pydicom, require_valid, study_and_roi, texts_in
+from dicom_studies import PATIENT, RESULT, WITHHELD, highdicom, pydicom, require_valid, study_and_roi, texts_in
 
 from autodls.dicom.results import to_bytes
 from autodls.dicom.write_seg import segmentation
