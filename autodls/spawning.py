@@ -5,39 +5,47 @@ A process that is spawned usually runs the parent's main module again before its
 `python -`, is no file that could be run. Our work lies in this package alone, so the main module is left out.
 """
 
-from multiprocessing import context, popen_spawn_posix, spawn
-from multiprocessing.process import BaseProcess
-from types import FunctionType
-from typing import Any
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import context
+from threading import RLock
+from types import ModuleType
 
-_OF_MAIN = ("init_main_from_name", "init_main_from_path")
-
-
-class _Preparation:
-    """What `multiprocessing.spawn` does for a process that is started, less the main module."""
-
-    get_command_line = staticmethod(spawn.get_command_line)
-    get_executable = staticmethod(spawn.get_executable)
-
-    @staticmethod
-    def get_preparation_data(name: str) -> dict[str, Any]:
-        """Path, folder and log of the parent, by which the new process begins."""
-        found: dict[str, Any] = spawn.get_preparation_data(name)
-        return {key: value for key, value in found.items() if key not in _OF_MAIN}
+_MAIN = "__main__"
+_STARTING = RLock()
 
 
-class _Popen(popen_spawn_posix.Popen):
-    """The standard starter with the preparation above; the one that other libraries use stays as it is."""
+class _NotToBeRun(ModuleType):
+    """The main module, with all that it holds, but of no file and no name: multiprocessing finds nothing to run."""
 
-    _launch = FunctionType(
-        vars(popen_spawn_posix.Popen)["_launch"].__code__, {**vars(popen_spawn_posix), "spawn": _Preparation}, "_launch"
-    )
+    def __init__(self, real: ModuleType) -> None:
+        super().__init__(_MAIN)
+        self._real = real
+
+    def __getattr__(self, name: str) -> object:
+        if name == "__file__":
+            raise AttributeError(name)
+        return getattr(self._real, name)
+
+
+@contextmanager
+def _main_not_to_be_run() -> Iterator[None]:
+    """While a process is started: what it is told of the parent is read from `sys.modules` at that moment."""
+    with _STARTING:
+        real = sys.modules[_MAIN]
+        sys.modules[_MAIN] = _NotToBeRun(real)
+        try:
+            yield
+        finally:
+            sys.modules[_MAIN] = real
 
 
 class _Process(context.SpawnProcess):
-    @staticmethod
-    def _Popen(process: BaseProcess) -> Any:  # noqa: N802 (its name in multiprocessing)
-        return _Popen(process)
+    def start(self) -> None:
+        """As that of its parent, less the main module."""
+        with _main_not_to_be_run():
+            super().start()
 
 
 class _Context(context.SpawnContext):

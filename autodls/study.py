@@ -1,34 +1,31 @@
 """A study: a dataset folder, its workspace, and one method a stage. What a command does, one call does."""
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from autodls.stages.session import planned, workspace_of
+from autodls.study_folder import PathLike, StudyFolder
 from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
     from autodls.evaluation.results import Metrics
     from autodls.inference.prediction import Prediction
+    from autodls.jobs.executor import Executor
     from autodls.planning.check import CheckReport
-    from autodls.records.cohort import Cohort
     from autodls.records.model_folders import RoiKind
     from autodls.records.plan import Plan
-    from autodls.records.workspace import Workspace
-    from autodls.scoring import Model
     from autodls.stages.benchmark_rois import Benchmarked
+    from autodls.stages.demo import Demo
     from autodls.stages.evaluate import Evaluated
     from autodls.stages.explain import Explained
+    from autodls.stages.plan import Planned
     from autodls.stages.preprocess import Preprocessed
     from autodls.stages.segment import Segmented
     from autodls.stages.train import Trained
     from autodls.stages.verify import Verified
 
-PathLike = str | os.PathLike[str]
 
-
-class Study:
+class Study(StudyFolder):
     """A dataset folder and its workspace.
 
     Nothing is read, and no folder is made, before a stage needs it. Every stage may be stopped and called again: it
@@ -39,6 +36,7 @@ class Study:
     dataset : the folder with dataset.json, the table, imagesTr and labelsTr
     workspace : where results go; DATASET/autodls unless given
     watch : whoever waits is told of progress and warnings (`autodls.watch.Watch`); nobody unless given
+    name : an experiment beside others in the workspace, with a plan and results of its own (`--name`)
 
     Raises
     ------
@@ -49,43 +47,16 @@ class Study:
     Examples
     --------
     >>> import autodls
-    >>> study = autodls.Study("DATASET")                                    # doctest: +SKIP
-    >>> study.plan(); study.train(); study.evaluate().metrics               # doctest: +SKIP
+    >>> study = autodls.Study("DATASET", name="wide")
+    >>> study.check().errors, study.plan().warnings                         # doctest: +SKIP
+    >>> study.train(); study.evaluate().metrics                             # doctest: +SKIP
     """
 
-    def __init__(self, dataset: PathLike, workspace: PathLike | None = None, watch: Watch = SILENT) -> None:
-        self.dataset = Path(dataset)
+    def __init__(
+        self, dataset: PathLike, workspace: PathLike | None = None, watch: Watch = SILENT, *, name: str | None = None
+    ) -> None:
+        super().__init__(dataset, workspace, name)
         self.watch = watch
-        self._workspace = None if workspace is None else Path(workspace)
-
-    @property
-    def workspace(self) -> "Workspace":
-        """Where results lie: every file by name. Raises ArgumentError where the place is taken or cannot be."""
-        return workspace_of(self.dataset, self._workspace)
-
-    @property
-    def cohort(self) -> "Cohort":
-        """The cases of the dataset with labels and files, as they lie there now; raises DatasetError."""
-        from autodls.records.cohort import read_cohort
-
-        return read_cohort(self.dataset)
-
-    @property
-    def plan_record(self) -> "Plan":
-        """The plan that lies in the workspace, which a person may have edited; raises PlanError where there is none."""
-        return planned(self.workspace)
-
-    @property
-    def metrics(self) -> "Metrics":
-        """The figures of the last `evaluate`; raises PlanError where there are none.
-
-        Those of the model on manual ROIs, or of that on automatic ones where only this is trained.
-        """
-        from autodls.evaluation.results import Metrics
-        from autodls.stages.session import trained_rois
-
-        place = self.workspace
-        return Metrics.load(place.of(trained_rois(place, None)).metrics, "call evaluate (autodls evaluate) first")
 
     def check(self, *, workers: int = 1) -> "CheckReport":
         """Check table, files and every image; `problems` has a line each, `errors` those that must be repaired."""
@@ -102,34 +73,56 @@ class Study:
         encoder_weights: str | None = None,
         workers: int = 1,
         restart: bool = False,
-    ) -> "Plan":
+    ) -> "Planned":
         """Measure the training cohort and derive the plan, each value with its reason.
 
         `preset` is auto, paper, or a file; `memory_gib` what training may use, in GiB; `encoder_weights` imagenet,
-        random or a file. The plan that it replaces is kept; where folds are trained by it, only with `restart`.
+        random or a file. The plan that it replaces is kept; where folds are trained by it, only with `restart`. Of what
+        comes back, `plan` is the plan, and `warnings` say what to look at before it is trained.
         """
-        from autodls.stages.plan import PlanRequest, plan
+        from autodls.planning.request import PlanRequest
+        from autodls.stages.plan import plan
 
-        request = PlanRequest(os.fspath(preset), memory_gib, device, encoder_weights)
-        return plan(self.dataset, self._workspace, request, workers=workers, restart=restart, watch=self.watch)
+        request = PlanRequest(str(preset), memory_gib, device, encoder_weights)
+        return plan(self.dataset, self._place(new=True), request, workers=workers, restart=restart, watch=self.watch)
 
     def explain_plan(self) -> "Plan":
         """The plan that is there, checked against the dataset; `told_reasons` says of each value why."""
         from autodls.stages.plan import explain_plan
 
-        return explain_plan(self.dataset, self._workspace)
+        return explain_plan(self.dataset, self._place())
 
     def preprocess(self, *, workers: int = 1) -> "Preprocessed":
         """Make the 2.5D samples of the training cohort; `train` does it where it is not done."""
         from autodls.stages.preprocess import preprocess
 
-        return preprocess(self.dataset, self._workspace, workers=workers, watch=self.watch)
+        return preprocess(self.dataset, self._place(), workers=workers, watch=self.watch)
 
-    def segment(self, fold: int | Literal["all"] = "all", *, restart: bool = False, workers: int = 1) -> "Segmented":
-        """Train nnU-Net on the manual ROIs, and draw every training case by the fold that did not see it."""
+    def segment(
+        self,
+        fold: int | Literal["all"] = "all",
+        *,
+        restart: bool = False,
+        workers: int = 1,
+        executor: Literal["local", "ray", "slurm"] = "local",
+        address: str | None = None,
+        slurm: Mapping[str, str | int] | None = None,
+    ) -> "Segmented":
+        """Train nnU-Net on the manual ROIs, and draw every training case by the fold that did not see it.
+
+        `executor`, `address` and `slurm`: see `train`.
+        """
         from autodls.stages.segment import segment
 
-        return segment(self.dataset, self._workspace, str(fold), restart=restart, workers=workers, watch=self.watch)
+        return segment(
+            self.dataset,
+            self._place(),
+            str(fold),
+            restart=restart,
+            workers=workers,
+            executor=_executor(executor, address, slurm),
+            watch=self.watch,
+        )
 
     def train(
         self,
@@ -141,24 +134,25 @@ class Study:
         at_once: int | None = None,
         executor: Literal["local", "ray", "slurm"] = "local",
         address: str | None = None,
+        slurm: Mapping[str, str | int] | None = None,
     ) -> "Trained":
         """Train one fold, or every fold of the plan, and lock the model once all are trained.
 
         `rois`: on manual or automatic ones; `at_once`: networks that share a GPU, or folds at the same time on a CPU;
-        `executor`: this machine, a Ray cluster at `address`, or SLURM.
+        `executor`: this machine, a Ray cluster at `address`, or SLURM, whose sbatch is told `slurm`, such as
+        {"partition": "gpu"}.
         """
-        from autodls.jobs.executor import executor_of
         from autodls.stages.train import train
 
         return train(
             self.dataset,
-            self._workspace,
+            self._place(),
             str(fold),
             rois,
             restart=restart,
             workers=workers,
             at_once=at_once,
-            executor=executor_of(executor, address, ()),
+            executor=_executor(executor, address, slurm),
             watch=self.watch,
         )
 
@@ -166,7 +160,7 @@ class Study:
         """Score the held-out cohorts by the locked model and judge it on all cohorts: `metrics`, `rows`, `tables`."""
         from autodls.stages.evaluate import evaluate
 
-        return evaluate(self.dataset, self._workspace, rois, device=device, workers=workers, watch=self.watch)
+        return evaluate(self.dataset, self._place(), rois, device=device, workers=workers, watch=self.watch)
 
     def predict(
         self,
@@ -188,21 +182,15 @@ class Study:
 
         return predict(
             Path(images),
-            None if output is None else Path(output),
+            _path(output),
             model=model_of(self.workspace, drawn=rois is None),
-            rois=None if rois is None else Path(rois),
+            rois=_path(rois),
             heatmaps=heatmaps,
             overwrite=overwrite,
             device=device,
             workers=workers,
             watch=self.watch,
         )
-
-    def model(self, rois: "RoiKind" = "manual", device: str = "auto") -> "Model":
-        """The locked model that was trained on `rois`, loaded; see `autodls.load_model`."""
-        from autodls.scoring import load_model
-
-        return load_model(self.workspace.of(rois).model.root, device)
 
     def explain(
         self,
@@ -216,20 +204,19 @@ class Study:
         from autodls.stages.explain import explain
 
         asked = cases if cases is None or isinstance(cases, str) else ",".join(cases)
-        return explain(self.dataset, self._workspace, asked, rois, device=device, workers=workers, watch=self.watch)
+        return explain(self.dataset, self._place(), asked, rois, device=device, workers=workers, watch=self.watch)
 
     def benchmark_rois(self, robustness_cases: int = 8, *, workers: int = 1) -> "Benchmarked":
         """Automatic against manual ROIs: their agreement, and what they do to the score."""
         from autodls.stages.benchmark_rois import benchmark_rois
 
-        return benchmark_rois(self.dataset, self._workspace, robustness_cases, workers=workers, watch=self.watch)
+        return benchmark_rois(self.dataset, self._place(), robustness_cases, workers=workers, watch=self.watch)
 
-    def report(self, output: PathLike | None = None, *, overwrite: bool = False) -> Path:
+    def report(self, output: PathLike | None = None, rois: "RoiKind | None" = None, *, overwrite: bool = False) -> Path:
         """Write the study as one HTML file, results/report.html of the workspace unless named; returns its path."""
         from autodls.stages.report import report
 
-        target = None if output is None else Path(output)
-        return report(self.dataset, self._workspace, target, overwrite=overwrite, watch=self.watch)
+        return report(self.dataset, self._place(), _path(output), rois, overwrite=overwrite, watch=self.watch)
 
     def verify(self, *, workers: int = 1) -> "Verified":
         """Check every hash of the workspace against what it was derived from, images included."""
@@ -237,17 +224,80 @@ class Study:
 
         return verify(self.workspace.root, self.dataset, workers=workers, watch=self.watch)
 
-    def __repr__(self) -> str:
-        try:
-            place = self.workspace
-        except Exception as failure:  # a repr never fails
-            return f"<Study of {self.dataset}: {failure}>"
-        kinds: tuple[RoiKind, ...] = ("manual", "auto")
-        made = {
-            "planned": place.plan.is_file(),
-            **{f"trained on {kind} ROIs": place.of(kind).model.record.is_file() for kind in kinds},
-            "evaluated": any(place.of(kind).metrics.is_file() for kind in kinds),
-            "reported": any(place.of(kind).report.is_file() for kind in kinds),
-        }
-        done = ", ".join(word for word, is_done in made.items() if is_done) or "nothing done yet"
-        return f"<Study of {self.dataset}, workspace {place.root}: {done}>"
+    @staticmethod
+    def demo(
+        folder: PathLike,
+        cases: int | None = None,
+        difficulty: float | None = None,
+        seed: int = 0,
+        *,
+        permute_labels: bool = False,
+        workers: int = 2,
+        watch: Watch = SILENT,
+    ) -> "Demo":
+        """Write a phantom cohort into `folder` and run every stage on it; no data are needed, minutes on a laptop.
+
+        `cases`: those of the training cohort, 72 unless given; `difficulty`: 0 (plain) to 1 (drowned), 0.1 unless
+        given; `permute_labels`: shuffled labels, of which an honest pipeline finds nothing. `rows` of what comes back
+        are the AUCs, `best_auc` the best that could be reached, and `Study(demo.dataset, demo.workspace.root)` goes on.
+
+        >>> made = Study.demo("demo")                                           # doctest: +SKIP
+        >>> [(row.row, row.text, made.best_auc(row.row)) for row in made.rows]  # doctest: +SKIP
+        """
+        from autodls.stages.demo import demo
+
+        asked = (Path(folder), cases, difficulty, seed)
+        return demo(*asked, permute_labels=permute_labels, workers=workers, watch=watch)
+
+    @staticmethod
+    def evaluate_scores(
+        table: PathLike,
+        score: str | Sequence[str],
+        label: str | None = None,
+        *,
+        cohort: str | None = None,
+        patient: str | None = None,
+        cutoff: Mapping[str, float] | None = None,
+        cutoff_from: str | None = None,
+        time: str | None = None,
+        event: str | None = None,
+        landmark: float | None = None,
+        out_of_fold: Sequence[str] = (),
+        output: PathLike | None = None,
+        overwrite: bool = False,
+        watch: Watch = SILENT,
+    ) -> "Metrics":
+        """Judge any `table` of scores (CSV or .xlsx), as `autodls evaluate --scores`; no study is needed.
+
+        `score` names its score columns, the first the reference of comparisons; `label` a column of 0 and 1, `time` and
+        `event` follow-up (one of the two is needed); `cutoff` is by score; `out_of_fold` the cohorts that a
+        cross-validation scored. With `output` metrics.json is written there. Raises ArgumentError and DatasetError.
+
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     table = Path(folder, "scores.csv")
+        ...     _ = table.write_text("dls,y" + "".join(f"\\n0.{n},{n % 2}" for n in range(1, 9)))
+        ...     found = Study.evaluate_scores(table, "dls", "y", cutoff={"dls": 0.5})
+        >>> found.cohorts["all"].scores["dls"].auc.value
+        0.375
+        """
+        from autodls.stages.evaluate_scores import TableRequest, evaluate_scores
+
+        scores = (score,) if isinstance(score, str) else tuple(score)
+        cutoffs = tuple(f"{name}={value!r}" for name, value in (cutoff or {}).items())
+        columns = (Path(table), scores, label, cohort, patient, cutoffs, cutoff_from, time, event, landmark)
+        request = TableRequest(*columns, tuple(out_of_fold), _path(output), overwrite)
+        return evaluate_scores(request, watch=watch)
+
+
+def _executor(
+    name: Literal["local", "ray", "slurm"], address: str | None, slurm: Mapping[str, str | int] | None
+) -> "Executor":
+    from autodls.jobs.executor import executor_of
+
+    return executor_of(name, address, [f"{option}={value}" for option, value in (slurm or {}).items()])
+
+
+def _path(given: PathLike | None) -> Path | None:
+    return None if given is None else Path(given)

@@ -1,7 +1,10 @@
 """What a long piece of work tells whoever waits for it: lines, and how far it is. Only the command line prints."""
 
+import builtins
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import PurePath
 from typing import Protocol
 
 WARNING = "warning: "
@@ -34,7 +37,10 @@ class Watch(Protocol):
 class Silent:
     """Nobody waits. Whatever must be known stands in the records that a stage returns."""
 
-    command: Sequence[str] = ("python",)
+    @property
+    def command(self) -> Sequence[str]:
+        """Python, and whose call it is."""
+        return ("python", python_caller())
 
     def note(self, line: str) -> None:
         """Say nothing."""
@@ -45,13 +51,27 @@ class Silent:
         yield _NoBar()
 
 
+def python_caller() -> str:
+    """What calls this package: the name of a script, without its folder, or of a module (`python -m`), else where.
+
+    That is "notebook" (IPython, Jupyter), or "REPL" for a prompt, `python -c` and what is piped into Python.
+    """
+    main = sys.modules.get("__main__")
+    if (spec := getattr(main, "__spec__", None)) is not None and not hasattr(builtins, "__IPYTHON__"):
+        return str(spec.name).removesuffix(".__main__")
+    script = getattr(main, "__file__", None)
+    if hasattr(builtins, "__IPYTHON__"):
+        return "notebook"
+    return PurePath(script).name if script and not script.startswith("<") else "REPL"
+
+
 class _NoBar:
     def __call__(self, word: str) -> None: ...
 
     def move(self, done: int, word: str) -> None: ...
 
 
-class Told:
+class KeepingWatch:
     """Passes everything on to `watch`, and keeps the lines: warnings belong into what a stage returns."""
 
     def __init__(self, watch: Watch) -> None:

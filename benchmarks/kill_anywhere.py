@@ -54,9 +54,8 @@ from autodls.records.files import sha256_of_file
 from autodls.training import loop
 
 IMPORTED_LATE = (
-    "autodls.cli.evaluate_command",
-    "autodls.cli.explain_command",
-    "autodls.cli.predict_command",
+    "autodls.cli.show_scores",
+    "autodls.cli.show_study",
     "autodls.inference.heldout",
     "autodls.report.html.document",
     "autodls.report.study_results",

@@ -12,17 +12,13 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
 
-from autodls.cli.benchmark_command import run_benchmark_rois
-from autodls.cli.console import exit_status_of, progress
-from autodls.cli.data_commands import run_plan
-from autodls.cli.evaluate_command import run_evaluate
-from autodls.cli.report_command import run_report
-from autodls.cli.segment_command import run_segment
-from autodls.cli.train_command import run_train
+from autodls.cli.console import Terminal, exit_status_of, progress
+from autodls.cli.show_scores import show_benchmarked, show_evaluated
+from autodls.cli.show_study import show_plan, show_segmented, show_trained
 from autodls.phantom.cohort import PhantomSettings, write_cohort
 from autodls.records.model_folders import RoiKind
 from autodls.records.workspace import Workspace
-from autodls.stages.plan import PlanRequest
+from autodls.study import Study
 
 KINDS: tuple[RoiKind, ...] = ("manual", "auto")
 
@@ -30,23 +26,21 @@ KINDS: tuple[RoiKind, ...] = ("manual", "auto")
 def steps(asked: Namespace) -> dict[str, Callable[[], object]]:
     """The commands, by name, in their order."""
     dataset, root, workers = asked.output / "dataset", asked.output / "workspace", asked.workers
-
-    def train(rois: RoiKind) -> None:
-        run_train(dataset, root, "all", rois, restart=False, workers=workers, as_json=False)
-
+    study = Study(dataset, root, Terminal())
+    train = {
+        f"train fold all --rois {rois}": lambda rois=rois: show_trained(study.train(rois=rois, workers=workers))
+        for rois in KINDS
+    }
+    evaluate = {f"evaluate --rois {rois}": lambda rois=rois: show_evaluated(study.evaluate(rois)) for rois in KINDS}
+    cases = asked.robustness_cases
     return {
         "phantom cohort": lambda: write(asked, dataset),
-        "plan": lambda: plan(asked, dataset, Workspace(root)),
-        "segment fold all": lambda: run_segment(dataset, root, "all", restart=False, workers=workers, as_json=False),
-        **{f"train fold all --rois {rois}": lambda rois=rois: train(rois) for rois in KINDS},
-        **{
-            f"evaluate --rois {rois}": lambda rois=rois: run_evaluate(dataset, root, rois, as_json=False)
-            for rois in KINDS
-        },
-        "benchmark rois": lambda: run_benchmark_rois(
-            dataset, root, asked.robustness_cases, workers=workers, as_json=False
-        ),
-        "report": lambda: run_report(dataset, root, None, "manual"),
+        "plan": lambda: plan(asked, study, Workspace(root)),
+        "segment fold all": lambda: show_segmented(study.segment(workers=workers), as_json=False),
+        **train,
+        **evaluate,
+        "benchmark rois": lambda: show_benchmarked(study.benchmark_rois(cases, workers=workers), as_json=False),
+        "report": lambda: print(study.report(rois="manual")),
     }
 
 
@@ -59,10 +53,10 @@ def write(asked: Namespace, dataset: Path) -> None:
         write_cohort(dataset, settings, advance)
 
 
-def plan(asked: Namespace, dataset: Path, workspace: Workspace) -> None:
+def plan(asked: Namespace, study: Study, workspace: Workspace) -> None:
     """Plan once: a plan that is there has networks that depend on it."""
     if not workspace.plan.exists():
-        run_plan(dataset, workspace.root, PlanRequest(preset=asked.preset, device="cpu"), asked.workers, "summary")
+        show_plan(study.plan(asked.preset, device="cpu", workers=asked.workers).plan)
 
 
 def run(asked: Namespace) -> None:

@@ -21,10 +21,10 @@ from tiny_model_folder import write_model_folder
 from tiny_models import tiny_model, tiny_plan
 from tiny_workspace import tiny_workspace
 
-from autodls.cli import demo_command
 from autodls.errors import ArgumentError
 from autodls.phantom import cohort as phantom_cohort
 from autodls.records.results_folder import UNFINISHED
+from autodls.stages import demo as demo_stage
 from autodls.stages import segment as segment_stage
 
 OVERWRITE = ("predict", "evaluate table", "report")
@@ -193,7 +193,7 @@ def _quick():
 
     with (
         mock.patch.object(phantom_cohort, "map_parallel", lambda *_: None),
-        mock.patch.object(demo_command, "run_check", stop),
+        mock.patch.object(demo_stage, "check", stop),
         mock.patch.object(segment_stage, "prepare_cohort", stop),
     ):
         yield

@@ -9,7 +9,15 @@ from autodls.inference.rois import RoiSource, automatic, draw_roi
 from autodls.records.cohort import read_cohort
 from autodls.records.files import sha256_of_file, write_text
 from autodls.records.plan import Plan
-from autodls.records.segmentation import SegmentedCase, SegmentedCohort, masks_key, training_key
+from autodls.records.segmentation import (
+    PreparedKey,
+    SegmentedCase,
+    SegmentedCohort,
+    masks_key,
+    plans_sha256,
+    prepared_key,
+    training_key,
+)
 from autodls.records.splits import Splits
 from autodls.segmentation.masks import Mask
 from autodls.segmentation.segmenter import SegmentedVolume
@@ -30,6 +38,8 @@ def write_masks(dataset, workspace, change=shifted, doubtful=()):
     segmenter = workspace.segmentation.segmenter
     for path in (segmenter.plans, segmenter.dataset):
         write_text(path, "{}\n")
+    made = PreparedKey(prepared=prepared_key(plan), plans=plans_sha256(segmenter))
+    made.save(workspace.segmentation.key)
     rois, rows = {case.id: case.roi for case in read_cohort(dataset).training}, []
     for fold in splits.folds:
         save_weights(segmenter.fold(fold.index), nn.Linear(1, 1, bias=False), {"key": training_key(plan, splits)})

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from autodls.spawning import _Process
+
 WORK = """
 def double(number):
     return 2 * number
@@ -70,3 +72,44 @@ if __name__ == "__main__":
     (tmp_path / "script.py").write_text(script)
     answer = python(tmp_path, "script.py")
     assert "found [2]" in answer.stdout, answer.stderr
+
+
+ASK = "from autodls.watch import SILENT; print(SILENT.command)"
+CALLERS = {
+    "study.py": lambda folder: python(folder, folder / "study.py"),
+    "study": lambda folder: python(folder, "-m", "study"),
+    "REPL": lambda folder: python(folder, "-i", "-q", typed=ASK + "\n"),
+}
+
+
+@pytest.mark.parametrize("caller", [*CALLERS, "piped", "-c", "notebook"])
+def test_who_calls_is_named_without_a_path(tmp_path, caller):
+    """As provenance keeps it: a script that is told by its folder has a person's name in it."""
+    (tmp_path / "study.py").write_text(ASK)
+    ways = {
+        "piped": lambda folder: python(folder, "-", typed=ASK),
+        "-c": lambda folder: python(folder, "-c", ASK),
+        "notebook": lambda folder: python(folder, "-c", f"import builtins; builtins.__IPYTHON__ = True; {ASK}"),
+    }
+    answer = {**CALLERS, **ways}[caller](tmp_path)
+    expected = "REPL" if caller in ("piped", "-c") else caller
+    assert answer.stdout.strip().endswith(f"('python', '{expected}')"), answer.stdout + answer.stderr
+
+
+def test_the_main_module_is_back_once_a_process_is_started():
+    """And is what it is for other threads meanwhile: what it holds is found in it."""
+    main, seen = sys.modules["__main__"], []
+
+    class Spied(_Process):
+        @staticmethod
+        def _Popen(_process):  # noqa: N802 (its name in multiprocessing)
+            now = sys.modules["__main__"]
+            seen.append((now is main, hasattr(now, "__file__"), now.__spec__, now.__dict__ is not main.__dict__))
+            main.held = 1
+            seen.append(now.held)
+            raise OSError("no more processes")
+
+    with pytest.raises(OSError, match="no more"):
+        Spied(target=print).start()
+    del main.held
+    assert seen == [(False, False, None, True), 1] and sys.modules["__main__"] is main

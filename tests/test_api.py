@@ -11,10 +11,13 @@ import numpy as np
 import pandas
 import pytest
 from command_line import autodls as command
+from command_line import write_preset
 from tiny_model_folder import write_model_folder
 from tiny_workspace import tiny_workspace
+from typer.main import get_command
 
 import autodls
+from autodls.cli.app import app
 from autodls.errors import ArgumentError, DatasetError, ModelFolderError, PlanError
 from autodls.inference.prediction import Prediction
 from autodls.preprocessing.case import prepare_case
@@ -84,9 +87,29 @@ class TestModel:
         assert "no ROI file case_02.nii.gz" in table["failed"][2]
         assert np.isnan(table["dls"][2]) and np.isnan(table["T2WI"][1])
 
+    def test_results_are_those_of_the_command(self, scored, tmp_path):
+        dataset, folder = scored
+        given = (dataset / "imagesTr", dataset / "labelsTr")
+        found = autodls.load_model(folder, "cpu").predict(*given, tmp_path / "out", heatmaps=True)
+        words = ("-i", given[0], "--rois", given[1], "-o", tmp_path / "typed", "-m", folder, "--heatmaps")
+        command("predict", *words, "--device", "cpu")
+        made = {path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*")}
+        assert made == {path.relative_to(tmp_path / "typed") for path in (tmp_path / "typed").rglob("*")}
+        for name in ("scores.csv", "predict.json"):
+            assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "typed" / name).read_bytes()
+        assert Prediction.load(tmp_path / "out" / "predict.json", "") == found
+        with pytest.raises(ArgumentError, match="overwrite"):
+            autodls.load_model(folder, "cpu").predict(*given, tmp_path / "out")
+
+    def test_it_is_verified_again_when_asked(self, scored):
+        model = autodls.load_model(scored[1], "cpu")
+        assert model.verify().fits
+        (scored[1] / "plan.json").write_text("{}")
+        assert not model.verify().fits
+
     def test_it_says_what_it_is(self, scored):
         model = autodls.load_model(scored[1], "cpu")
-        assert (model.record.folds, model.plan.sequences, model.cautions) == (2, ("CE-T1WI", "T2WI"), ())
+        assert (model.record.folds, model.plan.sequences, model.caveats) == (2, ("CE-T1WI", "T2WI"), ())
         assert "CE-T1WI, T2WI; 2 folds, high at or above" in repr(model)
 
     def test_progress_is_a_call_and_nothing_is_printed(self, scored, capfd):
@@ -95,7 +118,9 @@ class TestModel:
         watch = mock.MagicMock()
         autodls.load_model(folder, "cpu").predict(dataset / "imagesTr", dataset / "labelsTr", watch=watch)
         watch.progress.assert_called_once_with("scoring", 3)
-        watch.note.assert_called_once_with("not used: notes.txt: no image that a case lacks")
+        unused, failed, count = (call.args[0] for call in watch.note.call_args_list)
+        assert unused == f"not used: notes.txt: no image that a case of {dataset / 'imagesTr'} lacks"
+        assert failed.startswith("not scored: case case_02: no ROI") and count == "1 of 3 cases not scored"
         assert capfd.readouterr() == ("", "")
 
     @pytest.mark.parametrize(
@@ -180,7 +205,24 @@ CALLS = {
     "report": lambda study: study.report("report.html", overwrite=True),
     "verify": lambda study: study.verify(workers=2),
     "benchmark_rois": lambda study: study.benchmark_rois(3, workers=2),
+    "demo": lambda study: study.demo("demo", 24, permute_labels=True, watch=study.watch),
+    "evaluate_scores": lambda study: study.evaluate_scores("a.csv", "dls", "y", watch=study.watch),
 }
+# Options of commands that are not words of the method of the same name: said of the study, or of how results are shown.
+OF_STUDY = {"dataset", "workspace", "name", "as_json", "dry_run", "place"}
+ELSEWHERE = {
+    "plan": {"explain": "explain_plan"},
+    "predict": {"model": "load_model(MODEL).predict"},
+    "train fold": {"which": "fold"},
+    "segment fold": {"which": "fold"},
+}
+OF_TABLE = {"scores": "table"}
+
+
+def commands(group, words=()):
+    for name, found in group.commands.items():
+        inner = getattr(found, "commands", None)
+        yield from commands(found, (*words, name)) if inner else [(" ".join((*words, name)), found)]
 
 
 class TestStudy:
@@ -199,6 +241,59 @@ class TestStudy:
         assert found == "its record"
         assert watch is study.watch or function == "explain_plan"
         assert "dataset" not in given.arguments or given.arguments["dataset"] == tmp_path
+
+    @pytest.mark.parametrize(("name", "found"), list(commands(get_command(app))))
+    def test_whatever_a_command_can_do_a_call_can(self, name, found):
+        """Each option of each command is a word of the method, or stands above with the call that does it."""
+        method = getattr(Study, {"benchmark rois": "benchmark_rois"}.get(name, name.split()[0]))
+        words = set(inspect.signature(method).parameters)
+        options = {option.name for option in found.params} - OF_STUDY
+        if name == "evaluate":
+            of_table = set(inspect.signature(Study.evaluate_scores).parameters)
+            assert {OF_TABLE.get(option, option) for option in options} <= words | of_table
+        elif name == "demo":
+            assert {"folder" if option == "output" else option for option in options} <= words
+        else:
+            assert {ELSEWHERE.get(name, {}).get(option, option) for option in options} - words <= {
+                "explain_plan", "load_model(MODEL).predict",
+            }  # fmt: skip
+        assert not any(option.name == "dry_run" for option in found.params) or hasattr(Study, f"dry_{name.split()[0]}")
+
+    def test_a_plan_comes_with_what_the_fingerprint_warns_of(self, tmp_path, make_dataset):
+        """Whoever has no watch must learn of it as well: here a patient with a positive and a negative case."""
+        dataset = make_dataset(tmp_path / "dataset", training=12, held_out=0)
+        table = dataset / "clinical.csv"
+        table.write_text(table.read_text().replace("patient_01", "patient_00"))
+        watch = mock.MagicMock()
+        planned = Study(dataset, watch=watch).plan(write_preset(tmp_path / "preset.json"), device="cpu")
+        warning = "patients with positive and negative cases: 1; folds count them as positive"
+        assert warning in planned.warnings and mock.call(f"warning: {warning}") in watch.note.call_args_list
+        assert planned.plan == Study(dataset).plan_record
+
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            ({"executor": "slurm", "slurm": {"tme": 90}}, "--slurm tme=90: 'tme' is no option .* did you mean time"),
+            ({"executor": "slurm", "slurm": {"time": "soon"}}, "'soon' is not minutes"),
+            ({"slurm": {"time": 90}}, "--slurm: is for --executor slurm, not local"),
+        ],
+    )
+    def test_options_of_sbatch_are_checked_before_anything_is_read(self, tmp_path, given, said):
+        with pytest.raises(ArgumentError, match=said):
+            Study(tmp_path / "nowhere").train(**given)
+
+    def test_an_experiment_is_a_study_of_its_own(self, tmp_path, make_dataset):
+        dataset = make_dataset(tmp_path / "dataset", training=12, held_out=0)
+        study = Study(dataset, name="wide")
+        with pytest.raises(ArgumentError, match="--name wide: no such experiment"):
+            study.train()
+        preset = write_preset(tmp_path / "preset.json")
+        study.plan(preset, device="cpu")
+        assert study.workspace.root == dataset / "autodls" / "experiments" / "wide"
+        assert study.plan_record.sequences == ("CE-T1WI", "T2WI")
+        assert any("to be trained" in line for line in study.dry_train())
+        with pytest.raises(PlanError):
+            _ = Study(dataset).plan_record
 
     def test_it_says_what_is_done(self, tmp_path, make_dataset):
         dataset = make_dataset(tmp_path / "dataset", training=12)

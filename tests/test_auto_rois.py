@@ -123,6 +123,24 @@ def test_a_mask_of_a_network_that_saw_the_case_is_refused(study, tmp_path, chang
         load_masks(other, plan, splits)
 
 
+@pytest.mark.parametrize("name", ["plans.json", "dataset.json"])
+@pytest.mark.parametrize("edit", [lambda path: path.write_text('{"edited": 1}'), lambda path: path.unlink()])
+def test_a_segmenter_that_was_edited_by_hand_is_refused(study, name, edit):
+    """Its networks would travel in the model with another description than the one by which they drew the ROIs."""
+    dataset, workspace, _ = study
+    path = workspace.segmentation.segmenter.root / name
+    before = path.read_bytes()
+    path.unlink()  # the locked model has another name for the same file
+    path.write_bytes(before)
+    edit(path)
+    try:
+        answer = autodls("train", "fold", "all", "--rois", "auto", "-d", dataset, "--workers", 1)
+    finally:
+        path.write_bytes(before)
+    assert answer.status == 2 and f"{name}: altered since the networks were trained by it" in answer.complaint
+    assert "run 'autodls segment fold all'" in answer.complaint
+
+
 def test_masks_of_another_plan_are_refused(study):
     dataset, workspace, _ = study
     session = Session.open(dataset, None)

@@ -26,7 +26,7 @@ from autodls.inference.rescoring import PairedCase, ScoreCache, crossed_scores, 
 from autodls.inference.robustness import perturbed_scores
 from autodls.inference.scoring import score_sample
 from autodls.records.cohort import read_cohort
-from autodls.records.segmentation import SegmenterRecord
+from autodls.records.segmenter import SegmenterRecord
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
 from autodls.report.artefacts import read_study
@@ -132,6 +132,8 @@ def test_the_whole_benchmark_says_what_it_found(study, benchmark):
     assert "another cohort" in answer.out
     assert benchmark.margin == Session.open(study[0], None).plan().segmentation.noninferiority_margin_auc
     assert benchmark.reasons == {}
+    noted = json.loads(study[1].provenance.read_text())["commands"]["benchmark rois"]
+    assert noted["conditions"]["precision"].startswith(("cpu ", "cuda "))
 
 
 def test_a_second_run_reads_no_network_and_writes_the_same_bytes(study):

@@ -371,7 +371,7 @@ def test_a_mistyped_workspace_is_not_made(study, tmp_path, words):
     if words[0] == "segment":
         pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
     answer = autodls(*words, "-d", study, "-w", tmp_path / "mistyped")
-    assert answer.status == 2 and PLAN_FIRST in answer.complaint
+    assert answer.status == 2 and f"run 'autodls plan -w {tmp_path / 'mistyped'}'" in answer.complaint
     assert not (tmp_path / "mistyped").exists()
 
 

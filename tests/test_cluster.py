@@ -14,8 +14,10 @@ from tiny_study import hashes, study_plan, tiny_study
 
 from autodls.errors import ArgumentError, AutoDLSError
 from autodls.jobs.executor import Executor
+from autodls.jobs.segment import train_networks_on
 from autodls.jobs.train import train_on
-from autodls.training.cohort import training_cohort
+from autodls.segmentation.run import throw_away
+from autodls.segmentation.stage import prepare_cohort
 
 pytestmark = pytest.mark.cluster
 ALL = ("*.safetensors", "*.csv", "fold.json")
@@ -107,6 +109,28 @@ def test_a_worker_that_is_killed_is_told_and_its_job_done_again(tmp_path, cluste
     assert folds_of(study) == expected(12)
 
 
+@pytest.fixture
+def segmented(segmented_study, tmp_path):
+    """A study whose nnU-Net is prepared and not trained, and the weights that this machine makes."""
+    study = segmented_study.copy(tmp_path / "workspace")
+    weights = study.weights()
+    throw_away(study.run(), [0, 1])
+    prepare_cohort(study.run(), lambda _case: None)
+    return study, weights
+
+
+def segment_on(executor, study):
+    told, seen = [], []
+    train_networks_on(executor, study.run(), (0, 1), seen.append, note=told.append)
+    return told, {epoch.fold for epoch in seen}
+
+
+def test_nnunet_on_two_nodes_makes_the_bytes_of_this_machine(segmented, cluster):
+    study, expected = segmented
+    assert segment_on(Executor("ray", cluster.address), study) == ([], {0, 1})
+    assert study.weights() == expected
+
+
 def test_nobody_answers(tmp_path):
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'autodls[ray]'")
     with pytest.raises(ArgumentError, match=r"--address 127.0.0.1:9: no Ray cluster answers there"):
@@ -162,19 +186,27 @@ class TestSubmitit:
         assert folds_of(study) == expected(2) and told == []
         assert not study.workspace.jobs.exists()
 
+    def test_folds_of_nnunet(self, segmented):
+        study, expected = segmented
+        assert segment_on(Executor("slurm", cluster="local"), study)[0] == []
+        assert study.weights() == expected and not study.workspace.jobs.exists()
+
     def test_what_sbatch_is_given(self, tmp_path, monkeypatch):
         from autodls.jobs.slurm_pool import new_executor
 
         (tmp_path / "srun").touch(mode=0o755)
         monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
         study = study_of(tmp_path / "study")
-        plan = study.plan.model_copy(update={"budget": study.plan.budget.model_copy(update={"device": "cuda"})})
-        cohort = training_cohort(study.workspace, study.cases, plan, study.splits)
         options = {"partition": "gpu", "time": "90"}
-        made = new_executor(study.workspace.jobs, cohort, options, "slurm")._executor
+        made = new_executor(study.workspace.jobs, "cuda", options, "slurm")._executor
         made.update_parameters(array_parallelism=4)
         script = made._make_submission_file_text("python work", "1")
         for line in ("--partition=gpu", "--time=90", "--gpus-per-node=1", "--cpus-per-task=1", "--job-name=autodls"):
             assert f"#SBATCH {line}" in script
+        from submitit.slurm.slurm import SlurmExecutor
+
+        from autodls.jobs import slurm_options
+
+        assert slurm_options._FORMS.keys() <= SlurmExecutor._valid_parameters()
         with pytest.raises(ArgumentError, match=r"--slurm: .*colour"):
-            new_executor(study.workspace.jobs, cohort, {"colour": "blue"}, "slurm")
+            new_executor(study.workspace.jobs, "cuda", {"colour": "blue"}, "slurm")

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from autodls.cli.demo_command import run_demo
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.phantom.cohort import TRUTH_FILE
 from autodls.records.scores import FUSED
+from autodls.stages.demo import demo
 
 pytestmark = pytest.mark.slow
 
@@ -18,7 +18,7 @@ def fused_out_of_fold(rows):
 
 
 def test_the_demo_learns_what_the_phantom_holds(tmp_path):
-    found = fused_out_of_fold(run_demo(tmp_path, None, None, seed=0, permute_labels=False))
+    found = fused_out_of_fold(demo(tmp_path).rows)
     truth = json.loads((tmp_path / "dataset" / TRUTH_FILE).read_text())
     assert found.value >= 0.80
     assert found.low <= truth["images_ceiling_auc"] <= truth["ceiling_auc"]
@@ -26,6 +26,6 @@ def test_the_demo_learns_what_the_phantom_holds(tmp_path):
 
 def test_with_shuffled_labels_it_finds_nothing(tmp_path):
     """The leak alarm: whatever lets a case's own label into its score would lift the interval off one half."""
-    found = fused_out_of_fold(run_demo(tmp_path, None, None, seed=0, permute_labels=True))
+    found = fused_out_of_fold(demo(tmp_path, permute_labels=True).rows)
     assert (tmp_path / "dataset" / "labels-permuted").is_file()
     assert found.low <= 0.5 <= found.high

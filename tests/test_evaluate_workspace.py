@@ -15,6 +15,7 @@ from tiny_workspace import made_up_scores, tiny_workspace
 from autodls.analysis.apparent import Entry
 from autodls.analysis.out_of_fold import cross_fitted, with_probabilities
 from autodls.analysis.scored_study import MEAN, ScoredCase, ScoredCohort, ScoredStudy, cohort_name, follow_up
+from autodls.analysis.study_analysis import _ledger
 from autodls.analysis.study_metrics import study_metrics, study_tables
 from autodls.evaluation.calibration import calibration
 from autodls.evaluation.delong import auc, compare_aucs
@@ -25,7 +26,7 @@ from autodls.records.dataset import DatasetDescription
 from autodls.records.model import ModelRecord
 from autodls.records.scores import FUSED
 from autodls.records.workspace import Workspace, safe_name
-from autodls.report.study_results import _ledger, study_results, write_results
+from autodls.report.study_results import study_results, write_results
 
 SEQUENCES = ("T1WI", "T2WI")
 
@@ -424,7 +425,7 @@ def test_scores_that_the_model_was_not_locked_from_are_refused(workspace):
     answer = autodls("evaluate", "-d", dataset, "-w", place.root)
     assert answer.status == 2
     assert "not the scores that the model was locked from" in answer.complaint
-    assert answer.complaint.endswith("run 'autodls train fold all'")
+    assert answer.complaint.endswith(f"run 'autodls train fold all -w {place.root}'")
 
 
 @pytest.mark.parametrize(("missing", "command"), [("plan", "autodls plan"), ("model", "autodls train fold all")])
@@ -433,4 +434,4 @@ def test_without_a_plan_or_a_model_the_command_to_run_is_named(workspace, missin
     (place.plan if missing == "plan" else place.model.record).unlink()
     answer = autodls("evaluate", "-d", dataset, "-w", place.root)
     assert answer.status == 2
-    assert f"run '{command}'" in answer.complaint
+    assert f"run '{command} -w {place.root}'" in answer.complaint

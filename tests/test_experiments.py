@@ -147,6 +147,34 @@ def test_a_name_that_is_none_is_one_line(study, name, told):
     assert answer.status == 2 and "--name" in answer.complaint and told in answer.complaint
 
 
+class TestHints:
+    """What a message tells a person to run is for the experiment, and the workspace, that the command was for."""
+
+    def test_of_a_result_and_of_news(self, study, tmp_path):
+        root = tmp_path / "my place"
+        given = ("--name", "one", "-w", root)
+        place = f"--name one -w '{root}'"
+        plan = run(study[0], "plan", "--preset", preset(study[0]), *given)
+        assert f"Next: autodls train fold all {place}\n" in plan.out
+        assert f"autodls plan {place} --explain gives the reason" in plan.out
+        assert f"Next: autodls train fold all {place}\n" in run(study[0], "preprocess", *given).out
+        assert "Next: autodls train fold all\n" in run(study[0], "preprocess").out, "forgotten afterwards"
+
+    def test_of_a_mistake(self, study, tmp_path):
+        root = tmp_path / "w"
+        run(study[0], "plan", "--preset", preset(study[0]), "--name", "one", "-w", root)
+        early = autodls("evaluate", "-d", study[0], "-w", root, "--name", "one")
+        assert early.status == 2 and f"run 'autodls train fold all -w {root} --name one'" in early.complaint
+        unknown = autodls("evaluate", "-d", study[0], "-w", root, "--name", "two")
+        assert f"run 'autodls plan -w {root} --name two'" in unknown.complaint
+        assert "run 'autodls plan'" in autodls("train", "fold", "all", "-d", write_phantom(tmp_path / "n")).complaint
+
+    @pytest.mark.parametrize("words", [("segment", "fold", "all"), ("benchmark", "rois")], ids=" ".join)
+    def test_whatever_works_in_a_workspace_takes_the_name(self, study, words):
+        answer = autodls(*words, "-d", study[0], "--name", "none", "--workers", 1)
+        assert answer.status == 2 and "--name none: no such experiment" in answer.complaint
+
+
 def test_an_experiment_in_an_experiment_is_refused(workspace, study):
     with pytest.raises(ArgumentError, match="is an experiment itself"):
         experiment_place(workspace.experiment("wide").root, "deeper", new=True)

@@ -5,11 +5,11 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import chi2, norm
 
-from autodls.cli.auc_table import show_rows
+from autodls.cli.show_scores import show_aucs
 from autodls.evaluation.binary import scaled_brier, wilson, youden_cutoff
 from autodls.evaluation.bootstrap import bootstrap_auc_interval, resample_counts
 from autodls.evaluation.calibration import calibration, is_poorly_calibrated, why_not_shown_calibrated
-from autodls.evaluation.caveats import OF_SINGLE_FOLDS, cautions
+from autodls.evaluation.caveats import OF_SINGLE_FOLDS, caveats
 from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.comparisons import overall_test
 from autodls.evaluation.decision_curve import THRESHOLDS, net_benefit, net_benefit_band
@@ -188,7 +188,7 @@ def test_net_benefit_of_scores_not_shown_calibrated_is_told():
     assert held["right"].net_benefit_caution is None
     assert "the score is not calibrated: slope 0.2" in held["sharp"].net_benefit_caution
     assert (held["raw"].net_benefit, held["raw"].net_benefit_caution) == (None, None)
-    assert [text for text in cautions(cohorts) if "net benefit misleads" in text] == [
+    assert [text for text in caveats(cohorts) if "net benefit misleads" in text] == [
         f"cohort all: sharp: net benefit misleads, as {held['sharp'].net_benefit_caution}"
     ]
     small = calibration(labels[285:320], expit(log_odds[285:320]))
@@ -231,11 +231,11 @@ def test_rates_out_of_fold_are_said_to_be_of_single_folds(rule, optimistic):
     labels, log_odds = two_normals(np.random.default_rng(8), 30, 60)
     cutoff = {"dls": Cutoff(value=0.3, source=f"{rule}:{OUT_OF_FOLD}", own=True)}
     held = cohort_metrics(CohortTable(90, {"dls": expit(log_odds)}, labels), cutoff)
-    told = cautions({OUT_OF_FOLD: held})
+    told = caveats({OUT_OF_FOLD: held})
     assert f"cohort {OUT_OF_FOLD}: {OF_SINGLE_FOLDS}" in told
     assert any("optimistic" in text for text in told) == optimistic
     assert held.scores["dls"].sensitivity.method == ("wilson-own-cutoff" if optimistic else "wilson")
-    assert not any("single-fold" in text for text in cautions({"external": held}))
+    assert not any("single-fold" in text for text in caveats({"external": held}))
 
 
 PRINTED = {
@@ -255,7 +255,7 @@ def row_of(out_of_fold, a_patient, name="dls"):
 
 @pytest.mark.parametrize("which", PRINTED)
 def test_train_and_evaluate_print_how_their_intervals_were_made(capsys, which):
-    show_rows("AUC", [row_of(*which)])
+    show_aucs("AUC", [row_of(*which)])
     assert f"AUC (95% CI, {PRINTED[which]})" in " ".join(capsys.readouterr().out.split())
 
 
@@ -263,12 +263,12 @@ def test_intervals_of_several_methods_are_told_apart_row_by_row(capsys, monkeypa
     monkeypatch.setenv("COLUMNS", "160")
     rows = [row_of(*which, name=f"s{at}") for at, which in enumerate(PRINTED)]
     none = row_auc("c", "none", [True, True], [0.1, 0.2])
-    show_rows("AUC", [*rows, none])
+    show_aucs("AUC", [*rows, none])
     lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("c ")}
     assert [lines[f"s{at}"].rstrip().split("  ")[-1].strip() for at in range(4)] == list(PRINTED.values())
     assert "DeLong" not in lines["none"]
 
 
 def test_a_row_without_an_interval_names_no_method(capsys):
-    show_rows("AUC", [row_auc("c", "dls", [True, True], [0.1, 0.2])])
+    show_aucs("AUC", [row_auc("c", "dls", [True, True], [0.1, 0.2])])
     assert "DeLong" not in capsys.readouterr().out

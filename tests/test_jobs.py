@@ -9,12 +9,17 @@ from tiny_study import hashes, study_plan, tiny_study, use_tiny_resnet
 
 from autodls.errors import ArgumentError, AutoDLSError, TrainingError
 from autodls.jobs import executor as executors
+from autodls.jobs import segment as segment_jobs
 from autodls.jobs.dispatch import MOST_LOSSES, Ended, dispatch
 from autodls.jobs.executor import Executor, executor_of, require_executor
-from autodls.jobs.fold_job import do_job, start_weights
+from autodls.jobs.fold_job import FoldInputs, FoldWork, start_weights
 from autodls.jobs.train import train_on
 from autodls.models.encoder import SequenceEncoder
+from autodls.records.segmentation import epochs_of
 from autodls.records.training_log import log_lines, logged_stages
+from autodls.records.workspace import Workspace
+from autodls.segmentation.run import throw_away
+from autodls.segmentation.stage import prepare_cohort
 from autodls.training import weights
 from autodls.training.cohort import training_cohort
 from autodls.training.fold import open_fold
@@ -30,8 +35,8 @@ def small_networks(monkeypatch):
 class Machines:
     """A pool that does a job when it is asked for it, in any order, in a folder that nobody else has."""
 
-    def __init__(self, root, data, start=None, lose=()):
-        self.root, self.data, self.start, self.lose = root, data, start, list(lose)
+    def __init__(self, root, inputs, lose=()):
+        self.root, self.inputs, self.lose = root, inputs, list(lose)
         self.waiting, self.done, self._epochs, self.chance = [], [], [], random.Random(3)
 
     def submit(self, jobs):
@@ -39,14 +44,13 @@ class Machines:
 
     def ended(self):
         job = self.waiting.pop(self.chance.randrange(len(self.waiting)))
-        self.done.append((job.stage, job.run.fold.index))
-        if job.stage in self.lose:
-            self.lose.remove(job.stage)
+        what = getattr(job, "stage", job.name)
+        self.done.append((what, job.fold))
+        if what in self.lose:
+            self.lose.remove(what)
             return [Ended(job, lost="its machine is gone")]
-        folder, index = self.root / str(len(self.done)), job.run.fold.index
-        return [
-            Ended(job, do_job(job, self.data, folder, self.start, lambda epoch: self._epochs.append((index, epoch))))
-        ]
+        folder = self.root / str(len(self.done))
+        return [Ended(job, job.do(self.inputs, folder, lambda epoch: self._epochs.append((job.fold, epoch))))]
 
     def epochs(self):
         taken, self._epochs = self._epochs, []
@@ -58,11 +62,10 @@ def by_jobs(study, tmp_path, told=None, **settings):
     cohort = training_cohort(study.workspace, study.cases, study.plan, study.splits)
     data = cohort.load(torch.device("cpu"))
     runs = [cohort.run(index, data) for index in (0, 1)]
-    machines = Machines(tmp_path / "machines", data, start_weights(runs[0]), **settings)
-    seen = []
-    dispatch(
-        runs, machines, lambda fold, epoch: seen.append((fold, epoch.stage)), ([] if told is None else told).append
-    )
+    machines = Machines(tmp_path / "machines", FoldInputs(data, start_weights(runs[0])), **settings)
+    seen, note = [], ([] if told is None else told).append
+    folds = [FoldWork.of(run) for run in runs]
+    dispatch(folds, machines, lambda fold, epoch: seen.append((fold, epoch.stage)), note)
     return machines, seen
 
 
@@ -147,11 +150,28 @@ def test_a_fold_that_is_done_has_no_job_and_one_whose_scores_are_gone_has_one(tm
         (("local", "127.0.0.1:1", ()), "--address: is for --executor ray, not local"),
         (("ray", None, ("partition=gpu",)), "--slurm: is for --executor slurm, not ray"),
         (("slurm", None, ("partition",)), "--slurm partition: expected OPTION=VALUE"),
+        (("slurm", None, ("partitoin=gpu",)), "'partitoin' is no option .* did you mean partition"),
+        (("slurm", None, ("colour=blue",)), "'colour' is no option .* there are account, array_parallelism"),
+        (("slurm", None, ("nodes=2",)), "'nodes' is no option that a job may be given"),
+        (("slurm", None, ("time=soon",)), "--slurm time=soon: 'soon' is not minutes, or HOURS"),
+        (("slurm", None, ("time=0",)), "'0' is not minutes"),
+        (("slurm", None, ("mem=lots",)), "'lots' is not memory such as 32G"),
+        (("slurm", None, ("cpus_per_task=four",)), "'four' is not a whole number above 0"),
+        (("slurm", None, ("array-parallelism=-1",)), "'-1' is not a whole number above 0"),
+        (("slurm", None, ("gpus_per_node=a100:",)), "'a100:' is not a number of GPUs"),
+        (("slurm", None, ("qos=a\nb",)), "is not a text"),
+        (("slurm", None, ("qos=low", "qos=high")), "qos is low already; give one of the two"),
     ],
 )
 def test_options_of_another_executor(words, said):
     with pytest.raises(ArgumentError, match=said):
         executor_of(*words)
+
+
+def test_options_of_sbatch_are_passed_on_as_they_were_given():
+    given = {"time": "1-12", "mem_per_gpu": "40G", "gpus_per_node": "a100:1", "array_parallelism": "4", "gres": "x:1"}
+    assert executor_of("slurm", None, [f"{name}={value}" for name, value in given.items()]).slurm == given
+    assert executor_of("slurm", None, ["time=90", "--mem-per-cpu=512"]).slurm == {"time": "90", "mem_per_cpu": "512"}
 
 
 def test_what_an_executor_needs_is_told(monkeypatch):
@@ -172,3 +192,45 @@ def test_the_default_is_this_machine(tmp_path):
     places = (study.workspace, study.cases, study.plan, study.splits, (1,))
     train_on(Executor(), *places, lambda *epoch: seen.append(epoch), note=seen.append)
     assert len(seen) == 3 and study.workspace.fold(1).scores.is_file() and not study.workspace.fold(0).root.exists()
+
+
+class TestFoldsOfNnunet:
+    """In the default suite beside a pool that does a job in a folder of its own; on a cluster: `test_cluster.py`."""
+
+    @pytest.fixture
+    def study(self, segmented_study, tmp_path):
+        return segmented_study.copy(tmp_path / "workspace")
+
+    @staticmethod
+    def by_jobs(study, root, *, sent, told=None, **settings):
+        works, inputs = segment_jobs._begin(study.run(), (0, 1), sent=sent)
+        machines, seen = Machines(root, inputs.received(), **settings), []
+        note = ([] if told is None else told).append
+        dispatch(works, machines, lambda fold, epoch: seen.append((fold, epoch.epoch)), note)
+        return machines, seen
+
+    @pytest.mark.parametrize("sent", [True, False], ids=["sent", "in the workspace"])
+    def test_they_make_the_bytes_of_training_here(self, study, tmp_path, sent):
+        before, logs = study.weights(), log_without_seconds(study)
+        throw_away(study.run(), [0, 1])
+        prepare_cohort(study.run(), lambda _case: None)
+        machines, seen = self.by_jobs(study, tmp_path / "machines", sent=sent)
+        assert study.weights() == before and log_without_seconds(study) == logs
+        assert sorted(seen) == [(fold, epoch) for fold in (0, 1) for epoch in range(len(logs[0]))]
+        for number, (_, index) in enumerate(machines.done, 1):
+            prepared = Workspace(machines.root / str(number)).segmentation.prepared
+            fold = study.splits.folds[index]
+            assert {path.name for path in prepared.iterdir()} == {*fold.train, *fold.inner}
+        assert self.by_jobs(study, tmp_path / "again", sent=sent)[0].done == []
+
+    def test_what_is_lost_is_told_and_done_again(self, study, tmp_path):
+        before, told = study.weights(), []
+        throw_away(study.run(), [0])
+        self.by_jobs(study, tmp_path / "machines", sent=True, told=told, lose=("nnU-Net of fold 0",))
+        assert study.weights() == before
+        assert told == ["warning: nnU-Net of fold 0 was lost: its machine is gone; it is done again"]
+
+
+def log_without_seconds(study):
+    logs = [epochs_of(study.workspace.segmentation.epochs(index)) for index in (0, 1)]
+    return [[epoch.model_copy(update={"seconds": 0.0}) for epoch in log] for log in logs]

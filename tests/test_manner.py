@@ -11,7 +11,8 @@ from command_line import autodls, snapshot, write_phantom, write_preset
 from tiny_workspace import tiny_workspace
 
 from autodls.cli.app import app
-from autodls.cli.manner import LoggedStream, with_manners
+from autodls.cli.manner import with_manners
+from autodls.stages.log_file import LoggedStream
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} "
 

@@ -22,6 +22,7 @@ from autodls.records import plan as records
 from autodls.records.cohort import read_cohort
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.plan import Plan
+from autodls.records.segmentation_plan import MaskPolicy
 
 GOLDEN = presets_folder() / "golden"
 CONTRACT = """
@@ -84,7 +85,7 @@ def test_rules_and_records_name_the_same_fields() -> None:
     fields |= {f"network.fusion.{name}" for name in records.FusionPlan.model_fields}
     fields |= {f"training.{name}" for name in records.TrainingPlan.model_fields}
     fields |= {f"segmentation.{name}" for name in records.SegmentationPlan.model_fields} - {"segmentation.mask"}
-    fields |= {f"segmentation.mask.{name}" for name in records.MaskPolicy.model_fields}
+    fields |= {f"segmentation.mask.{name}" for name in MaskPolicy.model_fields}
     assert fields == set(RULES)
 
 
@@ -303,6 +304,17 @@ def test_the_golden_plans_are_of_three_datasets_three_presets_and_both_devices()
         ("cpu", "fp32"),
         ("cuda", "bf16"),
     }
+
+
+def test_a_fingerprint_of_an_older_version_is_read_and_keeps_its_hash() -> None:
+    """What is now `foreground_percentiles` was `head_percentiles`; a plan names the SHA-256 of the file."""
+    now = (GOLDEN / "lgg_ht.fingerprint.json").read_bytes()
+    older = now.replace(b'"foreground_percentiles"', b'"head_percentiles"')
+    assert older != now
+    found, expected = (Fingerprint.parse(json.loads(text), "f.json", "restore it") for text in (older, now))
+    assert found.sequences["FLAIR"].foreground_percentiles == expected.sequences["FLAIR"].foreground_percentiles
+    assert (found.to_bytes(), expected.to_bytes()) == (older, now)
+    assert found.model_copy(update={"cohort_sha256": ""}).to_bytes().count(b"head_percentiles") == len(found.sequences)
 
 
 def require_golden(name: str, dataset: Path) -> dict[str, Any]:

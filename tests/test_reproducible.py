@@ -327,7 +327,7 @@ def test_planned_tumour_values_that_changed_are_stale(run, tmp_path):
     changed: TinyRun = copy_of(run, tmp_path / "copy")
     edit_json(changed.dataset / "dataset.json", labels__tumour_node=2)
     answer = changed.run("train", "train", "fold", "all", *changed.place(), "--workers", 1)
-    assert "made for tumour values [1] in ROIs, dataset.json has [1, 2]; run 'autodls plan'" in answer.complaint
+    assert "made for tumour values [1] in ROIs, dataset.json has [1, 2]; run 'autodls plan -w " in answer.complaint
 
 
 # -- on what it was computed -------------------------------------------------------------------------------------------

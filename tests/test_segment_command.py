@@ -37,7 +37,7 @@ def test_second_run_trains_nothing_and_shows_the_same(study):
     assert answer.status == 0, answer.err
     assert "measured on two batches" not in answer.err
     assert "Automatic ROIs" in answer.out and "12 of 12 training cases" in answer.out
-    assert "next: autodls train fold all --rois auto" in answer.err
+    assert f"next: autodls train fold all -w {study.workspace.root} --rois auto" in answer.err
     assert study.weights() == before
 
 
@@ -62,7 +62,7 @@ def test_changed_schedule_says_what_to_do(study):
     edit_json(study.workspace.plan, segmentation__epochs=5)
     answer = segment(study, "all")
     assert answer.status == 2
-    assert "autodls segment fold all --restart" in answer.complaint
+    assert f"autodls segment fold all -w {study.workspace.root} --restart" in answer.complaint
 
 
 def test_without_nnunet_one_line_says_how_to_install_it(tmp_path, monkeypatch):

@@ -6,13 +6,14 @@ import pytest
 from command_line import write_phantom, write_preset
 
 from autodls.errors import DatasetError, PlanError
+from autodls.planning.request import PlanRequest
 from autodls.records.provenance import Provenance
 from autodls.records.workspace import Workspace
 from autodls.stages.check import check
-from autodls.stages.plan import PlanRequest, explain_plan, plan
+from autodls.stages.plan import explain_plan, plan
 from autodls.stages.preprocess import preprocess
 from autodls.stages.train import train
-from autodls.watch import SILENT, Told
+from autodls.watch import SILENT, KeepingWatch
 
 
 class Bar:
@@ -62,7 +63,8 @@ def test_from_check_to_a_locked_model(dataset, tmp_path, quiet):
     assert check(dataset, watch=listener).errors == () and len(listener.bars["checking cases"]) == 17
     asked = PlanRequest(preset=str(write_preset(tmp_path / "preset.json")), device="cpu")
     made = plan(dataset, tmp_path / "w", asked, watch=listener)
-    assert explain_plan(dataset, tmp_path / "w") == made
+    assert explain_plan(dataset, tmp_path / "w") == made.plan and made.workspace.root == tmp_path / "w"
+    assert {f"warning: {line}" for line in made.warnings} == {line for line in listener.lines if "warning: " in line}
     samples = preprocess(dataset, tmp_path / "w", watch=listener)
     assert len(samples.keys) == 16 and all((samples.folder / f"{case}.safetensors").is_file() for case in samples.keys)
     one = train(dataset, tmp_path / "w", 0, watch=listener)
@@ -77,7 +79,7 @@ def test_from_check_to_a_locked_model(dataset, tmp_path, quiet):
 
 def test_nobody_need_watch(dataset, tmp_path, quiet):
     edit = write_preset(tmp_path / "preset.json")
-    assert plan(dataset, tmp_path / "w", PlanRequest(preset=str(edit), device="cpu")).format
+    assert plan(dataset, tmp_path / "w", PlanRequest(preset=str(edit), device="cpu")).plan.format
     assert Provenance.beside(Workspace(tmp_path / "w").provenance).commands["plan"].command == SILENT.command
 
 
@@ -89,7 +91,7 @@ def test_mistakes_are_the_same_errors(dataset, tmp_path, quiet):
 
 
 def test_what_was_told_is_kept_without_its_mark():
-    told = Told(SILENT)
+    told = KeepingWatch(SILENT)
     for line in ("next: this", "warning: that"):
         told.note(line)
     assert told.warnings == ("that",) and told.lines == ["next: this", "warning: that"]

@@ -27,6 +27,7 @@ from autodls.stages.evaluate import evaluate
 from autodls.stages.evaluate_scores import TableRequest, evaluate_scores, metric_rows
 from autodls.stages.explain import explain
 from autodls.stages.predict import predict
+from autodls.stages.provenance import precision_of_all
 from autodls.stages.report import report
 from autodls.stages.verify import verify
 from autodls.watch import SILENT
@@ -98,6 +99,11 @@ def told(path, name):
     return Provenance.beside(path).commands[name].command
 
 
+def precision(path, name):
+    """In what networks were computed, by the same."""
+    return Provenance.beside(path).commands[name].conditions.precision
+
+
 def predicted(few, output=None, **more):
     given = {"model": few / "model", "rois": few / "data" / "labelsTr", **more}
     return predict(few / "data" / "imagesTr", output, **given)
@@ -128,11 +134,11 @@ class TestPredict:
         (tmp_path / "passing").mkdir()
         places = []
 
-        def drawn_rois(locked, _root, _device, place):
+        def automatic_rois(locked, _root, _device, place):
             places.append(place("case_00").parent)
             return drawing(locked, few / "data", places[-1])[1]
 
-        monkeypatch.setattr("autodls.inference.rois.drawn_rois", drawn_rois)
+        monkeypatch.setattr("autodls.inference.rois.automatic_rois", automatic_rois)
         out, given = tmp_path / "out", {"model": tmp_path / "model", "rois": None}
         with monkeypatch.context() as patched:
             patched.setattr("tempfile.tempdir", str(tmp_path / "passing"))
@@ -169,6 +175,16 @@ class TestEvaluate:
         assert found.unscored.keys() == {NO_ROI} and found.unscored[NO_ROI].startswith("no ROI")
         assert {"auc", "folds", "performance"} <= found.tables.keys()
         assert told(workspace.provenance, "evaluate") == listener.command
+
+    def test_what_scores_were_computed_in_is_kept_with_them(self, study):
+        """A run that keeps every score computes nothing: what is known of them stays."""
+        dataset, workspace, *_ = study
+        assert precision(workspace.provenance, "evaluate") == "cpu float32"
+        evaluate(dataset, workspace.root)
+        assert precision(workspace.provenance, "evaluate") == "cpu float32"
+        model = workspace.model.record
+        assert precision_of_all(workspace, "evaluate", model, "cuda float32") == "cpu float32; cuda float32"
+        assert precision_of_all(workspace, "evaluate", workspace.plan, "cuda float32") == "cuda float32"
 
     def test_warnings_are_told_and_stand_in_the_record(self, study):
         *_, found, listener = study
@@ -213,6 +229,7 @@ def test_explain_gives_cases_shares_and_the_verdict(study, listener, no_pictures
     assert listener.notes == [f"not explained: {found.unexplained[NO_ROI]}"] + [f"warning: {w}" for w in found.warnings]
     assert listener.steps == {"heat maps": (2, 2), "maps of shuffled weights": (1, 1)}
     assert told(workspace.provenance, "explain") == listener.command
+    assert precision(workspace.provenance, "explain") == "cpu float32"
 
 
 def test_report_gives_the_page(study, tmp_path, listener):

@@ -13,8 +13,8 @@ from tiny_models import random_input, tiny_model
 from autodls.errors import ModelFolderError
 from autodls.inference.model_folder import load_model
 from autodls.models import ensemble
-from autodls.models.fold_model import FoldModel
 from autodls.models.folded import FoldedEncoder
+from autodls.models.network import FoldModel
 
 CPU = torch.device("cpu")
 
@@ -131,7 +131,7 @@ def test_what_is_not_streamed_is_verified_at_once(folder, name):
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
-        ("autodls.cli.predict_command", ("torch", "scipy", "SimpleITK")),
+        ("autodls.cli.show_scores", ("torch", "scipy", "SimpleITK")),
         ("autodls.stages.predict", ("torch", "scipy", "SimpleITK")),
         ("autodls.inference.predict", ("scipy", "SimpleITK", "monai", "pandas", "sklearn")),
         ("autodls.inference.prepare", ("torch", "scipy", "SimpleITK", "monai", "pandas", "sklearn")),

@@ -18,8 +18,8 @@ from command_line import autodls, edit_json, write_phantom
 from small_volumes import ORIENTATIONS, ball, grid_around, points_of
 from tiny_model_folder import write_model_folder
 
-from autodls.cli.auc_table import show_rows
 from autodls.cli.console import Terminal
+from autodls.cli.show_scores import show_aucs
 from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.scores_table import ScoreTable
@@ -30,8 +30,8 @@ from autodls.inference.copies import with_copies_flagged
 from autodls.inference.prediction import CaseScore, Prediction
 from autodls.planning.check import check_dataset
 from autodls.planning.fingerprint import extract_fingerprint
-from autodls.planning.measure import SequenceMeasure
 from autodls.planning.ood import ood_flags
+from autodls.planning.sequence_measure import SequenceMeasure
 from autodls.preprocessing.planes import find_planes
 from autodls.preprocessing.sampling import sample_points
 from autodls.records.cohort import read_cohort
@@ -177,13 +177,16 @@ def times(values, factor):
     return tuple(factor * value for value in values)
 
 
-CT = {"head_percentiles": (-1000.0, -110.0, 35.0, 320.0, 1200.0), "roi_percentiles": (0.0, 20.0, 45.0, 70.0, 90.0)}
+CT = {
+    "foreground_percentiles": (-1000.0, -110.0, 35.0, 320.0, 1200.0),
+    "roi_percentiles": (0.0, 20.0, 45.0, 70.0, 90.0),
+}
 ODD = {
     "spacing": (lambda m: {"spacing_mm": times(m.spacing_mm, 2.5)}, "voxel spacing"),
     "field of view": (lambda m: {"shape": times(m.shape, 3)}, "field of view"),
     "obliqueness": (lambda m: {"obliqueness_deg": m.obliqueness_deg + 30.0}, "oblique by"),
     "intensities times 1000": (
-        lambda m: {name: times(getattr(m, name), 1000) for name in ("head_percentiles", "roi_percentiles")},
+        lambda m: {name: times(getattr(m, name), 1000) for name in ("foreground_percentiles", "roi_percentiles")},
         "median intensity",
     ),
     "modality": (lambda _: CT, "contrast"),
@@ -393,7 +396,7 @@ class TestInvertedLabels:
 
         row = ScoreAuc(cohort="oof", row="dls", n=80, positives=40, value=0.2, low=0.1, high=0.3, reason=None)
         _warn([row, row.model_copy(update={"high": 0.6})], Terminal())
-        show_rows("AUC", [row])
+        show_aucs("AUC", [row])
         said = capsys.readouterr()
         assert said.err.count("inverted?") == 1 and "0.200" in said.out
 

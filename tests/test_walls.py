@@ -13,17 +13,17 @@ from planning_records import make_case
 from scipy.special import expit, logit
 from tiny_study import DESCRIPTION, hashes, make_sample, study_plan, tiny_study, use_tiny_resnet
 
-from autodls.cli.data_commands import run_plan
-from autodls.cli.train_command import run_train
 from autodls.errors import StaleRecordError, TrainingError
 from autodls.models.recalibration import fit_scale
+from autodls.planning.request import PlanRequest
 from autodls.planning.splits import verify_splits
 from autodls.preprocessing.store import save_sample
 from autodls.records.files import sha256_of_file
 from autodls.records.scores import FUSED, FoldRecord, FoldScore, load_fold_scores
 from autodls.records.splits import Splits
 from autodls.records.tensors import read_note
-from autodls.stages.plan import PlanRequest
+from autodls.stages.plan import plan as plan_stage
+from autodls.stages.train import train as train_stage
 from autodls.training import settling
 from autodls.training.common_scale import common_scales
 from autodls.training.data import centre_crop
@@ -161,8 +161,8 @@ def test_training_opens_no_sample_but_those_of_its_cases(study):
 
 
 def plan_and_train(dataset, workspace, preset):
-    run_plan(dataset, workspace, PlanRequest(preset=str(preset), memory_gib=4.0, device="cpu"), 1, "json")
-    run_train(dataset, workspace, "all", "manual", restart=False, workers=1, as_json=True)
+    plan_stage(dataset, workspace, PlanRequest(preset=str(preset), memory_gib=4.0, device="cpu"))
+    train_stage(dataset, workspace)
     return hashes(workspace, "*.safetensors", "*.csv", "*.json", "*.md")
 
 
@@ -368,8 +368,8 @@ def test_weights_of_an_older_plan_label_or_split_are_refused(study, what):
 
 def test_plan_of_another_fingerprint_is_refused(tmp_path, make_dataset, preset, capsys):
     dataset, workspace = make_dataset(tmp_path / "dataset", training=12, held_out=0), tmp_path / "workspace"
-    run_plan(dataset, workspace, PlanRequest(preset=str(preset), memory_gib=4.0, device="cpu"), 1, "json")
+    plan_stage(dataset, workspace, PlanRequest(preset=str(preset), memory_gib=4.0, device="cpu"))
     path = workspace / "fingerprint.json"
     path.write_text(path.read_text().replace('"cases": 12', '"cases": 13', 1))
     with pytest.raises(StaleRecordError, match="run 'autodls plan'"):
-        run_train(dataset, workspace, "0", "manual", restart=False, workers=1, as_json=True)
+        train_stage(dataset, workspace, 0)

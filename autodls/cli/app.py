@@ -4,49 +4,36 @@ Only what `--help` needs is imported here; each command imports its own work, so
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from autodls import __version__
-from autodls.cli.benchmark_app import benchmark_app
-from autodls.cli.common import experiment_of, tell
-from autodls.cli.fold_apps import segment_app, train_app
+from autodls.cli import options
+from autodls.cli.console import Terminal, say
+from autodls.cli.groups import benchmark_app, segment_app, train_app
 from autodls.cli.manner import as_asked, with_manners
-from autodls.cli.options import (
-    CURRENT,
-    WORKERS,
-    ComputeOption,
-    CutoffCohort,
-    CutoffValues,
-    DatasetOption,
-    DeviceOption,
-    DicomFolderOption,
-    DryRunOption,
-    FoldCohorts,
-    HeatmapsOption,
-    JsonOption,
-    MemoryOption,
-    MetricsFolder,
-    ModelOption,
-    NameOption,
-    OverwriteOption,
-    PatientColumn,
-    ReportFile,
-    RoisFolder,
-    RoisOption,
-    ScoreColumns,
-    ScoreTableOption,
-    SeriesOption,
-    VerifiedDataset,
-    WeightsOption,
-    WorkersOption,
-    WorkspaceOption,
-)
+from autodls.cli.scoring import evaluate, explain, predict
 from autodls.machine import tune_process
+
+_ORDER = (
+    "check", "plan", "preprocess", "segment", "train", "predict", "evaluate", "explain", "benchmark", "report",
+    "verify", "demo",
+)  # fmt: skip
+
+
+class _InOrder(TyperGroup):
+    """Commands in the order in which a study needs them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names."""
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
 
 app = typer.Typer(
     name="autodls",
+    cls=_InOrder,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
@@ -79,210 +66,128 @@ def _options(
 
 @app.command()
 def check(
-    dataset: DatasetOption = CURRENT,
-    workspace: Annotated[
-        Path | None, typer.Option("-w", "--workspace", help="As other commands take it; check reads and writes none.")
-    ] = None,
-    workers: WorkersOption = WORKERS,
-    as_json: JsonOption = False,
+    dataset: options.DatasetOption = options.CURRENT,
+    workspace: options.WorkspaceOption = None,
+    workers: options.WorkersOption = options.WORKERS,
+    as_json: options.JsonOption = False,
 ) -> None:
-    """Verify the dataset; say, case by case, what is wrong and how to repair it."""
-    from autodls.cli.data_commands import run_check
+    """Verify the dataset and say, case by case, what to repair. Nothing is written, so -w changes nothing."""
+    from autodls.cli.show_study import show_check
+    from autodls.stages.check import check as look
 
     del workspace
-    raise typer.Exit(run_check(dataset, workers, as_json))
+    report = look(dataset, workers=workers, watch=Terminal())
+    show_check(report, as_json=as_json)
+    raise typer.Exit(2 if report.errors else 0)
 
 
 @app.command()
 def plan(
-    dataset: DatasetOption = CURRENT,
-    workspace: WorkspaceOption = None,
-    name: NameOption = None,
-    preset: Annotated[str, typer.Option("--preset", help="auto, paper, or a preset file.")] = "auto",
-    memory_gib: MemoryOption = None,
-    device: DeviceOption = "auto",
-    encoder_weights: WeightsOption = None,
+    dataset: options.DatasetOption = options.CURRENT,
+    workspace: options.WorkspaceOption = None,
+    name: options.NameOption = None,
+    preset: Annotated[str, typer.Option("--preset", metavar="PRESET", help="auto, paper, or a preset file.")] = "auto",
+    memory_gib: options.MemoryOption = None,
+    device: options.DeviceOption = "auto",
+    encoder_weights: options.WeightsOption = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show the plan that is there, with every reason.")] = False,
-    restart: Annotated[bool, typer.Option("--restart", help="Throw away what is trained and begin anew.")] = False,
-    workers: WorkersOption = WORKERS,
-    as_json: JsonOption = False,
+    restart: options.RestartOption = False,
+    workers: options.WorkersOption = options.WORKERS,
+    as_json: options.JsonOption = False,
 ) -> None:
-    """Inspect the training cohort and derive plan.json and splits.json from it.
+    """Derive plan.json and splits.json from the training cohort.
 
     What they replace is kept beside, as *.previous.json; where folds are trained by it, --restart is needed.
     """
-    workspace = experiment_of(dataset, workspace, name, new=True)
-    from autodls.cli.data_commands import run_explain_plan, run_plan
-    from autodls.stages.plan import PlanRequest
+    workspace = options.experiment_of(dataset, workspace, name, new=True)
+    from autodls.cli.show_study import show_plan
+    from autodls.planning.request import PlanRequest
+    from autodls.stages.plan import explain_plan
+    from autodls.stages.plan import plan as derive
 
     request = PlanRequest(preset, memory_gib, device, encoder_weights)
     if explain:
-        run_explain_plan(dataset, workspace, request, as_json=as_json)
-    else:
-        run_plan(dataset, workspace, request, workers, "json" if as_json else "summary", restart=restart)
+        show_plan(explain_plan(dataset, workspace, request, watch=Terminal()), as_json=as_json, reasons=True)
+        return
+    made = derive(dataset, workspace, request, workers=workers, restart=restart, watch=Terminal())
+    show_plan(made.plan, as_json=as_json)
 
 
 @app.command()
 def preprocess(
-    dataset: DatasetOption = CURRENT,
-    workspace: WorkspaceOption = None,
-    name: NameOption = None,
-    workers: WorkersOption = WORKERS,
+    dataset: options.DatasetOption = options.CURRENT,
+    workspace: options.WorkspaceOption = None,
+    name: options.NameOption = None,
+    workers: options.WorkersOption = options.WORKERS,
 ) -> None:
-    """Write the 2.5D sample of every training case (train does this when needed)."""
-    workspace = experiment_of(dataset, workspace, name)
-    from autodls.cli.data_commands import run_preprocess
+    """Write the 2.5D sample of every training case. train does this when needed."""
+    workspace = options.experiment_of(dataset, workspace, name)
+    from autodls.stages.preprocess import preprocess as prepare
 
-    run_preprocess(dataset, workspace, workers)
-
-
-@app.command()
-def predict(
-    images: Annotated[Path, typer.Option("-i", "--input", help="Folder of CASE_0000.nii.gz, ..., or DICOM studies.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for scores.csv, predict.json, rois/.")],
-    rois: RoisFolder = None,
-    model: ModelOption = None,
-    dataset: DatasetOption = CURRENT,
-    workspace: WorkspaceOption = None,
-    name: NameOption = None,
-    heatmaps: HeatmapsOption = False,
-    dicom: DicomFolderOption = None,
-    series: SeriesOption = None,
-    overwrite: OverwriteOption = False,
-    device: ComputeOption = "auto",
-    workers: WorkersOption = WORKERS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Score new cases with a locked model: calibrated DLS, spread over folds, high or low, a score per sequence.
-
-    OUT must be new, empty, or hold results of autodls alone, which --overwrite replaces; it is whole or not there.
-    Run again, it continues: finished scores of a killed run are kept in OUT/predict.partial.jsonl.
-    """
-    workspace = experiment_of(dataset, workspace, name)
-    if dry_run:
-        from autodls.stages.dry_run import dry_predict
-
-        tell(dry_predict(images, rois, output, model, dataset, workspace, overwrite, series or ()))
-        raise typer.Exit
-    from autodls.cli.predict_command import run_predict
-
-    given, chosen = (images, rois, output, model, dataset, workspace), (heatmaps, dicom, series or (), overwrite)
-    raise typer.Exit(run_predict(*given, *chosen, device=device, workers=workers, as_json=as_json))
+    done = prepare(dataset, workspace, workers=workers, watch=Terminal())
+    say(f"{len(done.keys)} samples in {done.folder}. Next: autodls train fold all")
 
 
-@app.command()
-def evaluate(
-    dataset: DatasetOption = CURRENT,
-    workspace: WorkspaceOption = None,
-    name: NameOption = None,
-    rois: RoisOption = None,
-    device: ComputeOption = "auto",
-    workers: WorkersOption = WORKERS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-    scores: ScoreTableOption = None,
-    score: ScoreColumns = None,
-    label: Annotated[str | None, typer.Option("--label", help="Label column, 0 or 1.")] = None,
-    cohort: Annotated[str | None, typer.Option("--cohort", help="Cohort column.")] = None,
-    patient: PatientColumn = None,
-    cutoff: CutoffValues = None,
-    cutoff_from: CutoffCohort = None,
-    time: Annotated[str | None, typer.Option("--time", help="Column of follow-up times.")] = None,
-    event: Annotated[str | None, typer.Option("--event", help="Column of events, 0 or 1.")] = None,
-    landmark: Annotated[float | None, typer.Option("--landmark", help="Time after which benefit is durable.")] = None,
-    out_of_fold: FoldCohorts = None,
-    output: MetricsFolder = None,
-    overwrite: OverwriteOption = False,
-) -> None:
-    """Judge the locked model on every cohort, or any table of scores with --scores."""
-    workspace = experiment_of(dataset, workspace, name)
-    from autodls.cli.evaluate_command import refuse_table_options, run_evaluate, run_evaluate_table
-    from autodls.stages.evaluate_scores import TableRequest
-
-    chosen = (tuple(cutoff or ()), cutoff_from, time, event, landmark, tuple(out_of_fold or ()))
-    options = (tuple(score or ()), label, cohort, patient, *chosen, output, overwrite or None)
-    if scores is None:
-        refuse_table_options(*options)
-    if dry_run:
-        from autodls.stages.dry_run import dry_evaluate
-
-        tell(dry_evaluate(dataset, workspace, rois, table=scores))
-        raise typer.Exit
-    if scores is None:
-        found = run_evaluate(dataset, workspace, rois, device=device, workers=workers, as_json=as_json)
-        raise typer.Exit(1 if found.unscored else 0)
-    run_evaluate_table(TableRequest(scores, *options), as_json=as_json)
-
-
-@app.command()
-def explain(
-    dataset: DatasetOption = CURRENT,
-    workspace: WorkspaceOption = None,
-    name: NameOption = None,
-    rois: RoisOption = None,
-    cases: Annotated[
-        str | None,
-        typer.Option("--cases", help="Case ids with commas between, or how many of each end of the scores (4)."),
-    ] = None,
-    device: ComputeOption = "auto",
-    workers: WorkersOption = WORKERS,
-    as_json: JsonOption = False,
-) -> None:
-    """Draw heat maps (Grad-CAM) of cases, each by folds that were not trained on it, and check what they depend on."""
-    workspace = experiment_of(dataset, workspace, name)
-    from autodls.cli.explain_command import run_explain
-
-    run_explain(dataset, workspace, cases, rois, device=device, workers=workers, as_json=as_json)
+for command in (predict, evaluate, explain):
+    app.command()(command)
 
 
 @app.command()
 def report(
-    dataset: DatasetOption = CURRENT,
-    workspace: WorkspaceOption = None,
-    name: NameOption = None,
-    rois: RoisOption = None,
-    output: ReportFile = None,
-    overwrite: OverwriteOption = False,
+    dataset: options.DatasetOption = options.CURRENT,
+    workspace: options.WorkspaceOption = None,
+    name: options.NameOption = None,
+    rois: options.RoisOption = None,
+    output: options.ReportFile = None,
+    overwrite: options.OverwriteOption = False,
 ) -> None:
     """Write the whole study as one HTML file that needs no network."""
-    workspace = experiment_of(dataset, workspace, name)
-    from autodls.cli.report_command import run_report
+    workspace = options.experiment_of(dataset, workspace, name)
+    from autodls.stages.report import report as write
 
-    run_report(dataset, workspace, output, rois, overwrite=overwrite)
+    say(f"report: {write(dataset, workspace, output, rois, overwrite=overwrite, watch=Terminal())}")
 
 
 @app.command()
 def verify(
     place: Annotated[Path, typer.Argument(metavar="MODEL|WORKSPACE", help="Folder to check.")],
-    dataset: VerifiedDataset = None,
-    name: NameOption = None,
-    workers: WorkersOption = WORKERS,
-    as_json: JsonOption = False,
+    dataset: options.VerifiedDataset = None,
+    name: options.NameOption = None,
+    workers: options.WorkersOption = options.WORKERS,
+    as_json: options.JsonOption = False,
 ) -> None:
-    """Check that everything in a folder still fits what it was derived from; exit status 2 where it does not."""
-    from autodls.cli.verify_command import run_verify
+    """Check that a folder still fits what it was derived from. Exit status 2 where it does not."""
+    from autodls.cli.show_scores import show_verified
+    from autodls.stages.verify import verify as compare
 
-    place = place if name is None else experiment_of(place, place, name) or place
-    raise typer.Exit(run_verify(place, dataset, workers, as_json=as_json))
+    place = place if name is None else options.experiment_of(place, place, name) or place
+    found = compare(place, dataset, workers=workers, watch=Terminal())
+    show_verified(found, as_json=as_json)
+    raise typer.Exit(0 if found.fits else 2)
 
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Argument(help="New folder for the phantom cohort and all results.")] = Path(
-        "autodls-demo"
-    ),
-    cases: Annotated[int | None, typer.Option("--cases", help="Training cases; more take longer.")] = None,
-    difficulty: Annotated[float | None, typer.Option("--difficulty", help="0 (plain) to 1 (drowned).")] = None,
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Folder for the phantom cohort and all results.")
+    ] = Path("autodls-demo"),
+    cases: Annotated[
+        int | None, typer.Option("--cases", metavar="N", help="Training cases, 72 by default; more take longer.")
+    ] = None,
+    difficulty: Annotated[
+        float | None, typer.Option("--difficulty", help="0 (plain) to 1 (drowned); 0.1 by default.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Another seed draws another cohort.")] = 0,
     permute_labels: Annotated[
         bool, typer.Option("--permute-labels", help="Shuffle the labels: an honest pipeline then finds nothing.")
     ] = False,
 ) -> None:
-    """Write a phantom cohort and run every stage on it: minutes on a laptop, no data needed."""
-    from autodls.cli.demo_command import run_demo
+    """Run every stage on a phantom cohort. No data needed, minutes on a laptop."""
+    from autodls.cli.show_study import show_demo, show_stage
+    from autodls.stages.demo import demo as run
 
-    run_demo(output, cases, difficulty, seed, permute_labels=permute_labels)
+    asked = (output, cases, difficulty, seed)
+    show_demo(run(*asked, permute_labels=permute_labels, done=show_stage, watch=Terminal()))
 
 
 def main() -> None:

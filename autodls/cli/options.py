@@ -1,24 +1,37 @@
-"""Options that several commands share, or that need many words."""
+"""Options that several commands share, or that need many words, and what they stand for."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from autodls.cli.manner import remember
 from autodls.machine import usable_cores
 
 CURRENT = Path()
 WORKERS = max(1, min(8, usable_cores()))
 
-DatasetOption = Annotated[Path, typer.Option("-d", "--dataset", help="Dataset folder, with dataset.json.")]
+DatasetOption = Annotated[Path, typer.Option("-d", "--dataset", metavar="DATASET", help="Folder with dataset.json.")]
 WorkspaceOption = Annotated[
-    Path | None, typer.Option("-w", "--workspace", help="Where results go; DATASET/autodls by default.")
+    Path | None,
+    typer.Option(
+        "-w",
+        "--workspace",
+        metavar="WORKSPACE",
+        callback=remember,
+        help="Where results go; DATASET/autodls by default.",
+    ),
 ]
 NameOption = Annotated[
     str | None,
-    typer.Option("--name", help="An experiment beside others in the workspace, with a plan and results of its own."),
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        callback=remember,
+        help="An experiment beside others in the workspace, with a plan and results of its own.",
+    ),
 ]
-WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes that read images.")]
+WorkersOption = Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Processes that read images.")]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Say what would be done and kept, and how long it may take; write nothing.")
 ]
@@ -26,24 +39,32 @@ OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace the results that -o names, where autodls alone wrote them.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-MemoryOption = Annotated[float | None, typer.Option("--memory-gib", help="Memory that training may use, in GiB.")]
+MemoryOption = Annotated[
+    float | None, typer.Option("--memory-gib", metavar="GIB", help="Memory that training may use.")
+]
 DeviceOption = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="What to train on.")]
 ComputeOption = Annotated[
     str,
     typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where networks are computed; auto: a GPU if any."),
 ]
+RestartOption = Annotated[bool, typer.Option("--restart", help="Throw away what is trained and begin anew.")]
 RoisOption = Annotated[
     Literal["manual", "auto"] | None,
     typer.Option("--rois", help="The model trained on these ROIs; the one there is, or manual where there are both."),
 ]
 WeightsOption = Annotated[
     str | None,
-    typer.Option("--encoder-weights", help="imagenet, random, or a file (.pth, .safetensors); else by the preset."),
+    typer.Option(
+        "--encoder-weights",
+        metavar="WEIGHTS",
+        help="imagenet, random, or a file (.pth, .safetensors); else by the preset.",
+    ),
 ]
 AtOnceOption = Annotated[
     int | None,
     typer.Option(
         "--at-once",
+        metavar="N",
         min=1,
         help="Networks that share a GPU, by default as many as its memory holds, or folds trained at the same time "
         "on a CPU, by default one; with the same result.",
@@ -55,26 +76,44 @@ ExecutorOption = Annotated[
     typer.Option("--executor", help="Who trains: this machine, a Ray cluster, or a SLURM cluster; to the same bytes."),
 ]
 AddressOption = Annotated[
-    str | None, typer.Option("--address", help="Head of the Ray cluster, HOST:PORT; RAY_ADDRESS by default.")
+    str | None, typer.Option("--address", metavar="HOST:PORT", help="Head of the Ray cluster; RAY_ADDRESS by default.")
 ]
 SlurmOption = Annotated[
-    list[str] | None, typer.Option("--slurm", help="OPTION=VALUE for sbatch, such as partition=gpu; may be repeated.")
+    list[str] | None,
+    typer.Option("--slurm", metavar="OPTION=VALUE", help="For sbatch, such as partition=gpu; may be repeated."),
 ]
 
 ScoreTableOption = Annotated[
-    Path | None, typer.Option("--scores", help="Any table of scores (CSV or .xlsx); no workspace is needed.")
+    Path | None,
+    typer.Option("--scores", metavar="FILE", help="Any table of scores (CSV or .xlsx); no workspace is needed."),
 ]
-PatientColumn = Annotated[
-    str | None, typer.Option("--patient", help="Patient column, where patients have several rows.")
+
+
+def _of_table(name: str, metavar: str, what: str) -> Any:
+    """An option of `evaluate` that says what is in the table of --scores."""
+    return typer.Option(name, metavar=metavar, help=f"Of --scores: {what}.")
+
+
+ScoreColumns = Annotated[
+    list[str] | None, _of_table("--score", "COL", "score column; may be repeated, the first is the reference")
 ]
-ScoreColumns = Annotated[list[str] | None, typer.Option("--score", help="Score column; the first is the reference.")]
-CutoffValues = Annotated[list[str] | None, typer.Option("--cutoff", help="COL=VALUE, the cut-off of a score.")]
-CutoffCohort = Annotated[str | None, typer.Option("--cutoff-from", help="Cohort whose Youden cut-off is used.")]
+LabelColumn = Annotated[str | None, _of_table("--label", "COL", "label column, 0 or 1")]
+CohortColumn = Annotated[str | None, _of_table("--cohort", "COL", "cohort column")]
+PatientColumn = Annotated[str | None, _of_table("--patient", "COL", "patient column, where patients have several rows")]
+CutoffValues = Annotated[
+    list[str] | None, _of_table("--cutoff", "COL=VALUE", "the cut-off of a score; may be repeated")
+]
+CutoffCohort = Annotated[str | None, _of_table("--cutoff-from", "COHORT", "cohort whose Youden cut-off is used")]
+TimeColumn = Annotated[str | None, _of_table("--time", "COL", "follow-up times")]
+EventColumn = Annotated[str | None, _of_table("--event", "COL", "events, 0 or 1")]
+Landmark = Annotated[float | None, _of_table("--landmark", "TIME", "time after which benefit is durable")]
 FoldCohorts = Annotated[
     list[str] | None,
-    typer.Option("--out-of-fold", help="Cohort that a cross-validation scored ('all' without --cohort)."),
+    _of_table(
+        "--out-of-fold", "COHORT", "cohort scored by a cross-validation ('all' without --cohort); may be repeated"
+    ),
 ]
-MetricsFolder = Annotated[Path | None, typer.Option("-o", "--output", help="Folder for metrics.json, with --scores.")]
+MetricsFolder = Annotated[Path | None, typer.Option("-o", "--output", help="Of --scores: folder for metrics.json.")]
 ReportFile = Annotated[
     Path | None, typer.Option("-o", "--output", help="HTML file; results/report.html of the workspace by default.")
 ]
@@ -83,21 +122,34 @@ HeatmapsOption = Annotated[
 ]
 RoisFolder = Annotated[
     Path | None,
-    typer.Option("--rois", help="Folder of CASE.nii.gz, on the ROI channel's grid; else the model draws them."),
+    typer.Option(
+        "--rois", metavar="ROIS", help="Folder of CASE.nii.gz, on the ROI channel's grid; else the model draws them."
+    ),
 ]
 DicomFolderOption = Annotated[
     Path | None,
     typer.Option(
-        "--dicom", help="With DICOM as input: also write results as DICOM (SEG, SR, PDF), which names patients."
+        "--dicom", metavar="RESULTS", help="Of DICOM: write results as DICOM too, headers of which name the patient."
     ),
 ]
 SeriesOption = Annotated[
     list[str] | None,
-    typer.Option("--series", help="With DICOM as input: CHANNEL=DESCRIPTION of its series; else it is named so."),
+    typer.Option(
+        "--series", metavar="CHANNEL=DESCRIPTION", help="Of DICOM: which series is a channel; else the one called so."
+    ),
 ]
 ModelOption = Annotated[
-    Path | None, typer.Option("-m", "--model", help="Model folder; that of the workspace by default.")
+    Path | None, typer.Option("-m", "--model", metavar="MODEL", help="Model folder; that of the workspace by default.")
 ]
 VerifiedDataset = Annotated[
     Path | None, typer.Option("-d", "--dataset", help="With a workspace: check against the images as well.")
 ]
+
+
+def experiment_of(dataset: Path, workspace: Path | None, name: str | None, *, new: bool = False) -> Path | None:
+    """The workspace of the experiment `name`; where none is named, nothing is imported."""
+    if name is None:
+        return workspace
+    from autodls.stages import experiments
+
+    return experiments.experiment_of(dataset, workspace, name, new=new)

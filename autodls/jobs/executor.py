@@ -5,12 +5,10 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 from autodls.errors import ArgumentError
-
-if TYPE_CHECKING:
-    from autodls.records.training_log import Epoch
+from autodls.jobs.slurm_options import slurm_options
 
 ExecutorName = Literal["local", "ray", "slurm"]
 _NEEDS = {"ray": "ray", "slurm": "submitit"}
@@ -46,14 +44,10 @@ LOCAL = Executor()
 
 def executor_of(name: ExecutorName, address: str | None, slurm: Sequence[str]) -> Executor:
     """The executor that options name; `slurm` are "option=value". Raises ArgumentError for options of another one."""
-    pairs = [one.partition("=") for one in slurm]
-    for option, equals, value in pairs:
-        if not (option and equals and value):
-            raise ArgumentError(f"--slurm {option}{equals}{value}: expected OPTION=VALUE, such as partition=gpu")
     for option, given, fits in (("--address", address, "ray"), ("--slurm", slurm, "slurm")):
         if given and name != fits:
             raise ArgumentError(f"{option}: is for --executor {fits}, not {name}; leave it out, or change --executor")
-    return Executor(name, address, {option: value for option, _, value in pairs})
+    return Executor(name, address, slurm_options(slurm))
 
 
 def require_executor(executor: Executor) -> None:
@@ -73,7 +67,5 @@ def require_executor(executor: Executor) -> None:
             )
 
 
-Report = Callable[[int, "Epoch"], None]
-
-
+Report = Callable[[int, Any], None]  # of fold and epoch
 Note = Callable[[str], None]

@@ -1,23 +1,25 @@
-"""A job: one stage of one fold, as a function of samples, weights and records that gives back files as bytes.
+"""The stages of a fold of the classifier as jobs: its encoders at once, then the fusion, then the scores."""
 
-It reads and writes a folder of its own and nothing else. What is done is known by the files in the fold's folder and
-their hashes, so a job may be killed, lost or done twice.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from autodls.models.device import prepare_torch
 from autodls.records.files import sha256_of_bytes, write_bytes
 from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
-from autodls.records.training_log import Epoch, lines_of
+from autodls.records.training_log import Epoch, lines_of, log_lines
+from autodls.training.cohort import TrainingCohort
 from autodls.training.data import FoldRun, TrainingData, training_device
-from autodls.training.fold import SCORES, made_by, prepare_torch, stages_of, train_stage
+from autodls.training.fold import SCORES, open_fold, train_stage
 from autodls.training.keys import FINE_TUNING, FUSION
 from autodls.training.stage_log import StageLog
+from autodls.training.standing import made_by, stages_of
 from autodls.training.weights import RANDOM, encoder_weights
 
 _NO_DATA = TrainingData((), torch.empty(0), torch.empty(0, dtype=torch.bool), torch.empty(0, dtype=torch.long))
@@ -25,8 +27,52 @@ _START = "start.safetensors"  # weights that encoders start from, in the folder 
 
 
 @dataclass(frozen=True)
+class FoldInputs:
+    """The samples of a cohort, and the weights that encoders start from as safetensors; None where they are drawn."""
+
+    data: TrainingData
+    start: bytes | None = None
+
+
+@dataclass(frozen=True)
+class StoredInputs:
+    """Inputs that lie in the workspace, for machines that see it under the same path."""
+
+    cohort: TrainingCohort
+
+    def received(self) -> FoldInputs:
+        """The samples, on the CPU; raises StaleRecordError where one was exchanged."""
+        return FoldInputs(self.cohort.load(torch.device("cpu")))
+
+
+@dataclass(frozen=True)
+class SentInputs:
+    """Inputs for machines that share no folder with this one: arrays, which they read where Ray has put them."""
+
+    cases: tuple[str, ...]
+    pixels: NDArray[np.float32]
+    present: NDArray[np.bool_]
+    labels: NDArray[np.int64]
+    patients: tuple[str, ...]
+    start: bytes | None
+
+    @classmethod
+    def of(cls, run: FoldRun) -> "SentInputs":
+        """Those of `run`, whose samples lie on the CPU; raises WeightsError where weights cannot be had here."""
+        data, start = run.data, start_weights(run)
+        return cls(data.cases, data.pixels.numpy(), data.present.numpy(), data.labels.numpy(), data.patients, start)
+
+    def received(self) -> FoldInputs:
+        """The samples to train on, which nothing writes to."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*not writable.*")
+            pixels, present, labels = map(torch.from_numpy, (self.pixels, self.present, self.labels))
+        return FoldInputs(TrainingData(self.cases, pixels, present, labels, self.patients), self.start)
+
+
+@dataclass(frozen=True)
 class FoldJob:
-    """One stage of one fold; it travels to whoever does it.
+    """One stage of one fold; see `Job`.
 
     `run` has neither samples nor a folder: whoever does the job has them. `files` are those that the stage needs of the
     ones before it, bytes by their name in the fold's folder. `threads` is how many threads a CPU adds with: sums of
@@ -39,9 +85,69 @@ class FoldJob:
     threads: int
 
     @property
+    def fold(self) -> int:
+        """Index of its fold."""
+        return self.run.fold.index
+
+    @property
     def name(self) -> str:
         """How a person is told of it."""
-        return f"{self.stage} of fold {self.run.fold.index}"
+        return f"{self.stage} of fold {self.fold}"
+
+    @property
+    def place(self) -> str:
+        """The name of its folder among those of other jobs."""
+        return f"{self.fold}-{self.stage}"
+
+    def do(self, inputs: FoldInputs, folder: Path, report: Callable[[Epoch], None]) -> dict[str, bytes]:
+        """Do the stage in `folder`; see `Job.do`."""
+        torch.set_num_threads(self.threads)
+        device = training_device(self.run.plan)
+        prepare_torch(device)
+        for name, content in self.files.items():
+            write_bytes(folder / name, content)
+        run = _placed(self.run, data_on(inputs.data, device), folder, inputs.start)
+        try:
+            train_stage(run, self.stage, report)
+        finally:
+            encoder_weights.cache_clear()  # they are of this folder; the process may do other jobs
+        return self.made(folder)
+
+    def made(self, folder: Path) -> dict[str, bytes]:
+        """What it has made in `folder`, by the name in the fold's folder."""
+        paths = {name: folder / name for name in _made(self.run.plan, self.stage)}
+        return {name: path.read_bytes() for name, path in paths.items() if path.is_file()}
+
+    def epochs(self, folder: Path) -> list[Epoch]:
+        """Those of its stage that the log in `folder` has."""
+        return _epochs_of(log_lines(FoldFolder(folder).log), self.stage)
+
+
+@dataclass
+class FoldWork:
+    """A fold with the stages that are still to do, and those that are under way."""
+
+    run: FoldRun
+    waiting: list[str]
+    begun: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, run: FoldRun) -> "FoldWork":
+        """What is missing of the fold of `run`."""
+        return cls(run, list(open_fold(run)))
+
+    def ready(self) -> list[FoldJob]:
+        """The jobs that can begin: encoders at once, each later stage when nothing before it is left."""
+        encoders = [stage for stage in self.waiting if stage in self.run.plan.sequences]
+        stages = encoders or ([] if self.begun else self.waiting[:1])
+        self.waiting = [stage for stage in self.waiting if stage not in stages]
+        self.begun += stages
+        return [fold_job(self.run, stage) for stage in stages]
+
+    def keep(self, job: FoldJob, files: Mapping[str, bytes]) -> None:
+        """Write what `job` has made into the fold's folder: its log first, what says that it is done last."""
+        _keep(self.run, job.stage, files)
+        self.begun.remove(job.stage)
 
 
 def fold_job(run: FoldRun, stage: str) -> FoldJob:
@@ -49,33 +155,6 @@ def fold_job(run: FoldRun, stage: str) -> FoldJob:
     files = {name: (run.folder.root / name).read_bytes() for name in _needed(run.plan, stage)}
     alone = replace(run, data=_NO_DATA, folder=FoldFolder(Path()))
     return FoldJob(alone, stage, files, torch.get_num_threads())
-
-
-def do_job(
-    job: FoldJob, data: TrainingData, folder: Path, start: bytes | None, report: Callable[[Epoch], None]
-) -> dict[str, bytes]:
-    """Do `job` in `folder` and return the files that it makes, by their name in the fold's folder.
-
-    `start` are the weights that encoders start from, as safetensors. A job that is done again in the same folder
-    continues from its last saved state. Raises ArgumentError where the plan asks for a GPU and there is none.
-    """
-    torch.set_num_threads(job.threads)
-    device = training_device(job.run.plan)
-    prepare_torch(device)
-    for name, content in job.files.items():
-        write_bytes(folder / name, content)
-    run = _placed(job.run, data_on(data, device), folder, start)
-    try:
-        train_stage(run, job.stage, report)
-    finally:
-        encoder_weights.cache_clear()  # they are of this folder; the process may do other jobs
-    return made_files(job, folder)
-
-
-def made_files(job: FoldJob, folder: Path) -> dict[str, bytes]:
-    """What `job` has made in `folder`, by the name in the fold's folder."""
-    paths = {name: folder / name for name in _made(job.run.plan, job.stage)}
-    return {name: path.read_bytes() for name, path in paths.items() if path.is_file()}
 
 
 def _placed(run: FoldRun, data: TrainingData, folder: Path, start: bytes | None) -> FoldRun:
@@ -107,17 +186,19 @@ def start_weights(run: FoldRun) -> bytes | None:
     return save({name: value.contiguous() for name, value in (weights or {}).items()})
 
 
-def keep(run: FoldRun, stage: str, files: Mapping[str, bytes]) -> None:
-    """Write what a job has made into the fold's folder: its log first, what says that it is done last."""
+def _keep(run: FoldRun, stage: str, files: Mapping[str, bytes]) -> None:
     names = _made(run.plan, stage)
     if missing := [name for name in names if name not in files and name != run.folder.log.name]:
         raise ValueError(f"{stage} of fold {run.fold.index}: {missing[0]} did not come back")
     for name in (name for name in names if name in files):
         if name == run.folder.log.name and stage != SCORES:
-            epochs = [line for line in lines_of(files[name]) if isinstance(line, Epoch) and line.stage == stage]
-            StageLog(run.folder.log).put(epochs, list(stages_of(run.plan)))
+            StageLog(run.folder.log).put(_epochs_of(lines_of(files[name]), stage), list(stages_of(run.plan)))
         else:
             write_bytes(run.folder.root / name, files[name])
+
+
+def _epochs_of(lines: Iterable[object], stage: str) -> list[Epoch]:
+    return [line for line in lines if isinstance(line, Epoch) and line.stage == stage]
 
 
 def _needed(plan: Plan, stage: str) -> tuple[str, ...]:

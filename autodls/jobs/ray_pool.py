@@ -1,14 +1,13 @@
 """Jobs on a Ray cluster, whose machines share no folder with this one.
 
-Samples, and weights to start from, go into Ray's object store once, from where every machine takes them; what a job
-makes comes back as bytes. Ray is told to do nothing again by itself: a loss is for a person to know.
+What all jobs read goes into Ray's object store once, from where every machine takes it; what a job makes comes back as
+bytes. Ray is told to do nothing again by itself: a loss is for a person to know.
 """
 
 import os
 import socket
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,19 +15,15 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-import numpy as np
 import ray
 import torch
-from numpy.typing import NDArray
 from ray import exceptions
 
 from autodls.errors import ArgumentError, AutoDLSError
 from autodls.jobs.dispatch import Ended
-from autodls.jobs.fold_job import FoldJob, do_job, start_weights
+from autodls.jobs.job import Inputs, Job
 from autodls.machine import tune_process
 from autodls.records.provenance import versions
-from autodls.records.training_log import Epoch
-from autodls.training.data import FoldRun, TrainingData
 
 _WAIT_S = 1.0
 _SILENCE_S = 20.0  # of the head, after which the cluster is gone
@@ -43,48 +38,23 @@ _LOST = (
 )
 
 
-@dataclass(frozen=True)
-class SentSamples:
-    """Samples as arrays, which the machines of a cluster read where Ray has put them, without a copy."""
-
-    cases: tuple[str, ...]
-    pixels: NDArray[np.float32]
-    present: NDArray[np.bool_]
-    labels: NDArray[np.int64]
-    patients: tuple[str, ...]
-
-    @classmethod
-    def of(cls, data: TrainingData) -> "SentSamples":
-        """The samples to send."""
-        return cls(data.cases, data.pixels.numpy(), data.present.numpy(), data.labels.numpy(), data.patients)
-
-    def received(self) -> TrainingData:
-        """The samples to train on, which nothing writes to."""
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*not writable.*")
-            pixels, present, labels = map(torch.from_numpy, (self.pixels, self.present, self.labels))
-        return TrainingData(self.cases, pixels, present, labels, self.patients)
-
-
 class Board:
     """Epochs that are done, until somebody asks: an actor of the cluster."""
 
     def __init__(self) -> None:
-        self._epochs: list[tuple[int, Epoch]] = []
+        self._epochs: list[tuple[int, Any]] = []
 
-    def add(self, fold: int, epoch: Epoch) -> None:
+    def add(self, fold: int, epoch: Any) -> None:
         """An epoch is done."""
         self._epochs.append((fold, epoch))
 
-    def take(self) -> list[tuple[int, Epoch]]:
+    def take(self) -> list[tuple[int, Any]]:
         """What came since it was asked last."""
         taken, self._epochs = self._epochs, []
         return taken
 
 
-def do_remote(
-    job: FoldJob, samples: SentSamples, start: bytes | None, board: Any, expected: dict[str, str]
-) -> dict[str, bytes]:
+def do_remote(job: Job, inputs: Inputs, board: Any, expected: dict[str, str]) -> dict[str, bytes]:
     """Do `job` on a machine of the cluster, in a folder that is removed afterwards.
 
     Raises AutoDLSError where the libraries of this machine are others than `expected`.
@@ -98,8 +68,7 @@ def do_remote(
                 "the same there: another version may give other weights"
             )
     with tempfile.TemporaryDirectory(prefix="autodls-job-") as folder:
-        index = job.run.fold.index
-        return do_job(job, samples.received(), Path(folder), start, lambda epoch: board.add.remote(index, epoch))
+        return job.do(inputs.received(), Path(folder), lambda epoch: board.add.remote(job.fold, epoch))
 
 
 @dataclass
@@ -110,10 +79,10 @@ class RayPool:
     shared: tuple[Any, ...]
     board: Any
     demand: dict[str, float]
-    _begun: dict[Any, FoldJob] = field(default_factory=dict)
+    _begun: dict[Any, Job] = field(default_factory=dict)
     _fit_s: float = 0.0
 
-    def submit(self, jobs: Sequence[FoldJob]) -> None:
+    def submit(self, jobs: Sequence[Job]) -> None:
         """Begin `jobs` as there is room for them."""
         for job in jobs:
             self._begun[self.remote.remote(job, *self.shared)] = job
@@ -125,14 +94,14 @@ class RayPool:
         self._require_room()
         return [self._end(self._begun.pop(one), one) for one in done]
 
-    def epochs(self) -> list[tuple[int, Epoch]]:
+    def epochs(self) -> list[tuple[int, Any]]:
         """What was trained; nothing where the board was lost."""
         with suppress(exceptions.RayError, exceptions.GetTimeoutError):
-            taken: list[tuple[int, Epoch]] = ray.get(self.board.take.remote(), timeout=_WAIT_S)
+            taken: list[tuple[int, Any]] = ray.get(self.board.take.remote(), timeout=_WAIT_S)
             return taken
         return []
 
-    def _end(self, job: FoldJob, result: Any) -> Ended:
+    def _end(self, job: Job, result: Any) -> Ended:
         try:
             return Ended(job, ray.get(result))
         except exceptions.RayTaskError as failure:
@@ -153,8 +122,8 @@ class RayPool:
 
 
 @contextmanager
-def ray_pool(address: str, run: FoldRun, at_once: int) -> Iterator[RayPool]:
-    """Connect with the cluster at `address` and send it the samples of `run`, once for all jobs.
+def ray_pool(address: str, inputs: Inputs, device: str, at_once: int) -> Iterator[RayPool]:
+    """Connect with the cluster at `address` and send it `inputs`, once for all jobs; `device` is "cpu" or "cuda".
 
     Raises ArgumentError where there is no cluster, or none of its machines could do a job, and AutoDLSError where it
     is gone.
@@ -168,7 +137,7 @@ def ray_pool(address: str, run: FoldRun, at_once: int) -> Iterator[RayPool]:
     over = Event()
     Thread(target=_end_when_gone, args=(address, over), daemon=True).start()
     try:
-        demand = _demand(run, at_once)
+        demand = _demand(device, at_once)
         if not any(has_room(resources, demand) for resources in machines()):
             raise ArgumentError(
                 f"--address {address}: no machine of the cluster has {_words(demand)}; give it one, or plan for what "
@@ -176,8 +145,7 @@ def ray_pool(address: str, run: FoldRun, at_once: int) -> Iterator[RayPool]:
             )
         task = ray.remote(**demand, max_retries=0, runtime_env={"env_vars": {"OPENBLAS_NUM_THREADS": "1"}})(do_remote)
         board = ray.remote(num_cpus=0)(Board).remote()
-        shared = (ray.put(SentSamples.of(run.data)), ray.put(start_weights(run)), board, versions())
-        yield RayPool(task, shared, board, demand)
+        yield RayPool(task, (ray.put(inputs), board, versions()), board, demand)
     except (exceptions.RayError, ConnectionError) as failure:
         raise AutoDLSError(
             f"--executor ray: the cluster at {address} is gone ({_first_line(failure)}); what is done is kept: run the "
@@ -188,9 +156,9 @@ def ray_pool(address: str, run: FoldRun, at_once: int) -> Iterator[RayPool]:
         over.set()
 
 
-def _demand(run: FoldRun, at_once: int) -> dict[str, float]:
+def _demand(device: str, at_once: int) -> dict[str, float]:
     """What a job takes of a machine: a share of a GPU, or as many cores as it has threads and a machine has."""
-    if run.plan.budget.device == "cuda":
+    if device == "cuda":
         return {"num_cpus": 1.0, "num_gpus": 1.0 / at_once}
     most = max((resources.get("CPU", 0.0) for resources in machines()), default=0.0)
     return {"num_cpus": max(1.0, min(float(torch.get_num_threads()), most))}
@@ -255,7 +223,7 @@ def _be_quiet() -> None:
         os.dup2(nowhere, stream)
 
 
-def _failed(job: FoldJob, failure: "exceptions.RayTaskError") -> AutoDLSError:
+def _failed(job: Job, failure: "exceptions.RayTaskError") -> AutoDLSError:
     cause = failure.cause
     if isinstance(cause, AutoDLSError):
         return cause

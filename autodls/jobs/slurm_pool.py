@@ -6,6 +6,7 @@ limit is queued again by submitit and continues there.
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,11 +20,9 @@ from submitit.helpers import DelayedSubmission
 
 from autodls.errors import ArgumentError, AutoDLSError
 from autodls.jobs.dispatch import Ended
-from autodls.jobs.fold_job import FoldJob, do_job, made_files
+from autodls.jobs.job import Inputs, Job
+from autodls.jobs.slurm_options import NUMBERS
 from autodls.machine import tune_process
-from autodls.records.model_folders import FoldFolder
-from autodls.records.training_log import Epoch, log_lines
-from autodls.training.cohort import TrainingCohort
 
 _WAIT_S = 0.5
 _LIMIT_MINUTES = 24 * 60  # of one job, where nobody says
@@ -31,17 +30,17 @@ _LIMIT_MINUTES = 24 * 60  # of one job, where nobody says
 
 @dataclass(frozen=True)
 class SharedJob:
-    """A job that reads its samples from the workspace, and leaves what it makes in `folder`."""
+    """A job that reads its inputs from the workspace, and leaves what it makes in `folder`."""
 
-    cohort: TrainingCohort
-    job: FoldJob
+    inputs: Inputs
+    job: Job
     folder: Path
 
     def __call__(self) -> AutoDLSError | None:
         """Do it; an error that a person can act on is returned, as submitit keeps of others only their text."""
         tune_process()
         try:
-            do_job(self.job, self.cohort.load(torch.device("cpu")), self.folder, None, lambda _epoch: None)
+            self.job.do(self.inputs.received(), self.folder, lambda _epoch: None)
         except AutoDLSError as failure:
             return failure
         return None
@@ -55,15 +54,15 @@ class SharedJob:
 class SlurmPool:
     """A queue of SLURM; `folder` holds the folders of the jobs."""
 
-    cohort: TrainingCohort
+    inputs: Inputs
     executor: Any
     folder: Path
     _begun: list[tuple[SharedJob, Any]] = field(default_factory=list)
-    _told: set[tuple[int, str, int]] = field(default_factory=set)
+    _told: Counter[str] = field(default_factory=Counter)
 
-    def submit(self, jobs: Sequence[FoldJob]) -> None:
+    def submit(self, jobs: Sequence[Job]) -> None:
         """Queue `jobs` as one array."""
-        shared = [SharedJob(self.cohort, job, self.folder / f"{job.run.fold.index}-{job.stage}") for job in jobs]
+        shared = [SharedJob(self.inputs, job, self.folder / job.place) for job in jobs]
         with self.executor.batch():
             queued = [self.executor.submit(one) for one in shared]
         self._begun += zip(shared, queued, strict=True)
@@ -75,15 +74,14 @@ class SlurmPool:
         self._begun = [pair for pair in self._begun if pair not in done]
         return [_end(shared, queued) for shared, queued in done]
 
-    def epochs(self) -> list[tuple[int, Epoch]]:
+    def epochs(self) -> list[tuple[int, Any]]:
         """What their logs say that is new."""
         new = []
         for shared, _ in self._begun:
-            fold, stage = shared.job.run.fold.index, shared.job.stage
-            for line in log_lines(FoldFolder(shared.folder).log):
-                if isinstance(line, Epoch) and line.stage == stage and (fold, stage, line.epoch) not in self._told:
-                    self._told.add((fold, stage, line.epoch))
-                    new.append((fold, line))
+            job = shared.job
+            epochs = job.epochs(shared.folder)[self._told[job.name] :]
+            self._told[job.name] += len(epochs)
+            new += [(job.fold, epoch) for epoch in epochs]
         return new
 
     def cancel(self) -> None:
@@ -93,13 +91,14 @@ class SlurmPool:
 
 
 @contextmanager
-def slurm_pool(cohort: TrainingCohort, options: Mapping[str, str], cluster: str) -> Iterator[SlurmPool]:
-    """Queue jobs with submitit; `options` are sbatch's, by name. What submitit writes is removed at the end.
+def slurm_pool(
+    inputs: Inputs, folder: Path, device: str, options: Mapping[str, str], cluster: str
+) -> Iterator[SlurmPool]:
+    """Queue jobs with submitit in `folder`, which is removed at the end; `options` are sbatch's, by name.
 
-    Raises ArgumentError for an option that it does not know.
+    `device` is "cpu" or "cuda". Raises ArgumentError for an option that submitit does not know.
     """
-    folder = cohort.workspace.jobs
-    pool = SlurmPool(cohort, new_executor(folder, cohort, options, cluster), folder)
+    pool = SlurmPool(inputs, new_executor(folder, device, options, cluster), folder)
     try:
         yield pool
     except BaseException:
@@ -109,9 +108,9 @@ def slurm_pool(cohort: TrainingCohort, options: Mapping[str, str], cluster: str)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def new_executor(folder: Path, cohort: TrainingCohort, options: Mapping[str, str], cluster: str) -> Any:
+def new_executor(folder: Path, device: str, options: Mapping[str, str], cluster: str) -> Any:
     """What submits: a job has as many cores as it has threads, and one GPU where the plan has it."""
-    gpus = 1 if cohort.plan.budget.device == "cuda" else 0
+    gpus = 1 if device == "cuda" else 0
     executor = submitit.AutoExecutor(folder / "submitit", cluster=cluster)
     executor.update_parameters(
         name="autodls",
@@ -120,7 +119,8 @@ def new_executor(folder: Path, cohort: TrainingCohort, options: Mapping[str, str
         **({"gpus_per_node": gpus} if gpus else {}),
     )
     try:
-        executor.update_parameters(**{f"slurm_{name}": value for name, value in options.items()})
+        given = {name: int(value) if name in NUMBERS else value for name, value in options.items()}
+        executor.update_parameters(**{f"slurm_{name}": value for name, value in given.items()})
     except (NameError, TypeError, ValueError) as failure:
         raise ArgumentError(f"--slurm: {str(failure).splitlines()[0]}; see submitit's parameters of SLURM") from None
     return executor
@@ -136,4 +136,4 @@ def _end(shared: SharedJob, queued: Any) -> Ended:
         return Ended(shared.job, lost=f"SLURM's job {queued.job_id} ended as {queued.state}, without a result")
     if failure is not None:
         raise failure
-    return Ended(shared.job, made_files(shared.job, shared.folder))
+    return Ended(shared.job, shared.job.made(shared.folder))

@@ -5,9 +5,10 @@ from functools import partial
 
 import torch
 
-from autodls.jobs.apart import Told, work_apart
-from autodls.jobs.dispatch import dispatch
-from autodls.jobs.executor import Executor, Note, Report, require_executor
+from autodls.jobs.clusters import Undone, do_on
+from autodls.jobs.executor import Executor, Note, Report
+from autodls.jobs.fold_job import FoldWork, SentInputs, StoredInputs
+from autodls.jobs.job import Inputs
 from autodls.records.case import Case
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits
@@ -37,35 +38,12 @@ def train_on(
     if executor.name == "local":
         train_folds(workspace, cases, plan, splits, folds, report, at_once, sample_keys)
         return
-    require_executor(executor)
     cohort = training_cohort(workspace, cases, plan, splits, sample_keys)
-    threads = torch.get_num_threads()
-    if executor.name == "slurm":
-        work: partial[None] = partial(_by_slurm, cohort, tuple(folds), executor, threads)
-    else:
-        work = partial(_by_ray, cohort, tuple(folds), executor.ray_address, at_once or 1, threads)
-    gone = (
-        f"--executor {executor.name}: the process that speaks with the cluster was ended, as when the cluster is gone; "
-        "what is done is kept: run the same command again, or with --executor local"
-    )
-    work_apart(work, report, note, gone)
+    undone = Undone(partial(_begin, cohort, tuple(folds)), workspace.jobs, plan.budget.device, at_once or 1)
+    do_on(executor, undone, report, note)
 
 
-def _by_ray(cohort: TrainingCohort, folds: Sequence[int], address: str, at_once: int, threads: int, told: Told) -> None:
-    from autodls.jobs.ray_pool import ray_pool
-
-    torch.set_num_threads(threads)
+def _begin(cohort: TrainingCohort, folds: Sequence[int], *, sent: bool) -> tuple[list[FoldWork], Inputs]:
     data = cohort.load(torch.device("cpu"))
     runs = [cohort.run(index, data) for index in folds]
-    with ray_pool(address, runs[0], at_once) as pool:
-        dispatch(runs, pool, told.report, told.note)
-
-
-def _by_slurm(cohort: TrainingCohort, folds: Sequence[int], executor: Executor, threads: int, told: Told) -> None:
-    from autodls.jobs.slurm_pool import slurm_pool
-
-    torch.set_num_threads(threads)
-    data = cohort.load(torch.device("cpu"))
-    runs = [cohort.run(index, data) for index in folds]
-    with slurm_pool(cohort, executor.slurm, executor.cluster) as pool:
-        dispatch(runs, pool, told.report, told.note)
+    return [FoldWork.of(run) for run in runs], SentInputs.of(runs[0]) if sent else StoredInputs(cohort)

@@ -13,15 +13,10 @@ from autodls.errors import DatasetError
 from autodls.parallel import Advance, map_parallel, no_advance
 from autodls.planning.check_table import survival_problems
 from autodls.planning.copies import copy_problems
-from autodls.planning.measure import (
-    PERCENTILES,
-    CaseMeasure,
-    MeasureTask,
-    case_inputs_sha256,
-    measure_case,
-)
+from autodls.planning.measure import CaseMeasure, MeasureTask, case_inputs_sha256, measure_case
 from autodls.planning.patients import count_patients
-from autodls.planning.tumour import PLANES
+from autodls.planning.sequence_measure import PERCENTILES
+from autodls.planning.tumour import PLANES_ZYX
 from autodls.records.case import Case, cohort_sha256
 from autodls.records.cohort import Cohort
 from autodls.records.files import sha256_of_bytes
@@ -63,7 +58,7 @@ def extract_fingerprint(
         roi_labels=tuple(sorted(description.roi_labels)),
         sequences={name: _sequence(name, measures) for name in description.sequences},
         tumour=TumourFingerprint(
-            extent_mm={plane: quantiles([measure.extent_mm[plane] for measure in measures]) for plane in PLANES},
+            extent_mm={plane: quantiles([measure.extent_mm[plane] for measure in measures]) for plane in PLANES_ZYX},
             volume_ml=quantiles([measure.volume_ml for measure in measures]),
             components=quantiles([len(measure.parts_ml) for measure in measures]),
             multifocal=sum(len(measure.parts_ml) > 1 for measure in measures),
@@ -136,7 +131,7 @@ def _sequence(name: str, measures: Sequence[CaseMeasure]) -> SequenceFingerprint
         spacing_mm=_per_axis([measure.spacing_mm for measure in seen]),
         shape=_per_axis([measure.shape for measure in seen]),
         obliqueness_deg=quantiles([measure.obliqueness_deg for measure in seen]) if seen else None,
-        head_percentiles=_per_percentile([measure.head_percentiles for measure in seen]),
+        foreground_percentiles=_per_percentile([measure.foreground_percentiles for measure in seen]),
         field_of_view_mm=_per_axis([measure.field_of_view_mm for measure in seen]),
         contrast=_per_name([measure.contrast for measure in seen]),
         roi_percentiles=_per_percentile([m.roi_percentiles for m in seen if m.roi_percentiles is not None]),

@@ -7,6 +7,7 @@ whole with the small planner, 600 batches of slices on two busy cores: 477 s for
 """
 
 from autodls.records.plan import Plan
+from autodls.records.words import plural
 
 PUBLISHED_HOURS = {"default": 9.0, "resenc_m": 12.0, "resenc_l": 35.0, "resenc_xl": 66.0}
 PUBLISHED_EPOCHS, PUBLISHED_ITERATIONS = 1000, 250
@@ -53,8 +54,8 @@ def in_words(hours: float) -> str:
     """A time with its unit.
 
     >>> in_words(0.001), in_words(1.2), in_words(15), in_words(330)
-    ('1 minutes', '72 minutes', '15 hours', '14 days')
+    ('1 minute', '72 minutes', '15 hours', '14 days')
     """
     if hours < 2:
-        return f"{max(1, round(60 * hours))} minutes"
+        return plural(max(1, round(60 * hours)), "minute")
     return f"{hours:.0f} hours" if hours < 72 else f"{hours / 24:.0f} days"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
@@ -166,15 +166,16 @@ def _installed() -> dict[str, str]:
 def without_paths(typed: Sequence[str]) -> tuple[str, ...]:
     """A command line with `PATH` in the place of what is, or may be, a path: it may hold a person's name.
 
-    What was not typed but called from Python starts with that word.
+    What was not typed but called from Python starts with that word, and what called it: a name, never a path.
 
     >>> without_paths(["/usr/bin/autodls", "predict", "-i", "/home/ann/in", "--output=../out", "--rois", "manual"])
     ('autodls', 'predict', '-i', 'PATH', '--output=PATH', '--rois', 'manual')
-    >>> without_paths(["python"])
-    ('python',)
+    >>> without_paths(["python", "/home/ann/study.py"])
+    ('python', 'study.py')
     """
-    program = typed[0] if typed[0] == PYTHON else "autodls"
-    return (program, *(_without_path(before, word) for before, word in pairwise(typed)))
+    if typed[0] == PYTHON:
+        return (PYTHON, *(PurePath(word).name for word in typed[1:]))
+    return ("autodls", *(_without_path(before, word) for before, word in pairwise(typed)))
 
 
 def _without_path(before: str, word: str) -> str:

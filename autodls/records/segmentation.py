@@ -1,21 +1,22 @@
-"""masks.json and segmenter.json: automatic ROIs and the networks that drew them."""
+"""masks.json: automatic ROIs of the training cohort, and what they are derived from."""
 
 import json
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from autodls.errors import StaleRecordError
+from autodls.errors import InputError, StaleRecordError
+from autodls.records.automatic_roi import AutomaticRoi, MaskSource
 from autodls.records.base import Record
-from autodls.records.drawn_roi import AutomaticRoi, MaskSource
-from autodls.records.files import sha256_of_bytes, sha256_of_file
-from autodls.records.plan import MaskPolicy, Plan
+from autodls.records.files import sha256_of_bytes, sha256_of_file, sha256_where_readable
+from autodls.records.plan import Plan
+from autodls.records.segmentation_folders import SegmentationFolder, SegmenterFolder
 from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
 
-AUTOMATIC_LABELS = frozenset({1})
 SEGMENT_FIRST = "run 'autodls segment fold all'"
 _DOUBTS: dict[MaskSource, str] = {
     "threshold": "on which the folds disagree",
@@ -34,6 +35,12 @@ class SegmentationEpoch(Record):
     seconds: float
 
 
+def epochs_of(log: Path) -> list[SegmentationEpoch]:
+    """The epochs that a fold's log has; none where there is no log."""
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    return [SegmentationEpoch.model_validate_json(line) for line in lines]
+
+
 class SegmentedCase(AutomaticRoi):
     """The automatic ROI of one training case."""
 
@@ -43,7 +50,7 @@ class SegmentedCase(AutomaticRoi):
     mask_sha256: str
 
     @property
-    def drawn(self) -> AutomaticRoi:
+    def automatic_roi(self) -> AutomaticRoi:
         """How it came about, without whose it is."""
         return AutomaticRoi(**{name: getattr(self, name) for name in AutomaticRoi.model_fields})
 
@@ -61,26 +68,19 @@ class SegmentedCohort(Record):
         return {row.case: row for row in self.cases}
 
 
-class SegmenterRecord(Record):
-    """segmenter.json: what the networks expect and how their output becomes a mask."""
+class PreparedKey(Record):
+    """What nnU-Net's files were prepared from, and the SHA-256 of its plans and description, by name."""
 
-    format: Literal["autodls-segmenter/1"] = "autodls-segmenter/1"
-    sequences: tuple[str, ...] = Field(description="in the order of the input channels")
-    roi_channel: str = Field(description="the sequence on whose grid the mask lies")
-    registration: Literal["none", "geometry", "rigid", "auto"]
-    configuration: Literal["2d", "3d_fullres"]
-    mirror_axes: tuple[int, ...] = Field(description="axes over whose mirror images a prediction is averaged")
-    mask: MaskPolicy
-    folds: int = Field(ge=1, le=100)
-    training_key: str = Field(description="of plan, splits and images that the networks were trained on")
-    files: dict[str, str] = Field(description="SHA-256 of every other file of the folder, by its name")
-    versions: dict[str, str] = Field(description="that the networks were trained with")
+    prepared: str
+    plans: dict[str, str] = Field(default_factory=dict)
 
-    @model_validator(mode="after")
-    def _consistent(self) -> "SegmenterRecord":
-        if self.roi_channel not in self.sequences or len(set(self.sequences)) < len(self.sequences):
-            raise ValueError(f"roi_channel '{self.roi_channel}' is not one of {list(self.sequences)}, each once")
-        return self
+    @classmethod
+    def of(cls, folder: SegmentationFolder) -> "PreparedKey":
+        """That of the files which are there; of none where it cannot be read."""
+        try:
+            return cls.load(folder.key, "prepare anew")
+        except InputError:
+            return cls(prepared="")
 
 
 def doubts(masks: Iterable[AutomaticRoi]) -> str | None:
@@ -124,6 +124,22 @@ def _sha256(content: list[object]) -> str:
     return sha256_of_bytes(json.dumps(content).encode())
 
 
+def plans_sha256(folder: SegmenterFolder) -> dict[str, str]:
+    """SHA-256 of nnU-Net's plans and description as they lie there, by name."""
+    return {path.name: sha256_where_readable(path) for path in (folder.plans, folder.dataset)}
+
+
+def _require_same_plans(folder: SegmentationFolder) -> None:
+    """Raise StaleRecordError where nnU-Net's plans or description are no longer those that it was trained by."""
+    trained_by = PreparedKey.of(folder).plans
+    for name, found in plans_sha256(folder.segmenter).items():
+        if (expected := trained_by.get(name, found)) != found:
+            raise StaleRecordError(
+                f"{folder.segmenter.root / name}: altered since the networks were trained by it (SHA-256 "
+                f"{found[:8] or 'none'}, then {expected[:8]}); {SEGMENT_FIRST}, which writes it anew"
+            )
+
+
 def load_masks(workspace: Workspace, plan: Plan, splits: Splits) -> SegmentedCohort:
     """The automatic ROIs of the whole training cohort, checked against plan, splits, networks and the mask files.
 
@@ -135,6 +151,7 @@ def load_masks(workspace: Workspace, plan: Plan, splits: Splits) -> SegmentedCoh
             f"{workspace.segmented}: drawn by another plan, split or cohort ({record.key[:8]}, now {key[:8]}); "
             f"{SEGMENT_FIRST} --restart"
         )
+    _require_same_plans(workspace.segmentation)
     rows = record.by_case
     for fold in splits.folds:
         weights = workspace.segmentation.segmenter.fold(fold.index)

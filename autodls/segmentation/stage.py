@@ -7,13 +7,10 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pydantic import Field
-
-from autodls.errors import InputError, StaleRecordError
+from autodls.errors import StaleRecordError
 from autodls.parallel import Advance, map_parallel
-from autodls.records.base import Record
-from autodls.records.files import sha256_where_readable, write_text
-from autodls.records.segmentation import SegmentationEpoch, prepared_key
+from autodls.records.files import write_text
+from autodls.records.segmentation import PreparedKey, SegmentationEpoch, epochs_of, plans_sha256, prepared_key
 from autodls.records.segmentation_folders import SegmentationFolder
 from autodls.segmentation.environment import nnunet
 from autodls.segmentation.framing import Framing
@@ -23,29 +20,14 @@ from autodls.segmentation.training_files import FilesTask, make_training_files
 Report = Callable[[SegmentationEpoch], None]
 
 
-class _Key(Record):
-    """What the prepared files were made from, and the SHA-256 of nnU-Net's plans and description by name."""
-
-    prepared: str
-    plans: dict[str, str] = Field(default_factory=dict)
-
-    @classmethod
-    def of(cls, folder: SegmentationFolder) -> "_Key":
-        """That of the files which are there; of none where it cannot be read."""
-        try:
-            return cls.load(folder.key, "prepare anew")
-        except InputError:
-            return cls(prepared="")
-
-
 def prepare_cohort(run: SegmentationRun, advance: Advance) -> None:
     """Files on one grid, nnU-Net's plans, preprocessed cases; `advance` is called twice for every case.
 
     Raises DatasetError for a case that cannot be used, and StaleRecordError rather than lose weights of another plan.
     """
     trained = [fold.index for fold in run.splits.folds if is_trained(run, fold.index)]
-    folder, key = run.workspace.segmentation, _Key(prepared=prepared_key(run.plan))
-    before = _Key.of(folder)
+    folder, key = run.workspace.segmentation, PreparedKey(prepared=prepared_key(run.plan))
+    before = PreparedKey.of(folder)
     if before.prepared != key.prepared:
         for made in (folder.raw, folder.preprocessed, folder.results, folder.segmenter.root):
             shutil.rmtree(made, ignore_errors=True)
@@ -59,24 +41,19 @@ def prepare_cohort(run: SegmentationRun, advance: Advance) -> None:
         from autodls.segmentation.planning import make_plans, write_splits
         from autodls.segmentation.prepared import PrepareTask, prepare
 
-        if not before.plans or _hashes(folder) != before.plans:
+        if not before.plans or plans_sha256(folder.segmenter) != before.plans:
             make_plans(folder, run.plan, files, run.processes)
             _require_same_plans(folder, before, trained)
-            key.model_copy(update={"plans": _hashes(folder)}).save(folder.key)
+            key.model_copy(update={"plans": plans_sha256(folder.segmenter)}).save(folder.key)
         write_splits(folder, run.splits)
         configuration = run.plan.segmentation.configuration
         todo = [PrepareTask(case, of_case, folder, configuration) for case, of_case in files.items()]
         map_parallel(prepare, todo, names, run.processes, advance)
 
 
-def _hashes(folder: SegmentationFolder) -> dict[str, str]:
-    made = (folder.segmenter.plans, folder.segmenter.dataset)
-    return {path.name: sha256_where_readable(path) for path in made}
-
-
-def _require_same_plans(folder: SegmentationFolder, before: _Key, trained: Sequence[int]) -> None:
+def _require_same_plans(folder: SegmentationFolder, before: PreparedKey, trained: Sequence[int]) -> None:
     """Raise StaleRecordError where folds were `trained` by plans that nnU-Net no longer makes."""
-    for name, found in _hashes(folder).items():
+    for name, found in plans_sha256(folder.segmenter).items():
         if trained and before.plans.get(name, found) != found:
             raise StaleRecordError(
                 f"{folder.segmenter.root / name}: nnU-Net makes another one now ({found[:8]}, fold {trained[0]} was "
@@ -122,6 +99,5 @@ def train_networks(run: SegmentationRun, folds: Sequence[int], report: Report) -
 
 def _add(log: Path, epoch: SegmentationEpoch) -> None:
     """Append a line to the log of a fold, in the place of what an interrupted run wrote from there on."""
-    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    before = [line for line in lines if SegmentationEpoch.model_validate_json(line).epoch < epoch.epoch]
-    write_text(log, "\n".join([*before, epoch.model_dump_json()]) + "\n")
+    before = [one for one in epochs_of(log) if one.epoch < epoch.epoch]
+    write_text(log, "".join(f"{one.model_dump_json()}\n" for one in (*before, epoch)))

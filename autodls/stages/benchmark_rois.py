@@ -16,12 +16,13 @@ from autodls.stages.benchmark_cohorts import (
     open_study,
     usable_models,
 )
-from autodls.stages.provenance import note_run
+from autodls.stages.provenance import note_run, precision_of_all
 from autodls.stages.session import planned_workspace
 from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
     from autodls.analysis.rois_records import RoiBenchmark
+    from autodls.report.drawn import Printed
 
 _NO_CASES = "no case was asked for (--robustness-cases 0)"
 
@@ -36,6 +37,18 @@ class Benchmarked:
     workspace: Workspace
     benchmark: "RoiBenchmark"
     warnings: tuple[str, ...]
+
+    @property
+    def tables(self) -> "list[Printed]":
+        """What was found, as people read it."""
+        from autodls.report.tables.rois import agreement_table, lesions_table, planes_table, published_table
+        from autodls.report.tables.rois_effect import effect_table, robustness_table
+
+        found = self.benchmark
+        tables = [make(found) for make in (agreement_table, lesions_table, planes_table, published_table)]
+        tables += [] if found.effect is None else [effect_table(found.effect)]
+        tables += [] if found.robustness is None else [robustness_table(found)]
+        return [table.printed for table in tables]
 
 
 def benchmark_rois(
@@ -67,10 +80,22 @@ def benchmark_rois(
         write_benchmark(place, benchmark)
         made_from = [place.plan, place.splits, place.segmented, *(place.of(kind).model.record for kind in KINDS)]
         made = [place.roi_benchmark, *place.tables.glob("rois_*"), *place.figures.glob("rois_*")]
-        note_run(watch.command, place, "benchmark rois", None, made_from, made)
+        note_run(watch.command, place, "benchmark rois", None, made_from, made, _precision(study, benchmark))
     for name, reason in benchmark.reasons.items():
         watch.note(f"no {name}: {reason}")
     return Benchmarked(place, benchmark, warnings)
+
+
+def _precision(study: BenchmarkStudy, benchmark: "RoiBenchmark") -> str | None:
+    """In what the scores were computed, earlier ones that were kept included; None where no model scored."""
+    from autodls.models.device import resolve_device
+    from autodls.models.network import computed_in
+
+    if not benchmark.models:
+        return None
+    place = study.manual.workspace
+    now = computed_in(study.plan, resolve_device("auto"))
+    return precision_of_all(place, "benchmark rois", place.model.record, now)
 
 
 def _benchmark(study: BenchmarkStudy, robustness_cases: int, watch: Watch) -> "RoiBenchmark":

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from autodls.errors import ArgumentError
 from autodls.planning.budget import require_budget
 from autodls.planning.segmentation_time import in_words, segmentation_time
 from autodls.records.fingerprint import Fingerprint
@@ -11,7 +10,7 @@ from autodls.records.model_folders import RoiKind
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits
 from autodls.records.workspace import finished_rows
-from autodls.stages.session import Session, chosen_folds, model_of, planned_workspace, trained_rois, workspace_of
+from autodls.stages.session import Session, chosen_folds, planned_workspace, trained_rois
 
 _PLAN_FIRST = "run 'autodls plan'"
 _NOTHING = "nothing was written (--dry-run)"
@@ -65,10 +64,8 @@ def dry_segment(dataset: Path, workspace: Path | None, which: str, *, restart: b
     yield _NOTHING
 
 
-def dry_evaluate(dataset: Path, workspace: Path | None, rois: RoiKind | None, *, table: Path | None) -> Iterator[str]:
+def dry_evaluate(dataset: Path, workspace: Path | None, rois: RoiKind | None) -> Iterator[str]:
     """Which held-out cases `evaluate` would score, and of which the scores are there."""
-    if table is not None:
-        raise ArgumentError("--dry-run is for the cohorts of a dataset: a table (--scores) is evaluated in seconds")
     from autodls.inference.heldout_scores import scores_kept
     from autodls.records.model import ModelRecord
 
@@ -88,10 +85,9 @@ def dry_predict(
     images: Path,
     rois: Path | None,
     output: Path,
-    model: Path | None,
-    dataset: Path,
-    workspace: Path | None,
-    overwrite: bool,
+    model: Path,
+    *,
+    overwrite: bool = False,
     series: Sequence[str] = (),
 ) -> Iterator[str]:
     """Which cases `predict` would score, by which model; of DICOM also which series they have."""
@@ -104,15 +100,14 @@ def dry_predict(
 
     require_output(output, read=[images, *([rois] if rois else [])])
     ResultsFolder(output, "scores.csv", finished_rows(prediction_of(output)).name, overwrite).require_free()
-    root = model if model is not None else model_of(workspace_of(dataset, workspace), drawn=rois is None)
-    record = check_model_folder(root).record
+    record = check_model_folder(model).record
     if series or takes_dicom(images):
-        yield f"model: {root}, {record.folds} folds, trained on {record.rois} ROIs"
+        yield f"model: {model}, {record.folds} folds, trained on {record.rois} ROIs"
         yield from dry_predict_dicom(images, record, series)
         yield _NOTHING
         return
     cases = list_inputs(images, rois, record)
-    yield f"model: {root}, {record.folds} folds, trained on {record.rois} ROIs"
+    yield f"model: {model}, {record.folds} folds, trained on {record.rois} ROIs"
     drawn = "ROIs drawn by the model's networks" if rois is None else f"ROIs of {rois}"
     yield f"{len(cases)} cases to be scored, {drawn}; scores.csv and predict.json would be written to {output}"
     yield _NOTHING

@@ -19,7 +19,7 @@ from autodls.records.scores import FUSED, FoldScore, load_fold_scores
 from autodls.records.splits import Splits
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
-from autodls.stages.provenance import note_run
+from autodls.stages.provenance import note_run, precision_of_all
 from autodls.stages.session import Session, planned_workspace, trained_rois
 from autodls.watch import SILENT, Watch
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from autodls.inference.model_folder import LockedModel
     from autodls.inference.prediction import Prediction
     from autodls.inference.rois import RoiSource
-    from autodls.report.drawn import Table
+    from autodls.report.drawn import ReportTable
     from autodls.report.study_results import StudyResults
 
 _TRAIN_FIRST = "run 'autodls train fold all'"
@@ -49,18 +49,19 @@ class Evaluated:
     workspace: Workspace
     metrics: "Metrics"
     rows: tuple[ScoreAuc, ...]
-    tables: "Mapping[str, Table]"
+    tables: "Mapping[str, ReportTable]"
     unscored: Mapping[str, str]
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Scoring:
-    """Where networks are computed, by how many processes images are read, and who waits."""
+    """Where networks are computed, by how many processes images are read, and who waits; in what they were computed."""
 
     device: "torch.device"
     workers: int
     watch: Watch
+    computed_in: str | None = None
 
 
 def evaluate(
@@ -94,7 +95,7 @@ def evaluate(
         results = study_results(study)
         _require_same(dataset, read_from)
         write_results(session.workspace, results)
-        _note(watch.command, session.workspace, study, results)
+        _note(watch.command, session.workspace, study, results, scoring.computed_in)
     warnings = tuple(told_together(results.metrics))
     for warning in warnings:
         watch.note(f"warning: {warning}")
@@ -121,13 +122,17 @@ def _require_same(dataset: Path, given: dict[Path, str]) -> None:
             raise StaleRecordError(f"{path}: changed while it was evaluated; run 'autodls evaluate' again")
 
 
-def _note(command: Sequence[str], workspace: Workspace, study: "ScoredStudy", results: "StudyResults") -> None:
+def _note(
+    command: Sequence[str], workspace: Workspace, study: "ScoredStudy", results: "StudyResults", computed_in: str | None
+) -> None:
     dataset = study.dataset.folder
     made_from = [dataset / "dataset.json", table_path(dataset), workspace.oof_scores, workspace.model.record]
     scores = [path for name in study.dataset.held_out for path in _held_out_files(workspace, name)]
     tables = [workspace.table(name) for name in ("tumour_volume", *results.tables)]
     figures = [workspace.figures / f"{name}.{ending}" for name in results.figures for ending in ("csv", "png", "svg")]
-    note_run(command, workspace, "evaluate", study.seed, made_from, [workspace.metrics, *scores, *tables, *figures])
+    precision = precision_of_all(workspace, "evaluate", workspace.model.record, computed_in) if scores else None
+    made = [workspace.metrics, *scores, *tables, *figures]
+    note_run(command, workspace, "evaluate", study.seed, made_from, made, precision)
 
 
 def _held_out_files(workspace: Workspace, cohort: str) -> tuple[Path, Path]:
@@ -138,7 +143,7 @@ def _study(session: Session, scoring: _Scoring) -> "ScoredStudy":
     """The scores of all cohorts, those of held-out cohorts made where they are not there yet."""
     from autodls.analysis.scored_study import ScoredStudy
     from autodls.analysis.tumour_volumes import tumour_volumes
-    from autodls.inference.cautions import other_pictures
+    from autodls.inference.model_caveats import other_pictures
 
     workspace, dataset = session.workspace, session.cohort
     model = ModelRecord.load(workspace.model.record, _TRAIN_FIRST, ModelFolderError)
@@ -163,7 +168,7 @@ def _study(session: Session, scoring: _Scoring) -> "ScoredStudy":
         volumes_ml=volumes,
         rows={row[column]: row.number for row in read_table(table_path(dataset.folder))},
         seed=plan.training.seed,
-        cautions=tuple(filter(None, [other_pictures(model)])) if dataset.held_out else (),
+        caveats=tuple(filter(None, [other_pictures(model)])) if dataset.held_out else (),
     )
 
 
@@ -210,7 +215,7 @@ def _held_out(session: Session, model: ModelRecord, plan: Plan, scoring: _Scorin
     from autodls.inference.heldout import score_held_out, write_held_out
     from autodls.inference.heldout_scores import forget_others
 
-    load = functools.cache(lambda: _load(session, scoring.device))
+    load = functools.cache(lambda: _load(session, scoring))
     scored: dict[str, ScoredCohort] = {}
     records = [session.workspace.heldout_record(name) for name in session.cohort.held_out]
     forget_others(session.workspace.heldout_record("").parent, records)
@@ -232,12 +237,13 @@ def _as_scored(session: Session, cases: Sequence[Case]) -> list[Case]:
     return [replace(case, roi=None) if session.workspace.rois == "auto" else case for case in cases]
 
 
-def _load(session: Session, device: "torch.device") -> "tuple[LockedModel, RoiSource]":
+def _load(session: Session, scoring: _Scoring) -> "tuple[LockedModel, RoiSource]":
     from autodls.inference.model_folder import load_model
     from autodls.inference.rois import RoiSource
 
-    workspace = session.workspace
+    workspace, device = session.workspace, scoring.device
     model = load_model(workspace.model.root, device, streamed=True)
+    scoring.computed_in = model.computed_in
     if workspace.rois == "manual":
         return model, RoiSource(model.record)
     return model, RoiSource(model.record, _heldout_drawer(workspace, model.record, device).used, workspace.heldout_roi)

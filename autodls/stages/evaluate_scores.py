@@ -1,7 +1,7 @@
 """`evaluate --scores`: any table of scores; no workspace is needed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from autodls.errors import ArgumentError
@@ -45,12 +45,12 @@ class TableRequest:
     landmark: float | None = None
     out_of_fold: tuple[str, ...] = ()
     output: Path | None = None
-    overwrite: bool | None = None
+    overwrite: bool = False
 
     @property
     def results(self) -> ResultsFolder | None:
         """Where metrics.json goes; None where it is not written."""
-        return ResultsFolder(self.output, "metrics.json", overwrite=bool(self.overwrite)) if self.output else None
+        return ResultsFolder(self.output, "metrics.json", overwrite=self.overwrite) if self.output else None
 
 
 def evaluate_scores(request: TableRequest, *, watch: Watch = SILENT) -> Metrics:
@@ -108,6 +108,20 @@ def _write(results: ResultsFolder, metrics: Metrics, table: Path, command: Seque
         metrics.save(written)
         note_output(command, results.unfinished, "evaluate", None, [table], [written])
         results.publish([written, results.unfinished / PROVENANCE])
+
+
+def refuse_without_table(request: TableRequest) -> None:
+    """Raise ArgumentError for an option of `request` that is given although there is no table."""
+    names = ("--score", "--label", "--cohort", "--patient", "--cutoff", "--cutoff-from", "--time", "--event",
+             "--landmark", "--out-of-fold", "-o", "--overwrite")  # fmt: skip
+    given = [getattr(request, one.name) for one in fields(request)][1:]
+    if found := [
+        name for name, value in zip(names, given, strict=True) if not (value is None or value is False or value == ())
+    ]:
+        raise ArgumentError(
+            f"{', '.join(found)}: said of a table of scores, and no table is named; name it with --scores FILE, or "
+            "leave these options out to have the workspace's own model judged"
+        )
 
 
 def metric_rows(metrics: Metrics) -> list[ScoreAuc]:

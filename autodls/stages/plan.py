@@ -12,6 +12,7 @@ from autodls.planning.decision import Card, Resources, Step, StepCost
 from autodls.planning.fingerprint import extract_fingerprint
 from autodls.planning.planner import derive_plan
 from autodls.planning.presets import load_preset
+from autodls.planning.request import PlanRequest
 from autodls.planning.splits import make_splits, require_both_classes, require_same_draw
 from autodls.records.lock import locked
 from autodls.records.plan import Plan
@@ -23,19 +24,18 @@ from autodls.stages.places import require_own
 from autodls.stages.provenance import note_run
 from autodls.stages.replan import keep_previous, refuse_where_trained, throw_away
 from autodls.stages.session import Session, planned, workspace_of
-from autodls.watch import SILENT, Watch
+from autodls.watch import SILENT, WARNING, KeepingWatch, Watch
 
 _SHARE_OF_MEMORY = 0.8  # the rest is for the system and for reading images
 
 
 @dataclass(frozen=True)
-class PlanRequest:
-    """What a person asked of the planner."""
+class Planned:
+    """The plan, the workspace where it lies, and `warnings` of what a person should look at before training."""
 
-    preset: str = "auto"
-    memory_gib: float | None = None
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    encoder_weights: str | None = None
+    workspace: Workspace
+    plan: Plan
+    warnings: tuple[str, ...] = ()
 
 
 def plan(
@@ -46,7 +46,7 @@ def plan(
     workers: int = 1,
     restart: bool = False,
     watch: Watch = SILENT,
-) -> Plan:
+) -> Planned:
     """Derive and write fingerprint, plan and splits; splits that still fit are kept, and so is what is replaced.
 
     Raises PlanError where folds are trained by what would be replaced; `restart` throws them away.
@@ -55,45 +55,49 @@ def plan(
     session = Session.open(dataset, workspace)
     require_own(session.workspace.root)
     preset = load_preset(request.preset)
-    resources = resources_of(request, watch)
-    warnings: list[str] = []
+    told = KeepingWatch(watch)
+    resources = resources_of(request, told)
+    doubts: list[str] = []
     with locked(session.workspace):
         with watch.progress("fingerprint", len(session.training)) as advance:
-            fingerprint = extract_fingerprint(session.cohort, workers, advance, warnings.append)
-        for line in warnings:
-            watch.note(f"warning: {line}")
+            fingerprint = extract_fingerprint(session.cohort, workers, advance, doubts.append)
+        for line in doubts:
+            told.note(f"{WARNING}{line}")
         if doubtful := len(table_warnings(dataset)):
-            watch.note(
-                f"{plural(doubtful, 'warning')} about the table or the names of files: 'autodls check' lists them"
-            )
+            said = plural(doubtful, "warning")
+            told.note(f"{WARNING}{said} about the table or the names of files: 'autodls check' lists them")
         made = derive_plan(fingerprint, preset, resources, request.encoder_weights)
         _require_weights(made)
         made = _as_measured_before(session.workspace, made)
         take_shared_splits(session.workspace, anew=restart)
-        splits = _splits(session, made, watch, restart=restart)
+        splits = _splits(session, made, told, restart=restart)
         splits = splits.model_copy(update={"inputs_sha256": fingerprint.inputs_sha256})
         place = session.workspace
         require_shared_splits(place, splits)
         if restart:
-            throw_away(place, watch)
+            throw_away(place, told)
         else:
-            refuse_where_trained(place, made, splits, watch)
-        keep_previous(place.plan, place.previous_plan, made.to_bytes(), watch)
-        keep_previous(place.splits, place.previous_splits, splits.to_bytes(), watch)
+            refuse_where_trained(place, made, splits, told)
+        keep_previous(place.plan, place.previous_plan, made.to_bytes(), told)
+        keep_previous(place.splits, place.previous_splits, splits.to_bytes(), told)
         begin_experiments(place.root, fingerprint, splits)
         fingerprint.save(place.fingerprint)
         splits.save(place.splits)
         made.save(place.plan)
         note_run(watch.command, place, "plan", made.training.seed, [], [place.fingerprint, place.splits, place.plan])
-    return made
+    return Planned(place, made, told.warnings)
 
 
-def explain_plan(dataset: Path, workspace: Path | None = None) -> Plan:
+def explain_plan(
+    dataset: Path, workspace: Path | None = None, request: PlanRequest | None = None, *, watch: Watch = SILENT
+) -> Plan:
     """The plan that is there, values that were set by hand since with that reason; nothing is derived or written.
 
-    Raises PlanError where there is none.
+    `watch` is told where a `request` asks for another one. Raises PlanError where there is none.
     """
     found = planned(workspace_of(dataset, workspace))
+    if request not in (None, PlanRequest()):
+        watch.note("--explain shows the plan that is there: options that make one are for 'autodls plan' without it")
     return found.model_copy(update={"reasons": found.told_reasons})
 
 
@@ -116,7 +120,7 @@ def resources_of(request: PlanRequest, watch: Watch = SILENT) -> Resources:
     import torch
 
     from autodls.models.device import resolve_device
-    from autodls.models.fold_model import has_bf16
+    from autodls.models.network import has_bf16
 
     device: Literal["cpu", "cuda"] = "cuda" if resolve_device(request.device).type == "cuda" else "cpu"
     on_gpu = device == "cuda"

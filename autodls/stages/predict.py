@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls.errors import ArgumentError, DatasetError
-from autodls.inference.model_files import check_model_folder
+from autodls.inference.model_files import CheckedFolder, check_model_folder
 from autodls.inference.prediction import prediction_of
 from autodls.records.lock import locked_output
 from autodls.records.model_folders import PROVENANCE
@@ -30,11 +30,34 @@ if TYPE_CHECKING:
     from autodls.inference.score_log import ScoreLog
 
 
+@dataclass(frozen=True)
+class OpenModel:
+    """A model folder, what was found in it, and its networks where they are computed."""
+
+    root: Path
+    checked: CheckedFolder
+    locked: "LockedModel"
+    device: "torch.device"
+
+
+def open_model(root: Path, device: str = "auto") -> OpenModel:
+    """The model in folder `root`, verified; on a CPU weights are read, and verified, as they are used.
+
+    Raises ModelFolderError for a file that is missing or altered, ArgumentError for a device that is not there.
+    """
+    checked = check_model_folder(root)  # before torch is imported
+    from autodls.inference.model_folder import load_model
+    from autodls.models.device import resolve_device
+
+    place = resolve_device(device)
+    return OpenModel(root, checked, load_model(root, place, streamed=True, checked=checked), place)
+
+
 def predict(
     images: Path,
     output: Path | None = None,
     *,
-    model: Path,
+    model: Path | OpenModel,
     rois: Path | None = None,
     heatmaps: bool = False,
     overwrite: bool = False,
@@ -52,27 +75,25 @@ def predict(
     nothing is written. No score depends on the number of `workers`, processes that read images. `refused` says of cases
     that have no image why they are not scored.
 
-    Raises ArgumentError where results cannot or must not lie, or where the model draws no ROIs; DatasetError where a
-    folder is missing or has no image for the model; ModelFolderError where the model is not whole.
+    A `model` that is open is used where it is, whatever the `device`. Raises ArgumentError where results cannot or must
+    not lie, or where the model draws no ROIs; DatasetError where a folder is missing or has no image for the model;
+    ModelFolderError where the model is not whole.
     """
     results = None if output is None else _free_results(output, [images, *([rois] if rois else [])], overwrite)
     if heatmaps and results is None:
         raise ArgumentError("heat maps are files, and there is no folder for them; name one as the output (-o)")
-    checked = check_model_folder(model)  # before torch is imported
+    opened = model if isinstance(model, OpenModel) else open_model(model, device)
     from autodls.inference.inputs import list_inputs
-    from autodls.inference.model_folder import load_model
-    from autodls.models.device import resolve_device
 
-    place = resolve_device(device)
-    locked = load_model(model, place, streamed=True, checked=checked)
-    for caution in locked.cautions:
+    locked = opened.locked
+    for caution in locked.caveats:
         watch.note(f"warning: {caution}")
     cases = _with_refused(list_inputs(images, rois, locked.record), refused or {})
     _tell_unused(images, cases, watch)
     with _folder_of_masks(results, drawn=rois is None) as folder:
         masks = {case.id: folder / f"{case.id}{locked.record.file_ending}" for case in cases}
-        source = _roi_source(locked, model, place, masks, drawn=rois is None)
-        scoring = _Scoring(locked, model, cases, source, masks, workers, watch)
+        source = _roi_source(opened, masks, drawn=rois is None)
+        scoring = _Scoring(locked, opened.root, cases, source, masks, workers, watch)
         prediction = scoring.score() if results is None else _score_into(results, scoring, heatmaps=heatmaps)
     for failure in prediction.failed:
         watch.note(f"not scored: {failure.reason}")
@@ -133,12 +154,12 @@ def _folder_of_masks(results: ResultsFolder | None, *, drawn: bool) -> Iterator[
         yield Path(folder)
 
 
-def _roi_source(
-    model: "LockedModel", root: Path, place: "torch.device", masks: "Mapping[str, Path]", *, drawn: bool
-) -> "RoiSource":
-    from autodls.inference.rois import RoiSource, drawn_rois
+def _roi_source(model: OpenModel, masks: "Mapping[str, Path]", *, drawn: bool) -> "RoiSource":
+    from autodls.inference.rois import RoiSource, automatic_rois
 
-    return drawn_rois(model, root, place, masks.__getitem__) if drawn else RoiSource(model.record)
+    if not drawn:
+        return RoiSource(model.locked.record)
+    return automatic_rois(model.locked, model.root, model.device, masks.__getitem__)
 
 
 def _score_into(results: ResultsFolder, scoring: _Scoring, *, heatmaps: bool) -> "Prediction":

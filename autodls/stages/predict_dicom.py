@@ -6,6 +6,7 @@ Scores go into one folder, which names nobody; DICOM objects go into another, as
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,8 @@ from autodls.records.files import write_bytes
 from autodls.records.heatmap_folder import HeatmapFolder
 from autodls.records.lock import locked_output
 from autodls.records.results_folder import ResultsFolder, clear_unfinished
+from autodls.records.roi_labels import AUTOMATIC_LABELS
 from autodls.records.scores import write_csv
-from autodls.records.segmentation import AUTOMATIC_LABELS
 from autodls.stages.places import real_place, require_output
 from autodls.stages.predict import predict
 from autodls.stages.provenance import files_below, note_output
@@ -48,6 +49,37 @@ def takes_dicom(images: Path) -> bool:
     from autodls.dicom.studies import holds_dicom
 
     return images.is_dir() and holds_dicom(images)
+
+
+def predict_any(
+    images: Path,
+    output: Path,
+    *,
+    model: Path,
+    dicom: Path | None = None,
+    series: Sequence[str] = (),
+    rois: Path | None = None,
+    heatmaps: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    workers: int = 1,
+    watch: Watch = SILENT,
+) -> PredictedStudies:
+    """`predict_dicom` where `images` holds DICOM or `dicom` or `series` is given, else `predict`; raises as they do."""
+    as_dicom = dicom is not None or bool(series) or takes_dicom(images)
+    stage = partial(predict_dicom, dicom=dicom, series=series) if as_dicom else predict
+    found = stage(
+        images,
+        output,
+        model=model,
+        rois=rois,
+        heatmaps=heatmaps,
+        overwrite=overwrite,
+        device=device,
+        workers=workers,
+        watch=watch,
+    )
+    return found if isinstance(found, PredictedStudies) else PredictedStudies(found)
 
 
 def predict_dicom(

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from autodls import __version__
+from autodls.records.files import sha256_of_file
 from autodls.records.model_folders import PROVENANCE
-from autodls.records.provenance import record_run
+from autodls.records.provenance import Made, Provenance, record_run
 from autodls.records.workspace import Workspace
 
 
@@ -22,6 +24,21 @@ def note_run(
     `precision` is that of networks, and where they were computed.
     """
     record_run(workspace.provenance, name, command, seed, made_from, files, precision)
+
+
+def precision_of_all(workspace: Workspace, name: str, model: Path, now: str | None) -> str | None:
+    """In what all scores of the stage `name` were computed: `now`, and before, where some of `model` may be kept.
+
+    `now` is None where no network was computed, as every score was kept.
+    """
+    before = Provenance.beside(workspace.provenance).commands.get(name)
+    same = before is not None and before.versions.get("autodls") == __version__ and _made_from(before, model)
+    earlier = before.conditions.precision if same and before is not None and before.conditions else None
+    return "; ".join(dict.fromkeys(word for word in (earlier, now) if word)) or None
+
+
+def _made_from(made: Made, model: Path) -> bool:
+    return model.is_file() and sha256_of_file(model) in made.made_from.values()
 
 
 def note_output(
