@@ -7,7 +7,7 @@ DEMO ?= autodls-demo
 # Every byte that is installed has its hash in requirements*.txt, and nothing is fetched to build with.
 INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-build-isolation --use-pep517
 
-.PHONY: demo test test-slow test-cluster lint lock clean
+.PHONY: demo test test-slow test-cluster test-orthanc lint lock clean
 
 demo: $(VENV)/installed  ## a phantom cohort through every stage, minutes on two cores
 	$(BIN)/autodls demo $(DEMO)
@@ -20,6 +20,9 @@ test-slow: $(VENV)/installed-dev  ## what takes longer: the leak alarm, learning
 
 test-cluster: $(VENV)/installed-cluster  ## jobs on a Ray cluster of two nodes on this machine, and by submitit
 	$(BIN)/python -m pytest -q -m cluster
+
+test-orthanc: $(VENV)/installed-dev  ## a study to an Orthanc and back; apt-get install orthanc orthanc-dicomweb first
+	$(BIN)/python -m pytest -q -m orthanc -rs
 
 lint: $(VENV)/installed-dev  ## style, types, direction of imports
 	$(BIN)/ruff check autodls tests benchmarks

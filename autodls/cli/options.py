@@ -126,6 +126,18 @@ RoisFolder = Annotated[
         "--rois", metavar="ROIS", help="Folder of CASE.nii.gz, on the ROI channel's grid; else the model draws them."
     ),
 ]
+DicomFolderOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--dicom", metavar="RESULTS", help="Of DICOM: write results as DICOM too, headers of which name the patient."
+    ),
+]
+SeriesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--series", metavar="CHANNEL=DESCRIPTION", help="Of DICOM: which series is a channel; else the one called so."
+    ),
+]
 ModelOption = Annotated[
     Path | None, typer.Option("-m", "--model", metavar="MODEL", help="Model folder; that of the workspace by default.")
 ]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def predict(
     images: Annotated[
-        Path, typer.Option("-i", "--input", metavar="IMAGES", help="Folder of CASE_0000.nii.gz, CASE_0001.nii.gz ...")
+        Path, typer.Option("-i", "--input", metavar="IMAGES", help="Folder of CASE_0000.nii.gz ..., or DICOM studies.")
     ],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="OUT", help="Folder for scores.csv, predict.json, rois/.")
@@ -25,6 +25,8 @@ def predict(
     workspace: options.WorkspaceOption = None,
     name: options.NameOption = None,
     heatmaps: options.HeatmapsOption = False,
+    dicom: options.DicomFolderOption = None,
+    series: options.SeriesOption = None,
     overwrite: options.OverwriteOption = False,
     device: options.ComputeOption = "auto",
     workers: options.WorkersOption = options.WORKERS,
@@ -43,15 +45,17 @@ def predict(
     if dry_run:
         from autodls.stages.dry_run import dry_predict
 
-        tell(dry_predict(images, rois, output, root, overwrite=overwrite))
+        tell(dry_predict(images, rois, output, root, overwrite=overwrite, series=series or ()))
         return
     from autodls.cli.show_scores import show_predicted
-    from autodls.stages.predict import predict as score
+    from autodls.stages.predict_dicom import predict_any
 
-    found = score(
+    found = predict_any(
         images,
         output,
         model=root,
+        dicom=dicom,
+        series=series or (),
         rois=rois,
         heatmaps=heatmaps,
         overwrite=overwrite,
@@ -59,8 +63,10 @@ def predict(
         workers=workers,
         watch=Terminal(),
     )
-    show_predicted(found, output, as_json=as_json)
-    raise typer.Exit(1 if found.failed else 0)
+    show_predicted(found.prediction, output, as_json=as_json)
+    if dicom is not None and not as_json:
+        tell([f"{len(found.written)} cases written as DICOM: {dicom}"])
+    raise typer.Exit(1 if found.prediction.failed or found.unwritten else 0)
 
 
 def evaluate(

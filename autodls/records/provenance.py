@@ -26,6 +26,7 @@ HIDDEN = "PATH"
 _OF_PATHS = (  # and names of ROIs, as a header has them
     "-d", "--dataset", "-w", "--workspace", "-i", "--input", "-o", "--output", "-m", "--model", "--scores", "--log",
     "--confidential", "--labels", "--roi-name",
+    "--dicom", "--series",  # a series may be named by the unique id that a patient's study has
 )  # fmt: skip
 _OUTSIDE = (
     "clinical.csv",

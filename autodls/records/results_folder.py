@@ -23,7 +23,7 @@ _FIRST_BYTES = b'{"version": '  # of every log of scores
 
 @dataclass(frozen=True)
 class ResultsFolder:
-    """The folder that a person gives with -o: new, empty, or one of ours.
+    """The folder that a person gives with `option`: new, empty, or one of ours.
 
     It is ours where provenance.json names every file in it, each with the hash that it still has; results that are
     there are replaced with `overwrite` alone. A run that was stopped may have left `kept`, the log of what it had
@@ -34,6 +34,7 @@ class ResultsFolder:
     record: str
     kept: str | None = None
     overwrite: bool = False
+    option: str = "-o"
 
     @property
     def unfinished(self) -> Path:
@@ -49,14 +50,14 @@ class ResultsFolder:
         for name, path in present.items():
             if fault := _fault(path, noted.get(name), recorded=name == PROVENANCE and bool(noted)):
                 raise ArgumentError(
-                    f"-o {self.root}: holds {name}, which {fault}; nothing is written beside or over it: give a new "
-                    "folder, or move it away"
+                    f"{self.option} {self.root}: holds {name}, which {fault}; nothing is written beside or over it: "
+                    "give a new folder, or move it away"
                 )
         torn = self.unfinished.is_dir() and noted.keys() - present.keys()
         if not self.overwrite and not torn:
             raise ArgumentError(
-                f"-o {self.root}: holds the results of an earlier run ({len(present)} files); give another folder, or "
-                "--overwrite to have them replaced"
+                f"{self.option} {self.root}: holds the results of an earlier run ({len(present)} files); give another "
+                "folder, or --overwrite to have them replaced"
             )
 
     def publish(self, made: Iterable[Path]) -> None:

@@ -82,18 +82,30 @@ def dry_evaluate(dataset: Path, workspace: Path | None, rois: RoiKind | None) ->
 
 
 def dry_predict(
-    images: Path, rois: Path | None, output: Path, model: Path, *, overwrite: bool = False
+    images: Path,
+    rois: Path | None,
+    output: Path,
+    model: Path,
+    *,
+    overwrite: bool = False,
+    series: Sequence[str] = (),
 ) -> Iterator[str]:
-    """Which cases `predict` would score, by which model."""
+    """Which cases `predict` would score, by which model; of DICOM also which series they have."""
     from autodls.inference.inputs import list_inputs
     from autodls.inference.model_files import check_model_folder
     from autodls.inference.prediction import prediction_of
     from autodls.records.results_folder import ResultsFolder
     from autodls.stages.places import require_output
+    from autodls.stages.predict_dicom import dry_predict_dicom, takes_dicom
 
     require_output(output, read=[images, *([rois] if rois else [])])
     ResultsFolder(output, "scores.csv", finished_rows(prediction_of(output)).name, overwrite).require_free()
     record = check_model_folder(model).record
+    if series or takes_dicom(images):
+        yield f"model: {model}, {record.folds} folds, trained on {record.rois} ROIs"
+        yield from dry_predict_dicom(images, record, series)
+        yield _NOTHING
+        return
     cases = list_inputs(images, rois, record)
     yield f"model: {model}, {record.folds} folds, trained on {record.rois} ROIs"
     drawn = "ROIs drawn by the model's networks" if rois is None else f"ROIs of {rois}"

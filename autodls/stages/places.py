@@ -29,21 +29,25 @@ def require_folder(path: Path, option: str) -> None:
         raise ArgumentError(f"{option} {where}; give a folder")
 
 
-def require_output(output: Path, read: Iterable[Path] = ()) -> None:
-    """Raise ArgumentError where results in `output` (-o) cannot lie, or would mix with what is `read` or locked."""
-    require_folder(output, "-o")
+def require_output(output: Path, read: Iterable[Path] = (), option: str = "-o") -> None:
+    """Raise ArgumentError where results in `output` cannot lie, or would mix with what is `read` or locked."""
+    require_folder(output, option)
     place = real_place(output)
     for path in map(real_place, read):
         if place == path or path in place.parents:
-            raise ArgumentError(f"-o {output}: the images or ROIs are read from there; give a folder for results alone")
+            raise ArgumentError(
+                f"{option} {output}: the images or ROIs are read from there; give a folder for results alone"
+            )
         if place in path.parents:
-            raise ArgumentError(f"-o {output}: {path.name}, which is read, lies in it; give a folder for results alone")
-    require_no_input(output)
+            raise ArgumentError(
+                f"{option} {output}: {path.name}, which is read, lies in it; give a folder for results alone"
+            )
+    require_no_input(output, option)
     for workspace in map(Workspace, (place, *place.parents)):
         if _is_workspace(workspace, alone=workspace.root == place):
             where = "is" if workspace.root == place else "lies in"
             raise ArgumentError(
-                f"-o {output}: {where} the workspace of a study, with records of its own; give another folder"
+                f"{option} {output}: {where} the workspace of a study, with records of its own; give another folder"
             )
 
 

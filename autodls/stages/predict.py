@@ -64,6 +64,7 @@ def predict(
     device: str = "auto",
     workers: int = 1,
     watch: Watch = SILENT,
+    refused: "Mapping[str, str] | None" = None,
 ) -> "Prediction":
     """Score the cases of a folder by a locked model; those that cannot be scored stand in `failed`, with the reason.
 
@@ -71,7 +72,8 @@ def predict(
     the grid of the ROI channel, and without it the networks in folder `model` draw them. Into folder `output` go
     scores.csv, predict.json, rois/ and, with `heatmaps`, heatmaps/: finished scores as they come, so that a killed run
     continues, all else at the end. Results of ours that are there are replaced with `overwrite` alone. Without `output`
-    nothing is written. No score depends on the number of `workers`, processes that read images.
+    nothing is written. No score depends on the number of `workers`, processes that read images. `refused` says of cases
+    that have no image why they are not scored.
 
     A `model` that is open is used where it is, whatever the `device`. Raises ArgumentError where results cannot or must
     not lie, or where the model draws no ROIs; DatasetError where a folder is missing or has no image for the model;
@@ -86,7 +88,7 @@ def predict(
     locked = opened.locked
     for caution in locked.caveats:
         watch.note(f"warning: {caution}")
-    cases = list_inputs(images, rois, locked.record)
+    cases = _with_refused(list_inputs(images, rois, locked.record), refused or {})
     _tell_unused(images, cases, watch)
     with _folder_of_masks(results, drawn=rois is None) as folder:
         masks = {case.id: folder / f"{case.id}{locked.record.file_ending}" for case in cases}
@@ -99,6 +101,13 @@ def predict(
         where = "" if results is None else "; column 'failed' of scores.csv says why"
         watch.note(f"{len(prediction.failed)} of {len(cases)} cases not scored{where}")
     return prediction
+
+
+def _with_refused(cases: "Sequence[InputCase]", refused: "Mapping[str, str]") -> "list[InputCase]":
+    from autodls.inference.inputs import InputCase
+
+    barred = [InputCase(case, {}, None, gap=reason) for case, reason in refused.items()]
+    return sorted([*cases, *barred], key=lambda case: case.id)
 
 
 @dataclass(frozen=True)
