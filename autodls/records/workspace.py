@@ -109,6 +109,10 @@ class Workspace:
         """The 2.5D sample of `case`."""
         return self.home / "preprocessed" / f"{case}.safetensors"
 
+    def radiomics(self, case: str) -> Path:
+        """The radiomic features of a training case."""
+        return self.home / "radiomics" / f"{case}.json"
+
     @property
     def segmentation(self) -> SegmentationFolder:
         """The nnU-Net stage, one for all experiments."""
