@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from autodls.records.workspace import Workspace
     from autodls.scoring import Model
     from autodls.stages.benchmark_rois import Benchmarked
+    from autodls.stages.compare import ComparedStudy
     from autodls.stages.evaluate import Evaluated
     from autodls.stages.explain import Explained
     from autodls.stages.preprocess import Preprocessed
@@ -167,6 +168,12 @@ class Study:
         from autodls.stages.evaluate import evaluate
 
         return evaluate(self.dataset, self._workspace, rois, device=device, workers=workers, watch=self.watch)
+
+    def compare(self, rois: "RoiKind | None" = None, *, workers: int = 1) -> "ComparedStudy":
+        """Every candidate on the same folds, the choice between them nested: `comparison`, `tables`."""
+        from autodls.stages.compare import compare
+
+        return compare(self.dataset, self._workspace, rois, workers=workers, watch=self.watch)
 
     def predict(
         self,

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from planning_records import fingerprint, plan, sequence
 
 from autodls.analysis.apparent import optimism_ledger
-from autodls.analysis.shortcuts import covariates_of, shortcut
+from autodls.analysis.shortcuts import shortcut
+from autodls.candidates.covariates import covariates_of
 from autodls.evaluation.baseline import baseline_table
 from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.metrics import Choices, evaluate_table

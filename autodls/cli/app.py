@@ -11,6 +11,7 @@ import typer
 from autodls import __version__
 from autodls.cli.benchmark_app import benchmark_app
 from autodls.cli.common import experiment_of, tell
+from autodls.cli.compare_app import compare
 from autodls.cli.fold_apps import segment_app, train_app
 from autodls.cli.manner import as_asked, with_manners
 from autodls.cli.options import (
@@ -209,6 +210,9 @@ def evaluate(
         found = run_evaluate(dataset, workspace, rois, device=device, workers=workers, as_json=as_json)
         raise typer.Exit(1 if found.unscored else 0)
     run_evaluate_table(TableRequest(scores, *options), as_json=as_json)
+
+
+app.command()(compare)
 
 
 @app.command()

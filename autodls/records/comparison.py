@@ -26,3 +26,27 @@ class RadiomicFeatures(Record):
     def is_sealed(self) -> bool:
         """Whether nothing was changed since it was sealed."""
         return self.sealed().seal == self.seal
+
+
+class FoldComparison(Record):
+    """What one fold says of every candidate; nothing in it depends on the labels of its test cases."""
+
+    format: Literal["autodls-compare-fold/1"] = "autodls-compare-fold/1"
+    key: str = Field(description="SHA-256 of what it is derived from")
+    fold: int
+    scores: dict[str, dict[str, float]] = Field(description="log-odds of the test cases, by candidate and case")
+    settings: dict[str, str] = Field(description="what was chosen inside the training part, by candidate")
+    inner: dict[str, float | None] = Field(description="AUC by cross-validation within the training part")
+    stopping: dict[str, float | None] = Field(description="AUC on the early-stopping set, by models fitted without it")
+    chosen: str
+    seal: str = Field(default="", description="SHA-256 of the record without this field")
+
+    def sealed(self) -> "FoldComparison":
+        """The record with its seal."""
+        bare = self.model_copy(update={"seal": ""})
+        return bare.model_copy(update={"seal": bare.sha256()})
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether nothing was changed since it was sealed."""
+        return self.sealed().seal == self.seal

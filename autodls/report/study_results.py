@@ -8,8 +8,9 @@ from autodls.analysis.endpoint import endpoint_name
 from autodls.analysis.news import Gain, news
 from autodls.analysis.out_of_fold import with_probabilities
 from autodls.analysis.scored_study import ScoredStudy, cohort_name
-from autodls.analysis.shortcuts import Covariates, Shortcut, covariates_of, shortcut, volume_covariate
+from autodls.analysis.shortcuts import Shortcut, shortcut
 from autodls.analysis.study_metrics import figure_metrics, study_metrics, study_tables
+from autodls.candidates.covariates import Covariates, covariates_of, volume_covariate
 from autodls.errors import ArgumentError
 from autodls.evaluation.baseline import BaselineTable, baseline_table
 from autodls.evaluation.results import Estimate, Metrics
