@@ -7,7 +7,7 @@ favour) and of the test fold. The apparent scores of the cases that they were tr
 folds' networks would be: a case of this test fold was among their training cases, and its label comes back with them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +23,8 @@ from autodls.records.comparison import FoldComparison
 Floats = NDArray[np.float64]
 
 DEEP = "deep"
+MARGIN = 0.1
+"""Of the AUC on the early-stopping set, by which another must lead all together (`benchmarks/choice_rule.py`)."""
 _SCALE_PRIOR_SD = 0.5  # of the log slope, a standard deviation of the early-stopping cases: they are few
 _LEAST_SPREAD = 1e-9
 
@@ -45,6 +47,11 @@ class FoldTask:
     learners: Mapping[str, Learner]
     deep: Mapping[str, float] | None = None
     stacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def integrated(self) -> str | None:
+        """The integrated candidate that is made of most; None without networks."""
+        return max(self.stacks, key=lambda name: len(self.stacks[name])) if self.deep and self.stacks else None
 
     @property
     def whole(self) -> Part:
@@ -81,29 +88,34 @@ def compare_fold(task: FoldTask) -> FoldComparison:
         settings=settings,
         inner=inner,
         stopping=stopping,
-        chosen=choose(inner, stopping, tuple(task.learners)),
+        chosen=choose(inner, stopping, tuple(task.learners), task.integrated),
     )
 
 
-def choose(inner: Mapping[str, float | None], stopping: Mapping[str, float | None], simple: tuple[str, ...]) -> str:
+def choose(
+    inner: Mapping[str, float | None], stopping: Mapping[str, float | None], simple: Sequence[str], whole: str | None
+) -> str:
     """The candidate that a fold takes, by what its training part says.
 
-    Among the `simple` ones the greatest cross-validated AUC. The networks, and what is made with them, are judged
-    beside that one on the early-stopping set, each pair on the same cases, and taken where they are better.
+    Without networks the one of the `simple` ones with the greatest cross-validated AUC. With them `whole`, the score
+    that puts all together, unless another has an AUC that is greater by more than `MARGIN` on the early-stopping set:
+    the networks alone, a part of it, or that simple one. An early-stopping set of one class speaks for no networks.
 
     >>> inner, simple = {"volume": 0.7, "radiomics": 0.8}, ("volume", "radiomics")
-    >>> choose(inner, {"volume": 0.95, "radiomics": 0.75, "deep": 0.9}, simple)
+    >>> choose(inner, {"volume": 1.0, "radiomics": 0.75, "deep": 0.9, "integrated": 0.85}, simple, "integrated")
+    'integrated'
+    >>> choose(inner, {"volume": 1.0, "radiomics": 0.75, "deep": 0.9, "integrated": 0.75}, simple, "integrated")
     'deep'
-    >>> choose(inner, {"volume": 0.7, "radiomics": 0.9, "deep": 0.9}, simple)
-    'radiomics'
     """
-    others = [name for name in stopping if name not in simple]
-    if not simple:
-        return best_of(stopping, others)
-    best = best_of(inner, simple)
-    bar = stopping.get(best)
-    better = [name for name in others if bar is not None and (found := stopping[name]) is not None and found > bar]
-    return best_of(stopping, better) if better else best
+    best = [best_of(inner, simple)] if simple else []
+    if whole is None:
+        return best[0] if best else best_of(stopping, list(stopping))
+    bar = stopping.get(whole)
+    if bar is None:
+        return best[0]
+    others = [*best, *(name for name in stopping if name not in simple)]
+    first = best_of(stopping, others)
+    return first if (stopping[first] or 0.0) > bar + MARGIN else whole
 
 
 def _early(task: FoldTask, models: Mapping[str, Fitted]) -> dict[str, Floats]:
