@@ -169,11 +169,14 @@ class Study:
 
         return evaluate(self.dataset, self._workspace, rois, device=device, workers=workers, watch=self.watch)
 
-    def compare(self, rois: "RoiKind | None" = None, *, workers: int = 1) -> "ComparedStudy":
-        """Every candidate on the same folds, the choice between them nested: `comparison`, `tables`."""
+    def compare(self, rois: "RoiKind | None" = None, *, lock: bool | str = False, workers: int = 1) -> "ComparedStudy":
+        """Every candidate on the same folds, the choice between them nested: `comparison`, `tables`.
+
+        `lock` names a candidate to lock, or is True for the chosen one: `locked` is its record.
+        """
         from autodls.stages.compare import compare
 
-        return compare(self.dataset, self._workspace, rois, workers=workers, watch=self.watch)
+        return compare(self.dataset, self._workspace, rois, lock=lock, workers=workers, watch=self.watch)
 
     def predict(
         self,

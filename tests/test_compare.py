@@ -2,24 +2,31 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
-from command_line import autodls, snapshot
+from command_line import autodls, edit_text, snapshot
 from tiny_workspace import tiny_workspace
 
 from autodls.analysis.comparison_results import Comparison
 from autodls.candidates import radiomic_cases, radiomics
+from autodls.candidates.nested import fit_choosing
 from autodls.evaluation.delong import auc_with_ci
+from autodls.imaging.geometry import Volume
+from autodls.imaging.volumes import read_volume, write_volume
+from autodls.inference.inputs import InputCase
 from autodls.planning.fingerprint import inputs_sha256
 from autodls.records.cohort import read_cohort
 from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
+from autodls.records.locked_candidate import CANDIDATE, LockedCandidate
 from autodls.records.plan import Plan
 from autodls.records.scores import FUSED, FoldRecord
 from autodls.records.workspace import Workspace
 from autodls.stages import compare as stage
 from autodls.stages.compare import compare
+from autodls.stages.predict_candidate import _measured
 from autodls.verify.results import verify_results
 
 TRAINING = 24
@@ -127,7 +134,7 @@ def test_labels_of_test_cases_change_nothing_that_a_fold_says(study, edit_table)
     session = stage.Session.open(dataset, place.root)
     plan, splits = session.plan(), session.splits(session.plan())
     left_out = {}
-    learners, sources = stage._learners(session, plan, 1, stage.SILENT, left_out)
+    learners, sources = stage.learners_of(session, plan, 1, stage.SILENT, left_out)
     networks = stage._networks(session, plan, splits, left_out)
     for case in fold["validation"]:
         label = next(one.label for one in cohort.training if one.id == case)
@@ -236,3 +243,109 @@ def test_scores_of_another_model_are_refused(study):
     assert answer.status == 2
     assert "altered since it was written" in answer.complaint and record.scores_sha256[:12] in answer.complaint
     assert np.all([name.endswith("tumour_volume.csv") for name in set(snapshot(place.root / "results")) - set(before)])
+
+
+# -- what is locked ----------------------------------------------------------------------------------------------------
+
+
+def new_cases(dataset, tmp_path):
+    """The held-out cases as another hospital has them."""
+    for name in ("images", "rois"):
+        (tmp_path / name).mkdir()
+    for number in (TRAINING, TRAINING + 1):
+        for path in (dataset / "imagesTr").glob(f"case_{number}*"):
+            shutil.copy(path, tmp_path / "images")
+        shutil.copy(dataset / "labelsTr" / f"case_{number}.nii.gz", tmp_path / "rois")
+    return "-i", tmp_path / "images", "--rois", tmp_path / "rois"
+
+
+@pytest.fixture
+def telling(study):
+    """The study with volumes that tell the classes apart: tumours of the negatives are cut to half."""
+    dataset, place = study
+    for case in read_cohort(dataset).cases:
+        roi = read_volume(case.roi)
+        if int(case.id[-2:]) % 2:
+            array = roi.array.copy()
+            array[int(np.nonzero(array)[0].max())] = 0
+            write_volume(case.roi, Volume(array, roi.geometry))
+    planned(place, read_cohort(dataset))
+    return dataset, place
+
+
+@pytest.mark.parametrize("name", ["volume", "radiomics"])
+def test_a_locked_candidate_scores_new_cases_as_its_record_says_and_verify_checks_it(telling, tmp_path, name):
+    dataset, place = telling
+    given = new_cases(dataset, tmp_path)
+    answer = command(dataset, place, "--lock", "--candidate", name)
+    assert answer.status == 0, answer.err
+    record = LockedCandidate.load(place.candidate / CANDIDATE, "")
+    assert record.candidate == name and record.out_of_fold_auc["value"] > 0.5
+    out = tmp_path / "out"
+    answer = autodls("predict", *given, "-o", out, "-m", place.candidate, "--workers", 1)
+    assert answer.status == 0, answer.err
+    with (out / "scores.csv").open(newline="") as handle:
+        rows = {row["case"]: row for row in csv.DictReader(handle)}
+    assert set(rows) == {f"case_{TRAINING}", f"case_{TRAINING + 1}"}
+    case = next(one for one in read_cohort(dataset).cases if one.id == f"case_{TRAINING}")
+    measured, _ = _measured(record, InputCase(case.id, case.images, case.roi), case.roi)
+    odds = np.array([record.log_odds(measured)])
+    assert float(rows[case.id]["dls"]) == pytest.approx(float(record.recalibration.probability(odds)[0]))
+    assert rows[case.id]["call"] == ("high" if float(rows[case.id]["dls"]) >= record.cutoff else "low")
+    assert rows[case.id]["spread"] == "" and "without networks" in rows[case.id]["flags"]
+    assert autodls("verify", place.candidate).status == 0
+    edit_text(place.candidate / CANDIDATE, '"training_cases": ', '"training_cases": 1')
+    assert autodls("verify", place.candidate).status == 2
+    refused = autodls("predict", *given, "-o", tmp_path / "other", "-m", place.candidate)
+    assert refused.status == 2 and "altered since the candidate was locked" in refused.complaint
+
+
+def test_the_line_of_a_locked_volume_is_the_regression_of_the_whole_training_cohort(telling):
+    dataset, place = telling
+    compare(dataset, place.root, lock="volume")
+    record = LockedCandidate.load(place.candidate / CANDIDATE, "")
+    session = stage.Session.open(dataset, place.root)
+    learners, _ = stage.learners_of(session, session.plan(), 1, stage.SILENT, {})
+    splits = session.splits(session.plan())
+    first = splits.folds[0]
+    whole = stage._part(session, session.plan(), first, sorted((*first.train, *first.inner, *first.validation)))
+    model = fit_choosing(learners["volume"], whole).model
+    values = learners["volume"].covariates["log volume"]
+    for case, expected in zip(whole.cases, model.log_odds(whole.cases), strict=True):
+        assert record.log_odds({"log volume": values[case]}) == pytest.approx(expected)
+
+
+def test_labels_of_held_out_cases_and_their_images_have_no_part_in_what_is_locked(telling, edit_table):
+    dataset, place = telling
+    compare(dataset, place.root, lock="volume")
+    before = (place.candidate / CANDIDATE).read_bytes()
+    edit_table(dataset, f"case_{TRAINING}", cps="77")
+    (dataset / "labelsTr" / f"case_{TRAINING}.nii.gz").write_bytes(b"unreadable")
+    compare(dataset, place.root, lock="volume")
+    assert (place.candidate / CANDIDATE).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--candidate", "clinical"], "predict is given images, and no table of clinical columns"),
+        (["--candidate", "deep"], "the networks are locked already"),
+        (["--candidate", "integrated"], "name one that can with --candidate: volume, radiomics"),
+    ],
+)
+def test_what_cannot_be_locked_is_one_line(study, words, said):
+    dataset, place = study
+    answer = command(dataset, place, "--lock", *words)
+    assert answer.status == 2 and said in answer.complaint
+    assert place.comparison.is_file() and not (place.candidate / CANDIDATE).exists()
+
+
+def test_a_locked_candidate_needs_rois_and_its_own_version_of_the_library(telling, tmp_path, monkeypatch):
+    dataset, place = telling
+    images, *rois = new_cases(dataset, tmp_path)[1:]
+    compare(dataset, place.root, lock="radiomics")
+    answer = autodls("predict", "-i", images, "-o", tmp_path / "out", "-m", place.candidate)
+    assert answer.status == 2 and "draws no ROIs; give the folder of ROIs with --rois" in answer.complaint
+    monkeypatch.setattr(radiomics, "library", lambda: "made up 2")
+    answer = autodls("predict", "-i", images, *rois, "-o", tmp_path / "out", "-m", place.candidate)
+    assert answer.status == 2 and "locked with features of made up 1, here is made up 2" in answer.complaint

@@ -20,6 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from autodls.candidates.covariates import Covariates, frame, preparation
+from autodls.errors import ArgumentError
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -158,6 +159,7 @@ class RadiomicsLearner:
     """
 
     features: Mapping[str, Mapping[str, float]] = field(repr=False)
+    forest: bool = True
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -169,7 +171,7 @@ class RadiomicsLearner:
     @property
     def settings(self) -> tuple[str, ...]:
         """Elastic nets by strength and share of the lasso, then the forest."""
-        return (*_nets(), "forest")
+        return (*_nets(), "forest") if self.forest else tuple(_nets())
 
     def fit(self, settings: Sequence[str], cases: Sequence[str], labels: Bools, seed: int) -> dict[str, Fitted]:
         """See `Learner`; `seed` draws the trees."""
@@ -183,6 +185,20 @@ class RadiomicsLearner:
                 forest = RandomForestClassifier(_TREES, min_samples_leaf=_FEWEST_IN_LEAF, random_state=seed % 2**32)
                 found[name] = _OfForest(prepared, forest.fit(values, labels))
         return found
+
+
+def linear_terms(
+    model: Fitted,
+) -> tuple[tuple[str, ...], tuple[float, ...], tuple[float, ...], tuple[float, ...], float, float]:
+    """Features, middles, spreads, coefficients, intercept of an elastic net, and where its terms are cut (spreads).
+
+    Raises ArgumentError for a model that is none, such as a forest.
+    """
+    if not isinstance(model, _OfPipeline) or not isinstance(model.prepared, _Selected):
+        raise ArgumentError(f"a {type(model).__name__} is no elastic net: it has no coefficients to store")
+    kept, net = model.prepared, model.model
+    numbers = (tuple(part.tolist()) for part in (kept.middle, kept.spread, net.coef_[0]))
+    return (kept.columns, *numbers, float(net.intercept_[0]), _FARTHEST)  # type: ignore[return-value]
 
 
 def _nets() -> dict[str, tuple[float, float]]:

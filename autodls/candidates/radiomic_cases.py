@@ -81,6 +81,13 @@ def _kept_or_measured(task: _Task) -> RadiomicFeatures:
     return made
 
 
+def radiomics_of_case(
+    case: str, images: Mapping[str, Path], roi: Path, labels: frozenset[int], plan: PreprocessingPlan
+) -> tuple[dict[str, float], list[str]]:
+    """Features of one new case, and what a person should know of them; raises as `radiomics_of`."""
+    return _measured(_Task(case, images, roi, labels, plan, Path()))
+
+
 def _key(task: _Task) -> str:
     """SHA-256 of all that features are derived from: files, tumour labels, alignment and intensities, the library."""
     files = {sequence: sha256_of_input(path) for sequence, path in task.images.items()}

@@ -1,5 +1,9 @@
 """`compare` and its options."""
 
+from typing import Annotated
+
+import typer
+
 from autodls.cli.common import experiment_of
 from autodls.cli.options import (
     CURRENT,
@@ -18,6 +22,10 @@ def compare(
     workspace: WorkspaceOption = None,
     name: NameOption = None,
     rois: RoisOption = None,
+    lock: Annotated[bool, typer.Option("--lock", help="Lock the chosen candidate, for predict -m.")] = False,
+    candidate: Annotated[
+        str | None, typer.Option("--candidate", help="Lock this one instead: volume or radiomics.")
+    ] = None,
     workers: WorkersOption = WORKERS,
     as_json: JsonOption = False,
 ) -> None:
@@ -29,4 +37,4 @@ def compare(
     workspace = experiment_of(dataset, workspace, name)
     from autodls.cli.compare_command import run_compare
 
-    run_compare(dataset, workspace, rois, workers=workers, as_json=as_json)
+    run_compare(dataset, workspace, rois, lock=candidate or lock, workers=workers, as_json=as_json)

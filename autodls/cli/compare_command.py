@@ -9,10 +9,16 @@ from autodls.stages.compare import compare
 
 
 def run_compare(
-    dataset: Path, workspace: Path | None, rois: RoiKind | None, *, workers: int = 1, as_json: bool = False
+    dataset: Path,
+    workspace: Path | None,
+    rois: RoiKind | None,
+    *,
+    lock: bool | str = False,
+    workers: int = 1,
+    as_json: bool = False,
 ) -> None:
     """Compare the candidates of a study, and show them."""
-    found = compare(dataset, workspace, rois, workers=workers, watch=Terminal())
+    found = compare(dataset, workspace, rois, lock=lock, workers=workers, watch=Terminal())
     if as_json:
         say_json(json.dumps(found.comparison.model_dump(mode="json"), indent=1))
         return
@@ -23,3 +29,5 @@ def run_compare(
     for one in found.comparison.adds:
         say(one.sentence)
     say(f"all of it: {found.workspace.comparison}")
+    if found.locked is not None:
+        say(f"locked: {found.locked}; autodls predict -m {found.locked.parent} -i IMAGES --rois ROIS -o OUT")

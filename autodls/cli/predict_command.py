@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls.cli.console import Terminal, say, say_json, show_table
+from autodls.records.formatting import number
 from autodls.stages.predict import predict
 from autodls.stages.session import model_of, workspace_of
 
@@ -48,7 +49,7 @@ def run_predict(
 
 def _show(prediction: "Prediction", output: Path) -> None:
     rows = [
-        [score.case, f"{score.dls:.3f}", score.call, f"{score.spread:.3f}", "; ".join(score.flags)]
+        [score.case, f"{score.dls:.3f}", score.call, number(score.spread), "; ".join(score.flags)]
         for score in prediction.cases
     ]
     if rows:

@@ -73,7 +73,7 @@ class Workspace:
         folds = self.fold(0).root.parent
         own = (self.home, self.sample("").parent, folds, self.model.root, self.report.parent, self.tables, self.figures)
         single = tuple(sorted(path for path in folds.iterdir() if path.name.isdecimal())) if folds.is_dir() else ()
-        candidates = (self.radiomics("").parent, self.fold_comparison(0).parent)
+        candidates = (self.radiomics("").parent, self.fold_comparison(0).parent, self.candidate)
         return (*own, *single, *candidates, self.auto_roi("").parent, self.segmented.parent)
 
     @property
@@ -117,6 +117,11 @@ class Workspace:
     def fold_comparison(self, index: int) -> Path:
         """What fold `index` says of every candidate."""
         return self.home / "compare" / f"fold_{index}.json"
+
+    @property
+    def candidate(self) -> Path:
+        """The folder of a locked candidate without networks."""
+        return self.home / "candidate"
 
     @property
     def comparison(self) -> Path:

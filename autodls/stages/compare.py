@@ -1,14 +1,14 @@
 """`compare`: candidates beside each other on the same folds, the choice between them nested."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autodls.errors import ArgumentError, InputError, ModelFolderError
+from autodls.errors import InputError, ModelFolderError
 from autodls.parallel import map_parallel
 from autodls.records.cohort import table_path
 from autodls.records.comparison import FoldComparison
@@ -21,6 +21,7 @@ from autodls.records.plan import Plan
 from autodls.records.scores import FUSED, FoldScore, load_fold_scores
 from autodls.records.splits import Fold, Splits
 from autodls.records.workspace import Workspace
+from autodls.stages.compare_sources import learners_of
 from autodls.stages.evaluate import fold_scores, require_same_scores
 from autodls.stages.provenance import note_run
 from autodls.stages.session import Session, planned_workspace, trained_rois
@@ -40,11 +41,12 @@ INTEGRATED = "integrated"
 
 @dataclass(frozen=True)
 class ComparedStudy:
-    """What `compare` found, and the workspace where it lies."""
+    """What `compare` found, the workspace where it lies, and the record of a candidate that was locked."""
 
     workspace: Workspace
     comparison: "Comparison"
     tables: "Mapping[str, Table]"
+    locked: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def compare(
     workspace: Path | None = None,
     rois: RoiKind | None = None,
     *,
+    lock: bool | str = False,
     workers: int = 1,
     watch: Watch = SILENT,
 ) -> ComparedStudy:
@@ -67,8 +70,9 @@ def compare(
 
     Candidates that a study does not allow are left out, with the reason: no clinical column, no library for radiomics,
     no trained networks. Features and folds are kept as they come, so a killed run continues; `workers` processes work,
-    and change no figure. No held-out cohort is read. Raises StaleRecordError where plan, scores, model or dataset do
-    not fit each other.
+    and change no figure. No held-out cohort is read. `lock` names a candidate that is then locked, or is True for the
+    one that was chosen: see `lock_candidate`. Raises StaleRecordError where plan, scores, model or dataset do not fit
+    each other.
     """
     place = planned_workspace(dataset, workspace)
     with locked(place):
@@ -77,16 +81,18 @@ def compare(
         splits = session.splits(plan)
         inputs = Fingerprint.load(session.workspace.fingerprint, "run 'autodls plan'").inputs_sha256
         session.require_same_inputs(inputs, workers)
-        return _compared(session, plan, splits, workers, watch)
+        return _compared(session, plan, splits, workers, watch, lock)
 
 
-def _compared(session: Session, plan: Plan, splits: Splits, workers: int, watch: Watch) -> ComparedStudy:
+def _compared(
+    session: Session, plan: Plan, splits: Splits, workers: int, watch: Watch, lock: bool | str
+) -> ComparedStudy:
     from autodls.analysis.candidates import Compared, comparison
     from autodls.candidates.fold import DEEP
     from autodls.report.comparison_files import comparison_files, write_comparison
 
     left_out: dict[str, str] = {}
-    learners, sources = _learners(session, plan, workers, watch, left_out)
+    learners, sources = learners_of(session, plan, workers, watch, left_out)
     networks = _networks(session, plan, splits, left_out)
     stacks = stacks_of(learners) if networks else {}
     tasks = [_task(session, plan, fold, learners, sources, networks, stacks) for fold in splits.folds]
@@ -113,8 +119,28 @@ def _compared(session: Session, plan: Plan, splits: Splits, workers: int, watch:
         watch.note(f"candidate '{name}' is left out: {why}")
     files = comparison_files(told)
     written = write_comparison(place, files)
-    _note(watch.command, session, plan, made_from, written)
-    return ComparedStudy(place, told, files.tables)
+    locked_as = None
+    try:
+        if lock:
+            locked_as = _lock(told.chosen.name if lock is True else lock, learners, session, plan, splits, tasks)
+    finally:
+        made = [*written, *([locked_as] if locked_as else [])]
+        _note(watch.command, session, plan, made_from, made)
+    return ComparedStudy(place, told, files.tables, locked_as)
+
+
+def _lock(
+    name: str, learners: "Mapping[str, Learner]", session: Session, plan: Plan, splits: Splits,
+    tasks: "Sequence[FoldTask]",
+) -> Path:  # fmt: skip
+    from autodls.candidates.locking import require_lockable
+    from autodls.stages.lock_candidate import lock_candidate
+
+    require_lockable(name)
+    first = splits.folds[0]
+    whole = _part(session, plan, first, sorted((*first.train, *first.inner, *first.validation)))
+    parts = [(task.whole, task.test) for task in tasks]
+    return lock_candidate(name, learners, session, plan, whole, parts, splits.sha256())
 
 
 def _note(
@@ -137,66 +163,6 @@ def stacks_of(learners: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
     parts = [name for name in learners if name != "volume"] or list(learners)
     pairs = {f"{INTEGRATED}_{name}": (DEEP, name) for name in parts} if len(parts) > 1 else {}
     return {**pairs, **({INTEGRATED: (DEEP, *parts)} if parts else {})}
-
-
-def _learners(
-    session: Session, plan: Plan, workers: int, watch: Watch, left_out: dict[str, str]
-) -> "tuple[dict[str, Learner], dict[str, str]]":
-    """The candidates without networks, the simplest first, and a hash of what each learns from; adds to `left_out`."""
-    from autodls.analysis.tumour_volumes import tumour_volumes
-    from autodls.candidates.covariates import covariates_of, volume_covariate
-
-    with watch.progress("tumour volumes", len(session.training)) as advance:
-        written = session.workspace.table("tumour_volume")
-        volumes = tumour_volumes(session.training, session.roi_labels, written, advance, workers)
-    settings = session.cohort.description.autodls
-    rows = {case.id: case.row for case in session.training}
-    columns = covariates_of(rows, settings.clinical, settings.missing)
-    made: dict[str, Callable[[], tuple[Learner, object]]] = {
-        "volume": lambda: _of_covariates(volume_covariate(volumes), "no training case has an ROI"),
-        "clinical": lambda: _of_covariates(
-            {name: values for name, values in columns.items() if values},
-            "dataset.json names no column in autodls.clinical that holds a value",
-        ),
-        "radiomics": lambda: _of_features(session, plan, workers, watch),
-    }
-    learners: dict[str, Learner] = {}
-    sources: dict[str, str] = {}
-    for name, make in made.items():
-        try:
-            learners[name], source = make()
-        except ArgumentError as failure:
-            left_out[name] = str(failure)
-        else:
-            sources[name] = sha256_of_bytes(json.dumps(source, sort_keys=True).encode())
-    return learners, sources
-
-
-def _of_covariates(covariates: Mapping[str, Mapping[str, float | str]], lacking: str) -> "tuple[Learner, object]":
-    from autodls.candidates.learners import RidgeLearner
-
-    if not any(covariates.values()):
-        raise ArgumentError(lacking)
-    return RidgeLearner(covariates), covariates
-
-
-def _of_features(session: Session, plan: Plan, workers: int, watch: Watch) -> "tuple[Learner, object]":
-    from autodls.candidates.learners import RadiomicsLearner
-    from autodls.candidates.radiomic_cases import radiomics_of
-    from autodls.candidates.radiomics import library
-
-    library()
-    with watch.progress("radiomic features", len(session.training)) as advance:
-        found = radiomics_of(
-            session.training, session.roi_labels, plan.preprocessing, session.workspace.radiomics, workers, advance
-        )
-    for one in found.values():
-        for flag in one.flags:
-            watch.note(f"case {one.case}: {flag}")
-    features = {case: one.features for case, one in found.items()}
-    if not any(features.values()):
-        raise ArgumentError("no tumour is large enough for a radiomic feature")
-    return RadiomicsLearner(features), features
 
 
 def _networks(session: Session, plan: Plan, splits: Splits, left_out: dict[str, str]) -> _Networks | None:
