@@ -294,6 +294,11 @@ def test_a_locked_candidate_scores_new_cases_as_its_record_says_and_verify_check
     assert rows[case.id]["call"] == ("high" if float(rows[case.id]["dls"]) >= record.cutoff else "low")
     assert rows[case.id]["spread"] == "" and "without networks" in rows[case.id]["flags"]
     assert autodls("verify", place.candidate).status == 0
+    inside = autodls("predict", *given, "-o", place.candidate / "out", "-m", place.candidate)
+    assert inside.status == 2 and "lies in a locked model" in inside.complaint
+    shutil.copy(place.candidate / CANDIDATE, place.model.root)
+    stray = autodls("predict", *given, "-o", tmp_path / "other", "-m", place.model.root)
+    assert stray.status == 2 and "not a file that the model's record names" in stray.complaint
     edit_text(place.candidate / CANDIDATE, '"training_cases": ', '"training_cases": 1')
     assert autodls("verify", place.candidate).status == 2
     refused = autodls("predict", *given, "-o", tmp_path / "other", "-m", place.candidate)

@@ -14,7 +14,7 @@ from autodls.parallel import map_parallel
 from autodls.records.files import sha256_of_input
 from autodls.records.lock import locked_output
 from autodls.records.locked_candidate import CANDIDATE, VOLUME, LockedCandidate
-from autodls.records.model_folders import PROVENANCE
+from autodls.records.model_folders import PROVENANCE, ModelFolder
 from autodls.records.results_folder import ResultsFolder, clear_unfinished
 from autodls.stages.provenance import note_output
 from autodls.watch import Watch
@@ -23,8 +23,8 @@ REPAIR = "copy it anew from where it was locked, or run 'autodls compare --lock'
 
 
 def is_candidate(folder: Path) -> bool:
-    """Whether `folder` holds a locked candidate."""
-    return (folder / CANDIDATE).is_file()
+    """Whether `folder` holds a locked candidate; beside a model it is a stray file, which the model's check refuses."""
+    return (folder / CANDIDATE).is_file() and not ModelFolder(folder).record.exists()
 
 
 def predict_candidate(
