@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from autodls.records.model_folders import RoiKind
     from autodls.records.plan import Plan
     from autodls.stages.benchmark_rois import Benchmarked
+    from autodls.stages.compare import ComparedStudy
     from autodls.stages.demo import Demo
     from autodls.stages.evaluate import Evaluated
     from autodls.stages.explain import Explained
@@ -192,6 +193,15 @@ class Study(StudyFolder):
         from autodls.stages.evaluate import evaluate
 
         return evaluate(self.dataset, self._place(), rois, device=device, workers=workers, watch=self.watch)
+
+    def compare(self, rois: "RoiKind | None" = None, *, lock: bool | str = False, workers: int = 1) -> "ComparedStudy":
+        """Every candidate on the same folds, the choice between them nested: `comparison`, `tables`.
+
+        `lock` names a candidate to lock, or is True for the chosen one: `locked` is its record.
+        """
+        from autodls.stages.compare import compare
+
+        return compare(self.dataset, self._place(), rois, lock=lock, workers=workers, watch=self.watch)
 
     def predict(
         self,

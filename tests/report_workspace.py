@@ -9,7 +9,8 @@ from planning_records import fingerprint, plan, sequence
 
 from autodls.analysis.apparent import performance_ledger
 from autodls.analysis.cohort_flow import flow_of_scores
-from autodls.analysis.shortcuts import covariates_of, shortcut
+from autodls.analysis.shortcuts import shortcut
+from autodls.candidates.covariates import covariates_of
 from autodls.evaluation.baseline import baseline_table
 from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.metrics import Choices, evaluate_table

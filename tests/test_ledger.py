@@ -6,14 +6,8 @@ from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
 from autodls.analysis.apparent import performance_ledger
-from autodls.analysis.shortcuts import (
-    Covariates,
-    added_value,
-    covariates_of,
-    shortcut,
-    shortcut_scores,
-    volume_covariate,
-)
+from autodls.analysis.shortcuts import added_value, shortcut, shortcut_scores
+from autodls.candidates.covariates import Covariates, covariates_of, volume_covariate
 from autodls.errors import ArgumentError
 from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.delong import auc

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autodls.analysis.scored_study import ScoredCase, ScoredCohort
-from autodls.analysis.shortcuts import covariates_of
 from autodls.analysis.study_analysis import _baseline
+from autodls.candidates.covariates import covariates_of
 from autodls.errors import ArgumentError, DatasetError
 from autodls.evaluation.baseline import baseline_table
 from autodls.evaluation.scores_table import Columns, read_scores

@@ -16,22 +16,19 @@ References
 """
 
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from pydantic import Field
 from scipy.linalg import orth
 from scipy.special import expit
 from scipy.stats import norm
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from autodls.candidates.covariates import Covariates, frame, preparation
 from autodls.errors import ArgumentError
 from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.clusters import is_clustered
@@ -39,12 +36,8 @@ from autodls.evaluation.delong import AucComparison, auc_with_ci, compare_aucs
 from autodls.evaluation.intervals import printed_auc
 from autodls.evaluation.logistic import log_likelihood
 from autodls.evaluation.results import Auc, ChiSquare
-from autodls.records.columns import read_column
 from autodls.records.splits import Splits
 
-Covariates = Mapping[str, Mapping[str, float | str]]
-_CODES = 6  # a column of at most this many different numbers is coded as levels, such as a stage
-_MISSING = "(missing)"
 _FOLDS_SHARE_CASES = 2.0  # variance of what an out-of-fold score without information seems to add, to that of its own
 _NOT_INDEPENDENT = "some patients have several cases, which the likelihood-ratio test takes for independent"
 _MOST_STEPS = 1000
@@ -82,37 +75,6 @@ class Shortcut:
         return "0.5" if _is_below_half(self.auc.value) else "baseline"
 
 
-def covariates_of(
-    rows: Mapping[str, Mapping[str, str]], names: Sequence[str], coded: Collection[str] = ()
-) -> Covariates:
-    """Covariates by name, then by case, from the table `rows` of each case; a missing cell has no entry.
-
-    A column is numeric where it holds numbers (`read_column`) and more than six differ, else categorical. `coded` names
-    the columns whose words for missing values are emptied already.
-
-    >>> covariates_of({"a": {"sex": "m"}, "b": {"sex": "NA"}}, ["sex"])
-    {'sex': {'a': 'm'}}
-    """
-    return {name: _covariate({case: row[name] for case, row in rows.items()}, name in coded) for name in names}
-
-
-def _covariate(cells: Mapping[str, str], coded: bool) -> dict[str, float | str]:
-    column = read_column(list(cells.values()), coded=coded)
-    known = {case: value for case, value in zip(cells, column.values, strict=True) if value is not None}
-    return known if len(set(known.values())) > _CODES else {case: _level(value) for case, value in known.items()}
-
-
-def _level(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
-
-
-def volume_covariate(volumes_ml: Mapping[str, float]) -> Covariates:
-    """The logarithm of tumour volumes, which spread over orders of magnitude; raises ArgumentError for one of 0."""
-    if empty := [case for case, volume in volumes_ml.items() if not volume > 0]:
-        raise ArgumentError(f"case {empty[0]}: tumour volume {volumes_ml[empty[0]]:g} ml; it must be above 0")
-    return {"log volume": {case: float(np.log(volume)) for case, volume in volumes_ml.items()}}
-
-
 def shortcut_scores(splits: Splits, labels: Mapping[str, bool], covariates: Covariates) -> dict[str, float]:
     """Out-of-fold log-odds by case of a ridge logistic regression of the label on `covariates`.
 
@@ -129,10 +91,10 @@ def shortcut_scores(splits: Splits, labels: Mapping[str, bool], covariates: Cova
         truth = np.array([labels[case] for case in seen], dtype=bool)
         if truth.all() or not truth.any():
             raise ArgumentError(f"fold {fold.index}: all {len(truth)} training cases are of one class; use fewer folds")
-        model = _regression(covariates).fit(_frame(covariates, seen), truth)
+        model = _regression(covariates).fit(frame(covariates, seen), truth)
         if model[-1].n_iter_.max() >= _MOST_STEPS:
             raise ArgumentError(f"fold {fold.index}: the regression does not converge in {_MOST_STEPS} steps")
-        log_odds = model.decision_function(_frame(covariates, fold.validation))
+        log_odds = model.decision_function(frame(covariates, fold.validation))
         scores |= dict(zip(fold.validation, log_odds.tolist(), strict=True))
     return dict(sorted(scores.items()))
 
@@ -180,7 +142,7 @@ def added_value(labels: Bools, dls: Floats, covariates: Covariates, cases: Seque
     information, a score that is linear in the labels of the other folds goes with the label by a sum over pairs of
     cases in which each pair stands twice (i scored by j, j by i): its variance is twice that of independent cases.
     """
-    design = _preparation(covariates).fit_transform(_frame(covariates, cases))
+    design = preparation(covariates).fit_transform(frame(covariates, cases))
     plain = np.column_stack([np.ones(len(labels)), np.asarray(design, dtype=np.float64)])
     full = np.column_stack([plain, dls])
     gained = int(np.linalg.matrix_rank(full) - np.linalg.matrix_rank(plain))
@@ -202,31 +164,8 @@ def _is_below_half(auc: float | None) -> bool:
     return auc is not None and auc < 0.5
 
 
-def _is_numeric(values: Collection[float | str]) -> bool:
-    return bool(values) and not any(isinstance(value, str) for value in values)
-
-
-def _frame(covariates: Covariates, cases: Sequence[str]) -> pd.DataFrame:
-    """A row a case; missing is NaN in numeric columns and a level of its own in the others."""
-    missing = {name: np.nan if _is_numeric(values.values()) else _MISSING for name, values in covariates.items()}
-    return pd.DataFrame(
-        {name: [values.get(case, missing[name]) for case in cases] for name, values in covariates.items()}
-    )
-
-
-def _preparation(covariates: Covariates) -> ColumnTransformer:
-    """Median imputation with an indicator and scaling of numbers, one-hot coding of levels; nothing is fitted yet."""
-    numeric = [name for name, values in covariates.items() if _is_numeric(values.values())]
-    levels = [name for name in covariates if name not in numeric]
-    numbers = make_pipeline(
-        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), StandardScaler()
-    )
-    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    return ColumnTransformer([("numbers", numbers, numeric), ("levels", one_hot, levels)])
-
-
 def _regression(covariates: Covariates) -> Pipeline:
-    return make_pipeline(_preparation(covariates), LogisticRegression(max_iter=_MOST_STEPS))
+    return make_pipeline(preparation(covariates), LogisticRegression(max_iter=_MOST_STEPS))
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from autodls.analysis.apparent import Entry, LedgerRow, performance_ledger
 from autodls.analysis.cohort_flow import Flow, flow_of_dataset
 from autodls.analysis.news import Gain, news
 from autodls.analysis.scored_study import ScoredStudy, cohort_name
-from autodls.analysis.shortcuts import Covariates, Shortcut, covariates_of, shortcut, volume_covariate
+from autodls.analysis.shortcuts import Shortcut, shortcut
 from autodls.analysis.study_metrics import study_metrics
+from autodls.candidates.covariates import Covariates, covariates_of, volume_covariate
 from autodls.errors import ArgumentError
 from autodls.evaluation.baseline import BaselineTable, baseline_table
 from autodls.evaluation.results import Estimate, Metrics

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from autodls import __version__
 from autodls.cli import options
+from autodls.cli.compare_app import compare
 from autodls.cli.console import Terminal, say
 from autodls.cli.groups import benchmark_app, segment_app, train_app
 from autodls.cli.import_app import import_
@@ -19,8 +20,8 @@ from autodls.cli.scoring import evaluate, explain, predict
 from autodls.machine import tune_process
 
 _ORDER = (
-    "import", "check", "plan", "preprocess", "segment", "train", "predict", "evaluate", "explain", "benchmark",
-    "report", "verify", "demo",
+    "import", "check", "plan", "preprocess", "segment", "train", "predict", "evaluate", "compare", "explain",
+    "benchmark", "report", "verify", "demo",
 )  # fmt: skip
 
 
@@ -130,7 +131,7 @@ def preprocess(
     say(f"{len(done.keys)} samples in {done.folder}. Next: autodls train fold all")
 
 
-for command in (predict, evaluate, explain):
+for command in (predict, evaluate, compare, explain):
     app.command()(command)
 
 

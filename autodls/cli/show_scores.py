@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from autodls.cli.console import say, say_json, show_table
 from autodls.evaluation.score_auc import ScoreAuc
+from autodls.records.formatting import number
 
 if TYPE_CHECKING:
     from autodls.evaluation.results import Metrics
@@ -69,7 +70,7 @@ def show_predicted(prediction: "Prediction", output: Path, *, as_json: bool) -> 
             f"{prediction.target}: DLS, high at or above {prediction.cases[0].cutoff:.3f}",
             ["case", "DLS", "call", "spread over folds", "flags"],
             [
-                [score.case, f"{score.dls:.3f}", score.call, f"{score.spread:.3f}", "; ".join(score.flags)]
+                [score.case, f"{score.dls:.3f}", score.call, number(score.spread), "; ".join(score.flags)]
                 for score in prediction.cases
             ],
         )

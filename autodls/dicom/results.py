@@ -36,7 +36,7 @@ class Result:
     dls: float
     cutoff: float
     call: Literal["high", "low"]
-    spread: float
+    spread: float | None
     roi_kind: Literal["manual", "auto"]
     model: str
     model_sha256: str

@@ -123,7 +123,8 @@ def _measurements(roi: Volume, result: Result) -> Iterator[Any]:
     unit = codes.UCUM.NoUnits
     yield sr.Measurement(code("dls", "DLS: probability of the target"), result.dls, unit)
     yield sr.Measurement(code("cutoff", "DLS cut-off"), result.cutoff, unit)
-    yield sr.Measurement(code("spread", "DLS spread over folds"), result.spread, unit)
+    if result.spread is not None:
+        yield sr.Measurement(code("spread", "DLS spread over folds"), result.spread, unit)
     for name, score in result.sequences.items():
         yield sr.Measurement(code(f"seq-{sha256_of_bytes(name.encode())[:12]}", f"Score of {name} alone"), score, unit)
     voxel_mm3 = float(np.prod(roi.geometry.spacing_mm))

@@ -5,17 +5,28 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from autodls.errors import DatasetError
 from autodls.records.case_id import case_id_fault, look_alikes
 from autodls.records.dataset import FILE_ENDINGS
 from autodls.records.listing import IMAGES, Gaps, how_to_name, why_not_read
-from autodls.records.model import ModelRecord
 from autodls.records.model_folders import RoiKind
-from autodls.records.roi_labels import AUTOMATIC_LABELS
+from autodls.records.roi_labels import AUTOMATIC_LABELS, RoiLabels
 
 _CHANNEL = re.compile(r"(.+)_(\d{4})", re.ASCII)
 _OF_ANY_ENDING = re.compile(r"(.+)_(\d{4})(\.[^_]*)?", re.ASCII)
+
+
+class Takes(Protocol):
+    """What a model takes: `ModelRecord`, or the record of a locked candidate."""
+
+    @property
+    def channel_names(self) -> Mapping[str, str]: ...  # noqa: D102
+    @property
+    def file_ending(self) -> str: ...  # noqa: D102
+    @property
+    def mask_labels(self) -> RoiLabels: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -33,7 +44,7 @@ class InputCase:
     unused: Mapping[str, str] = field(default_factory=dict)
     gap: str | None = None
 
-    def roi_labels(self, record: ModelRecord) -> frozenset[int]:
+    def roi_labels(self, record: Takes) -> frozenset[int]:
         """Values of the ROI that mean tumour."""
         return AUTOMATIC_LABELS if self.kind == "auto" else record.mask_labels
 
@@ -45,7 +56,7 @@ def without_folders(reason: str, paths: Iterable[Path]) -> str:
     return reason
 
 
-def list_inputs(images: Path, rois: Path | None, record: ModelRecord) -> list[InputCase]:
+def list_inputs(images: Path, rois: Path | None, record: Takes) -> list[InputCase]:
     """The cases of folder `images`, with their ROIs where there is a folder `rois`, in the order of ids.
 
     Every file that is named like an image belongs to a case, also one of another ending, or of no channel of the model:
@@ -95,7 +106,7 @@ class _Files:
     unused: dict[str, str] = field(default_factory=dict)
 
 
-def _files_by_case(folder: Path, record: ModelRecord) -> dict[str, _Files]:
+def _files_by_case(folder: Path, record: Takes) -> dict[str, _Files]:
     found: defaultdict[str, _Files] = defaultdict(_Files)
     # Those of the model's ending first: whether another is missed depends on them.
     for path in sorted(folder.iterdir(), key=lambda path: (not path.name.endswith(record.file_ending), path.name)):
@@ -113,7 +124,7 @@ def _files_by_case(folder: Path, record: ModelRecord) -> dict[str, _Files]:
     return dict(found)
 
 
-def _explained_gaps(files: dict[str, _Files], record: ModelRecord) -> dict[str, str]:
+def _explained_gaps(files: dict[str, _Files], record: Takes) -> dict[str, str]:
     """By case, why what it lacks is no missing sequence: a file that is not read, which may be it, is named after it.
 
     Such a file is no case of its own.

@@ -24,7 +24,7 @@ class CaseScore(Record):
     dls: float
     call: Call
     cutoff: float
-    spread: float
+    spread: float | None = Field(description="of the folds; None for a candidate that is one model")
     dls_raw: float
     sequences: dict[str, float]
     rois: RoiKind

@@ -63,7 +63,7 @@ class Workspace:
     @property
     def expected_files(self) -> tuple[Path, ...]:
         """What must be a file where it is there."""
-        own = (self.provenance, self.oof_scores, self.metrics, self.report)
+        own = (self.provenance, self.oof_scores, self.metrics, self.comparison, self.report)
         shared = (self.fingerprint, self.plan, self.previous_plan, self.splits, self.previous_splits)
         return (self.lock, *shared, *own)
 
@@ -73,7 +73,8 @@ class Workspace:
         folds = self.fold(0).root.parent
         own = (self.home, self.sample("").parent, folds, self.model.root, self.report.parent, self.tables, self.figures)
         single = tuple(sorted(path for path in folds.iterdir() if path.name.isdecimal())) if folds.is_dir() else ()
-        return (*own, *single, self.auto_roi("").parent, self.segmented.parent)
+        candidates = (self.radiomics("").parent, self.fold_comparison(0).parent, self.candidate)
+        return (*own, *single, *candidates, self.auto_roi("").parent, self.segmented.parent)
 
     @property
     def fingerprint(self) -> Path:
@@ -108,6 +109,24 @@ class Workspace:
     def sample(self, case: str) -> Path:
         """The 2.5D sample of `case`."""
         return self.home / "preprocessed" / f"{case}.safetensors"
+
+    def radiomics(self, case: str) -> Path:
+        """The radiomic features of a training case."""
+        return self.home / "radiomics" / f"{case}.json"
+
+    def fold_comparison(self, index: int) -> Path:
+        """What fold `index` says of every candidate."""
+        return self.home / "compare" / f"fold_{index}.json"
+
+    @property
+    def candidate(self) -> Path:
+        """The folder of a locked candidate without networks."""
+        return self.home / "candidate"
+
+    @property
+    def comparison(self) -> Path:
+        """Candidates beside each other on the same folds."""
+        return self.home / "results" / "compare.json"
 
     @property
     def segmentation(self) -> SegmentationFolder:

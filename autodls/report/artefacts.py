@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from autodls.analysis.comparison_results import Comparison
 from autodls.analysis.rois_records import RoiBenchmark
 from autodls.errors import AutoDLSError
 from autodls.evaluation.results import Metrics
@@ -24,8 +25,7 @@ from autodls.records.workspace import Workspace, safe_name
 
 TABLES = (
     "auc", "baseline", "baseline_by_outcome", "performance", "comparisons", "survival", "landmark", "ledger",
-    "shortcuts", "folds",
-)  # fmt: skip
+    "shortcuts", "folds")  # fmt: skip
 FIGURES = ("cohort_flow", "roc", "calibration", "decision_curve", "kaplan_meier")
 ALL_MAPS = "all"  # in the tables of heat maps: the maps of all sequences, added up
 _PLAN, _TRAIN, _EVALUATE = "autodls plan", "autodls train fold all", "autodls evaluate"
@@ -100,6 +100,7 @@ class Artefacts:
     tables: Mapping[str, Sequence[Line]] = field(default_factory=dict)
     figures: Mapping[str, Picture] = field(default_factory=dict)
     roi_benchmark: RoiBenchmark | None = None
+    comparison: Comparison | None = None
     heatmaps: Mapping[str, Picture] = field(default_factory=dict)
     heatmap_tables: Mapping[str, Sequence[Line]] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
@@ -178,6 +179,7 @@ def read_study(workspace: Workspace, description: DatasetDescription | None = No
         tables=reading.tables("results/tables"),
         figures=_pictures(workspace.home, "results/figures") | _pictures(workspace.root, "results/figures", "rois_"),
         roi_benchmark=reading.record(workspace.roi_benchmark, RoiBenchmark),
+        comparison=reading.record(workspace.comparison, Comparison),
         heatmaps=_pictures(workspace.home, "results/heatmaps"),
         heatmap_tables=reading.tables("results/heatmaps"),
         hashes=_hashes(workspace),
@@ -291,8 +293,8 @@ def _logs(workspace: Workspace) -> dict[int, tuple[LoggedStage, ...]]:
 
 def _hashes(workspace: Workspace) -> dict[str, str]:
     """SHA-256 of the records as they lie there now, by their path below the workspace."""
-    names = ("fingerprint", "plan", "splits", "out_of_fold", "model", "metrics")
     shared = ("fingerprint", "plan", "splits")
-    folders = {name: workspace.root if name in shared else workspace.home for name in names}
-    paths = {ARTEFACTS[name].path: folders[name] / ARTEFACTS[name].path for name in names}
+    names = (*shared, "out_of_fold", "model", "metrics")
+    files = {name: ARTEFACTS[name].path for name in names}
+    paths = {path: (workspace.root if name in shared else workspace.home) / path for name, path in files.items()}
     return {name: sha256_of_file(path) for name, path in paths.items() if path.is_file()}

@@ -149,7 +149,7 @@ def _study(session: Session, scoring: _Scoring) -> "ScoredStudy":
     model = ModelRecord.load(workspace.model.record, _TRAIN_FIRST, ModelFolderError)
     plan = Plan.load(workspace.model.plan, _TRAIN_FIRST, ModelFolderError)
     splits = session.splits(plan)
-    _require_same_scores(session, model, splits)
+    require_same_scores(session, model, splits)
     cohorts = {OUT_OF_FOLD: _out_of_fold(session, plan), **_held_out(session, model, plan, scoring)}
     with scoring.watch.progress("tumour volumes", len(session.training)) as advance:
         written = workspace.table("tumour_volume")
@@ -162,9 +162,7 @@ def _study(session: Session, scoring: _Scoring) -> "ScoredStudy":
         cutoff=model.cutoff,
         cutoff_rule=plan.training.cutoff,
         splits=splits,
-        folds=[
-            _fold_scores(workspace, model, plan, position, fold.index) for position, fold in enumerate(splits.folds)
-        ],
+        folds=[fold_scores(workspace, model, plan, position, fold.index) for position, fold in enumerate(splits.folds)],
         volumes_ml=volumes,
         rows={row[column]: row.number for row in read_table(table_path(dataset.folder))},
         seed=plan.training.seed,
@@ -172,7 +170,7 @@ def _study(session: Session, scoring: _Scoring) -> "ScoredStudy":
     )
 
 
-def _fold_scores(workspace: Workspace, model: ModelRecord, plan: Plan, position: int, index: int) -> "list[FoldScore]":
+def fold_scores(workspace: Workspace, model: ModelRecord, plan: Plan, position: int, index: int) -> "list[FoldScore]":
     """The scores of a fold on the scale that all folds of the model share; of an older model, on its own."""
     from autodls.training.common_scale import on_common_scale
 
@@ -180,7 +178,7 @@ def _fold_scores(workspace: Workspace, model: ModelRecord, plan: Plan, position:
     return [on_common_scale(one, model.fold_scales[position]) for one in scores] if model.fold_scales else scores
 
 
-def _require_same_scores(session: Session, model: ModelRecord, splits: Splits) -> None:
+def require_same_scores(session: Session, model: ModelRecord, splits: Splits) -> None:
     """Raise StaleRecordError where splits or out-of-fold scores are not those that the model was locked from."""
     scores = session.workspace.oof_scores
     found = sha256_of_file(scores) if scores.is_file() else "none"

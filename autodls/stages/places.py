@@ -7,6 +7,7 @@ from pathlib import Path
 
 from autodls.errors import ArgumentError
 from autodls.records.listing import IMAGES, LABELS
+from autodls.records.locked_candidate import CANDIDATE
 from autodls.records.model_folders import ModelFolder
 from autodls.records.workspace import Workspace
 
@@ -58,7 +59,8 @@ def require_no_input(folder: Path, option: str = "-o") -> None:
     """
     place = real_place(folder)
     for above in (place, *place.parents):
-        if ModelFolder(above).record.exists() and ModelFolder(above).plan.exists():
+        model = ModelFolder(above).record.exists() and ModelFolder(above).plan.exists()
+        if model or (above / CANDIDATE).is_file():
             raise ArgumentError(
                 f"{option} {folder}: lies in a locked model, which must stay as it is; give another folder"
             )

@@ -15,6 +15,7 @@ from autodls.records.model_folders import PROVENANCE
 from autodls.records.results_folder import ResultsFolder, clear_unfinished
 from autodls.records.workspace import finished_rows
 from autodls.stages.places import require_output
+from autodls.stages.predict_candidate import is_candidate, predict_candidate
 from autodls.stages.provenance import files_below, note_output
 from autodls.watch import SILENT, Watch
 
@@ -82,6 +83,10 @@ def predict(
     results = None if output is None else _free_results(output, [images, *([rois] if rois else [])], overwrite)
     if heatmaps and results is None:
         raise ArgumentError("heat maps are files, and there is no folder for them; name one as the output (-o)")
+    if not isinstance(model, OpenModel) and is_candidate(model):
+        if heatmaps:
+            raise ArgumentError(f"{model}: a locked candidate has no networks, and so no heat maps")
+        return predict_candidate(images, results, model, rois, workers, watch)
     opened = model if isinstance(model, OpenModel) else open_model(model, device)
     from autodls.inference.inputs import list_inputs
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from autodls.errors import ArgumentError, InputError
 from autodls.records.model_folders import ModelFolder, RoiKind
 from autodls.records.workspace import Workspace
+from autodls.stages.predict_candidate import is_candidate
 from autodls.stages.session import Session
+from autodls.verify.candidate import verify_candidate
 from autodls.verify.chain import Link, verify_model
 from autodls.verify.workspace import Source, verify_kind, verify_plans
 from autodls.watch import SILENT, Watch
@@ -43,7 +45,11 @@ def verify(place: Path, dataset: Path | None = None, *, workers: int = 1, watch:
     longer fits is a finding, not an error. Raises ArgumentError where `place` is neither, or a model and a dataset are
     given.
     """
-    if ModelFolder(place).record.is_file():
+    if is_candidate(place):
+        if dataset is not None:
+            raise ArgumentError(f"-d {dataset}: a locked candidate is checked by itself; give the workspace with -d")
+        links = verify_candidate(place)
+    elif ModelFolder(place).record.is_file():
         if dataset is not None:
             raise ArgumentError(
                 f"-d {dataset}: a model folder is checked by itself; give the workspace to check with -d"

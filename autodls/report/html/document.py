@@ -12,6 +12,7 @@ from autodls.records.dataset import DatasetDescription
 from autodls.records.files import read_bounded, sha256_of_bytes, write_text
 from autodls.records.workspace import Workspace
 from autodls.report.artefacts import Artefacts, read_study
+from autodls.report.html.candidates import candidates
 from autodls.report.html.cases import explorer, scores
 from autodls.report.html.gallery import gallery
 from autodls.report.html.learning import learning
@@ -22,8 +23,8 @@ from autodls.report.html.rois import rois
 from autodls.report.html.study import glance, provenance, warnings
 
 _CHAPTERS = (
-    glance, warnings, cohorts, learning, performance, explorer, survival, apparent, rois, gallery, plan, scores,
-    checklists, provenance,
+    glance, warnings, cohorts, learning, performance, explorer, survival, apparent, candidates, rois, gallery, plan,
+    scores, checklists, provenance,
 )  # fmt: skip
 _SEAL = "<!-- written by autodls, SHA-256 of what stands above: "
 

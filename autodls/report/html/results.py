@@ -42,7 +42,7 @@ _FIGURES = {
 }
 OUTCOMES = "baseline_by_outcome"
 _SHOWN_ELSEWHERE = frozenset({*TABLES, "tumour_volume"})  # volumes are kept to be measured once, for no reader
-_OF_ROIS = "rois_"  # they have a chapter of their own
+_OF_OTHERS = ("rois_", "candidates")  # they have chapters of their own
 
 
 def cohorts(study: Artefacts) -> Section:
@@ -92,7 +92,7 @@ def apparent(study: Artefacts) -> Section:
         paragraph("What tumour volume, clinical variables or the site reach by themselves, on the same folds."),
         saved(study, "shortcuts"),
     ]
-    others = [name for name in study.tables if name not in _SHOWN_ELSEWHERE and not name.startswith(_OF_ROIS)]
+    others = [name for name in study.tables if name not in _SHOWN_ELSEWHERE and not name.startswith(_OF_OTHERS)]
     if others:
         body += [el("h3", "Other tables"), *(saved(study, name) for name in others)]
     return Section("optimism", "Optimism and shortcuts", joined(body))

@@ -1,0 +1,84 @@
+"""results/compare.json: candidates on the same folds, and the nested choice between them."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from autodls.analysis.shortcuts import AddedValue
+from autodls.evaluation.results import Auc, Estimate
+from autodls.records.base import Record
+
+
+class CandidateFold(Record):
+    """A candidate in one fold: AUC on the test cases, and what the training part said of it."""
+
+    fold: int
+    auc: float | None
+    setting: str | None = Field(description="chosen inside the training part")
+    inner_auc: float | None = Field(description="cross-validated within the training part; None for networks")
+    stopping_auc: float | None = Field(description="on the early-stopping set, which the fold's networks did not learn")
+
+
+class CandidateResult(Record):
+    """A candidate out of fold."""
+
+    auc: Auc
+    folds: tuple[CandidateFold, ...]
+    chosen_in: tuple[int, ...] = Field(description="folds whose training part chose it")
+    made_of: tuple[str, ...] = Field(default=(), description="candidates whose scores it puts together")
+
+
+class Chosen(Record):
+    """What the nested choice comes to: `name` is what it takes on the whole training cohort."""
+
+    name: str = Field(description="the candidate of greatest out-of-fold AUC, which is what can be locked")
+    auc: Auc = Field(description="of whatever each fold chose in its training part")
+    by_fold: tuple[str, ...]
+
+
+class Difference(Record):
+    """AUC of `a` less that of `b`, paired, on the out-of-fold scores."""
+
+    a: str
+    b: str
+    delta: float | None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    reason: str | None = None
+
+
+class NetworkAdds(Record):
+    """What the networks' score adds to the candidate `over`."""
+
+    over: str
+    with_network: str | None = Field(description="the candidate that is made of `over` and the networks' score")
+    likelihood_ratio: AddedValue
+    delta_deep: Difference = Field(description="the networks' score alone less `over`")
+    delta_with: Difference | None = Field(description="both together less `over`")
+    threshold: float = Field(description="of the net benefit: the prevalence, in whole percent")
+    net_benefit: dict[str, float | None] = Field(description="by candidate, of cross-fitted probabilities")
+    net_benefit_deep: Estimate = Field(description="the networks' score alone less `over`; conditional on these folds")
+    net_benefit_with: Estimate | None = Field(description="both together less `over`; conditional on these folds")
+    adds: bool = Field(description="whether likelihood ratio and AUC both show it")
+    sentence: str
+
+
+class Comparison(Record):
+    """results/compare.json."""
+
+    format: Literal["autodls-compare/1"] = "autodls-compare/1"
+    n: int
+    positives: int
+    candidates: dict[str, CandidateResult]
+    chosen: Chosen
+    naive: Auc = Field(description="the out-of-fold AUC of `chosen.name`: flattered, as it was chosen by it")
+    cost: Difference = Field(description="`naive` less the AUC of the nested choice")
+    differences: tuple[Difference, ...]
+    adds: tuple[NetworkAdds, ...]
+    left_out: dict[str, str] = Field(description="why a candidate is not compared, by its name")
+    clustered: bool = Field(description="whether some patients have several cases")
+    nested: str
+    not_nested: str
+    made_from: dict[str, str] = Field(default={}, description="SHA-256 of splits.json and oof_scores.csv")

@@ -1,0 +1,1 @@
+"""Ways from a case to a score beside the networks, and the nested choice between them."""

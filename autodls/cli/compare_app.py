@@ -1,0 +1,43 @@
+"""`compare` and its options."""
+
+from typing import Annotated
+
+import typer
+
+from autodls.cli import options
+from autodls.cli.console import Terminal, say, say_json, show_table
+
+
+def compare(
+    dataset: options.DatasetOption = options.CURRENT,
+    workspace: options.WorkspaceOption = None,
+    name: options.NameOption = None,
+    rois: options.RoisOption = None,
+    lock: Annotated[bool, typer.Option("--lock", help="Lock the chosen candidate, for predict -m.")] = False,
+    candidate: Annotated[
+        str | None, typer.Option("--candidate", help="Lock this one instead: volume or radiomics.")
+    ] = None,
+    workers: options.WorkersOption = options.WORKERS,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Compare the networks with clinical columns, tumour volume, radiomics and both together, on the same folds.
+
+    The choice between them is made inside each fold, so that the AUC of whatever was chosen is honest. Radiomics needs
+    pip install 'autodls[radiomics]'; what a study does not allow is left out, with the reason.
+    """
+    workspace = options.experiment_of(dataset, workspace, name)
+    from autodls.stages.compare import compare as run
+
+    found = run(dataset, workspace, rois, lock=candidate or lock, workers=workers, watch=Terminal())
+    if as_json:
+        say_json(found.comparison.model_dump(mode="json"))
+        return
+    printed = found.tables["candidates"].printed
+    show_table(printed.title, printed.header, printed.lines, numbers_from=1)
+    for note in printed.notes:
+        say(note)
+    for one in found.comparison.adds:
+        say(one.sentence)
+    say(f"all of it: {found.workspace.comparison}")
+    if found.locked is not None:
+        say(f"locked: {found.locked}; autodls predict -m {found.locked.parent} -i IMAGES --rois ROIS -o OUT")

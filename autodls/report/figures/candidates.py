@@ -1,0 +1,47 @@
+"""Forest plot of the candidates: out-of-fold AUC with interval, a dot a fold, and what was chosen below them."""
+
+from matplotlib.axes import Axes
+
+from autodls.analysis.comparison_results import Comparison
+from autodls.evaluation.results import Auc
+from autodls.records.formatting import estimate
+from autodls.report.drawn import CellValue, Drawn, Rows
+from autodls.report.figures.style import BLUE, GREY, PALE, TWO_COLUMNS_MM, VERMILLION, new_figure, styled
+
+_HEADER = ("row", "what", "fold", "auc", "low", "high")
+_ROW_MM = 7.0
+_AROUND_MM = 18.0
+NESTED = "nested choice"
+
+
+@styled
+def candidates_figure(found: Comparison) -> Drawn:
+    """A line a candidate, and one for whatever each fold chose in its training part."""
+    rows: list[tuple[str, Auc, list[tuple[int, float]]]] = [
+        (name, one.auc, [(fold.fold, fold.auc) for fold in one.folds if fold.auc is not None])
+        for name, one in found.candidates.items()
+    ]
+    rows.append((NESTED, found.chosen.auc, []))
+    figure = new_figure(TWO_COLUMNS_MM, _AROUND_MM + _ROW_MM * len(rows))
+    axes = figure.add_axes((0.22, 0.2, 0.5, 0.74))
+    axes.axvline(0.5, color=PALE, linewidth=0.8, zorder=0)
+    lines: list[tuple[CellValue, ...]] = []
+    for at, (name, auc, folds) in enumerate(rows):
+        lines += _row(axes, len(rows) - 1 - at, name, auc, folds)
+    axes.set(xlim=(0, 1), ylim=(-0.7, len(rows) - 0.3), xlabel="AUC out of fold (95% CI); small dots are single folds")
+    axes.set_yticks(range(len(rows)), [name for name, _, _ in reversed(rows)])
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    return Drawn(figure, Rows(_HEADER, tuple(lines)))
+
+
+def _row(axes: Axes, height: int, name: str, auc: Auc, folds: list[tuple[int, float]]) -> list[tuple[CellValue, ...]]:
+    colour = VERMILLION if name == NESTED else BLUE
+    axes.scatter([value for _, value in folds], [height - 0.28] * len(folds), s=5, color=GREY, linewidth=0, zorder=2)
+    if auc.value is not None:
+        if auc.low is not None and auc.high is not None:
+            axes.plot([auc.low, auc.high], [height, height], color=colour, linewidth=1.3, zorder=3)
+        axes.scatter([auc.value], [height], s=22, marker="D" if name == NESTED else "s", color=colour, zorder=4)
+    axes.text(1.03, height, estimate(auc), va="center", transform=axes.get_yaxis_transform())
+    pooled: tuple[CellValue, ...] = (name, "pooled", None, auc.value, auc.low, auc.high)
+    return [pooled, *((name, "fold", fold, value, None, None) for fold, value in folds)]

@@ -1,0 +1,147 @@
+"""What is said of candidates: what choosing cost, what the network adds, and that it is said in the report."""
+
+from html import escape
+
+import numpy as np
+import pytest
+from report_workspace import write_workspace
+
+from autodls.analysis.candidates import CHOSEN, Compared, comparison
+from autodls.candidates.fold import DEEP
+from autodls.errors import ArgumentError
+from autodls.evaluation.delong import auc, compare_aucs
+from autodls.records.comparison import FoldComparison
+from autodls.records.files import sha256_of_file
+from autodls.report.artefacts import read_study
+from autodls.report.comparison_files import comparison_files, write_comparison
+from autodls.report.html.document import render
+
+N, FOLDS = 240, 4
+CASES = [f"case_{at:03d}" for at in range(N)]
+LABELS = {case: at % 3 == 0 for at, case in enumerate(CASES)}
+STACKS = {"integrated_clinical": (DEEP, "clinical"), "integrated": (DEEP, "clinical")}
+
+
+def given(strengths, chosen=("clinical",) * FOLDS, labels=LABELS, patients=None, seed=0):
+    """Folds whose candidates know as much of the label as `strengths` says."""
+    chance = np.random.default_rng(seed)
+    truth = np.array([labels[case] for case in CASES])
+    scores = {name: strength * (2.0 * truth - 1) + chance.normal(size=N) for name, strength in strengths.items()}
+    if {DEEP, "clinical"} <= set(scores):
+        scores["integrated_clinical"] = scores[DEEP] + scores["clinical"]
+    folds = [
+        FoldComparison(
+            key="",
+            fold=index,
+            scores={name: {CASES[at]: float(one[at]) for at in range(index, N, FOLDS)} for name, one in scores.items()},
+            settings={},
+            inner=dict.fromkeys(strengths, 0.6),
+            stopping={},
+            chosen=chosen[index],
+        )
+        for index in range(FOLDS)
+    ]
+    members = patients or {case: case for case in CASES}
+    return Compared(
+        folds, labels, members, {"integrated_clinical": STACKS["integrated_clinical"]}, {}, {"radiomics": "why not"}, 0
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_resamples():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("autodls.analysis.added_by_network._RESAMPLES", 50)
+        yield
+
+
+def test_the_nested_auc_is_of_what_each_fold_chose_and_the_cost_is_what_the_best_looking_one_has_more():
+    chosen = (DEEP, "clinical", "clinical", DEEP)
+    found = comparison(given({"clinical": 0.5, DEEP: 0.6}, chosen))
+    folds = given({"clinical": 0.5, DEEP: 0.6}, chosen).folds
+    cases = [case for fold in folds for case in fold.scores[DEEP]]
+    nested = [fold.scores[fold.chosen][case] for fold in folds for case in fold.scores[DEEP]]
+    truth = [LABELS[case] for case in cases]
+    best = [fold.scores[found.chosen.name][case] for fold in folds for case in fold.scores[DEEP]]
+    assert found.chosen.auc.value == pytest.approx(auc(truth, nested))
+    expected = compare_aucs(truth, best, nested, out_of_fold=True)
+    assert (found.cost.delta, found.cost.low) == pytest.approx((expected.delta, expected.low))
+    assert found.candidates[DEEP].chosen_in == (0, 3) and found.chosen.by_fold == chosen
+    assert found.naive.value >= found.chosen.auc.value
+    assert {one.a for one in found.differences[-3:]} == {CHOSEN}
+
+
+def test_a_network_that_adds_is_said_to_and_one_that_does_not_is_nothing_that_the_cohort_can_show():
+    (adds,) = comparison(given({"clinical": 0.4, DEEP: 0.9})).adds
+    assert adds.adds and adds.sentence.startswith("Beside clinical, the network adds to the score: AUC 0.")
+    assert adds.likelihood_ratio.p < 0.001 and adds.likelihood_ratio.sign == 1
+    assert adds.delta_with.low > 0 and adds.net_benefit_with.value > 0
+    (nothing,) = comparison(given({"clinical": 0.8, DEEP: 0.0})).adds
+    assert not nothing.adds
+    assert "the network adds nothing that this cohort can show" in nothing.sentence
+    assert nothing.net_benefit_deep.value < 0
+
+
+def test_with_networks_that_know_nothing_it_is_rarely_said_that_they_add():
+    said = [comparison(given({"clinical": 0.5, DEEP: 0.0}, seed=seed)).adds[0].adds for seed in range(40)]
+    assert np.mean(said) <= 0.05
+
+
+def test_to_be_better_than_a_candidate_that_is_worse_than_chance_is_a_gain_over_chance():
+    (adds,) = comparison(given({"clinical": -0.4, DEEP: 0.5})).adds
+    assert adds.delta_deep.b == "0.5" and "more than chance" in adds.sentence
+    assert adds.delta_deep.delta < 0.35
+
+
+def test_with_several_cases_of_a_patient_there_is_no_likelihood_ratio_and_intervals_are_over_patients():
+    patients = {case: f"p{at // 2}" for at, case in enumerate(CASES)}
+    found = comparison(given({"clinical": 0.4, DEEP: 0.9}, patients=patients))
+    assert found.clustered
+    assert found.adds[0].likelihood_ratio.p is None and "several cases" in found.adds[0].likelihood_ratio.reason
+    assert not found.adds[0].adds, "without the test it is not said"
+    assert found.candidates[DEEP].auc.method == "bootstrap-patients-cv"
+
+
+def test_folds_that_compare_other_candidates_are_refused():
+    one = given({"clinical": 0.5, DEEP: 0.5})
+    other = given({"clinical": 0.5}).folds
+    with pytest.raises(ArgumentError, match="fold 3 compares"):
+        comparison(Compared([*one.folds[:3], other[3]], LABELS, one.patients, one.stacks, {}, {}, 0))
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory):
+    place, description = write_workspace(tmp_path_factory.mktemp("report") / "w")
+    before = render(read_study(place, description))
+    made = {"splits.json": sha256_of_file(place.splits), "oof_scores.csv": sha256_of_file(place.oof_scores)}
+    found = comparison(given({"clinical": 0.4, DEEP: 0.9})).model_copy(update={"made_from": made})
+    write_comparison(place, comparison_files(found))
+    return place, description, before, found
+
+
+def test_every_report_says_what_the_network_adds_or_that_it_is_not_known(reported):
+    place, description, before, found = reported
+    assert "is not known. Run <code>autodls compare</code>" in before
+    after = render(read_study(place, description))
+    assert escape(found.adds[0].sentence) in after
+    assert f"What choosing cost: {found.chosen.name} looks best out of fold" in after
+    assert 'id="candidates"' in after and "radiomics is left out: why not." in after
+    assert after.count("results/figures/candidates.csv") == 1
+    assert "Other tables" not in after
+    assert "again." not in after.split('id="candidates"')[1].split("</section>")[0]
+
+
+def test_a_comparison_of_other_scores_is_said_to_be_stale(reported):
+    place, description, _, found = reported
+    write_comparison(place, comparison_files(found.model_copy(update={"made_from": {"oof_scores.csv": "0" * 64}})))
+    after = render(read_study(place, description))
+    assert "Compared before oof_scores.csv changed: run <code>autodls compare</code> again." in after
+
+
+def test_the_forest_plot_holds_every_number_that_it_draws():
+    found = comparison(given({"clinical": 0.4, DEEP: 0.9}))
+    rows = comparison_files(found).figures["candidates"].rows
+    pooled = {line[0]: line[3] for line in rows.lines if line[1] == "pooled"}
+    assert pooled == {name: one.auc.value for name, one in found.candidates.items()} | {
+        "nested choice": found.chosen.auc.value
+    }
+    assert len(rows.lines) == len(pooled) + FOLDS * len(found.candidates)

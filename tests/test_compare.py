@@ -1,0 +1,356 @@
+"""`autodls compare` in a workspace: what it reads and writes, what it may know, and that it goes on."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+from command_line import autodls, edit_text, snapshot
+from tiny_workspace import tiny_workspace
+
+from autodls.analysis.comparison_results import Comparison
+from autodls.candidates import radiomic_cases, radiomics
+from autodls.candidates.nested import fit_choosing
+from autodls.evaluation.delong import auc_with_ci
+from autodls.imaging.geometry import Volume
+from autodls.imaging.volumes import read_volume, write_volume
+from autodls.inference.inputs import InputCase
+from autodls.planning.fingerprint import inputs_sha256
+from autodls.records.cohort import read_cohort
+from autodls.records.files import sha256_of_file
+from autodls.records.fingerprint import Fingerprint
+from autodls.records.locked_candidate import CANDIDATE, LockedCandidate
+from autodls.records.plan import Plan
+from autodls.records.scores import FUSED, FoldRecord
+from autodls.records.workspace import Workspace
+from autodls.stages import compare as stage
+from autodls.stages.compare import compare
+from autodls.stages.predict_candidate import _measured
+from autodls.verify.results import verify_results
+
+TRAINING = 24
+
+
+def mean_inside(image, roi, _bin_width=None):
+    return {"stat_mean": float(image[roi].mean()), "stat_var": float(image[roi].var())}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Three features instead of the library's, and few settings."""
+    monkeypatch.setattr(radiomics, "library", lambda: "made up 1")
+    monkeypatch.setattr(radiomic_cases, "library", lambda: "made up 1")
+    monkeypatch.setattr(radiomic_cases, "shape_features", lambda roi: {"morph_volume": float(roi.sum())})
+    monkeypatch.setattr(radiomic_cases, "picture_features", mean_inside)
+    monkeypatch.setattr("autodls.candidates.learners._NET", (0.3,))
+    monkeypatch.setattr("autodls.candidates.learners._LASSO_SHARES", (0.5,))
+    monkeypatch.setattr("autodls.candidates.learners._TREES", 5)
+    monkeypatch.setattr("autodls.candidates.learners._RIDGE", (0.1, 1.0))
+    monkeypatch.setattr("autodls.candidates.nested.MOST_PARTS", 2)
+    monkeypatch.setattr("autodls.analysis.added_by_network._RESAMPLES", 20)
+
+
+def planned(place, cohort):
+    """Make the plan that lies there one of these images."""
+    seen = Fingerprint.load(place.fingerprint, "")
+    found = inputs_sha256(cohort.training, 1, lambda _case: None)
+    labels = tuple(sorted(cohort.description.roi_labels))
+    seen.model_copy(update={"inputs_sha256": found, "roi_labels": labels}).save(place.fingerprint)
+    made = {"fingerprint_sha256": sha256_of_file(place.fingerprint)}
+    Plan.load(place.plan, "").model_copy(update=made).save(place.plan)
+
+
+@pytest.fixture
+def study(tmp_path, make_dataset):
+    """A dataset with clinical columns, and its workspace with a locked model of made-up scores."""
+    dataset = make_dataset(tmp_path / "dataset", training=TRAINING, held_out=2)
+    place = tiny_workspace(dataset, tmp_path / "work")
+    planned(place, read_cohort(dataset))
+    return dataset, place
+
+
+def test_compare_writes_every_candidate_the_nested_choice_and_what_it_cost(study):
+    dataset, place = study
+    found = compare(dataset, place.root).comparison
+    assert Comparison.load(place.comparison, "") == found
+    simple = ["volume", "clinical", "radiomics"]
+    assert list(found.candidates) == [*simple, "deep", "integrated_clinical", "integrated_radiomics", "integrated"]
+    content = json.loads(place.comparison.read_text())
+    assert {"value", "low", "high"} <= set(content["candidates"]["deep"]["auc"])
+    assert {"folds", "chosen_in"} <= set(content["candidates"]["deep"])
+    assert {"name", "auc"} <= set(content["chosen"])
+    folds = len(found.chosen.by_fold)
+    assert sorted(fold for one in found.candidates.values() for fold in one.chosen_in) == list(range(folds))
+    assert found.cost.delta == pytest.approx(found.naive.value - found.chosen.auc.value)
+    assert found.naive.value == max(one.auc.value for one in found.candidates.values())
+    assert [one.over for one in found.adds] == ["clinical", "radiomics"]
+    pairs = [one for one in found.differences if one.a != "chosen"]
+    assert len(pairs) == 7 * 6 / 2 and len(found.differences) == len(pairs) + 7
+    assert all((place.figures / f"candidates.{ending}").is_file() for ending in ("png", "svg", "csv"))
+    assert place.table("candidates").is_file() and place.table("candidates_network").is_file()
+
+
+def test_the_networks_have_the_auc_that_evaluate_gives_them(study):
+    dataset, place = study
+    found = compare(dataset, place.root).comparison.candidates["deep"].auc
+    with place.oof_scores.open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    labels, scores = [row["label"] == "1" for row in rows], [float(row["dls"]) for row in rows]
+    expected = auc_with_ci(labels, scores, out_of_fold=True)
+    assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high))
+
+
+# -- walls -------------------------------------------------------------------------------------------------------------
+
+
+def tasks(monkeypatch, dataset, place):
+    """What every fold is told."""
+    told = []
+    work = stage._kept_or_compared
+    monkeypatch.setattr(stage, "_kept_or_compared", lambda job: told.append(job[0]) or work(job))
+    compare(dataset, place.root)
+    monkeypatch.setattr(stage, "_kept_or_compared", work)
+    return told
+
+
+def test_a_fold_is_told_scores_of_its_own_networks_alone_and_of_no_case_that_they_learned(study, monkeypatch):
+    dataset, place = study
+    for task in tasks(monkeypatch, dataset, place):
+        with place.fold(task.index).scores.open(newline="") as handle:
+            own = {row["case"]: row for row in csv.DictReader(handle)}
+        assert set(task.deep) == {*task.stopping.cases, *task.test}
+        assert all(value == float(own[case][f"logit:{FUSED}"]) for case, value in task.deep.items())
+        assert not {*task.test} & {*task.whole.cases}
+
+
+def test_labels_of_test_cases_change_nothing_that_a_fold_says(study, edit_table):
+    """The labels of one fold are exchanged, and its comparison is the same to the last bit."""
+    dataset, place = study
+    cohort = read_cohort(dataset)
+    compare(dataset, place.root)
+    fold = json.loads(place.splits.read_text())["folds"][0]
+    before = place.fold_comparison(0).read_bytes(), place.fold_comparison(1).read_bytes()
+    session = stage.Session.open(dataset, place.root)
+    plan, splits = session.plan(), session.splits(session.plan())
+    left_out = {}
+    learners, sources = stage.learners_of(session, plan, 1, stage.SILENT, left_out)
+    networks = stage._networks(session, plan, splits, left_out)
+    for case in fold["validation"]:
+        label = next(one.label for one in cohort.training if one.id == case)
+        edit_table(dataset, case, cps="5" if label else "30")
+    other = stage.Session.open(dataset, place.root)
+    assert {one.id for one in other.training if one.label != {c.id: c.label for c in cohort.training}[one.id]} == {
+        *fold["validation"]
+    }
+    stacks = stage.stacks_of(learners)
+    for index in (0, 1):
+        task = stage._task(other, plan, splits.folds[index], learners, sources, networks, stacks)
+        place.fold_comparison(index).unlink()
+        stage._kept_or_compared((task, place.fold_comparison(index)))
+    assert place.fold_comparison(0).read_bytes() == before[0]
+    assert place.fold_comparison(1).read_bytes() != before[1], "so that this test is one that can fail"
+
+
+def test_held_out_cases_are_never_read(study, edit_table):
+    dataset, place = study
+    compare(dataset, place.root)
+    before = {path.name: path.read_bytes() for path in (place.comparison, *place.comparison.parent.glob("t*/c*.csv"))}
+    for number in (TRAINING, TRAINING + 1):
+        edit_table(dataset, f"case_{number:02d}", cps="77", age="?")
+        for path in (*(dataset / "imagesTr").glob(f"case_{number}*"), *(dataset / "labelsTr").glob(f"case_{number}*")):
+            path.write_bytes(b"unreadable")
+    compare(dataset, place.root)
+    assert {
+        path.name: path.read_bytes() for path in (place.comparison, *place.comparison.parent.glob("t*/c*.csv"))
+    } == before
+
+
+# -- what is kept, and what is left out --------------------------------------------------------------------------------
+
+
+def test_a_killed_comparison_goes_on_where_it_was(study, monkeypatch):
+    dataset, place = study
+    first = compare(dataset, place.root).comparison
+    place.fold_comparison(1).unlink()
+    altered = place.fold_comparison(0)
+    altered.write_text(altered.read_text().replace('"chosen": "', '"chosen": "x'))
+    from autodls.candidates import fold as module
+
+    done = []
+    work = module.compare_fold
+    monkeypatch.setattr(module, "compare_fold", lambda task: done.append(task.index) or work(task))
+    assert compare(dataset, place.root).comparison == first
+    assert done == [0, 1], "what was altered is not believed"
+    compare(dataset, place.root)
+    assert done == [0, 1]
+
+
+def test_what_a_study_does_not_allow_is_left_out_with_the_reason(tmp_path, make_dataset, monkeypatch):
+    dataset = make_dataset(tmp_path / "dataset", training=TRAINING)
+    description = json.loads((dataset / "dataset.json").read_text())
+    description["autodls"]["clinical"] = []
+    (dataset / "dataset.json").write_text(json.dumps(description))
+    place = tiny_workspace(dataset, tmp_path / "work")
+    planned(place, read_cohort(dataset))
+    place.model.record.unlink()
+    monkeypatch.undo()
+    monkeypatch.setattr(radiomics, "find_spec", lambda _name: None)
+    found = compare(dataset, place.root).comparison
+    assert list(found.candidates) == ["volume"] and found.adds == () and found.not_nested == ""
+    assert "no locked model; run 'autodls train fold all'" in found.left_out["deep"]
+    assert "pip install 'autodls[radiomics]'" in found.left_out["radiomics"]
+    assert "autodls.clinical" in found.left_out["clinical"]
+
+
+def command(dataset, place, *words):
+    """In this process alone: others would not have the quick features."""
+    return autodls("compare", "-d", dataset, "-w", place.root, "--workers", 1, *words)
+
+
+def test_changed_images_are_one_line(study):
+    dataset, place = study
+    path = next((dataset / "imagesTr").glob("case_00*"))
+    path.write_bytes(path.read_bytes() + b"\0")
+    answer = command(dataset, place)
+    assert answer.status == 2
+    assert "have changed since the plan was made; run 'autodls plan'" in answer.complaint
+
+
+def test_the_command_shows_it_and_verify_finds_it_whole(study):
+    dataset, place = study
+    answer = command(dataset, place)
+    assert answer.status == 0, answer.err
+    said = ("whatever each fold chose", "What choosing cost", "Beside clinical, the network")
+    assert [words for words in said if words not in answer.out] == []
+    faults = [fault for link in verify_results(Workspace(place.root), None) for fault in link.faults]
+    assert not [fault for fault in faults if "compare" in fault or "candidates" in fault]
+    place.table("candidates").write_text("candidate\nmade up\n")
+    faults = [fault for link in verify_results(Workspace(place.root), None) for fault in link.faults]
+    assert any("candidates.csv" in fault and "autodls compare" in fault for fault in faults)
+    answer = command(dataset, place, "--json")
+    assert answer.status == 0
+    assert Comparison.model_validate(json.loads(answer.out)) == Comparison.load(place.comparison, "")
+
+
+def test_scores_of_another_model_are_refused(study):
+    dataset, place = study
+    record = FoldRecord.load(place.fold(0).record, "")
+    path = place.fold(0).scores
+    path.write_text(path.read_text() + "\n")
+    before = snapshot(place.root / "results") if (place.root / "results").exists() else {}
+    answer = command(dataset, place)
+    assert answer.status == 2
+    assert "altered since it was written" in answer.complaint and record.scores_sha256[:12] in answer.complaint
+    assert np.all([name.endswith("tumour_volume.csv") for name in set(snapshot(place.root / "results")) - set(before)])
+
+
+# -- what is locked ----------------------------------------------------------------------------------------------------
+
+
+def new_cases(dataset, tmp_path):
+    """The held-out cases as another hospital has them."""
+    for name in ("images", "rois"):
+        (tmp_path / name).mkdir()
+    for number in (TRAINING, TRAINING + 1):
+        for path in (dataset / "imagesTr").glob(f"case_{number}*"):
+            shutil.copy(path, tmp_path / "images")
+        shutil.copy(dataset / "labelsTr" / f"case_{number}.nii.gz", tmp_path / "rois")
+    return "-i", tmp_path / "images", "--rois", tmp_path / "rois"
+
+
+@pytest.fixture
+def telling(study):
+    """The study with volumes that tell the classes apart: tumours of the negatives are cut to half."""
+    dataset, place = study
+    for case in read_cohort(dataset).cases:
+        roi = read_volume(case.roi)
+        if int(case.id[-2:]) % 2:
+            array = roi.array.copy()
+            array[int(np.nonzero(array)[0].max())] = 0
+            write_volume(case.roi, Volume(array, roi.geometry))
+    planned(place, read_cohort(dataset))
+    return dataset, place
+
+
+@pytest.mark.parametrize("name", ["volume", "radiomics"])
+def test_a_locked_candidate_scores_new_cases_as_its_record_says_and_verify_checks_it(telling, tmp_path, name):
+    dataset, place = telling
+    given = new_cases(dataset, tmp_path)
+    answer = command(dataset, place, "--lock", "--candidate", name)
+    assert answer.status == 0, answer.err
+    record = LockedCandidate.load(place.candidate / CANDIDATE, "")
+    assert record.candidate == name and record.out_of_fold_auc["value"] > 0.5
+    out = tmp_path / "out"
+    answer = autodls("predict", *given, "-o", out, "-m", place.candidate, "--workers", 1)
+    assert answer.status == 0, answer.err
+    with (out / "scores.csv").open(newline="") as handle:
+        rows = {row["case"]: row for row in csv.DictReader(handle)}
+    assert set(rows) == {f"case_{TRAINING}", f"case_{TRAINING + 1}"}
+    case = next(one for one in read_cohort(dataset).cases if one.id == f"case_{TRAINING}")
+    measured, _ = _measured(record, InputCase(case.id, case.images, case.roi), case.roi)
+    odds = np.array([record.log_odds(measured)])
+    assert float(rows[case.id]["dls"]) == pytest.approx(float(record.recalibration.probability(odds)[0]))
+    assert rows[case.id]["call"] == ("high" if float(rows[case.id]["dls"]) >= record.cutoff else "low")
+    assert rows[case.id]["spread"] == "" and "without networks" in rows[case.id]["flags"]
+    assert autodls("verify", place.candidate).status == 0
+    inside = autodls("predict", *given, "-o", place.candidate / "out", "-m", place.candidate)
+    assert inside.status == 2 and "lies in a locked model" in inside.complaint
+    shutil.copy(place.candidate / CANDIDATE, place.model.root)
+    stray = autodls("predict", *given, "-o", tmp_path / "other", "-m", place.model.root)
+    assert stray.status == 2 and "not a file that the model's record names" in stray.complaint
+    edit_text(place.candidate / CANDIDATE, '"training_cases": ', '"training_cases": 1')
+    assert autodls("verify", place.candidate).status == 2
+    refused = autodls("predict", *given, "-o", tmp_path / "other", "-m", place.candidate)
+    assert refused.status == 2 and "altered since the candidate was locked" in refused.complaint
+
+
+def test_the_line_of_a_locked_volume_is_the_regression_of_the_whole_training_cohort(telling):
+    dataset, place = telling
+    compare(dataset, place.root, lock="volume")
+    record = LockedCandidate.load(place.candidate / CANDIDATE, "")
+    session = stage.Session.open(dataset, place.root)
+    learners, _ = stage.learners_of(session, session.plan(), 1, stage.SILENT, {})
+    splits = session.splits(session.plan())
+    first = splits.folds[0]
+    whole = stage._part(session, session.plan(), first, sorted((*first.train, *first.inner, *first.validation)))
+    model = fit_choosing(learners["volume"], whole).model
+    values = learners["volume"].covariates["log volume"]
+    for case, expected in zip(whole.cases, model.log_odds(whole.cases), strict=True):
+        assert record.log_odds({"log volume": values[case]}) == pytest.approx(expected)
+
+
+def test_labels_of_held_out_cases_and_their_images_have_no_part_in_what_is_locked(telling, edit_table):
+    dataset, place = telling
+    compare(dataset, place.root, lock="volume")
+    before = (place.candidate / CANDIDATE).read_bytes()
+    edit_table(dataset, f"case_{TRAINING}", cps="77")
+    (dataset / "labelsTr" / f"case_{TRAINING}.nii.gz").write_bytes(b"unreadable")
+    compare(dataset, place.root, lock="volume")
+    assert (place.candidate / CANDIDATE).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--candidate", "clinical"], "predict is given images, and no table of clinical columns"),
+        (["--candidate", "deep"], "the networks are locked already"),
+        (["--candidate", "integrated"], "name one that can with --candidate: volume, radiomics"),
+    ],
+)
+def test_what_cannot_be_locked_is_one_line(study, words, said):
+    dataset, place = study
+    answer = command(dataset, place, "--lock", *words)
+    assert answer.status == 2 and said in answer.complaint
+    assert place.comparison.is_file() and not (place.candidate / CANDIDATE).exists()
+
+
+def test_a_locked_candidate_needs_rois_and_its_own_version_of_the_library(telling, tmp_path, monkeypatch):
+    dataset, place = telling
+    images, *rois = new_cases(dataset, tmp_path)[1:]
+    compare(dataset, place.root, lock="radiomics")
+    answer = autodls("predict", "-i", images, "-o", tmp_path / "out", "-m", place.candidate)
+    assert answer.status == 2 and "draws no ROIs; give the folder of ROIs with --rois" in answer.complaint
+    monkeypatch.setattr(radiomics, "library", lambda: "made up 2")
+    answer = autodls("predict", "-i", images, *rois, "-o", tmp_path / "out", "-m", place.candidate)
+    assert answer.status == 2 and "locked with features of made up 1, here is made up 2" in answer.complaint
