@@ -91,6 +91,7 @@ REFUSED = {
     "rows and columns are not at right angles": lambda one, plane: setattr(one, "ImageOrientationPatient", SKEWED),
     "not a volume: colour, with 3 samples": lambda one, plane: setattr(one, "SamplesPerPixel", 3),
     "a mosaic of planes": lambda one, plane: setattr(one, "ImageType", ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]),
+    "or than 32767 along one axis": lambda one, plane: setattr(one, "Columns", 40000),
     "larger than": lambda one, plane: (setattr(one, "Rows", 60000), setattr(one, "Columns", 60000)),
 }  # fmt: skip
 

@@ -137,7 +137,9 @@ def _place_of(
 ) -> tuple[str, str]:
     """Case and channel that an ROI is drawn on: of the volumes that it may be drawn on, the one that is converted."""
     if choice.role.upper() != ROI:
-        raise DatasetError(f"{path}: {choice.row}: role '{choice.role[:40]}', expected {ROI} or nothing for an ROI")
+        raise DatasetError(
+            f"{path}: {choice.row}: role '{choice.role[:40]}', expected {ROI} or nothing for an ROI; write one of them"
+        )
     places = [at[volume] for volume in volumes if volume in at]
     own = [place for place in places if place[0] == choice.case]
     if not places:

@@ -22,6 +22,7 @@ _OFF_SHARE, _OFF_MM = 0.01, 0.02  # of the step between planes; positions are wr
 _DRIFT_MM = 0.1  # over a whole stack
 _WHOLE_STEP = 0.05
 _MOST_MM = 1e5
+_MOST_ALONG = 32_767  # as many as NIfTI-1 can say
 _RIGHT_ANGLE = 1e-3
 
 
@@ -110,8 +111,8 @@ def _grid(frames: list[Frame]) -> tuple[list[Frame], Geometry]:
     positions = np.array([frame.position_mm for frame in ordered], dtype=np.float64)
     step_mm = _even_step(positions, normal)
     size = (first.columns, first.rows, len(ordered))
-    if math.prod(size) > MAX_VOXELS:
-        raise UnfitError(f"larger than {MAX_VOXELS} voxels")
+    if math.prod(size) > MAX_VOXELS or max(size) > _MOST_ALONG:
+        raise UnfitError(f"larger than {MAX_VOXELS} voxels, or than {_MOST_ALONG} along one axis")
     between_rows, between_columns = first.spacing_mm
     direction = tuple(np.column_stack([row, column, normal]).ravel().tolist())
     return ordered, Geometry(size, (between_columns, between_rows, step_mm), as_triple(positions[0]), direction)
