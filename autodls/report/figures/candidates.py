@@ -37,7 +37,7 @@ def candidates_figure(found: Comparison) -> Drawn:
 
 def _row(axes: Axes, height: int, name: str, auc: Auc, folds: list[tuple[int, float]]) -> list[tuple[CellValue, ...]]:
     colour = VERMILLION if name == NESTED else BLUE
-    axes.scatter([value for _, value in folds], [height - 0.28] * len(folds), s=5, color=GREY, linewidth=0, zorder=2)
+    axes.scatter([one for _, one in folds], [height - 0.28] * len(folds), s=5, color=GREY, linewidth=0, clip_on=False)
     if auc.value is not None:
         if auc.low is not None and auc.high is not None:
             axes.plot([auc.low, auc.high], [height, height], color=colour, linewidth=1.3, zorder=3)
