@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from autodls.inference.rois import RoiSource
     from autodls.records.model import ModelRecord
     from autodls.records.plan import Plan
+    from autodls.records.update import Method
+    from autodls.stages.update import Updated
 
 PathLike = str | os.PathLike[str]
 
@@ -114,6 +116,27 @@ class Model:
         with TemporaryDirectory(prefix="autodls-") as masks, watch.progress("scoring", len(cases)) as advance:
             source = self._rois(cases, Path(masks), drawn=rois is None)
             return with_copies_flagged(predict_cases(self._locked, cases, source, advance, workers))
+
+    def update(
+        self,
+        dataset: PathLike,
+        output: PathLike | None = None,
+        *,
+        method: "Method | None" = None,
+        workers: int = 1,
+        watch: Watch = SILENT,
+    ) -> "Updated":
+        """Fit this model's probability and cut-off to the training cohort of another site, as `autodls update`.
+
+        The updated model goes into the new folder `output`, where one is given and an update is needed; this one stays
+        as it is. Raises DatasetError where the dataset asks another question, or is too small.
+        """
+        from autodls.stages.update import update
+
+        target, device = None if output is None else Path(output), str(self._device)
+        return update(
+            Path(dataset), target, model=self.folder, method=method, device=device, workers=workers, watch=watch
+        )
 
     def _rois(self, cases: "list[InputCase]", masks: Path, *, drawn: bool) -> "RoiSource":
         from autodls.inference.rois import RoiSource, drawn_rois

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from autodls.records.cohort import Cohort
     from autodls.records.model_folders import RoiKind
     from autodls.records.plan import Plan
+    from autodls.records.update import Method
     from autodls.records.workspace import Workspace
     from autodls.scoring import Model
     from autodls.stages.benchmark_rois import Benchmarked
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from autodls.stages.preprocess import Preprocessed
     from autodls.stages.segment import Segmented
     from autodls.stages.train import Trained
+    from autodls.stages.update import Updated
     from autodls.stages.verify import Verified
 
 PathLike = str | os.PathLike[str]
@@ -203,6 +205,31 @@ class Study:
         from autodls.scoring import load_model
 
         return load_model(self.workspace.of(rois).model.root, device)
+
+    def update(
+        self,
+        model: PathLike,
+        output: PathLike | None = None,
+        *,
+        method: "Method | None" = None,
+        device: str = "auto",
+        workers: int = 1,
+    ) -> "Updated":
+        """Fit probability and cut-off of another site's `model` folder to this dataset's training cohort.
+
+        As `autodls update`; without `output` nothing is written.
+        """
+        from autodls.stages.update import update
+
+        return update(
+            self.dataset,
+            None if output is None else Path(output),
+            model=Path(model),
+            method=method,
+            device=device,
+            workers=workers,
+            watch=self.watch,
+        )
 
     def explain(
         self,

@@ -41,6 +41,7 @@ from autodls.cli.options import (
     WorkersOption,
     WorkspaceOption,
 )
+from autodls.cli.update_app import update
 from autodls.machine import tune_process
 
 app = typer.Typer(
@@ -165,6 +166,9 @@ def predict(
 
     given, chosen = (images, rois, output, model, dataset, workspace), (heatmaps, overwrite)
     raise typer.Exit(run_predict(*given, *chosen, device=device, workers=workers, as_json=as_json))
+
+
+app.command()(update)
 
 
 @app.command()
