@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from autodls.records.workspace import Workspace
     from autodls.scoring import Model
     from autodls.stages.benchmark_rois import Benchmarked
+    from autodls.stages.benchmark_sequences import Sequences
     from autodls.stages.evaluate import Evaluated
     from autodls.stages.explain import Explained
     from autodls.stages.preprocess import Preprocessed
@@ -250,6 +251,12 @@ class Study:
         from autodls.stages.benchmark_rois import benchmark_rois
 
         return benchmark_rois(self.dataset, self._workspace, robustness_cases, workers=workers, watch=self.watch)
+
+    def benchmark_sequences(self, *, device: str = "auto", workers: int = 1) -> "Sequences":
+        """What each sequence is worth to the locked model: the cases scored with it and as if it were missing."""
+        from autodls.stages.benchmark_sequences import benchmark_sequences
+
+        return benchmark_sequences(self.dataset, self._workspace, device=device, workers=workers, watch=self.watch)
 
     def report(self, output: PathLike | None = None, *, overwrite: bool = False) -> Path:
         """Write the study as one HTML file, results/report.html of the workspace unless named; returns its path."""

@@ -129,9 +129,7 @@ def test_figures_of_the_updated_model_are_those_of_the_folds_not_of_the_fit():
 
 def test_no_update_leaves_the_first_models_figures():
     labels, log_odds = site(prevalence=0.5)
-    _, told = update_of(
-        Site("x", labels, expit(log_odds), folds_of(labels).tolist()), FirstModel("", 0.4, "youden", 0)
-    )
+    _, told = update_of(Site("x", labels, expit(log_odds), folds_of(labels).tolist()), FirstModel("", 0.4, "youden", 0))
     assert told.method == "none" and told.before == told.after and told.cutoff == told.cutoff_before == 0.4
     assert told.brier_gain.value == 0
 

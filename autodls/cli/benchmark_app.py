@@ -1,10 +1,18 @@
-"""`autodls benchmark`: its one command and the options of it."""
+"""`autodls benchmark`: its commands and their options."""
 
 from typing import Annotated
 
 import typer
 
-from autodls.cli.options import CURRENT, WORKERS, DatasetOption, JsonOption, WorkersOption, WorkspaceOption
+from autodls.cli.options import (
+    CURRENT,
+    WORKERS,
+    ComputeOption,
+    DatasetOption,
+    JsonOption,
+    WorkersOption,
+    WorkspaceOption,
+)
 
 benchmark_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure what a choice costs.")
 
@@ -26,3 +34,19 @@ def benchmark_rois(
     from autodls.cli.benchmark_command import run_benchmark_rois
 
     run_benchmark_rois(dataset, workspace, robustness_cases, workers=workers, as_json=as_json)
+
+
+@benchmark_app.command("sequences")
+def benchmark_sequences(
+    dataset: DatasetOption = CURRENT,
+    workspace: WorkspaceOption = None,
+    device: ComputeOption = "auto",
+    workers: WorkersOption = WORKERS,
+) -> None:
+    """Score every case as if one of its sequences were missing: what each is worth to the locked model.
+
+    Needs 'autodls train fold all' on manual ROIs; run it after 'autodls evaluate', whose tables it joins.
+    """
+    from autodls.cli.benchmark_command import run_benchmark_sequences
+
+    run_benchmark_sequences(dataset, workspace, device=device, workers=workers)

@@ -1,9 +1,10 @@
-"""`benchmark rois`."""
+"""`benchmark rois` and `benchmark sequences`."""
 
 from pathlib import Path
 
 from autodls.cli.console import Terminal, say, say_json, show_table
 from autodls.stages.benchmark_rois import Benchmarked, benchmark_rois
+from autodls.stages.benchmark_sequences import benchmark_sequences
 
 
 def run_benchmark_rois(
@@ -15,6 +16,18 @@ def run_benchmark_rois(
         say_json(found.benchmark.to_bytes().decode().rstrip())
     else:
         _show(found)
+
+
+def run_benchmark_sequences(dataset: Path, workspace: Path | None, *, device: str, workers: int) -> None:
+    """Score all cases with each sequence withheld, and show the table."""
+    found = benchmark_sequences(dataset, workspace, device=device, workers=workers, watch=Terminal())
+    from autodls.report.tables.withheld import withheld_table
+
+    printed = withheld_table(found.withheld).printed
+    show_table(printed.title, printed.header, printed.lines, numbers_from=2)
+    for remark in printed.notes:
+        say(f"  {remark}")
+    say(f"table: {found.workspace.table('withheld')}")
 
 
 def _show(found: Benchmarked) -> None:

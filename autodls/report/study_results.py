@@ -29,6 +29,7 @@ from autodls.report.figures.lettering import standing_in
 from autodls.report.figures.survival import survival_figure
 from autodls.report.tables.folds import fold_table
 from autodls.report.tables.ledger import ledger_table
+from autodls.report.tables.patterns import pattern_table
 from autodls.report.tables.shortcuts import shortcut_table
 from autodls.report.tables.study import (
     baseline_rows,
@@ -41,7 +42,7 @@ from autodls.seeding import generator
 
 TABLES = (
     "auc", "performance", "comparisons", "baseline", "baseline_by_outcome", "survival", "landmark", "ledger",
-    "shortcuts", "folds",
+    "shortcuts", "folds", "sequences", "withheld",
 )  # fmt: skip
 FIGURES = ("cohort_flow", "roc", "calibration", "decision_curve", "kaplan_meier")
 _NOT_SCORED = "not scored (column 'failed' of the scores says why)"
@@ -73,6 +74,8 @@ def study_results(study: ScoredStudy) -> StudyResults:
     }
     if outcomes := _by_outcome(study):
         tables["baseline_by_outcome"] = outcome_rows(outcomes)
+    if any(cohort.patterns for cohort in metrics.cohorts.values()):
+        tables["sequences"] = pattern_table(metrics)
     if any(cohort.survival is not None for cohort in metrics.cohorts.values()):
         tables["survival"] = survival_table(metrics)
     if any(cohort.landmark is not None for cohort in metrics.cohorts.values()):
