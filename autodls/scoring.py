@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from autodls.inference.prediction import Prediction
     from autodls.records.model import ModelRecord
     from autodls.records.plan import Plan
+    from autodls.records.update import Method
+    from autodls.stages.update import Updated
     from autodls.stages.verify import Verified
 
 PathLike = str | os.PathLike[str]
@@ -125,6 +127,27 @@ class Model:
         from autodls.stages.verify import verify
 
         return verify(self.folder)
+
+    def update(
+        self,
+        dataset: PathLike,
+        output: PathLike | None = None,
+        *,
+        method: "Method | None" = None,
+        workers: int = 1,
+        watch: Watch = SILENT,
+    ) -> "Updated":
+        """Fit this model's probability and cut-off to the training cohort of another site, as `autodls update`.
+
+        The updated model goes into the new folder `output`, where one is given and an update is needed; this one stays
+        as it is. Raises DatasetError where the dataset asks another question, or is too small.
+        """
+        from autodls.stages.update import update
+
+        target, device = None if output is None else Path(output), str(self._open.device)
+        return update(
+            Path(dataset), target, model=self.folder, method=method, device=device, workers=workers, watch=watch
+        )
 
     def __repr__(self) -> str:
         record = self.record

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from autodls.planning.check import CheckReport
     from autodls.records.model_folders import RoiKind
     from autodls.records.plan import Plan
+    from autodls.records.update import Method
     from autodls.stages.benchmark_rois import Benchmarked
+    from autodls.stages.benchmark_sequences import Sequences
     from autodls.stages.compare import ComparedStudy
     from autodls.stages.demo import Demo
     from autodls.stages.evaluate import Evaluated
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from autodls.stages.preprocess import Preprocessed
     from autodls.stages.segment import Segmented
     from autodls.stages.train import Trained
+    from autodls.stages.update import Updated
     from autodls.stages.verify import Verified
 
 
@@ -233,6 +236,31 @@ class Study(StudyFolder):
             watch=self.watch,
         )
 
+    def update(
+        self,
+        model: PathLike,
+        output: PathLike | None = None,
+        *,
+        method: "Method | None" = None,
+        device: str = "auto",
+        workers: int = 1,
+    ) -> "Updated":
+        """Fit probability and cut-off of another site's `model` folder to this dataset's training cohort.
+
+        As `autodls update`; without `output` nothing is written.
+        """
+        from autodls.stages.update import update
+
+        return update(
+            self.dataset,
+            None if output is None else Path(output),
+            model=Path(model),
+            method=method,
+            device=device,
+            workers=workers,
+            watch=self.watch,
+        )
+
     def explain(
         self,
         cases: str | Sequence[str] | None = None,
@@ -252,6 +280,12 @@ class Study(StudyFolder):
         from autodls.stages.benchmark_rois import benchmark_rois
 
         return benchmark_rois(self.dataset, self._place(), robustness_cases, workers=workers, watch=self.watch)
+
+    def benchmark_sequences(self, *, device: str = "auto", workers: int = 1) -> "Sequences":
+        """What each sequence is worth to the locked model: the cases scored with it and as if it were missing."""
+        from autodls.stages.benchmark_sequences import benchmark_sequences
+
+        return benchmark_sequences(self.dataset, self._place(), device=device, workers=workers, watch=self.watch)
 
     def report(self, output: PathLike | None = None, rois: "RoiKind | None" = None, *, overwrite: bool = False) -> Path:
         """Write the study as one HTML file, results/report.html of the workspace unless named; returns its path."""

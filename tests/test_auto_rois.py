@@ -10,10 +10,13 @@ from made_up_masks import DOUBT, write_masks
 from tiny_study import use_tiny_resnet
 
 from autodls.errors import StaleRecordError
+from autodls.inference.model_copy import card_of, write_with_networks_of
+from autodls.inference.model_files import check_model_folder
 from autodls.preprocessing.case import case_key
 from autodls.preprocessing.store import load_summary
 from autodls.records.cohort import read_cohort
 from autodls.records.model import ModelRecord
+from autodls.records.model_folders import ModelFolder
 from autodls.records.segmentation import SegmentedCohort, load_masks
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
@@ -71,6 +74,15 @@ def test_the_card_says_who_draws_the_roi(study):
     manual, auto = (workspace.of(rois).model.card.read_text() for rois in ("manual", "auto"))
     assert "a tumour ROI on the grid of\n  CE-T1WI. ROIs in training were manual." in manual
     assert "the model draws the\n  tumour itself" in auto and "a tumour ROI on the grid" not in auto
+
+
+def test_a_model_with_the_networks_of_another_has_those_that_draw_too(study, tmp_path):
+    source, target = study[1].of("auto").model, ModelFolder(tmp_path / "copy")
+    checked = check_model_folder(source.root)
+    write_with_networks_of(checked, checked.record, card_of(checked), target)
+    names = [{path.relative_to(one.root) for path in one.root.rglob("*.*")} for one in (source, target)]
+    assert names[0] == names[1] and target.segmentation.record.is_file()
+    assert check_model_folder(target.root).record == checked.record
 
 
 def test_samples_are_made_from_the_masks(study):

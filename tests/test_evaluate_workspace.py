@@ -15,6 +15,7 @@ from tiny_workspace import made_up_scores, tiny_workspace
 from autodls.analysis.apparent import Entry
 from autodls.analysis.out_of_fold import cross_fitted, with_probabilities
 from autodls.analysis.scored_study import MEAN, ScoredCase, ScoredCohort, ScoredStudy, cohort_name, follow_up
+from autodls.analysis.sequence_patterns import sequence_patterns
 from autodls.analysis.study_analysis import _ledger
 from autodls.analysis.study_metrics import study_metrics, study_tables
 from autodls.evaluation.calibration import calibration
@@ -169,6 +170,44 @@ def test_each_score_is_judged_on_all_cases_that_have_it(make_study):
     entries = next(row for row in _ledger(study, study_metrics(study)) if row.score == "T1WI").held_out
     assert isinstance(entries["external"], Entry)
     assert (entries["external"].n, entries["external"].auc.value) == (14, auc(labels, t1wi))
+
+
+def test_the_score_is_shown_by_the_sequences_that_were_there(make_study):
+    study = without(make_study(external=external(60)), "external", 28)
+    metrics = study_metrics(study)
+    everything, lacking = metrics.cohorts["external"].patterns
+    assert (everything.sequences, everything.n) == (SEQUENCES, 32)
+    assert (lacking.sequences, lacking.n) == (tuple(name for name in SEQUENCES if name != "T1WI"), 28)
+    for found, members in (
+        (lacking, study.cohorts["external"].cases[:28]),
+        (everything, study.cohorts["external"].cases[28:]),
+    ):
+        labels, dls = [one.case.label for one in members], [one.scores[FUSED] for one in members]
+        assert (found.positives, found.value) == (sum(labels), auc(labels, dls))
+        assert found.low < found.value < found.high and found.reason is None
+    assert metrics.cohorts[OUT_OF_FOLD].patterns == ()
+    assert [line[:4] for line in study_results(study).tables["sequences"].rows.lines] == [
+        ("external", " ".join(one.sequences), one.n, one.positives) for one in (everything, lacking)
+    ]
+
+
+def test_groups_by_sequence_that_are_too_small_say_so(make_study):
+    study = without(make_study(external=external(60)), "external", 6)
+    few = study_metrics(study).cohorts["external"].patterns[1]
+    assert few.n == 6 and few.value is None and "an AUC takes 10 of each class" in few.reason
+    whole = study_results(make_study(external=external()))
+    assert "sequences" not in whole.tables
+    out = study_metrics(without(make_study(), OUT_OF_FOLD, 12)).cohorts[OUT_OF_FOLD].patterns
+    assert [one.n for one in out] == [12, 12] and all(one.reason for one in out)
+
+
+def test_out_of_fold_groups_have_the_interval_of_out_of_fold_scores(make_study):
+    study = make_study()
+    lacking = without(
+        replace(study, cohorts={OUT_OF_FOLD: make_study(external=external(60)).cohorts["external"]}), OUT_OF_FOLD, 28
+    )
+    found = sequence_patterns(lacking, lacking.cohorts[OUT_OF_FOLD], out_of_fold=True)
+    assert [one.method for one in found] == ["delong-logit-cv"] * 2
 
 
 def test_follow_up_and_label_are_judged_each_on_those_who_have_it(make_study):
@@ -371,6 +410,17 @@ def workspace(make_dataset, tmp_path):
     table.write_text(table.read_text().replace("external", f"{OUT_OF_FOLD} & <b>"))
     (dataset / "labelsTr" / "case_15.nii.gz").unlink()
     return dataset, tiny_workspace(dataset, tmp_path / "work")
+
+
+def test_the_report_shows_the_score_by_missing_sequences(workspace):
+    dataset, place = workspace
+    for command in ("evaluate", "report"):
+        answer = autodls(command, "-d", dataset, "-w", place.root)
+    assert answer.status == 0, answer.err
+    page = place.report.read_text()
+    assert "By missing sequences" in page and "Sequences that were there" in page
+    held = json.loads(place.metrics.read_text())["cohorts"][f"{OUT_OF_FOLD} & <b> (held out)"]
+    assert [(one["sequences"], one["n"]) for one in held["patterns"]] == [(["CE-T1WI", "T2WI"], 2), (["CE-T1WI"], 1)]
 
 
 def test_a_second_run_reads_no_network_and_writes_the_same_bytes(workspace, monkeypatch):

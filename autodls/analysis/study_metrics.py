@@ -12,6 +12,7 @@ from scipy.special import expit, logit
 
 from autodls.analysis.out_of_fold import fold_caveats, out_of_fold_metrics
 from autodls.analysis.scored_study import LEAST, ScoredCohort, ScoredStudy, cohort_table, follow_up
+from autodls.analysis.sequence_patterns import sequence_patterns
 from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
 from autodls.evaluation.caveats import caveats
@@ -39,9 +40,15 @@ def study_metrics(study: ScoredStudy) -> Metrics:
         for name, table in tables.items()
     }
     cohorts[OUT_OF_FOLD] = out_of_fold_metrics(study, cohorts[OUT_OF_FOLD])
+    cohorts = {name: _with_patterns(study, name, cohort) for name, cohort in cohorts.items()}
     compared = {name: _only(cohort, study.scores) for name, cohort in cohorts.items()}
     warnings = (*caveats(compared), *fold_caveats(cohorts[OUT_OF_FOLD].folds), *_caveats(study))
     return Metrics(reference=FUSED, cohorts=cohorts, warnings=warnings)
+
+
+def _with_patterns(study: ScoredStudy, name: str, cohort: CohortMetrics) -> CohortMetrics:
+    found = sequence_patterns(study, study.cohorts[name], out_of_fold=name == OUT_OF_FOLD)
+    return cohort.model_copy(update={"patterns": found})
 
 
 def study_tables(study: ScoredStudy) -> ScoreTable:

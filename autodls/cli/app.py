@@ -17,10 +17,11 @@ from autodls.cli.groups import benchmark_app, segment_app, train_app
 from autodls.cli.import_app import import_
 from autodls.cli.manner import as_asked, with_manners
 from autodls.cli.scoring import evaluate, explain, predict
+from autodls.cli.update_app import update
 from autodls.machine import tune_process
 
 _ORDER = (
-    "import", "check", "plan", "preprocess", "segment", "train", "predict", "evaluate", "compare", "explain",
+    "import", "check", "plan", "preprocess", "segment", "train", "predict", "update", "evaluate", "compare", "explain",
     "benchmark", "report", "verify", "demo",
 )  # fmt: skip
 
@@ -131,7 +132,7 @@ def preprocess(
     say(f"{len(done.keys)} samples in {done.folder}. Next: autodls train fold all")
 
 
-for command in (predict, evaluate, compare, explain):
+for command in (predict, update, evaluate, compare, explain):
     app.command()(command)
 
 

@@ -138,3 +138,22 @@ def benchmark_rois(
     workspace = options.experiment_of(dataset, workspace, name)
     found = compare(dataset, workspace, robustness_cases, workers=workers, watch=Terminal())
     show_benchmarked(found, as_json=as_json)
+
+
+@benchmark_app.command("sequences")
+def benchmark_sequences(
+    dataset: options.DatasetOption = options.CURRENT,
+    workspace: options.WorkspaceOption = None,
+    name: options.NameOption = None,
+    device: options.ComputeOption = "auto",
+    workers: options.WorkersOption = options.WORKERS,
+) -> None:
+    """Score every case as if one of its sequences were missing. Tells what each is worth to the locked model.
+
+    Needs 'autodls train fold all' on manual ROIs; run it after 'autodls evaluate', whose tables it joins.
+    """
+    from autodls.cli.show_scores import show_withheld
+    from autodls.stages.benchmark_sequences import benchmark_sequences as withhold
+
+    workspace = options.experiment_of(dataset, workspace, name)
+    show_withheld(withhold(dataset, workspace, device=device, workers=workers, watch=Terminal()))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from autodls.evaluation.results import Metrics
     from autodls.inference.prediction import Prediction
     from autodls.stages.benchmark_rois import Benchmarked
+    from autodls.stages.benchmark_sequences import Sequences
     from autodls.stages.evaluate import Evaluated
     from autodls.stages.explain import Explained
     from autodls.stages.verify import Verified
@@ -119,3 +120,14 @@ def show_benchmarked(found: "Benchmarked", *, as_json: bool) -> None:
     for cohort, held in (benchmark.effect or {}).items():
         say(f"{cohort}: {held.sentence}")
     say(f"everything: {workspace.roi_benchmark}; tables: {workspace.tables}, figures: {workspace.figures}")
+
+
+def show_withheld(found: "Sequences") -> None:
+    """The scores of all cases with each sequence withheld."""
+    from autodls.report.tables.withheld import withheld_table
+
+    printed = withheld_table(found.withheld).printed
+    show_table(printed.title, printed.header, printed.lines, numbers_from=2)
+    for remark in printed.notes:
+        say(f"  {remark}")
+    say(f"table: {found.workspace.table('withheld')}")

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from autodls.evaluation.pattern_auc import PatternAuc
 from autodls.evaluation.shared_folds import ComparisonMethod
 from autodls.records.base import Record
 
@@ -152,9 +153,7 @@ class ScoreMetrics(Record):
     brier_scaled: float | None = Field(default=None, description="1 less the Brier score over that of the prevalence")
     calibration: Calibration
     net_benefit: tuple[NetBenefit, ...] | None
-    net_benefit_caution: str | None = Field(
-        default=None, description="why the net benefit may mislead: the score is not shown to be calibrated here"
-    )
+    net_benefit_caution: str | None = Field(default=None, description="why it may mislead: not shown calibrated here")
     reasons: dict[str, str] = Field(description="why brier, confusion or net_benefit is null, by field")
 
 
@@ -288,6 +287,7 @@ class CohortMetrics(Record):
     survival: Survival | None
     landmark: Landmark | None
     folds: tuple[FoldMetrics, ...] = Field(default=(), description="of the out-of-fold cohort: its folds on their own")
+    patterns: tuple[PatternAuc, ...] = Field(default=(), description="by the sequences that cases have, if they differ")
 
 
 class Metrics(Record):

@@ -35,6 +35,12 @@ def make_splits(cases: Sequence[Case], folds: int, inner_share: float, seed: int
     return Splits(seed=seed, inner_holdout=inner_share, cohort_sha256=cohort_sha256(ordered), folds=tuple(made))
 
 
+def cross_fitting_folds(cases: Sequence[Case], folds: int, seed: int) -> dict[str, int]:
+    """The fold of every case by its id, for what is fitted to scores: by patient, stratified by class and site."""
+    parts = _divide(tuple(sorted(cases, key=lambda case: case.id)), folds, stream_seed(seed, "cross-fitting"))
+    return {case.id: fold for fold, part in enumerate(parts) for case in part}
+
+
 def require_same_draw(splits: Splits, training: TrainingPlan) -> None:
     """Raise PlanError where a plan asks for another seed or inner hold-out than `splits` were drawn with.
 

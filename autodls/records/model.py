@@ -12,6 +12,7 @@ from autodls.records.files import sha256_of_bytes, sha256_of_file
 from autodls.records.model_folders import RoiKind
 from autodls.records.roi_labels import RoiLabels
 from autodls.records.scale import LogisticScale
+from autodls.records.update import ModelUpdate
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -23,6 +24,7 @@ _NEWER = (
     "fold_correlation",
     "ensemble_recalibration",
     "sample_format",
+    "updated",
 )
 
 
@@ -74,6 +76,9 @@ class ModelRecord(Record):
     card_sha256: str | None = Field(default=None, description="of MODEL_CARD.md; absent from older models")
     cautions: tuple[str, ...] = Field(
         default=(), description="why its score is not to be relied on, a clause each; left out where there is none"
+    )
+    updated: ModelUpdate | None = Field(
+        default=None, description="of a model that was updated at a second site: from which one, how, on what"
     )
     versions: dict[str, str]
     record_sha256: str = Field(default="", description="SHA-256 of this record with this field empty")

@@ -25,7 +25,8 @@ from autodls.records.workspace import Workspace, safe_name
 
 TABLES = (
     "auc", "baseline", "baseline_by_outcome", "performance", "comparisons", "survival", "landmark", "ledger",
-    "shortcuts", "folds")  # fmt: skip
+    "shortcuts", "folds", "sequences",
+)  # fmt: skip
 FIGURES = ("cohort_flow", "roc", "calibration", "decision_curve", "kaplan_meier")
 ALL_MAPS = "all"  # in the tables of heat maps: the maps of all sequences, added up
 _PLAN, _TRAIN, _EVALUATE = "autodls plan", "autodls train fold all", "autodls evaluate"
@@ -56,7 +57,7 @@ ARTEFACTS: Mapping[str, Artefact] = {
 }
 _OPTIONAL = frozenset(
     {f"table:{name}" for name in ("survival", "landmark", "shortcuts", "baseline", "baseline_by_outcome", "folds")}
-    | {"figure:kaplan_meier"}
+    | {"table:sequences", "figure:kaplan_meier"}
 )
 
 

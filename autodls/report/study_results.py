@@ -22,6 +22,7 @@ from autodls.report.figures.lettering import standing_in
 from autodls.report.figures.survival import survival_figure
 from autodls.report.tables.folds import fold_table
 from autodls.report.tables.ledger import ledger_table
+from autodls.report.tables.patterns import pattern_table
 from autodls.report.tables.shortcuts import shortcut_table
 from autodls.report.tables.study import baseline_rows, comparison_table, outcome_rows, performance_table
 from autodls.report.tables.survival import landmark_table, survival_table
@@ -53,6 +54,8 @@ def study_results(study: ScoredStudy) -> StudyResults:
     }
     if found.by_outcome:
         tables["baseline_by_outcome"] = outcome_rows(found.by_outcome)
+    if any(cohort.patterns for cohort in metrics.cohorts.values()):
+        tables["sequences"] = pattern_table(metrics)
     if any(cohort.survival is not None for cohort in metrics.cohorts.values()):
         tables["survival"] = survival_table(metrics)
     if any(cohort.landmark is not None for cohort in metrics.cohorts.values()):
@@ -68,7 +71,8 @@ def study_results(study: ScoredStudy) -> StudyResults:
 
 def write_results(workspace: Workspace, results: StudyResults) -> None:
     """Write metrics.json, the tables and the figures in the place of those of an earlier run, all of them or none."""
-    earlier = [workspace.metrics, *earlier_results(workspace, {*TABLES, *results.tables}, {*FIGURES, *results.figures})]
+    tables = {*TABLES, *results.tables, "withheld"}  # which was made of earlier scores
+    earlier = [workspace.metrics, *earlier_results(workspace, tables, {*FIGURES, *results.figures})]
     with renewed(workspace.metrics.parent, workspace.metrics.name, earlier) as stage:
         for name, table in results.tables.items():
             save_table(stage / workspace.tables.name, name, table)

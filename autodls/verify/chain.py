@@ -69,6 +69,9 @@ def verify_model(folder: ModelFolder) -> list[Link]:
         links.append(examine("a model that predict takes", lambda: _refusals(folder.root)))
     if _draws(sealed):
         links.append(Link("segmentation/: that nnU-Net can use its networks shows when predict draws", checked=False))
+    if sealed.updated is not None:
+        first = f"updated from a model whose model.json has SHA-256 {sealed.updated.model_sha256[:12]}"
+        links.append(Link(f"{first}: that one lies elsewhere", checked=False))
     return [*links, NO_SIGNATURE]
 
 

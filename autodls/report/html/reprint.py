@@ -11,6 +11,7 @@ from autodls.records.formatting import NONE, SHORTCUT_NOTES, added_p, counted, n
 from autodls.report.artefacts import Line
 from autodls.report.drawn import Printed, unique_reasons
 from autodls.report.tables.study import BY_OUTCOME, SMD_NOTE
+from autodls.report.tables.withheld import printed_withheld
 
 _SYMMETRIC = ("Welch t", "Welch ANOVA", "t", "ANOVA")  # these compare means, so the limits are mean -+ SD
 _BEFORE_SIGNS = (
@@ -147,4 +148,5 @@ _PRINTERS: Mapping[str, Callable[[Sequence[Line]], Printed]] = {
     "baseline": _baseline,
     "ledger": _ledger,
     "shortcuts": _shortcuts,
+    "withheld": printed_withheld,
 }

@@ -9,6 +9,7 @@ from autodls.report.figures.lettering import told_of
 from autodls.report.html.page import Markup, Section, absent, el, figure, joined, paragraph, printed_table
 from autodls.report.html.reprint import by_outcome, reprinted
 from autodls.report.tables.folds import fold_table
+from autodls.report.tables.patterns import pattern_table
 from autodls.report.tables.study import comparison_table, performance_table
 from autodls.report.tables.survival import landmark_table, survival_table
 
@@ -41,7 +42,8 @@ _FIGURES = {
     ),
 }
 OUTCOMES = "baseline_by_outcome"
-_SHOWN_ELSEWHERE = frozenset({*TABLES, "tumour_volume"})  # volumes are kept to be measured once, for no reader
+_WITHHELD = "withheld"
+_SHOWN_ELSEWHERE = frozenset({*TABLES, _WITHHELD, "tumour_volume"})  # volumes: measured once, for no reader
 _OF_OTHERS = ("rois_", "candidates")  # they have chapters of their own
 
 
@@ -60,6 +62,8 @@ def performance(study: Artefacts) -> Section:
         drawn(study, "roc"),
         computed(study, comparison_table, "comparisons"),
         *([computed(study, fold_table, "folds")] if _has_folds(study) else []),
+        *([computed(study, pattern_table, "sequences")] if _has_patterns(study) else []),
+        *([saved(study, _WITHHELD)] if _WITHHELD in study.tables else []),
         drawn(study, "calibration"),
         drawn(study, "decision_curve"),
     ]
@@ -69,6 +73,10 @@ def performance(study: Artefacts) -> Section:
 def _has_folds(study: Artefacts) -> bool:
     """Metrics of older versions do not hold the folds."""
     return study.metrics is None or any(cohort.folds for cohort in study.metrics.cohorts.values())
+
+
+def _has_patterns(study: Artefacts) -> bool:
+    return study.metrics is not None and any(cohort.patterns for cohort in study.metrics.cohorts.values())
 
 
 def survival(study: Artefacts) -> Section | None:
