@@ -13,7 +13,7 @@ from tiny_model_folder import SEQUENCES, small_volume_plan, write_model_folder
 from tiny_models import tiny_model
 
 from autodls.dicom.results import RESEARCH
-from autodls.dicom.studies import find_studies
+from autodls.dicom.studies import find_studies, holds_dicom
 from autodls.records.files import sha256_of_file
 
 STUDIES = {"1.2.3.1": "case_00", "1.2.3.2": "case_01"}
@@ -189,6 +189,15 @@ class TestRefused:
         assert "one is missing" in rows["P0001"]["failed"] and rows["P0001"]["dls"] == "" and rows["P0002"]["dls"]
         assert not (tmp_path / "dicom" / "P0001").exists() and (tmp_path / "dicom" / "P0002" / "roi.dcm").exists()
         assert "Müller" not in answer.err + answer.out and "MRN" not in answer.err + answer.out
+
+
+def test_what_holds_dicom(given, tmp_path):
+    assert holds_dicom(given / "studies")
+    assert not holds_dicom(given / "dataset" / "imagesTr") and not holds_dicom(tmp_path)
+    mixed = tmp_path / "mixed"  # images beside what else a person keeps there: the folder is read as before
+    shutil.copytree(given / "dataset" / "imagesTr", mixed)
+    shutil.copytree(given / "studies", mixed / "originals")
+    assert not holds_dicom(mixed)
 
 
 class TestSeries:

@@ -3,6 +3,7 @@
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,8 +77,18 @@ class FoundStudy:
 
 
 def holds_dicom(folder: Path) -> bool:
-    """Whether some file below `folder` begins as DICOM files do; files named like other images are not opened."""
-    return any(_is_dicom(path) for path in _files(folder))
+    """Whether some file below `folder` begins as DICOM files do, and none in it is named like another image.
+
+    What cannot be opened is not DICOM here: `find_studies` says so of a folder that is.
+    """
+    names = next(os.walk(folder), ("", [], []))[2]  # none where the folder cannot be opened
+    if any(name.lower().endswith(FILE_ENDINGS) for name in names):
+        return False
+    for path in _files(folder):
+        with suppress(DatasetError):
+            if _is_dicom(path):
+                return True
+    return False
 
 
 def find_studies(folder: Path) -> list[FoundStudy]:
