@@ -10,25 +10,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from autodls.phantom.settings import CT
 from autodls.phantom.tumour import Tumour, draw_tumour
 from autodls.phantom.waves import Array, PointArrays, Waves, soft_step
 
 _TUBE_MM = math.inf
 _EDGE_MM = 1.5
+_CT_MOTTLE_HU = 5.0
 _INTENSITY: dict[str, dict[str, float]] = {
-    "skin": {"T1WI": 0.45, "T2WI": 0.35, "CE-T1WI": 0.46},
-    "fat": {"T1WI": 0.95, "T2WI": 0.75, "CE-T1WI": 0.18},
-    "muscle": {"T1WI": 0.42, "T2WI": 0.26, "CE-T1WI": 0.36},
-    "tongue": {"T1WI": 0.50, "T2WI": 0.36, "CE-T1WI": 0.42},
-    "gland": {"T1WI": 0.66, "T2WI": 0.45, "CE-T1WI": 0.46},
-    "mucosa": {"T1WI": 0.42, "T2WI": 0.55, "CE-T1WI": 0.50},
-    "cortex": {"T1WI": 0.08, "T2WI": 0.06, "CE-T1WI": 0.07},
-    "marrow": {"T1WI": 0.75, "T2WI": 0.50, "CE-T1WI": 0.22},
-    "fluid": {"T1WI": 0.18, "T2WI": 1.00, "CE-T1WI": 0.16},
-    "cord": {"T1WI": 0.52, "T2WI": 0.48, "CE-T1WI": 0.42},
-    "artery": {"T1WI": 0.10, "T2WI": 0.06, "CE-T1WI": 0.66},
-    "vein": {"T1WI": 0.22, "T2WI": 0.14, "CE-T1WI": 0.70},
-    "air": {"T1WI": 0.01, "T2WI": 0.01, "CE-T1WI": 0.01},
+    "skin": {"T1WI": 0.45, "T2WI": 0.35, "CE-T1WI": 0.46, "CT": 40.0},
+    "fat": {"T1WI": 0.95, "T2WI": 0.75, "CE-T1WI": 0.18, "CT": -100.0},
+    "muscle": {"T1WI": 0.42, "T2WI": 0.26, "CE-T1WI": 0.36, "CT": 60.0},
+    "tongue": {"T1WI": 0.50, "T2WI": 0.36, "CE-T1WI": 0.42, "CT": 65.0},
+    "gland": {"T1WI": 0.66, "T2WI": 0.45, "CE-T1WI": 0.46, "CT": 30.0},
+    "mucosa": {"T1WI": 0.42, "T2WI": 0.55, "CE-T1WI": 0.50, "CT": 80.0},
+    "cortex": {"T1WI": 0.08, "T2WI": 0.06, "CE-T1WI": 0.07, "CT": 1000.0},
+    "marrow": {"T1WI": 0.75, "T2WI": 0.50, "CE-T1WI": 0.22, "CT": 250.0},
+    "fluid": {"T1WI": 0.18, "T2WI": 1.00, "CE-T1WI": 0.16, "CT": 10.0},
+    "cord": {"T1WI": 0.52, "T2WI": 0.48, "CE-T1WI": 0.42, "CT": 45.0},
+    "artery": {"T1WI": 0.10, "T2WI": 0.06, "CE-T1WI": 0.66, "CT": 220.0},
+    "vein": {"T1WI": 0.22, "T2WI": 0.14, "CE-T1WI": 0.70, "CT": 180.0},
+    "air": {"T1WI": 0.01, "T2WI": 0.01, "CE-T1WI": 0.01, "CT": -1000.0},
 }
 
 
@@ -87,7 +89,7 @@ class Anatomy:
         return max((part for part in self.structures if part.tissue == "muscle"), key=lambda part: part.semi_axes_mm[1])
 
     def intensity(self, points: PointArrays, sequence: str) -> Array:
-        """Intensities of `sequence` at `points` (x, y, z in mm, arrays [z, y, x]); fat on T1WI is near 1.
+        """Intensities of `sequence` at `points` (x, y, z in mm, arrays [z, y, x]); fat on T1WI is near 1, CT in HU.
 
         Normal structures first; then the tumour's mass effect, which leaves plain muscle around it; then the tumour.
         """
@@ -104,7 +106,11 @@ class Anatomy:
         depth = self.tumour.depth_mm(here)
         effaced = self.tumour.effacement(depth) * self.compartment.cover(here)
         image[near] += effaced * (tissue["muscle"] - image[near])
-        image *= 1 + np.float32(0.05) * self.mottle.at(points)
+        mottle = self.mottle.at(points)
+        if sequence == CT:
+            image += np.float32(_CT_MOTTLE_HU) * mottle
+        else:
+            image *= 1 + np.float32(0.05) * mottle
         image[near] += self.tumour.cover(depth) * (self.tumour.intensity(depth, here, sequence) - image[near])
         return image
 

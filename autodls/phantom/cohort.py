@@ -14,8 +14,6 @@ from autodls.phantom.generative import LOG_CPS_SD, MEDIAN_PFS_LOW_MONTHS, Expres
 from autodls.phantom.scanner import draw_acquisition, draw_pose, outline, scan
 from autodls.phantom.settings import (
     CPS_CUTOFF,
-    ROI_CHANNEL,
-    SEQUENCES,
     TRAINING_COHORT,
     CaseTruth,
     PhantomSettings,
@@ -50,7 +48,7 @@ def write_cohort(
     cases = list(zip(patients, anatomies, strict=True))
     map_parallel(partial(_write_case, folder, settings), cases, settings.case_ids, workers, advance)
     _write_once(folder / "clinical.csv", _table(patients))
-    _write_once(folder / "dataset.json", _description(len(patients)).to_bytes().decode())
+    _write_once(folder / "dataset.json", _description(settings).to_bytes().decode())
     return truth
 
 
@@ -87,13 +85,13 @@ def _write_case(folder: Path, settings: PhantomSettings, case: tuple[Patient, An
     if roi.exists():
         return
     pose = draw_pose(generator(settings.seed, "phantom", patient.id, "pose"))
-    for channel, sequence in enumerate(SEQUENCES):
+    for channel, sequence in enumerate(settings.channels):
         chance = generator(settings.seed, "phantom", patient.id, sequence)
         acquisition = draw_acquisition(patient.site, sequence, settings.matrix_factor, settings.difficulty, chance)
         if sequence != patient.missing_sequence:
             path = folder / "imagesTr" / f"{patient.id}_{channel:04d}{_ENDING}"
             write_volume(path, scan(anatomy, pose, acquisition))
-        if sequence == ROI_CHANNEL:
+        if sequence == settings.roi_channel:
             drawn = outline(anatomy, pose, acquisition.geometry)
     write_volume(roi, drawn)
 
@@ -125,15 +123,15 @@ def _table(patients: Sequence[Patient]) -> str:
     return text.getvalue()
 
 
-def _description(cases: int) -> DatasetDescription:
+def _description(settings: PhantomSettings) -> DatasetDescription:
     return DatasetDescription(
         name="phantom",
-        channel_names={str(channel): sequence for channel, sequence in enumerate(SEQUENCES)},
+        channel_names={str(channel): sequence for channel, sequence in enumerate(settings.channels)},
         labels={"background": 0, "tumour": 1},
-        numTraining=cases,
+        numTraining=len(settings.case_ids),
         file_ending=_ENDING,
         autodls=StudySettings(
-            roi_channel=ROI_CHANNEL,
+            roi_channel=settings.roi_channel,
             patient="patient_id",
             site="site",
             cohort=CohortColumn(column="cohort", training=(TRAINING_COHORT,)),
@@ -148,8 +146,8 @@ def _truth(model: ExpressionModel, patients: Sequence[Patient], anatomies: Seque
     return PhantomTruth(
         settings=model.settings,
         ceiling_auc=model.ceiling_auc(),
-        images_ceiling_auc=model.ceiling_auc(*SEQUENCES),
-        sequence_ceiling_auc={name: model.ceiling_auc(name) for name in SEQUENCES},
+        images_ceiling_auc=model.ceiling_auc(*model.settings.shown.values()),
+        sequence_ceiling_auc={name: model.ceiling_auc(sign) for name, sign in model.settings.shown.items()},
         correlation=model.correlation,
         sign_noise={name: round(noise, 9) for name, noise in model.noises.items()},
         log_cps_mean=round(model.log_cps_mean, 9),

@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 from autodls.imaging.geometry import Geometry
 from autodls.imaging.volumes import Volume
 from autodls.phantom.anatomy import Anatomy
+from autodls.phantom.settings import CT
 from autodls.phantom.waves import Array, PointArrays
 
 _COUNTS_PER_UNIT = 1000.0
@@ -22,7 +23,8 @@ class Protocol:
     """How a site acquires one sequence.
 
     `tilt_deg`: rotation of the stack about x, y and z; a rotation of 180 degrees about z stores rows and columns in
-    reverse. `noise`: standard deviation of either channel of the receiver, where fat on T1WI is near 1.
+    reverse. `noise`: standard deviation of either channel of the receiver, where fat on T1WI is near 1; of CT in
+    thousands of HU.
     """
 
     matrix: int
@@ -38,16 +40,19 @@ PROTOCOLS: dict[str, dict[str, Protocol]] = {
         "T1WI": Protocol(96, 2.0, 22, 5.0, (0, 0, 0), 0.020),
         "T2WI": Protocol(100, 1.9, 22, 5.0, (-9, 0, 0), 0.020),
         "CE-T1WI": Protocol(96, 2.0, 24, 4.5, (4, 0, 0), 0.020),
+        CT: Protocol(112, 1.75, 36, 3.0, (0, 0, 0), 0.012),
     },
     "B": {
         "T1WI": Protocol(88, 2.2, 20, 5.5, (0, 0, 180), 0.025),
         "T2WI": Protocol(104, 1.8, 24, 4.5, (8, 3, 0), 0.030),
         "CE-T1WI": Protocol(92, 2.1, 20, 5.5, (0, 0, 0), 0.025),
+        CT: Protocol(104, 1.9, 28, 4.0, (0, 0, 180), 0.015),
     },
     "C": {
         "T1WI": Protocol(100, 1.9, 20, 5.5, (5, 0, 0), 0.025),
         "T2WI": Protocol(92, 2.1, 20, 5.5, (0, -4, 0), 0.025),
         "CE-T1WI": Protocol(104, 1.8, 22, 5.0, (-6, 2, 0), 0.025),
+        CT: Protocol(96, 2.0, 32, 3.5, (0, 0, 0), 0.015),
     },
 }
 GAIN = {"A": 1.0, "B": 0.6, "C": 1.7}
@@ -129,6 +134,8 @@ def head_points(geometry: Geometry, pose: Pose) -> PointArrays:
 def scan(anatomy: Anatomy, pose: Pose, acquisition: Acquisition) -> Volume:
     """Take the scan: intensities, times bias field and gain, with Rician noise, as int16."""
     points = head_points(acquisition.geometry, pose)
+    if acquisition.sequence == CT:
+        return _scan_ct(anatomy, points, acquisition)
     signal = anatomy.intensity(points, acquisition.sequence) * _bias_field(points, acquisition.bias)
     chance = np.random.default_rng(acquisition.noise_seed)
     sigma = np.float32(acquisition.noise)
@@ -136,6 +143,13 @@ def scan(anatomy: Anatomy, pose: Pose, acquisition: Acquisition) -> Volume:
     magnitude = np.hypot(real, sigma * chance.standard_normal(signal.shape, dtype=np.float32))
     counts = np.clip(np.rint(magnitude * np.float32(_COUNTS_PER_UNIT * acquisition.gain)), 0, 32767)
     return Volume(counts.astype(np.int16), acquisition.geometry)
+
+
+def _scan_ct(anatomy: Anatomy, points: PointArrays, acquisition: Acquisition) -> Volume:
+    """In HU, with normal noise, as int16: no receiver has a gain or a bias there."""
+    noise = np.random.default_rng(acquisition.noise_seed).standard_normal(points[0].shape, dtype=np.float32)
+    values = anatomy.intensity(points, CT) + np.float32(1000 * acquisition.noise) * noise
+    return Volume(np.clip(np.rint(values), -1024, 3071).astype(np.int16), acquisition.geometry)
 
 
 def outline(anatomy: Anatomy, pose: Pose, geometry: Geometry) -> Volume:

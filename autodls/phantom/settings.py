@@ -8,6 +8,8 @@ from autodls.records.base import Record
 
 SEQUENCES = ("T1WI", "T2WI", "CE-T1WI")
 ROI_CHANNEL = "CE-T1WI"
+CT = "CT"
+CT_SHOWS = "CE-T1WI"  # enhancement is all that a CT image shows of the hidden expression
 CPS_CUTOFF = 20
 TRAINING_COHORT = "train"
 EXTERNAL_COHORT = "external"
@@ -34,6 +36,23 @@ class PhantomSettings(Record):
     matrix_factor: float = Field(default=1.0, ge=0.25, le=6, description="1: about 96 x 96 voxels in plane")
     missing_share: float = Field(default=0.0, ge=0, le=1, description="share of cases that lack one sequence")
     missing_cells: float = Field(default=0.04, ge=0, lt=1, description="share of empty cells of age and stages")
+
+    modality: Literal["MR", "CT"] = Field(default="MR", description="CT: one enhanced scan in HU, in the place of MR")
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The images of a case, in the order of their files."""
+        return (CT,) if self.modality == "CT" else SEQUENCES
+
+    @property
+    def roi_channel(self) -> str:
+        """The image that ROIs are drawn on."""
+        return CT if self.modality == "CT" else ROI_CHANNEL
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """The sign that each channel shows."""
+        return {channel: CT_SHOWS if channel == CT else channel for channel in self.channels}
 
     @property
     def case_ids(self) -> tuple[str, ...]:

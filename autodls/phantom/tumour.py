@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from autodls.phantom.settings import CT, CT_SHOWS
 from autodls.phantom.waves import Array, PointArrays, Waves, soft_step
 
 _DIAMETER_MM = (15.0, 36.0)
 _EDGE_MM = 1.0
+_CT_CORE_HU, _CT_ENHANCED_HU = 65.0, 160.0  # the latter for a contrast of 1, that of CE-T1WI's scale
 _CORE = {"T1WI": 0.40, "T2WI": 0.62, "CE-T1WI": 0.38}
 
 
@@ -68,6 +70,8 @@ class Tumour:
     def intensity(self, depth: Array, points: PointArrays, sequence: str) -> Array:
         """Intensities of the tumour at `points`, which lie `depth` mm under its surface."""
         uneven = self.mottle.at(points)
+        if sequence == CT:
+            return self._hounsfield(depth, uneven)
         base: Array = np.float32(self.core[sequence]) * (1 + np.float32(0.05) * uneven)
         if sequence == "CE-T1WI":
             rim = soft_step(np.float32(self.rim_thickness_mm) - depth, _EDGE_MM)
@@ -75,6 +79,12 @@ class Tumour:
         if sequence == "T2WI":
             base += np.float32(self.texture_contrast) * self.texture.at(points)
         return base
+
+    def _hounsfield(self, depth: Array, uneven: Array) -> Array:
+        """The same in HU of an enhanced CT: a rim as on CE-T1WI, around a core of about muscle."""
+        rim = soft_step(np.float32(self.rim_thickness_mm) - depth, _EDGE_MM)
+        base: Array = np.float32(_CT_CORE_HU * self.core[CT_SHOWS] / _CORE[CT_SHOWS]) + np.float32(5) * uneven
+        return base + np.float32(_CT_ENHANCED_HU * self.rim_contrast) * rim
 
 
 def draw_tumour(signs: Mapping[str, float], difficulty: float, chance: np.random.Generator) -> Tumour:
