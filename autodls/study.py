@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from autodls.stages.explain import Explained
     from autodls.stages.import_dicom import Imported
     from autodls.stages.plan import Planned
+    from autodls.stages.predict_dicom import PredictedStudies
     from autodls.stages.preprocess import Preprocessed
     from autodls.stages.segment import Segmented
     from autodls.stages.train import Trained
@@ -228,6 +229,41 @@ class Study(StudyFolder):
             Path(images),
             _path(output),
             model=model_of(self.workspace, drawn=rois is None),
+            rois=_path(rois),
+            heatmaps=heatmaps,
+            overwrite=overwrite,
+            device=device,
+            workers=workers,
+            watch=self.watch,
+        )
+
+    def predict_dicom(
+        self,
+        images: PathLike,
+        output: PathLike,
+        *,
+        dicom: PathLike | None = None,
+        series: Sequence[str] = (),
+        rois: PathLike | None = None,
+        heatmaps: bool = False,
+        overwrite: bool = False,
+        device: str = "auto",
+        workers: int = 1,
+    ) -> "PredictedStudies":
+        """Score DICOM studies below `images` by the model of this study, as `autodls predict --dicom`.
+
+        Into the folder `dicom` go the results of each study as DICOM; `series` says which is a channel of the model, as
+        "CHANNEL=DESCRIPTION".
+        """
+        from autodls.stages.predict_dicom import predict_dicom
+        from autodls.stages.session import model_of
+
+        return predict_dicom(
+            Path(images),
+            Path(output),
+            model=model_of(self.workspace, drawn=rois is None),
+            dicom=_path(dicom),
+            series=series,
             rois=_path(rois),
             heatmaps=heatmaps,
             overwrite=overwrite,

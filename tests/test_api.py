@@ -200,6 +200,11 @@ CALLS = {
     "segment": lambda study: study.segment(1, restart=True),
     "train": lambda study: study.train(0, "auto", at_once=2),
     "predict": lambda study: study.predict("images", "out", rois="rois", heatmaps=True, overwrite=True),
+    "predict_dicom": lambda study: study.predict_dicom("images", "out", dicom="back", series=["T1WI=t1"]),
+    "import_dicom": lambda study: study.import_dicom("dicom", roi_names=["GTV*"], workers=2),
+    "compare": lambda study: study.compare(lock="volume"),
+    "update": lambda study: study.update("model", "new", method="intercept"),
+    "benchmark_sequences": lambda study: study.benchmark_sequences(device="cpu"),
     "evaluate": lambda study: study.evaluate("auto", device="cpu", workers=2),
     "explain": lambda study: study.explain(["a", "b"], "auto"),
     "report": lambda study: study.report("report.html", overwrite=True),
@@ -212,10 +217,19 @@ CALLS = {
 OF_STUDY = {"dataset", "workspace", "name", "as_json", "dry_run", "place"}
 ELSEWHERE = {
     "plan": {"explain": "explain_plan"},
-    "predict": {"model": "load_model(MODEL).predict"},
+    "predict": {"model": "load_model(MODEL).predict", "dicom": "predict_dicom", "series": "predict_dicom"},
+    "compare": {"candidate": "lock"},
+    "import": {"roi_name": "roi_names", **dict.fromkeys(("label_id", "target", "positive", "keep"), "labels")},
+        "roi_name": "roi_names",
+        "label_id": "labels",
+        "target": "labels",
+        "positive": "labels",
+        "keep": "labels",
+    },
     "train fold": {"which": "fold"},
     "segment fold": {"which": "fold"},
 }
+METHODS = {"import": "import_dicom", **{f"benchmark {what}": f"benchmark_{what}" for what in ("rois", "sequences")}}
 OF_TABLE = {"scores": "table"}
 
 
@@ -245,7 +259,7 @@ class TestStudy:
     @pytest.mark.parametrize(("name", "found"), list(commands(get_command(app))))
     def test_whatever_a_command_can_do_a_call_can(self, name, found):
         """Each option of each command is a word of the method, or stands above with the call that does it."""
-        method = getattr(Study, {"benchmark rois": "benchmark_rois"}.get(name, name.split()[0]))
+        method = getattr(Study, METHODS.get(name, name.split()[0]))
         words = set(inspect.signature(method).parameters)
         options = {option.name for option in found.params} - OF_STUDY
         if name == "evaluate":
@@ -255,7 +269,7 @@ class TestStudy:
             assert {"folder" if option == "output" else option for option in options} <= words
         else:
             assert {ELSEWHERE.get(name, {}).get(option, option) for option in options} - words <= {
-                "explain_plan", "load_model(MODEL).predict",
+                "explain_plan", "load_model(MODEL).predict", "predict_dicom",
             }  # fmt: skip
         assert not any(option.name == "dry_run" for option in found.params) or hasattr(Study, f"dry_{name.split()[0]}")
 

@@ -214,7 +214,7 @@ def test_changed_images_are_one_line(study):
     path.write_bytes(path.read_bytes() + b"\0")
     answer = command(dataset, place)
     assert answer.status == 2
-    assert "have changed since the plan was made; run 'autodls plan'" in answer.complaint
+    assert "have changed since the plan was made; run 'autodls plan" in answer.complaint
 
 
 def test_the_command_shows_it_and_verify_finds_it_whole(study):
