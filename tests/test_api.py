@@ -220,12 +220,6 @@ ELSEWHERE = {
     "predict": {"model": "load_model(MODEL).predict", "dicom": "predict_dicom", "series": "predict_dicom"},
     "compare": {"candidate": "lock"},
     "import": {"roi_name": "roi_names", **dict.fromkeys(("label_id", "target", "positive", "keep"), "labels")},
-        "roi_name": "roi_names",
-        "label_id": "labels",
-        "target": "labels",
-        "positive": "labels",
-        "keep": "labels",
-    },
     "train fold": {"which": "fold"},
     "segment fold": {"which": "fold"},
 }
