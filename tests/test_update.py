@@ -189,6 +189,7 @@ def test_the_new_model_is_whole_and_names_the_old_one_which_stays(copied):
         name: sha for name, sha in before.items() if name not in OF_THE_UPDATE
     }
     card = (output / "MODEL_CARD.md").read_text()
+    assert "each of which fitted it and chose the cut-off" in card
     assert "updated at a second site" in card and before["model.json"] in card and "24 cases of `tiny`" in card
 
 
