@@ -108,7 +108,8 @@ class Study:
         `preset` is auto, paper, or a file; `memory_gib` what training may use, in GiB; `encoder_weights` imagenet,
         random or a file. The plan that it replaces is kept; where folds are trained by it, only with `restart`.
         """
-        from autodls.stages.plan import PlanRequest, plan
+        from autodls.planning.request import PlanRequest
+        from autodls.stages.plan import plan
 
         request = PlanRequest(os.fspath(preset), memory_gib, device, encoder_weights)
         return plan(self.dataset, self._workspace, request, workers=workers, restart=restart, watch=self.watch)

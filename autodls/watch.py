@@ -51,7 +51,7 @@ class _NoBar:
     def move(self, done: int, word: str) -> None: ...
 
 
-class Told:
+class KeepingWatch:
     """Passes everything on to `watch`, and keeps the lines: warnings belong into what a stage returns."""
 
     def __init__(self, watch: Watch) -> None:

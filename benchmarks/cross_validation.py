@@ -22,7 +22,7 @@ import torch
 from side_by_side import OURS, in_process, interleaved, machine, show
 
 from autodls.models.encoder import SequenceEncoder
-from autodls.models.fold_model import has_bf16
+from autodls.models.network import has_bf16
 from autodls.planning.memory import cohort_gib
 from autodls.planning.splits import make_splits
 from autodls.preprocessing.planes import PLANES, Plane

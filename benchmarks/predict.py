@@ -28,8 +28,9 @@ def write_study(folder: Path, folds: int, px: int) -> None:
     import torch
     from plain_resnet import random_state
 
-    from autodls.models.fold_model import FoldModel, new_fusion, save_folded, save_fusion
+    from autodls.models.fold_files import save_folded, save_fusion
     from autodls.models.folded import FoldedEncoder
+    from autodls.models.network import FoldModel, new_fusion
     from autodls.models.pca import ChannelPCA
     from autodls.phantom.cohort import write_cohort
     from autodls.phantom.settings import PhantomSettings
@@ -123,7 +124,8 @@ def by_files(folder: Path, cases: Path, library: str) -> None:
     import numpy as np
     import torch
 
-    from autodls.models.fold_model import class_logit, load_fusion
+    from autodls.models.fold_files import load_fusion
+    from autodls.models.network import class_logit
     from autodls.preprocessing.case import prepare_case
     from autodls.records.model import ModelRecord
     from autodls.records.model_folders import ModelFolder

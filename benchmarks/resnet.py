@@ -15,8 +15,8 @@ from side_by_side import OURS, Usage, in_process, interleaved, machine, show
 from torch import Tensor, nn
 
 from autodls.models.encoder import SequenceEncoder
-from autodls.models.fold_model import has_bf16
 from autodls.models.folded import FoldedEncoder
+from autodls.models.network import has_bf16
 from autodls.planning.encoder_cost import encoder_cost
 from autodls.training.loop import take_step
 from autodls.training.loss import FocalMeanLoss

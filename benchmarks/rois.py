@@ -20,9 +20,9 @@ from autodls.cli.report_command import run_report
 from autodls.cli.segment_command import run_segment
 from autodls.cli.train_command import run_train
 from autodls.phantom.cohort import PhantomSettings, write_cohort
+from autodls.planning.request import PlanRequest
 from autodls.records.model_folders import RoiKind
 from autodls.records.workspace import Workspace
-from autodls.stages.plan import PlanRequest
 
 KINDS: tuple[RoiKind, ...] = ("manual", "auto")
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from autodls.evaluation.delong import auc_with_ci, compare_aucs
-from autodls.models.fold_model import load_fold
+from autodls.models.fold_files import load_fold
 from autodls.records.files import link_or_copy, sha256_of_file
 from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
@@ -30,7 +30,7 @@ from autodls.records.splits import Fold
 from autodls.stages.session import Session
 from autodls.training.data import FoldRun, TrainingData, load_training_data
 from autodls.training.fine_tuning_stage import fine_tune
-from autodls.training.fold import score_fold
+from autodls.training.fold_scores import score_fold
 
 EPOCHS = 8  # of the fine-tuning
 Floats = NDArray[np.float64]

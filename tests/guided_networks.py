@@ -5,7 +5,7 @@ from tiny_models import tiny_plan
 from torch import nn
 
 from autodls.models.encoder import SequenceEncoder
-from autodls.models.pooling import PLANES
+from autodls.records.network_shape import PLANE_COUNT
 
 
 def unsettle_norms(encoder, draw, gains=(0.4, 0.8), bias=0.1, means=0.1):
@@ -33,9 +33,9 @@ def eventful_encoder(name, *, roi_guided):
 
 def guided_input(cases=2, size_px=64, *, roi_guided=True, seed=1):
     """Noise [case, channel, H, W], and a square of tumour elsewhere in each plane."""
-    planes = torch.randn(cases, PLANES, size_px, size_px, generator=torch.Generator().manual_seed(seed))
+    planes = torch.randn(cases, PLANE_COUNT, size_px, size_px, generator=torch.Generator().manual_seed(seed))
     roi = torch.zeros_like(planes)
-    for plane in range(PLANES):
+    for plane in range(PLANE_COUNT):
         first, side = 4 + 8 * plane, size_px // 4
         roi[:, plane, first : first + side, 6 : 6 + side + plane] = 1
     return torch.cat([planes, roi], dim=1) if roi_guided else planes

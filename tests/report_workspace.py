@@ -35,7 +35,7 @@ from autodls.report.tables.study import (
     performance_table,
 )
 from autodls.report.tables.survival import landmark_table, survival_table
-from autodls.training.learnt import Labels, judge
+from autodls.training.learnt import LabelCounts, judge
 from autodls.training.stage_log import StageLog
 
 SEQUENCES = ("CE", "T2")
@@ -192,7 +192,7 @@ def _write_logs(workspace: Workspace, splits: Splits) -> None:
             epochs = _epochs(stage, train, inner)
             for epoch in epochs:
                 log.add(epoch)
-            found = judge(epochs, Labels(10, 20), Labels(4, 6), 2.0, 0.5)
+            found = judge(epochs, LabelCounts(10, 20), LabelCounts(4, 6), 2.0, 0.5)
             if fold.index and found:
                 log.judge({stage: found})
 

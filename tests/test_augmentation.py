@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from autodls.records.files import sha256_of_bytes
 from autodls.seeding import generator
 from autodls.training import on_device
-from autodls.training.augmentation import POLICIES, augment_inputs, augment_paper
+from autodls.training.augmentation import POLICIES, apply_paper, augment_inputs, augment_paper, draw_paper
 from autodls.training.on_device import apply_where
 
 QUICK = hypothesis_settings(deadline=None, max_examples=50)
@@ -67,6 +68,22 @@ def test_result_does_not_depend_on_global_streams_and_leaves_them_alone(policy):
         assert random.getstate() == before[1]
         assert torch.equal(torch.random.get_rng_state(), before[2])
     assert torch.equal(*results)
+
+
+def test_bytes_of_the_paper_s_policy_are_those_of_earlier_versions():
+    """Crops and flips move whole pixels, so that every machine gives the same; trained folds depend on it."""
+    moved, roi = augment_paper(ramp(24, 40), ramp(24, 40)[:, :1], 32, 7)
+    assert torch.equal(moved[:, :1], roi)
+    assert sha256_of_bytes(moved.numpy().tobytes())[:16] == "532b91efc45ac6a9"
+
+
+def test_chance_is_drawn_apart_from_the_pixels():
+    pixels, chance = ramp(24, 40), generator(7, "paper")
+    draw = draw_paper(pixels.shape, 32, chance)
+    after = chance.bit_generator.state
+    for _ in range(2):
+        assert torch.equal(apply_paper(pixels, pixels[:, :0], 32, draw)[0], paper(pixels, 32, 7))
+    assert chance.bit_generator.state == after
 
 
 @pytest.mark.parametrize("policy", POLICIES)

@@ -26,7 +26,7 @@ from autodls.inference.rescoring import PairedCase, ScoreCache, crossed_scores, 
 from autodls.inference.robustness import perturbed_scores
 from autodls.inference.scoring import score_sample
 from autodls.records.cohort import read_cohort
-from autodls.records.segmentation import SegmenterRecord
+from autodls.records.segmenter import SegmenterRecord
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
 from autodls.report.artefacts import read_study

@@ -1,5 +1,7 @@
 """The encoder that is trained and the one that scores."""
 
+import copy
+
 import pytest
 import torch
 from guided_networks import unsettle_norms
@@ -161,10 +163,29 @@ def test_a_weight_that_half_precision_cannot_hold_stays_as_it_is(trained):
     )
 
 
-def test_forward_is_the_whole_monai_network_without_dropout(trained):
+@pytest.mark.parametrize("name", ["resnet8", "resnet18", "resnet50"])
+def test_forward_and_its_gradients_are_those_of_monai_bit_for_bit(name):
+    """What follows what is told by us, for training and scoring; MONAI says it too."""
+    ours = SequenceEncoder(name, dropout=0.0, batch_norm_momentum=0.3)
+    ours.start_from_random(torch.Generator().manual_seed(0))
+    unsettle_norms(ours, torch.Generator().manual_seed(1), gains=(0.3, 0.6), means=0)
+    theirs = copy.deepcopy(ours.net)
     planes = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
-    with torch.inference_mode():
-        torch.testing.assert_close(trained(planes), trained.net(planes))
+    found, expected = ours.train()(planes), _monai(theirs.train(), planes)
+    assert torch.equal(found, expected)
+    for logits in (found, expected):
+        logits.square().sum().backward()
+    gradients = [dict(net.named_parameters()) for net in (ours.net, theirs)]
+    assert all(torch.equal(gradients[0][name].grad, one.grad) for name, one in gradients[1].items())
+    state = theirs.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in ours.net.state_dict().items())
+
+
+def _monai(net, planes):
+    """MONAI's own walk, with our mean over places, which sums in another order than its pooling."""
+    stem = net.act(net.bn1(net.conv1(planes)))
+    stem = stem if net.no_max_pool else net.maxpool(stem)
+    return net.fc(net.layer4(net.layer3(net.layer2(net.layer1(stem)))).mean(dim=(2, 3)))
 
 
 def test_a_feature_that_is_not_kept_has_no_say(trained):
@@ -173,8 +194,8 @@ def test_a_feature_that_is_not_kept_has_no_say(trained):
     features = trained.features(planes).detach()
     keep = 2.0 * (torch.rand(2, trained.pooled, generator=torch.Generator().manual_seed(0)) < 0.5)
     pooled = features.mean(dim=(2, 3))
-    torch.testing.assert_close(trained.decode(features, planes, keep), trained.net.fc(pooled * keep))
-    assert torch.equal(trained.decode(features, planes, torch.ones_like(keep)), trained.decode(features, planes))
+    torch.testing.assert_close(trained.logits(features, planes, keep), trained.net.fc(pooled * keep))
+    assert torch.equal(trained.logits(features, planes, torch.ones_like(keep)), trained.logits(features, planes))
 
 
 def test_folded_encoder_in_bfloat16_gives_float32_near_the_exact_one(trained):

@@ -17,7 +17,7 @@ from autodls.errors import ArgumentError, StaleRecordError, TrainingError
 from autodls.evaluation.binary import class_medians_cutoff, confusion_at, youden_cutoff
 from autodls.inference.model_folder import load_model
 from autodls.models.ensemble import score_ensemble
-from autodls.models.fold_model import FoldLogits
+from autodls.models.network import FoldLogits
 from autodls.models.recalibration import fit_scale
 from autodls.preprocessing.store import FORMAT
 from autodls.records.files import sha256_of_file

@@ -13,7 +13,8 @@ from tiny_models import SEQUENCES, random_input, tiny_fold, tiny_plan
 from tiny_study import DESCRIPTION, study_plan, tiny_study, use_tiny_resnet
 
 from autodls.inference.model_folder import load_model
-from autodls.models.fold_model import FoldLogits, FoldModel, load_fold, load_fusion, save_fusion
+from autodls.models.fold_files import load_fold, load_fusion, save_fusion
+from autodls.models.network import FoldLogits, FoldModel
 from autodls.models.recalibration import fit_scale
 from autodls.records.model_folders import FoldFolder
 from autodls.records.scale import LogisticScale

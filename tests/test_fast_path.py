@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional
 
 from autodls.models.encoder import SequenceEncoder
-from autodls.models.fold_model import class_logit
 from autodls.models.folded import FoldedEncoder
+from autodls.models.network import class_logit
 from autodls.training.loop import take_step
 from autodls.training.loss import FocalMeanLoss
 from autodls.training.optimizers import new_optimizer

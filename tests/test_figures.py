@@ -27,7 +27,7 @@ from autodls.records.scores import without_formula, write_csv
 from autodls.records.spelled import in_one_line
 from autodls.report.drawn import Drawn, Rows, save_figure
 from autodls.report.figures.catalogue import study_figures
-from autodls.report.figures.cohort_flow import CohortCount, Flow, flow_figure, flow_of_dataset, flow_of_scores
+from autodls.report.figures.cohort_flow import Flow, FlowCohort, flow_figure, flow_of_dataset, flow_of_scores
 from autodls.report.figures.discrimination import roc_corners, roc_figure
 from autodls.report.figures.probability import calibration_figure, decision_figure, plausible_thresholds
 from autodls.report.figures.style import in_style
@@ -254,7 +254,7 @@ def test_study_figures_leave_out_what_has_no_data() -> None:
 
 def test_flow_must_add_up() -> None:
     with pytest.raises(ArgumentError, match="10 cases less 2 excluded are not the 7"):
-        Flow(10, {"no image": 2}, (CohortCount("all", 3, 4),))
+        Flow(10, {"no image": 2}, (FlowCohort("all", 3, 4),))
 
 
 def test_flow_of_scores_counts_rows_by_reason() -> None:
@@ -262,7 +262,7 @@ def test_flow_of_scores_counts_rows_by_reason() -> None:
     excluded = (Excluded(row=3, reason="missing dls"), Excluded(row=7, reason="missing dls"))
     table = ScoreTable(("dls", "T1WI"), {"all": CohortTable(9, held.scores, held.labels, excluded=excluded)})
     flow = flow_of_scores(evaluate_table(table), without_cohort=1)
-    assert flow == Flow(12, {"missing dls": 2, "no cohort named": 1}, (CohortCount("all", 3, 6),))
+    assert flow == Flow(12, {"missing dls": 2, "no cohort named": 1}, (FlowCohort("all", 3, 6),))
     assert ("cohort", "all", "positive", 3) in flow_figure(flow).rows.lines
     assert "Excluded: 3" in texts(flow_figure(flow).figure)
 
@@ -274,14 +274,14 @@ def test_flow_of_a_dataset_leaves_out_training_cases_without_label(make_dataset,
     edit_table(folder, "case_05", cps="", pfs_event="")
     flow = flow_of_dataset(read_cohort(folder))
     assert flow.excluded == {"no label": 1, "neither label nor follow-up": 1}
-    assert flow.cohorts == (CohortCount("train", 1, 2), CohortCount("external", 1, 0, 1))
+    assert flow.cohorts == (FlowCohort("train", 1, 2), FlowCohort("external", 1, 0, 1))
 
 
 def test_flow_says_of_how_many_patients_cases_are(make_dataset, edit_table, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     folder = make_dataset(tmp_path, training=4, held_out=2)
     edit_table(folder, "case_02", patient_id="patient_00")
     flow = flow_of_dataset(read_cohort(folder))
-    assert flow.cohorts == (CohortCount("train", 2, 2, patients=3), CohortCount("external", 1, 1))
+    assert flow.cohorts == (FlowCohort("train", 2, 2, patients=3), FlowCohort("external", 1, 1))
     drawn = flow_figure(flow)
     assert {"n = 4, of 3 patients", "n = 2"} <= set(texts(drawn.figure))
     assert [line for line in drawn.rows.lines if "patients" in line] == [("cohort", "train", "patients", 3)]
@@ -289,7 +289,7 @@ def test_flow_says_of_how_many_patients_cases_are(make_dataset, edit_table, tmp_
 
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_flow_is_drawn_for_any_number_of_cohorts(count: int) -> None:
-    flow = Flow(5 * count + 1, {"x" * 300: 1}, tuple(CohortCount(f"{at} " + "w" * 90, 2, 3) for at in range(count)))
+    flow = Flow(5 * count + 1, {"x" * 300: 1}, tuple(FlowCohort(f"{at} " + "w" * 90, 2, 3) for at in range(count)))
     figure = flow_figure(flow, "positive " * 9).figure
     width, height = figure.bbox.size
     for text in figure.findobj(Text):

@@ -9,16 +9,18 @@ from tiny_study import DESCRIPTION, hashes, study_plan, tiny_study, use_tiny_res
 from torch import nn
 
 from autodls.errors import StaleRecordError
-from autodls.models.fold_model import class_logit, load_fold
+from autodls.models.fold_files import load_fold
+from autodls.models.network import class_logit
 from autodls.planning.memory import TrainingLoad, encoder_parts_gib, memory_parts_gib
 from autodls.records.scores import FUSED, read_fold_scores
 from autodls.records.tensors import read_note
 from autodls.training import loop
 from autodls.training.data import centre_crop
 from autodls.training.fine_tuning_stage import FINE_TUNING, fine_tune, inner_log_loss, new_task
-from autodls.training.fold import stages_of, train_fold
+from autodls.training.fold import train_fold
 from autodls.training.locking import lock_model
 from autodls.training.loss import UNKNOWN
+from autodls.training.standing import stages_of
 
 FITTED = {*(f"{name}.safetensors" for name in SEQUENCES), "fusion.safetensors"}
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 from tiny_study import study_plan
 
-from autodls.models.fold_model import FoldLogits, class_logit
 from autodls.models.fusion import FusionTransformer
+from autodls.models.network import FoldLogits, class_logit
 from autodls.models.pca import ChannelPCA
 from autodls.records.plan import FusionPlan
 from autodls.records.scores import FUSED
@@ -39,7 +39,7 @@ def as_pixels(maps):
 
 def fusion(plan=PLAN, seed=0):
     """A fusion in evaluation whose weights are large enough that everything shows in the logits."""
-    model = FusionTransformer(plan, SEQUENCES, CHANNELS, SIDE)
+    model = FusionTransformer(SEQUENCES, CHANNELS, SIDE, **plan.model_dump(exclude={"fallback"}))
     model.start_from_random(draw(seed))
     with torch.no_grad():
         for parameter in model.parameters():
@@ -170,7 +170,7 @@ def test_patches_of_any_side_cover_the_map(patch_px, tokens):
 
 
 def test_paper_gives_49_tokens_of_width_384():
-    model = FusionTransformer(FusionPlan(patch_px=1, heads=8, layers=3, dropout=0.1), 3, 128, 7)
+    model = FusionTransformer(3, 128, 7, patch_px=1, heads=8, layers=3, dropout=0.1)
     assert model.position.shape == (49, 384)
     assert len(model.encoder.layers) == 3
     assert model.encoder.layers[0].self_attn.head_dim == 48

@@ -13,11 +13,12 @@ from picture_task import PictureTask, as_bytes, settings
 from strict_recorder import StrictRecorder
 from tiny_study import hashes, study_plan, tiny_study, use_tiny_resnet
 
-from autodls.models.fold_model import load_fold
+from autodls.models.device import prepare_torch
+from autodls.models.fold_files import load_fold
 from autodls.models.gradcam import fold_maps
 from autodls.records.scores import FUSED, read_fold_scores
 from autodls.training.data import centre_crop, load_training_data
-from autodls.training.fold import prepare_torch, train_together
+from autodls.training.fold import train_together
 from autodls.training.interleave import interleave
 from autodls.training.loop import fit_steps
 from autodls.training.principal import fit_pca

@@ -11,9 +11,9 @@ from tiny_models import brightness_encoder, random_input, tiny_fold, tiny_plan
 from torch import nn
 
 from autodls.models.encoder import SequenceEncoder
-from autodls.models.fold_model import class_logit
 from autodls.models.folded import FoldedEncoder
 from autodls.models.gradcam import activation_map, fold_maps, heat_maps, shuffled, to_input_size
+from autodls.models.network import class_logit
 from autodls.records.scale import LogisticScale
 
 FEATURES, STRIDE_PX = 2048, 32  # of a ResNet-50
@@ -64,7 +64,7 @@ def exact(monkeypatch):
 def test_equals_monai_for_a_sequence_model(trained_encoder):
     plan = tiny_plan(("T1WI",), input_size_px=96)
     pixels, present = random_input(plan, cases=3)
-    monai = GradCAM(nn_module=Margin(trained_encoder), target_layers="encoder.net.layer4")
+    monai = GradCAM(nn_module=Margin(trained_encoder.net), target_layers="encoder.layer4")
     expected = monai.compute_map(pixels[:, 0], class_idx=0).detach().numpy()
     folded = FoldedEncoder.from_state(trained_encoder.net.state_dict())
     fold = tiny_fold(plan, encoder=lambda: folded, feature_channels=FEATURES)
@@ -77,7 +77,7 @@ def test_equals_monai_for_a_sequence_model(trained_encoder):
 @pytest.mark.usefixtures("exact")
 def test_activation_map_equals_monai_for_one_class(trained_encoder):
     pixels = random_input(tiny_plan(("T1WI",), input_size_px=64), cases=2)[0][:, 0]
-    expected = GradCAM(nn_module=trained_encoder, target_layers="net.layer4").compute_map(pixels, class_idx=1)
+    expected = GradCAM(nn_module=trained_encoder.net, target_layers="layer4").compute_map(pixels, class_idx=1)
     folded = FoldedEncoder.from_state(trained_encoder.net.state_dict())
     features = folded.features(pixels).requires_grad_()
     (gradients,) = torch.autograd.grad(folded.logits(features, pixels)[:, 1].sum(), features)

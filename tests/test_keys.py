@@ -14,7 +14,7 @@ from autodls.errors import StaleRecordError
 from autodls.records.plan import Plan
 from autodls.records.scores import FoldRecord
 from autodls.records.tensors import load_tensors, save_tensors
-from autodls.training.fold import made_by, stages_of, train_fold
+from autodls.training.fold import train_fold
 from autodls.training.fold_chain import weight_hashes
 from autodls.training.keys import (
     FIRST_STAGE,
@@ -27,6 +27,7 @@ from autodls.training.keys import (
     stored_sample_keys,
 )
 from autodls.training.locking import lock_model
+from autodls.training.standing import made_by, stages_of
 from autodls.training.weights import start_sha256
 from autodls.verify.workspace import Chain, _fold_faults
 

@@ -24,13 +24,13 @@ from autodls.report.figures.learning_curves import draw_learning_curve, learning
 from autodls.stages.train import _draw_curves, _tell_not_learnt
 from autodls.training import learnt
 from autodls.training.keys import stored_sample_keys
-from autodls.training.learnt import Labels, best_guess, guess_loss, judge, unlearnt_auc
+from autodls.training.learnt import LabelCounts, best_guess, guess_loss, judge, unlearnt_auc
 from autodls.training.locking import case_flags, lock_model
 from autodls.training.loop import FocalMeanLoss
 from autodls.training.stage_log import StageLog
 from autodls.verify.workspace import verify_kind
 
-TRAIN, INNER = Labels(14, 26), Labels(4, 6)
+TRAIN, INNER = LabelCounts(14, 26), LabelCounts(4, 6)
 GOOD, CHANCE = 0.8, 0.3  # inner AUCs
 
 
@@ -82,15 +82,15 @@ def test_what_is_wrong_is_said_in_numbers():
     )
 
 
-@pytest.mark.parametrize("changes", [{"train": Labels(0, 20)}, {"inner": Labels(0, 0)}], ids=str)
+@pytest.mark.parametrize("changes", [{"train": LabelCounts(0, 20)}, {"inner": LabelCounts(0, 0)}], ids=str)
 def test_where_there_is_no_guess_nothing_is_judged(changes):
     assert judged([9.0] * 3, [9.0] * 3, **changes) is None
 
 
 def test_an_early_stopping_set_of_one_class_tells_of_divergence_only():
     losses = ([0.17, 0.18, 0.19], [9.0, 9.0, 8.0])
-    assert judged(*losses, auc=None, inner=Labels(3, 0)).fault is None
-    assert judged([9.0] * 3, losses[1], auc=None, inner=Labels(3, 0)).fault == "diverged"
+    assert judged(*losses, auc=None, inner=LabelCounts(3, 0)).fault is None
+    assert judged([9.0] * 3, losses[1], auc=None, inner=LabelCounts(3, 0)).fault == "diverged"
 
 
 def test_before_an_epoch_is_kept_nothing_is_judged():
@@ -110,7 +110,9 @@ def test_a_guess_has_the_lowest_loss_of_all_constants_by_the_loss_that_is_traine
     assert all(of(best) <= of(other) + 1e-6 for other in np.linspace(0.01, 0.99, 99))
 
 
-@pytest.mark.parametrize("labels", [Labels(3, 5), Labels(4, 6), Labels(8, 14), Labels(15, 30)], ids=str)
+@pytest.mark.parametrize(
+    "labels", [LabelCounts(3, 5), LabelCounts(4, 6), LabelCounts(8, 14), LabelCounts(15, 30)], ids=str
+)
 def test_a_weak_network_is_seldom_taken_for_a_guess(labels):
     """AUC 2/3, binormal: without what the loss asks for, which spares more."""
     chance = np.random.default_rng(0)

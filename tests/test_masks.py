@@ -11,7 +11,7 @@ from tiny_models import tiny_policy
 
 from autodls.errors import ArgumentError
 from autodls.preprocessing.planes import find_planes
-from autodls.records.plan import MaskPolicy
+from autodls.records.segmentation_plan import MaskPolicy
 from autodls.segmentation.masks import (
     SOURCES,
     dice,

@@ -20,7 +20,7 @@ from autodls.records.case import Case
 from autodls.records.cohort import read_cohort
 from autodls.records.fingerprint import Fingerprint
 from autodls.training.card import model_card
-from autodls.training.learnt import Labels, labels_of, unlearnt_auc
+from autodls.training.learnt import LabelCounts, labels_of, unlearnt_auc
 
 
 def scans(positive: Sequence[int], negative: Sequence[int]) -> list[Case]:
@@ -144,7 +144,9 @@ def test_early_stopping_scans_of_few_patients_tell_little() -> None:
     """An AUC of 0.45 of 8 and 12 scans tells against a network; of 2 and 3 patients with 4 scans each it does not."""
     labels = [1] * 8 + [0] * 12
     assert unlearnt_auc(labels_of(labels)) > 0.44
-    assert unlearnt_auc(labels_of(labels, [str(scan // 4) for scan in range(20)])) == unlearnt_auc(Labels(2, 3)) < 0.2
+    assert (
+        unlearnt_auc(labels_of(labels, [str(scan // 4) for scan in range(20)])) == unlearnt_auc(LabelCounts(2, 3)) < 0.2
+    )
 
 
 @pytest.mark.parametrize(("rule", "optimistic"), [("youden", True), ("class_medians", False)])

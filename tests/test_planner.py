@@ -22,6 +22,7 @@ from autodls.records import plan as records
 from autodls.records.cohort import read_cohort
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.plan import Plan
+from autodls.records.segmentation_plan import MaskPolicy
 
 GOLDEN = presets_folder() / "golden"
 CONTRACT = """
@@ -84,7 +85,7 @@ def test_rules_and_records_name_the_same_fields() -> None:
     fields |= {f"network.fusion.{name}" for name in records.FusionPlan.model_fields}
     fields |= {f"training.{name}" for name in records.TrainingPlan.model_fields}
     fields |= {f"segmentation.{name}" for name in records.SegmentationPlan.model_fields} - {"segmentation.mask"}
-    fields |= {f"segmentation.mask.{name}" for name in records.MaskPolicy.model_fields}
+    fields |= {f"segmentation.mask.{name}" for name in MaskPolicy.model_fields}
     assert fields == set(RULES)
 
 

@@ -5,7 +5,7 @@ from planning_records import CPU, GPU, decide, fingerprint, plan, spread
 
 from autodls.planning.decision import Resources
 from autodls.planning.segmentation_time import expected_time
-from autodls.records.plan import SegmentationPlan
+from autodls.records.segmentation_plan import SegmentationPlan
 
 
 def seen_with(**tumour):

@@ -27,7 +27,7 @@ from autodls.inference.score_log import ScoreLog
 from autodls.parallel import no_advance
 from autodls.records.cohort import read_cohort
 from autodls.records.files import sha256_of_file
-from autodls.records.segmentation import AUTOMATIC_LABELS
+from autodls.records.roi_labels import AUTOMATIC_LABELS
 from autodls.records.workspace import finished_rows
 
 CASES = 5

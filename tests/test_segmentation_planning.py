@@ -45,15 +45,15 @@ def test_small_images_are_coarsened_along_the_finest_axes(spacing_mm, shape):
 
 def test_a_worker_that_is_killed_is_one_line(monkeypatch):
     from autodls.errors import AutoDLSError
-    from autodls.segmentation.planning import Fingerprint, fingerprint_extractor
+    from autodls.segmentation.planning import NnunetFingerprint, fingerprint_extractor
 
     def run(_self, _overwrite):
         with fingerprint_extractor.multiprocessing.get_context("spawn").Pool(1) as pool:
             assert pool.apply(abs, (-1,)) == 1
         raise RuntimeError("Some background worker is 6 feet under. Yuck. \nOK jokes aside.\n")
 
-    monkeypatch.setattr(Fingerprint.__mro__[1], "run", run)
-    planner = Fingerprint.__new__(Fingerprint)
+    monkeypatch.setattr(NnunetFingerprint.__mro__[1], "run", run)
+    planner = NnunetFingerprint.__new__(NnunetFingerprint)
     planner.num_processes = 2
     with pytest.raises(AutoDLSError, match=r"one of 2 worker .*6 feet under.*run with fewer workers") as raised:
         planner.run(True)
@@ -69,7 +69,7 @@ def test_images_that_are_small_already_keep_their_spacing():
 def test_every_planner_of_the_plan_is_there():
     from typing import get_args
 
-    from autodls.records.plan import SegmentationPlan
+    from autodls.records.segmentation_plan import SegmentationPlan
     from autodls.segmentation.planning import PLANNERS
 
     assert set(PLANNERS) == set(get_args(SegmentationPlan.model_fields["planner"].annotation))

@@ -14,8 +14,9 @@ from autodls.errors import DatasetError, ModelFolderError
 from autodls.imaging.volumes import read_geometry, write_volume
 from autodls.inference.rois import drawn_rois
 from autodls.records.files import sha256_of_file
-from autodls.records.segmentation import SegmenterRecord, training_key
+from autodls.records.segmentation import training_key
 from autodls.records.segmentation_folders import SegmenterFolder
+from autodls.records.segmenter import SegmenterRecord
 from autodls.segmentation.segmenter import Segmenter, export_segmenter
 
 CPU = torch.device("cpu")

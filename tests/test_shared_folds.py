@@ -18,7 +18,8 @@ from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.results import Estimate
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import ScoreTable
-from autodls.evaluation.shared_folds import MEANING, OUT_OF_FOLD_VARIANCE, meaning_of, widened_auc
+from autodls.evaluation.shared_folds import MEANING, OUT_OF_FOLD_VARIANCE, meaning_of
+from autodls.evaluation.widened import widened_auc
 from autodls.models.recalibration import fit_scale
 from autodls.planning import expectation
 from autodls.report.tables.study import comparison_table, performance_table

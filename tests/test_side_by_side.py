@@ -12,7 +12,7 @@ from autodls.training.fine_tuning_stage import fine_tuning_settings, new_task
 from autodls.training.fold import train_fold, train_together
 from autodls.training.interleave import interleave
 from autodls.training.loop import fit_steps
-from autodls.training.sequence_stage import SequenceTask, _new_encoder, _rows_with
+from autodls.training.sequence_stage import SequenceTask, _rows_with, _started_encoder
 
 CPU = torch.device("cpu")
 
@@ -50,7 +50,7 @@ def test_a_step_of_fine_tuning_can_be_recorded(study):
 
 def test_the_encoder_of_a_step_draws_nothing_and_its_dropout_is_that_of_the_plan(study):
     run = study.run(0)
-    rows, model = _rows_with(run, "T1WI"), _new_encoder((run, "T1WI")).train()
+    rows, model = _rows_with(run, "T1WI"), _started_encoder((run, "T1WI")).train()
     task = SequenceTask(model, run.data.pixels[:, 0], run.data.labels, rows["train"], rows["inner"], study.plan)
     inputs, _ = next(task.batches(5))
     state = torch.random.get_rng_state()

@@ -8,8 +8,9 @@ from torch import nn
 
 from autodls.models.encoder import SequenceEncoder
 from autodls.models.folded import FoldedEncoder
-from autodls.models.pooling import PLANES, input_channels
+from autodls.models.pooling import input_channels
 from autodls.planning.encoder_cost import encoder_cost, feature_channels
+from autodls.records.network_shape import PLANE_COUNT
 from autodls.records.plan import encoder_stride_px
 
 NETWORKS = [(name, guided) for name in ("resnet8", "resnet18") for guided in (False, True)]
@@ -90,7 +91,7 @@ def test_cost_is_that_of_the_network_that_is_built(name, roi_guided):
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         encoder.train().features(inputs)
     maps = [one for address, one in kept.items() if address not in own and one.is_floating_point() and one.ndim == 4]
-    pictures = 2 * PLANES * 2 * inputs[0, 0].numel() if roi_guided else 0  # planes and ROIs, turned into pictures
+    pictures = 2 * PLANE_COUNT * 2 * inputs[0, 0].numel() if roi_guided else 0  # planes and ROIs, turned into pictures
     cost = encoder_cost(name, 64, roi_guided=roi_guided)
     assert cost.parameters == sum(parameter.numel() for parameter in encoder.parameters())
     assert 2 * cost.activations + pictures == pytest.approx(sum(one.numel() for one in maps), rel=0.02)
@@ -108,17 +109,17 @@ def test_last_gain_of_every_block_starts_at_zero(name, roi_guided):
 @pytest.mark.parametrize("order", [(1, 2, 0), (2, 1, 0)])
 def test_planes_count_alike_and_go_through_the_same_weights(order):
     encoder, inputs = eventful_encoder("resnet8", roi_guided=True), guided_input()
-    planes, roi = inputs[:, list(order)], inputs[:, [PLANES + plane for plane in order]]
+    planes, roi = inputs[:, list(order)], inputs[:, [PLANE_COUNT + plane for plane in order]]
     with torch.inference_mode():
         expected, found = encoder(inputs), encoder(torch.cat([planes, roi], dim=1))
         torch.testing.assert_close(found, expected)
-        apart = encoder(torch.cat([planes, inputs[:, PLANES:]], dim=1))
+        apart = encoder(torch.cat([planes, inputs[:, PLANE_COUNT:]], dim=1))
     assert not torch.allclose(apart, expected, atol=1e-2), "a plane goes with its own ROI"
 
 
 def test_the_roi_has_a_say():
     encoder, inputs = eventful_encoder("resnet8", roi_guided=True), guided_input()
-    moved = torch.cat([inputs[:, :PLANES], inputs[:, PLANES:].flip(-1)], dim=1)
+    moved = torch.cat([inputs[:, :PLANE_COUNT], inputs[:, PLANE_COUNT:].flip(-1)], dim=1)
     with torch.inference_mode():
         assert not torch.allclose(encoder(moved), encoder(inputs), atol=1e-2)
     assert inputs.shape[1] == input_channels(roi_guided=True)

@@ -6,13 +6,14 @@ import pytest
 from command_line import write_phantom, write_preset
 
 from autodls.errors import DatasetError, PlanError
+from autodls.planning.request import PlanRequest
 from autodls.records.provenance import Provenance
 from autodls.records.workspace import Workspace
 from autodls.stages.check import check
-from autodls.stages.plan import PlanRequest, explain_plan, plan
+from autodls.stages.plan import explain_plan, plan
 from autodls.stages.preprocess import preprocess
 from autodls.stages.train import train
-from autodls.watch import SILENT, Told
+from autodls.watch import SILENT, KeepingWatch
 
 
 class Bar:
@@ -89,7 +90,7 @@ def test_mistakes_are_the_same_errors(dataset, tmp_path, quiet):
 
 
 def test_what_was_told_is_kept_without_its_mark():
-    told = Told(SILENT)
+    told = KeepingWatch(SILENT)
     for line in ("next: this", "warning: that"):
         told.note(line)
     assert told.warnings == ("that",) and told.lines == ["next: this", "warning: that"]

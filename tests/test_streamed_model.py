@@ -13,8 +13,8 @@ from tiny_models import random_input, tiny_model
 from autodls.errors import ModelFolderError
 from autodls.inference.model_folder import load_model
 from autodls.models import ensemble
-from autodls.models.fold_model import FoldModel
 from autodls.models.folded import FoldedEncoder
+from autodls.models.network import FoldModel
 
 CPU = torch.device("cpu")
 

@@ -13,7 +13,8 @@ from tiny_models import SEQUENCES
 from tiny_study import hashes, make_sample, study_plan, tiny_study, use_tiny_resnet
 
 from autodls.errors import ArgumentError, ModelFolderError, StaleRecordError, TrainingError, WeightsError
-from autodls.models.fold_model import load_fold
+from autodls.models.device import prepare_torch
+from autodls.models.fold_files import load_fold
 from autodls.preprocessing.store import save_sample
 from autodls.records.scores import FUSED, read_fold_scores
 from autodls.records.tensors import load_tensors, read_note, save_tensors
@@ -21,7 +22,7 @@ from autodls.records.training_log import Epoch
 from autodls.training import loop
 from autodls.training.cohort import train_folds
 from autodls.training.data import centre_crop, training_device
-from autodls.training.fold import prepare_torch, train_fold
+from autodls.training.fold import train_fold
 from autodls.training.stage_log import StageLog
 
 STAGES = (*SEQUENCES, "fusion")

@@ -30,8 +30,8 @@ from autodls.inference.copies import with_copies_flagged
 from autodls.inference.prediction import CaseScore, Prediction
 from autodls.planning.check import check_dataset
 from autodls.planning.fingerprint import extract_fingerprint
-from autodls.planning.measure import SequenceMeasure
 from autodls.planning.ood import ood_flags
+from autodls.planning.sequence_measure import SequenceMeasure
 from autodls.preprocessing.planes import find_planes
 from autodls.preprocessing.sampling import sample_points
 from autodls.records.cohort import read_cohort

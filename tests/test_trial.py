@@ -15,10 +15,11 @@ from autodls.planning.duration import Schedule, measured_training_minutes
 from autodls.planning.memory import PROCESS_GIB, TrainingLoad, memory_parts_gib
 from autodls.planning.planner import derive_plan
 from autodls.planning.presets import load_preset
+from autodls.planning.request import PlanRequest
 from autodls.records.plan import Plan
 from autodls.records.workspace import Workspace
 from autodls.stages import plan as plan_stage
-from autodls.stages.plan import PlanRequest, resources_of
+from autodls.stages.plan import resources_of
 from autodls.training import probe
 from autodls.training.probe import probe_step
 

@@ -17,13 +17,13 @@ from autodls.cli.data_commands import run_plan
 from autodls.cli.train_command import run_train
 from autodls.errors import StaleRecordError, TrainingError
 from autodls.models.recalibration import fit_scale
+from autodls.planning.request import PlanRequest
 from autodls.planning.splits import verify_splits
 from autodls.preprocessing.store import save_sample
 from autodls.records.files import sha256_of_file
 from autodls.records.scores import FUSED, FoldRecord, FoldScore, load_fold_scores
 from autodls.records.splits import Splits
 from autodls.records.tensors import read_note
-from autodls.stages.plan import PlanRequest
 from autodls.training import settling
 from autodls.training.common_scale import common_scales
 from autodls.training.data import centre_crop

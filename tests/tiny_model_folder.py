@@ -4,7 +4,7 @@ import torch
 from planning_records import blank_fingerprint
 from tiny_models import tiny_model, tiny_plan
 
-from autodls.models.fold_model import save_folded, save_fusion
+from autodls.models.fold_files import save_folded, save_fusion
 from autodls.models.folded import FoldedEncoder
 from autodls.records.files import sha256_of_file
 from autodls.records.model_folders import ModelFolder

@@ -4,25 +4,17 @@ import numpy as np
 import torch
 
 from autodls.inference.model_folder import LockedModel
-from autodls.models.fold_model import FoldModel, new_fusion
 from autodls.models.folded import FoldedEncoder
+from autodls.models.network import FoldModel, new_fusion
 from autodls.models.pca import ChannelPCA
 from autodls.preprocessing.store import FORMAT
 from autodls.records.dataset import Target
 from autodls.records.model import ModelRecord
-from autodls.records.plan import (
-    Budget,
-    Expectation,
-    FusionPlan,
-    MaskPolicy,
-    NetworkPlan,
-    Plan,
-    SegmentationPlan,
-    TrainingPlan,
-)
+from autodls.records.plan import Budget, Expectation, FusionPlan, NetworkPlan, Plan, TrainingPlan
 from autodls.records.preprocessing_plan import IntensityPlan, PreprocessingPlan
 from autodls.records.scale import LogisticScale
 from autodls.records.scores import FUSED
+from autodls.records.segmentation_plan import MaskPolicy, SegmentationPlan
 
 CHANNELS = 4
 SEQUENCES = ("T1WI", "CE-T1WI")

@@ -5,7 +5,7 @@ from planning_records import blank_fingerprint
 from tiny_model_folder import encoder_state, small_volume_plan
 from tiny_models import tiny_fold
 
-from autodls.models.fold_model import save_encoder, save_fusion
+from autodls.models.fold_files import save_encoder, save_fusion
 from autodls.planning.splits import make_splits
 from autodls.records.cohort import read_cohort
 from autodls.records.scores import FUSED, FoldScore

@@ -111,7 +111,7 @@ def plan(
     """
     workspace = experiment_of(dataset, workspace, name, new=True)
     from autodls.cli.data_commands import run_explain_plan, run_plan
-    from autodls.stages.plan import PlanRequest
+    from autodls.planning.request import PlanRequest
 
     request = PlanRequest(preset, memory_gib, device, encoder_weights)
     if explain:

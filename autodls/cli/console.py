@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-Advance = Callable[[str], None]
 _STOPPED = "stopped; run the same command again to continue where it was"
 _SECONDS_BETWEEN_LINES = 30.0
 _WORKER_DIED = (
@@ -162,7 +161,7 @@ class Terminal:
         """One line on stderr."""
         note(line)
 
-    def progress(self, title: str, total: int) -> AbstractContextManager["Bar"]:
+    def progress(self, title: str, total: int) -> AbstractContextManager["ProgressBar"]:
         """A bar on stderr."""
         return progress(title, total)
 
@@ -205,7 +204,7 @@ def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]],
     stdout().print(table)
 
 
-class Bar:
+class ProgressBar:
     """A progress bar; where stderr is no terminal, such as in a log file, a line is written now and then instead."""
 
     def __init__(self, bar: "Progress", title: str, total: int) -> None:
@@ -241,7 +240,7 @@ class Bar:
 
 
 @contextmanager
-def progress(title: str, total: int) -> Iterator[Bar]:
+def progress(title: str, total: int) -> Iterator[ProgressBar]:
     """A progress bar over `total` steps on stderr; call the result with a word about each step that is done."""
     from rich.console import Console
     from rich.progress import (
@@ -262,7 +261,7 @@ def progress(title: str, total: int) -> Iterator[Bar]:
         TextColumn("{task.fields[word]}"),
     )
     with Progress(*columns, console=Console(file=shown_stream(), highlight=False), disable=MANNER.quiet) as bar:
-        steps = Bar(bar, title, total)
+        steps = ProgressBar(bar, title, total)
         yield steps
         steps.finish()
     steps.tell_time()

@@ -8,7 +8,7 @@ from autodls.cli.console import Terminal, note, say, say_json, show_table
 from autodls.cli.plan_view import View, show_plan
 from autodls.limits import MOST_SHOWN
 from autodls.planning.check import CheckReport
-from autodls.stages.plan import PlanRequest
+from autodls.planning.request import PlanRequest
 
 
 def run_check(dataset: Path, workers: int, as_json: bool) -> int:

@@ -9,9 +9,9 @@ from autodls.cli.report_command import run_report
 from autodls.cli.train_command import run_train
 from autodls.evaluation.score_auc import ScoreAuc
 from autodls.phantom.cohort import PhantomTruth
+from autodls.planning.request import PlanRequest
 from autodls.records.workspace import Workspace
 from autodls.stages.demo import phantom_study
-from autodls.stages.plan import PlanRequest
 
 _WORKERS = 2
 

@@ -17,9 +17,9 @@ from autodls.evaluation.landmark import landmark_benefit
 from autodls.evaluation.per_sd import per_sd
 from autodls.evaluation.results import ChiSquare, Cutoff, HazardRatio, Landmark, PTest, Survival
 from autodls.evaluation.score_auc import CHOSEN_HERE, FOLDS_SHARE
-from autodls.evaluation.shared_folds import widened_auc
 from autodls.evaluation.subsets import followed_by
 from autodls.evaluation.tied_times import tied
+from autodls.evaluation.widened import widened_auc
 
 NO_CUTOFF = "there is no cut-off: give one, or a cohort with both classes to take it from"
 FEWEST_EXPECTED = 3.0

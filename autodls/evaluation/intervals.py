@@ -25,7 +25,8 @@ from autodls.evaluation.bootstrap import bootstrap, bootstrap_auc_interval, perc
 from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.delong import AucEstimate, Patients
 from autodls.evaluation.results import Auc, AucMethod, PatientsInterval, Rate
-from autodls.evaluation.shared_folds import is_of_folds, widened_auc
+from autodls.evaluation.shared_folds import is_of_folds
+from autodls.evaluation.widened import widened_auc
 from autodls.seeding import generator
 
 Indices = NDArray[np.intp]

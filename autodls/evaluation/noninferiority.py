@@ -29,9 +29,10 @@ from autodls.evaluation.bootstrap import bootstrap_aucs, percentile_interval, re
 from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.delong import auc_with_ci, compare_aucs
 from autodls.evaluation.results import Comparison, Estimate
-from autodls.evaluation.shared_folds import comparison_method, widened_auc, widened_difference
+from autodls.evaluation.shared_folds import comparison_method
+from autodls.evaluation.widened import widened_auc, widened_difference
 
-FEWEST_OF_A_CLASS = 20  # below, DeLong's normal approximation does not hold in the tail that decides
+FEWEST_FOR_NONINFERIORITY = 20  # below, DeLong's normal approximation does not hold in the tail that decides
 _CHANCE = 0.5
 _POWER = 0.8
 _FOR_POWER = float(1 + ndtri(_POWER) / ndtri(0.975))
@@ -92,9 +93,10 @@ def _unanswerable(labels: ArrayLike, scores: tuple[ArrayLike, ArrayLike], names:
     """Why no interval of these scores could be relied on; None where one can."""
     positive = np.asarray(labels, dtype=bool)
     for word, count in (("positive", int(positive.sum())), ("negative", int((~positive).sum()))):
-        if count < FEWEST_OF_A_CLASS:
+        if count < FEWEST_FOR_NONINFERIORITY:
             return (
-                f"{count} {word}, fewer than the {FEWEST_OF_A_CLASS} of a class that an interval can be relied on for"
+                f"{count} {word}, fewer than the {FEWEST_FOR_NONINFERIORITY} of a class that an interval can be relied "
+                "on for"
             )
     for name, values in zip(names, scores, strict=True):
         if np.ptp(np.asarray(values, dtype=np.float64)) == 0:

@@ -19,14 +19,14 @@ from pydantic import Field
 
 from autodls.records.base import Record
 
-Verdict = Literal["passed", "unclear", "not passed"]
+CheckOutcome = Literal["passed", "unclear", "not passed"]
 PASSED: Final = "passed"
 MEDIUM, LARGE = 0.3, 0.5
 SOURCE = (
     f"passed below {MEDIUM}, not passed from {LARGE} on, unclear between: Cohen's marks of a medium and a large "
     "correlation; Adebayo et al. 2018, whose check it is, name no threshold"
 )
-_SAYS: dict[Verdict, str] = {
+_SAYS: dict[CheckOutcome, str] = {
     "passed": "the maps depend on what was learned",
     "unclear": "the maps depend on what was learned in part only, so do not lean on them",
     "not passed": "the maps hardly change, so they may show the picture rather than what was learned",
@@ -36,7 +36,7 @@ _SAYS: dict[Verdict, str] = {
 class WeightsVerdict(Record):
     """What the check says of a set of heat maps."""
 
-    verdict: Verdict
+    verdict: CheckOutcome
     cases: int = Field(description="maps that have a rank correlation")
     mean_absolute_correlation: float = Field(description="mean over cases of the absolute rank correlation")
     large: int = Field(description=f"cases whose absolute correlation is {LARGE} or more")
@@ -62,7 +62,7 @@ def weights_verdict(correlations: Sequence[float]) -> WeightsVerdict | None:
         return None
     sizes = [abs(value) for value in correlations]
     mean = fmean(sizes)
-    verdict: Verdict = "passed" if mean < MEDIUM else "unclear" if mean < LARGE else "not passed"
+    verdict: CheckOutcome = "passed" if mean < MEDIUM else "unclear" if mean < LARGE else "not passed"
     return WeightsVerdict(
         verdict=verdict,
         cases=len(sizes),

@@ -7,10 +7,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from autodls.evaluation.shared_folds import ComparisonMethod
 from autodls.records.base import Record
 
 AucMethod = Literal["delong-logit", "bootstrap-patients", "delong-logit-cv", "bootstrap-patients-cv"]
-ComparisonMethod = Literal["delong", "delong-obuchowski", "delong-cv", "delong-obuchowski-cv"]
 
 
 class Ratio(Record):

@@ -25,13 +25,12 @@ References
        the ROC curve estimates. Electron J Stat 2015;9:1583-1607.
 """
 
-import math
 from collections.abc import Sequence
-
-from scipy.special import expit, logit
+from typing import Literal
 
 from autodls.evaluation.clusters import is_clustered
-from autodls.evaluation.results import ComparisonMethod, Estimate
+
+ComparisonMethod = Literal["delong", "delong-obuchowski", "delong-cv", "delong-obuchowski-cv"]
 
 OUT_OF_FOLD_VARIANCE = 2.0
 """Variance of a pooled out-of-fold AUC, and of a difference of two, in units of DeLong's."""
@@ -47,7 +46,6 @@ _CONDITIONAL = (
     "Made by an earlier version: out of fold, intervals and P values are conditional on these folds, too small for "
     "anything else; run 'autodls evaluate' again."
 )
-_WIDER = math.sqrt(OUT_OF_FOLD_VARIANCE)
 
 
 def comparison_method(patients: Sequence[str] | None, *, out_of_fold: bool) -> ComparisonMethod:
@@ -65,29 +63,3 @@ def is_of_folds(method: str) -> bool:
 def meaning_of(method: str) -> str:
     """What an interval of an out-of-fold AUC is of; without the doubled variance, as once, only of these folds."""
     return MEANING if is_of_folds(method) else _CONDITIONAL
-
-
-def widened_auc(found: Estimate) -> Estimate:
-    """An AUC with limits that were made as if scores were fixed, moved away from it on the logit scale.
-
-    >>> wide = widened_auc(Estimate(value=0.8, low=0.7, high=0.9))
-    >>> round(wide.low, 3), round(wide.high, 3)
-    (0.651, 0.926)
-    """
-    if found.value is None or found.low is None or found.high is None or not 0 < found.value < 1:
-        return found
-    middle = logit(found.value)
-    low, high = (float(expit(middle + _WIDER * (logit(limit) - middle))) for limit in (found.low, found.high))
-    return found.model_copy(update={"low": low, "high": high})
-
-
-def widened_difference(found: Estimate) -> Estimate:
-    """The same of a difference of AUCs, within -1 and 1.
-
-    >>> widened_difference(Estimate(value=0.0, low=-0.1, high=0.8)).high
-    1.0
-    """
-    if found.value is None or found.low is None or found.high is None:
-        return found
-    low, high = (found.value + _WIDER * (limit - found.value) for limit in (found.low, found.high))
-    return found.model_copy(update={"low": max(low, -1.0), "high": min(high, 1.0)})

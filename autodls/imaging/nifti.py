@@ -54,7 +54,7 @@ _MOST_STRETCHED = 0.01  # matrices are also written with two or three digits
 _LEAST_COSINE = math.sqrt(0.5)  # images registered to an atlas keep their first place beside the new one, turned a bit
 _ALIKE, _ALIKE_MM = 1e-3, 1e-2  # a quaternion in float32 loses half of its digits near 180 degrees
 
-Fields = Any  # a record of `_NIFTI1`
+HeaderRecord = Any  # a record of `_NIFTI1`
 
 
 class _Storage(NamedTuple):
@@ -101,13 +101,13 @@ def scaling(path: Path) -> tuple[float, float] | None:
     return None if found == (1.0, 0.0) else found
 
 
-def _line(fields: Fields) -> tuple[float, float]:
+def _line(fields: HeaderRecord) -> tuple[float, float]:
     """Slope and intercept of a header; a slope of 0 means not scaled, as the standard says."""
     slope, intercept = float(fields["scl_slope"]), float(fields["scl_inter"])
     return (1.0, 0.0) if not math.isfinite(slope) or slope == 0.0 else (slope, intercept)
 
 
-def _read_fields(path: Path) -> Fields | None:
+def _read_fields(path: Path) -> HeaderRecord | None:
     """The fields at the start of the file, of its first stream if it is packed; None where there are none."""
     with path.open("rb") as handle:
         content = handle.read(_MOST_HEAD_BYTES if path.name.endswith(".gz") else _HEADER_BYTES)
@@ -119,7 +119,7 @@ def _read_fields(path: Path) -> Fields | None:
     return _nifti1(content)
 
 
-def _require_one_place(path: Path, fields: Fields) -> None:
+def _require_one_place(path: Path, fields: HeaderRecord) -> None:
     """Refuse a matrix whose columns are not as long as the voxels, and two that point an axis in other directions."""
     steps_mm, qform = fields["pixdim"][1:4].astype(np.float64), fields["qform_code"] > 0
     sound = all(np.isfinite(fields[name]).all() for name in ("pixdim", "quatern", "srow"))
@@ -184,7 +184,7 @@ def _open(path: Path) -> BinaryIO:
     return cast(BinaryIO, _gzip.open(path, "rb")) if path.name.endswith(".gz") else path.open("rb")
 
 
-def _nifti1(content: bytes) -> Fields | None:
+def _nifti1(content: bytes) -> HeaderRecord | None:
     """The fields of a header in the order of bytes that it is written in; None where it is none of NIfTI-1."""
     if len(content) < _HEADER_BYTES:
         return None
@@ -213,7 +213,7 @@ def _read_storage(stream: BinaryIO, path: Path) -> _Storage:
     return _Storage(np.dtype(_TYPES[code]).newbyteorder(order), start, slope, intercept)
 
 
-def _start_bytes(fields: Fields, path: Path) -> int:
+def _start_bytes(fields: HeaderRecord, path: Path) -> int:
     start = float(fields["vox_offset"])
     if not _HEADER_BYTES <= start <= MOST_BESIDE_VOXELS_BYTES or start != int(start):
         raise DatasetError(
@@ -223,7 +223,7 @@ def _start_bytes(fields: Fields, path: Path) -> int:
     return int(start)
 
 
-def _plain(fields: Fields) -> Header | None:
+def _plain(fields: HeaderRecord) -> Header | None:
     """The header in the numbers of ITK; None where it is not that of an ordinary volume in mm."""
     axes, *size = fields["dim"][:4].tolist()
     voxel_bytes = np.dtype(_TYPES.get(int(fields["datatype"]), "V0")).itemsize
@@ -255,7 +255,7 @@ def _plain(fields: Fields) -> Header | None:
     )
 
 
-def _plain_affine(fields: Fields) -> NDArray[np.float64] | None:
+def _plain_affine(fields: HeaderRecord) -> NDArray[np.float64] | None:
     """Matrix [3, 4] from index to LPS mm; None where two are given, and ITK would not simply take the sform."""
     sform: NDArray[np.float64] = _TO_LPS * fields["srow"].astype(np.float64)
     qform: NDArray[np.float64] = _TO_LPS * _qform(fields)
@@ -269,7 +269,7 @@ def _plain_affine(fields: Fields) -> NDArray[np.float64] | None:
     return sform if codes[0] > 0 and codes[1] == _SCANNER and alike else None
 
 
-def _qform(fields: Fields) -> NDArray[np.float64]:
+def _qform(fields: HeaderRecord) -> NDArray[np.float64]:
     """Matrix [3, 4] from index to RAS mm by the quaternion, whose first number is what the others leave of 1."""
     b, c, d = fields["quatern"].astype(np.float64).tolist()
     rest = 1.0 - (b * b + c * c + d * d)

@@ -15,12 +15,13 @@ from autodls.imaging.geometry import Geometry, Volume, sample_roi
 from autodls.imaging.painting import paint_pictures
 from autodls.imaging.volumes import write_volume
 from autodls.inference.model_folder import LockedModel
-from autodls.models.fold_model import FoldModel
 from autodls.models.gradcam import ScoreMaps, heat_maps, mean_maps, shuffled, to_input_size
-from autodls.preprocessing.planes import Plane, PlaneName
+from autodls.models.network import FoldModel
+from autodls.preprocessing.planes import Plane
 from autodls.preprocessing.store import Sample
 from autodls.records.heatmap_folder import HeatmapFolder
 from autodls.records.plan import encoder_stride_px
+from autodls.records.plane_names import PlaneName
 from autodls.records.scores import FUSED, write_csv
 
 RIM_MM = 5.0

@@ -12,7 +12,7 @@ from autodls.records.dataset import FILE_ENDINGS
 from autodls.records.listing import IMAGES, Gaps, how_to_name, why_not_read
 from autodls.records.model import ModelRecord
 from autodls.records.model_folders import RoiKind
-from autodls.records.segmentation import AUTOMATIC_LABELS
+from autodls.records.roi_labels import AUTOMATIC_LABELS
 
 _CHANNEL = re.compile(r"(.+)_(\d{4})", re.ASCII)
 _OF_ANY_ENDING = re.compile(r"(.+)_(\d{4})(\.[^_]*)?", re.ASCII)

@@ -14,8 +14,9 @@ from autodls.inference.model_files import CheckedFolder, check_model_folder
 from autodls.machine import usable_cores
 from autodls.models.device import memory_of
 from autodls.models.ensemble import EnsembleScores, score_ensemble
-from autodls.models.fold_model import FoldModel, computed_in, load_folded, load_fusion, require_channels, scoring_dtype
+from autodls.models.fold_files import load_folded, load_fusion, require_channels
 from autodls.models.folded import FoldedEncoder
+from autodls.models.network import FoldModel, computed_in, scoring_dtype
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan

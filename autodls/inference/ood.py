@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from autodls.imaging.geometry import Volume
 from autodls.imaging.volumes import read_roi
 from autodls.inference.rois import UsedRoi
-from autodls.planning.measure import SequenceMeasure, TumourLocation, measure_sequence
+from autodls.planning.measure import TumourLocation, measure_sequence
 from autodls.planning.ood import ood_flags
+from autodls.planning.sequence_measure import SequenceMeasure
 from autodls.records.fingerprint import Fingerprint
 
 

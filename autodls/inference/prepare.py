@@ -18,7 +18,7 @@ from autodls.preprocessing.store import Sample
 from autodls.records.files import sha256_of_input
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.preprocessing_plan import PreprocessingPlan
-from autodls.records.segmentation import AUTOMATIC_LABELS
+from autodls.records.roi_labels import AUTOMATIC_LABELS
 
 BLOCK_CASES = 32  # 75 MB of samples with three sequences of 256 px; more would hardly cost less per case
 _FEW_CASES = 8  # sooner read by a thread than processes are started

@@ -15,7 +15,8 @@ from autodls.records.drawn_roi import AutomaticRoi
 from autodls.records.files import sha256_of_file
 from autodls.records.model import ModelRecord
 from autodls.records.model_folders import ModelFolder, RoiKind
-from autodls.records.segmentation import AUTOMATIC_LABELS, SegmenterRecord
+from autodls.records.roi_labels import AUTOMATIC_LABELS
+from autodls.records.segmenter import SegmenterRecord
 
 if TYPE_CHECKING:
     import torch

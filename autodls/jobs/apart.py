@@ -16,7 +16,7 @@ from autodls.parallel import start_manager, worker_processes
 
 
 @dataclass(frozen=True)
-class Told:
+class Messenger:
     """What the process tells: `report` or `note`, by a queue."""
 
     queue: "Queue[Any]"
@@ -30,7 +30,7 @@ class Told:
         self.queue.put(line)
 
 
-def work_apart(work: Callable[[Told], None], report: Report, note: Note, gone: str) -> None:
+def work_apart(work: Callable[[Messenger], None], report: Report, note: Note, gone: str) -> None:
     """Do `work`, which must be picklable, in a process; raises AutoDLSError with `gone` where that is killed."""
     with start_manager() as manager:
         queue: Queue[Any] = manager.Queue()
@@ -38,7 +38,7 @@ def work_apart(work: Callable[[Told], None], report: Report, note: Note, gone: s
         listener.start()
         try:
             with worker_processes(1) as pool:
-                _result(pool.submit(work, Told(queue)).result, gone)
+                _result(pool.submit(work, Messenger(queue)).result, gone)
         finally:
             queue.put(None)
             listener.join()

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import torch
 
+from autodls.models.device import prepare_torch
 from autodls.records.files import sha256_of_bytes, write_bytes
 from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
 from autodls.records.training_log import Epoch, lines_of
 from autodls.training.data import FoldRun, TrainingData, training_device
-from autodls.training.fold import SCORES, made_by, prepare_torch, stages_of, train_stage
+from autodls.training.fold import SCORES, train_stage
 from autodls.training.keys import FINE_TUNING, FUSION
 from autodls.training.stage_log import StageLog
+from autodls.training.standing import made_by, stages_of
 from autodls.training.weights import RANDOM, encoder_weights
 
 _NO_DATA = TrainingData((), torch.empty(0), torch.empty(0, dtype=torch.bool), torch.empty(0, dtype=torch.long))

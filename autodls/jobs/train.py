@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 
-from autodls.jobs.apart import Told, work_apart
+from autodls.jobs.apart import Messenger, work_apart
 from autodls.jobs.dispatch import dispatch
 from autodls.jobs.executor import Executor, Note, Report, require_executor
 from autodls.records.case import Case
@@ -51,7 +51,9 @@ def train_on(
     work_apart(work, report, note, gone)
 
 
-def _by_ray(cohort: TrainingCohort, folds: Sequence[int], address: str, at_once: int, threads: int, told: Told) -> None:
+def _by_ray(
+    cohort: TrainingCohort, folds: Sequence[int], address: str, at_once: int, threads: int, told: Messenger
+) -> None:
     from autodls.jobs.ray_pool import ray_pool
 
     torch.set_num_threads(threads)
@@ -61,7 +63,7 @@ def _by_ray(cohort: TrainingCohort, folds: Sequence[int], address: str, at_once:
         dispatch(runs, pool, told.report, told.note)
 
 
-def _by_slurm(cohort: TrainingCohort, folds: Sequence[int], executor: Executor, threads: int, told: Told) -> None:
+def _by_slurm(cohort: TrainingCohort, folds: Sequence[int], executor: Executor, threads: int, told: Messenger) -> None:
     from autodls.jobs.slurm_pool import slurm_pool
 
     torch.set_num_threads(threads)

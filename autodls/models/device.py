@@ -1,6 +1,8 @@
 """Where networks are computed: what a person asks for, and what this machine has."""
 
+import os
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -42,3 +44,18 @@ def memory_of(device: torch.device) -> Iterator[None]:
         raise AutoDLSError(
             f"{device}: its free memory is not enough for the networks; end what else runs on it, or take --device cpu"
         ) from None
+
+
+def prepare_torch(device: torch.device) -> None:
+    """Settle what would make two runs on one GPU differ; to be called before anything is moved to it.
+
+    PyTorch then takes deterministic algorithms, where an operation has one; it would say so of others on the user's
+    screen at every run, which is for a test to say. Nothing is changed for a CPU.
+    """
+    if device.type != "cuda":
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts; without it sums may differ
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # we read none of it
+    warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation")

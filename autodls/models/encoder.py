@@ -1,6 +1,7 @@
-"""The encoder that is trained: MONAI's ResNet, where torchvision has weights in the shape that these fit.
+"""The encoder that is trained: layers of MONAI's ResNet, whose weights have torchvision's names and shapes.
 
-Importing this module imports MONAI (seconds); scoring needs only `autodls.models.folded`.
+What follows what is told in `resnet`, for the encoder that scores as well. Importing this module imports MONAI
+(seconds); scoring needs only `autodls.models.folded`.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,11 +10,12 @@ from typing import Any
 import torch
 from monai.networks.nets import ResNet, ResNetBlock, ResNetBottleneck, resnet18, resnet50, resnet101
 from torch import Tensor, nn
+from torch.nn import functional
 
 from autodls.models.pooling import STEM_CHANNELS, map_of_case, pictures_of, pool
-from autodls.records.plan import encoder_stride_px
-
-CLASSES = 2
+from autodls.models.resnet import feature_map, norm_of
+from autodls.records.network_shape import CLASSES
+from autodls.records.plan import Plan, encoder_stride_px
 
 
 def resnet8(**settings: Any) -> ResNet:
@@ -62,6 +64,8 @@ class SequenceEncoder(nn.Module):
         )
         self.net.fc = nn.Linear((1 + roi_guided) * self.net.fc.in_features, CLASSES)
         self.stride_px = encoder_stride_px(name)
+        layers = {layer: module for layer, module in self.net.named_modules() if isinstance(module, nn.Conv2d)}
+        self._layers = {layer: (module, self.net.get_submodule(norm_of(layer))) for layer, module in layers.items()}
         self.dropout = dropout
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -69,9 +73,9 @@ class SequenceEncoder(nn.Module):
 
     def forward(self, inputs: Tensor, keep: Tensor | None = None) -> Tensor:
         """Logits [case, class] of network input [case, channel, H, W]."""
-        return self.decode(self.features(inputs), inputs, keep)
+        return self.logits(self.features(inputs), inputs, keep)
 
-    def decode(self, features: Tensor, inputs: Tensor, keep: Tensor | None = None) -> Tensor:
+    def logits(self, features: Tensor, inputs: Tensor, keep: Tensor | None = None) -> Tensor:
         """Logits [case, class] of the feature map of `inputs`."""
         pooled = pool(features, inputs, self.stride_px)
         logits: Tensor = self.net.fc(pooled if keep is None else pooled * keep)
@@ -84,10 +88,13 @@ class SequenceEncoder(nn.Module):
 
     def features(self, inputs: Tensor) -> Tensor:
         """The last feature map [case, channel, h, w], of which a ResNet-101 has 2048 of H/32 x W/32."""
-        net = self.net
-        stem = net.act(net.bn1(net.conv1(pictures_of(inputs))))
-        stem = stem if net.no_max_pool else net.maxpool(stem)
-        return map_of_case(net.layer4(net.layer3(net.layer2(net.layer1(stem)))), inputs)
+        stem_px = self.net.conv1.kernel_size[0]
+        return map_of_case(feature_map(pictures_of(inputs), self._layers, stem_px, self._convolve), inputs)
+
+    def _convolve(self, name: str, x: Tensor, stride: int, padding: int) -> Tensor:
+        convolution, norm = self._layers[name]
+        normalised: Tensor = norm(functional.conv2d(x, convolution.weight, stride=stride, padding=padding))
+        return normalised
 
     def start_from_random(self, generator: torch.Generator) -> None:
         """Draw all weights from `generator`.
@@ -121,3 +128,11 @@ class SequenceEncoder(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.reset_parameters()
+
+
+def new_encoder(plan: Plan) -> SequenceEncoder:
+    """An encoder as the plan has it, whose weights are still to come."""
+    training, network = plan.training, plan.network
+    return SequenceEncoder(
+        network.encoder, training.encoder_dropout, training.batch_norm_momentum, roi_guided=network.roi_guided
+    )

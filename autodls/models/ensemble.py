@@ -17,7 +17,7 @@ from torch import Tensor
 
 from autodls.machine import usable_cores
 from autodls.models.device import memory_of
-from autodls.models.fold_model import FoldLogits, FoldModel
+from autodls.models.network import FoldLogits, FoldModel
 from autodls.records.scale import LogisticScale, Vector, sigmoid
 from autodls.records.scores import FUSED
 

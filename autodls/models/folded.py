@@ -1,12 +1,11 @@
 """The encoder that scores: batch norm folded into the convolutions, no MONAI import.
 
 A batch norm in evaluation is an affine map per channel, so it is merged once into the weight and bias of the
-convolution before it; what is left is convolutions, additions and ReLU, in the layout of a ResNet. Folded
-weights are rounded to half precision: a model folder then has half the size, and out-of-fold scores come from the very
-numbers that it holds.
+convolution before it; what is left is convolutions, additions and ReLU (`resnet`). Folded weights are rounded to half
+precision: a model folder then has half the size, and out-of-fold scores come from the very numbers that it holds.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -14,12 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from autodls.models.pooling import PLANES, STEM_CHANNELS, map_of_case, pictures_of, pool
+from autodls.models.pooling import STEM_CHANNELS, map_of_case, pictures_of, pool
+from autodls.models.resnet import STEMS_PX, blocks_of, feature_map, is_basic, norm_of, stride_px
+from autodls.records.network_shape import CLASSES, PLANE_COUNT
 
 _EPSILON = 1e-5  # of nn.BatchNorm2d
-_STAGES = (1, 2, 3, 4)
-_CLASSES = 2
-_STEMS_PX = {7: 3, 3: 1}  # side of the first convolution and its padding; only the large one is followed by pooling
 
 
 @dataclass(frozen=True)
@@ -71,8 +69,8 @@ class FoldedEncoder:
     @property
     def channels(self) -> int:
         """Channels of the last feature map of a case."""
-        *_, last = self._blocks()
-        return len(self.convolutions[self._last_of(last)][1]) * (PLANES if self.roi_guided else 1)
+        *_, last = blocks_of(self.convolutions)
+        return len(self.convolutions[self._last_of(last)][1]) * (PLANE_COUNT if self.roi_guided else 1)
 
     @property
     def roi_guided(self) -> bool:
@@ -82,8 +80,7 @@ class FoldedEncoder:
     @property
     def stride_px(self) -> int:
         """Input pixels per cell of the last feature map, along a side."""
-        stages = len({block.partition(".")[0] for block in self._blocks()})
-        return int(2 ** (stages + (self._stem_px == 7)))
+        return stride_px(self.convolutions, self._stem_px)
 
     def require_chain(self) -> None:
         """Raise ValueError unless each convolution takes what the one before it gives, and all are used."""
@@ -94,11 +91,11 @@ class FoldedEncoder:
         expected["conv1"] = (
             channels,
             STEM_CHANNELS[self.roi_guided],
-            *[self._stem_px if self._stem_px in _STEMS_PX else 7] * 2,
+            *[self._stem_px if self._stem_px in STEMS_PX else 7] * 2,
         )
-        for block in self._blocks():
+        for block in blocks_of(self.convolutions):
             out = len(self.convolutions[self._last_of(block)][1])
-            if self._is_basic(block):
+            if is_basic(self.convolutions, block):
                 expected[f"{block}.conv1"] = (out, channels, 3, 3)
                 expected[f"{block}.conv2"] = (out, out, 3, 3)
             else:
@@ -110,7 +107,7 @@ class FoldedEncoder:
                 expected[f"{block}.downsample.0"] = (out, channels, 1, 1)
             channels = out
         found = {name: tuple(weight.shape) for name, (weight, _) in self.convolutions.items()}
-        expected["fc"], found["fc"] = (_CLASSES, (1 + self.roi_guided) * channels), tuple(self.fc[0].shape)
+        expected["fc"], found["fc"] = (CLASSES, (1 + self.roi_guided) * channels), tuple(self.fc[0].shape)
         for name in sorted(expected.keys() | found.keys()):
             if found.get(name) != expected.get(name):
                 raise ValueError(f"{name} is {found.get(name)}, expected {expected.get(name)}")
@@ -119,21 +116,8 @@ class FoldedEncoder:
     def _stem_px(self) -> int:
         return self.convolutions["conv1"][0].shape[-1]
 
-    def _is_basic(self, block: str) -> bool:
-        """Two convolutions of 3 x 3; a bottleneck has a third."""
-        return f"{block}.conv3" not in self.convolutions
-
     def _last_of(self, block: str) -> str:
-        return f"{block}.conv2" if self._is_basic(block) else f"{block}.conv3"
-
-    def _blocks(self) -> Iterator[str]:
-        for stage in _STAGES:
-            block = 0
-            while f"layer{stage}.{block}.conv1" in self.convolutions:
-                yield f"layer{stage}.{block}"
-                block += 1
-            if not block:  # a stage after a gap is of no network: whoever looks for leftovers finds it
-                return
+        return f"{block}.conv2" if is_basic(self.convolutions, block) else f"{block}.conv3"
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "FoldedEncoder":
         """The same on `device`, computing its convolutions in `dtype`."""
@@ -154,36 +138,20 @@ class FoldedEncoder:
         """The last feature map, float32 [case, channel, h, w], of network input [case, channel, H, W]."""
         dtype = self.convolutions["conv1"][1].dtype
         pictures = pictures_of(inputs).to(dtype).contiguous(memory_format=torch.channels_last)
-        x = functional.relu(self._convolve("conv1", pictures, stride=2, padding=_STEMS_PX[self._stem_px]))
-        if self._stem_px == 7:
-            x = functional.max_pool2d(x, 3, stride=2, padding=1)
-        for block in self._blocks():
-            x = self._block(block, x, stride=2 if block.endswith(".0") and block != "layer1.0" else 1)
-        return map_of_case(x.float(), inputs)
+        maps = feature_map(pictures, self.convolutions, self._stem_px, self._convolve)
+        return map_of_case(maps.float(), inputs)
 
     def logits(self, features: Tensor, inputs: Tensor) -> Tensor:
         """Logits [case, class] of the feature map of `inputs`."""
         return functional.linear(pool(features, inputs, self.stride_px), *self.fc)
 
-    def _block(self, block: str, x: Tensor, stride: int) -> Tensor:
-        projection = f"{block}.downsample.0"
-        shortcut = self._convolve(projection, x, stride) if projection in self.convolutions else x
-        if self._is_basic(block):
-            x = functional.relu(self._convolve(f"{block}.conv1", x, stride, padding=1))
-            return functional.relu(self._convolve(f"{block}.conv2", x, padding=1) + shortcut)
-        x = functional.relu(self._convolve(f"{block}.conv1", x))
-        x = functional.relu(self._convolve(f"{block}.conv2", x, stride, padding=1))
-        return functional.relu(self._convolve(f"{block}.conv3", x) + shortcut)
-
-    def _convolve(self, name: str, x: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
+    def _convolve(self, name: str, x: Tensor, stride: int, padding: int) -> Tensor:
         weight, bias = self.convolutions[name]
         return functional.conv2d(x, weight.to(bias.dtype), bias, stride=stride, padding=padding)
 
 
 def _fold(state: Mapping[str, Tensor], name: str, weight: Tensor) -> tuple[Tensor, Tensor]:
-    norm = name.replace("conv", "bn").removesuffix(".weight")
-    if norm.endswith("downsample.0"):
-        norm = norm.removesuffix("0") + "1"
+    norm = norm_of(name.removesuffix(".weight"))
     for part in ("running_mean", "running_var", "weight", "bias"):
         if state[f"{norm}.{part}"].shape != weight.shape[:1]:
             raise ValueError(f"{norm}.{part} is {tuple(state[f'{norm}.{part}'].shape)}, expected {len(weight)} values")

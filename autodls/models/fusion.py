@@ -12,9 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from autodls.records.plan import FusionPlan
-
-_CLASSES = 2
+from autodls.records.network_shape import CLASSES
 
 
 class FusionTransformer(nn.Module):
@@ -22,27 +20,30 @@ class FusionTransformer(nn.Module):
 
     Parameters
     ----------
-    plan : token size, heads, layers, dropout.
     sequences : number of sequences.
     channels : projected channels per sequence.
     map_px : side of the feature map.
+    patch_px : side of a token, in pixels of the feature map; of a smaller map, the whole of it is one.
+    heads, layers, dropout : of the transformer.
 
     A sequence that a case does not have is replaced by a learned vector, the same at every place.
     """
 
-    def __init__(self, plan: FusionPlan, sequences: int, channels: int, map_px: int) -> None:
+    def __init__(
+        self, sequences: int, channels: int, map_px: int, *, patch_px: int, heads: int, layers: int, dropout: float
+    ) -> None:
         super().__init__()
-        self.patch_px = min(plan.patch_px, map_px)
+        self.patch_px = min(patch_px, map_px)
         tokens = (map_px // self.patch_px) ** 2
         width = sequences * channels * self.patch_px**2
         self.missing = nn.Parameter(torch.zeros(sequences, channels))
         self.position = nn.Parameter(torch.zeros(tokens, width))
         layer = nn.TransformerEncoderLayer(
-            width, plan.heads, 2 * width, plan.dropout, activation="gelu", batch_first=True, norm_first=True
+            width, heads, 2 * width, dropout, activation="gelu", batch_first=True, norm_first=True
         )
-        self.encoder = nn.TransformerEncoder(layer, plan.layers, norm=nn.LayerNorm(width), enable_nested_tensor=False)
+        self.encoder = nn.TransformerEncoder(layer, layers, norm=nn.LayerNorm(width), enable_nested_tensor=False)
         self.decoder = nn.Sequential(
-            nn.Linear(width, width // 2), nn.GELU(), nn.Dropout(plan.dropout), nn.Linear(width // 2, _CLASSES)
+            nn.Linear(width, width // 2), nn.GELU(), nn.Dropout(dropout), nn.Linear(width // 2, CLASSES)
         )
 
     def start_from_random(self, generator: torch.Generator) -> None:

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from autodls.models.fold_model import FoldModel, class_logit
 from autodls.models.folded import FoldedEncoder
-from autodls.models.pooling import PLANES
+from autodls.models.network import FoldModel, class_logit
+from autodls.records.network_shape import PLANE_COUNT
 from autodls.records.scores import FUSED
 
 Maps = NDArray[np.float64]
@@ -64,7 +64,7 @@ def own_activation_map(features: Tensor, gradients: Tensor) -> Tensor:
     [[[[0.0, 4.0]], [[0.0, -3.0]], [[0.0, 5.0]]]]
     """
     weighted = gradients * features
-    return weighted.reshape(len(weighted), PLANES, -1, *weighted.shape[2:]).sum(dim=2)
+    return weighted.reshape(len(weighted), PLANE_COUNT, -1, *weighted.shape[2:]).sum(dim=2)
 
 
 def heat_maps(folds: Sequence[FoldModel], pixels: Tensor, present: Tensor, rectified: bool = True) -> ScoreMaps:
@@ -97,7 +97,7 @@ def fold_maps(fold: FoldModel, pixels: Tensor, present: Tensor, rectified: bool 
     ]
     fused = fold.fused_margin(torch.stack(projected, dim=1), torch.stack(margins, dim=1), here)
 
-    cam = activation_map if pixels.shape[2] == PLANES else own_activation_map
+    cam = activation_map if pixels.shape[2] == PLANE_COUNT else own_activation_map
 
     def explain(margin: Tensor, row: str, index: int) -> Maps:
         (gradients,) = torch.autograd.grad(margin.sum(), features[index], retain_graph=True)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-PLANES = 3
-STEM_CHANNELS = {False: PLANES, True: 2}  # of the first convolution, by whether the ROI guides
+from autodls.records.network_shape import PLANE_COUNT
+
+STEM_CHANNELS = {False: PLANE_COUNT, True: 2}  # of the first convolution, by whether the ROI guides
 
 
 def input_channels(*, roi_guided: bool) -> int:
@@ -19,16 +20,16 @@ def input_channels(*, roi_guided: bool) -> int:
     >>> input_channels(roi_guided=False), input_channels(roi_guided=True)
     (3, 6)
     """
-    return 2 * PLANES if roi_guided else PLANES
+    return 2 * PLANE_COUNT if roi_guided else PLANE_COUNT
 
 
 def pictures_of(inputs: Tensor) -> Tensor:
     """What the first convolution takes, [picture, channel, H, W], of network input [case, channel, H, W]: a picture a
     case, or one a plane where the ROI guides.
     """
-    if inputs.shape[1] == PLANES:
+    if inputs.shape[1] == PLANE_COUNT:
         return inputs
-    return torch.stack([inputs[:, :PLANES], inputs[:, PLANES:]], dim=2).flatten(0, 1)
+    return torch.stack([inputs[:, :PLANE_COUNT], inputs[:, PLANE_COUNT:]], dim=2).flatten(0, 1)
 
 
 def map_of_case(maps: Tensor, inputs: Tensor) -> Tensor:
@@ -46,10 +47,10 @@ def pool(features: Tensor, inputs: Tensor, stride_px: int) -> Tensor:
     alike. Then, as without ROI, averages over the whole crop. Planes count alike.
     """
     features = features.float()
-    if inputs.shape[1] == PLANES:
+    if inputs.shape[1] == PLANE_COUNT:
         return features.mean(dim=(2, 3))
-    maps = features.reshape(len(features), PLANES, -1, *features.shape[2:])
-    roi = inputs[:, PLANES:].float()
+    maps = features.reshape(len(features), PLANE_COUNT, -1, *features.shape[2:])
+    roi = inputs[:, PLANE_COUNT:].float()
     share = functional.avg_pool2d(roi, stride_px + 1, stride_px, stride_px // 2, count_include_pad=False)
     share = share.where(share.sum(dim=(2, 3), keepdim=True) > 0, 1.0)
     # No einsum: autocast would take it in bfloat16.

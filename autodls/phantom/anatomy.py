@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from autodls.phantom.tumour import Tumour, draw_tumour
-from autodls.phantom.waves import Array, Points, Waves, soft_step
+from autodls.phantom.waves import Array, PointArrays, Waves, soft_step
 
 _TUBE_MM = math.inf
 _EDGE_MM = 1.5
@@ -45,7 +45,7 @@ class Structure:
     semi_axes_mm: tuple[float, float, float]
     in_front_of_mm: float | None = None
 
-    def cover(self, points: Points) -> Array:
+    def cover(self, points: PointArrays) -> Array:
         """Share of each point's surroundings that the structure fills, 0..1, with an edge 1.5 mm wide."""
         radius: Array = np.zeros(points[0].shape, np.float32)
         for point, centre, semi_axis in zip(points, self.centre_mm, self.semi_axes_mm, strict=True):
@@ -67,7 +67,7 @@ class Structure:
         return z, y, x
 
 
-def _extents(points: Points) -> Extents:
+def _extents(points: PointArrays) -> Extents:
     """For x, y and z: lowest and highest coordinate in each plane of voxels across the array axis of that name."""
     across = ((0, 1), (0, 2), (1, 2))
     return [(point.min(axis=axes), point.max(axis=axes)) for point, axes in zip(points, across, strict=True)]
@@ -86,7 +86,7 @@ class Anatomy:
         """The space under skin and fat, where the tumour lies."""
         return max((part for part in self.structures if part.tissue == "muscle"), key=lambda part: part.semi_axes_mm[1])
 
-    def intensity(self, points: Points, sequence: str) -> Array:
+    def intensity(self, points: PointArrays, sequence: str) -> Array:
         """Intensities of `sequence` at `points` (x, y, z in mm, arrays [z, y, x]); fat on T1WI is near 1.
 
         Normal structures first; then the tumour's mass effect, which leaves plain muscle around it; then the tumour.

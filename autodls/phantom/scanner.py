@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from autodls.imaging.geometry import Geometry
 from autodls.imaging.volumes import Volume
 from autodls.phantom.anatomy import Anatomy
-from autodls.phantom.waves import Array, Points
+from autodls.phantom.waves import Array, PointArrays
 
 _COUNTS_PER_UNIT = 1000.0
 
@@ -115,7 +115,7 @@ def _grid(
     )
 
 
-def head_points(geometry: Geometry, pose: Pose) -> Points:
+def head_points(geometry: Geometry, pose: Pose) -> PointArrays:
     """Coordinates in the head (x, y, z in mm) of every voxel centre, each an array [z, y, x]."""
     into_head = pose.rotation.T
     steps = into_head @ np.array(geometry.direction).reshape(3, 3) * np.array(geometry.spacing_mm)
@@ -143,7 +143,7 @@ def outline(anatomy: Anatomy, pose: Pose, geometry: Geometry) -> Volume:
     return Volume(anatomy.tumour.depth_mm(head_points(geometry, pose)) > 0, geometry)
 
 
-def _bias_field(points: Points, weights: NDArray[np.float64]) -> Array:
+def _bias_field(points: PointArrays, weights: NDArray[np.float64]) -> Array:
     """A smooth gain around 1: the exponential of a quadratic in position."""
     x, y, z = (point * np.float32(0.01) for point in points)
     log_gain: Array = np.zeros(x.shape, np.float32)

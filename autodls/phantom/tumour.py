@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from autodls.phantom.waves import Array, Points, Waves, soft_step
+from autodls.phantom.waves import Array, PointArrays, Waves, soft_step
 
 _DIAMETER_MM = (15.0, 36.0)
 _EDGE_MM = 1.0
@@ -41,7 +41,7 @@ class Tumour:
         """No part of the tumour lies farther from its centre."""
         return max(self.stretch) * (1 + 2 * self.roughness) * self.radius_mm + _EDGE_MM
 
-    def depth_mm(self, points: Points) -> Array:
+    def depth_mm(self, points: PointArrays) -> Array:
         """Depth under the surface (negative outside), along the ray from the centre; points [any shape] in mm."""
         x, y, z = (
             (point - np.float32(centre)) / np.float32(stretch)
@@ -52,8 +52,8 @@ class Tumour:
         depth: Array = np.float32(self.radius_mm) * (1 + np.float32(self.roughness) * bumps) - distance
         return depth
 
-    def reaches(self, points: Points) -> NDArray[np.bool_]:
-        """Points that may lie in the tumour or in the tissue that it has effaced."""
+    def reaches(self, points: PointArrays) -> NDArray[np.bool_]:
+        """PointArrays that may lie in the tumour or in the tissue that it has effaced."""
         x, y, z = (point - np.float32(centre) for point, centre in zip(points, self.centre_mm, strict=True))
         return np.asarray(x * x + y * y + z * z < (self.reach_mm + max(self.stretch) * self.effaced_mm) ** 2)
 
@@ -65,7 +65,7 @@ class Tumour:
         """Share of normal structure that mass effect has effaced: all near the tumour, none beyond `effaced_mm`."""
         return soft_step(depth + np.float32(0.75 * self.effaced_mm), 0.5 * self.effaced_mm + _EDGE_MM)
 
-    def intensity(self, depth: Array, points: Points, sequence: str) -> Array:
+    def intensity(self, depth: Array, points: PointArrays, sequence: str) -> Array:
         """Intensities of the tumour at `points`, which lie `depth` mm under its surface."""
         uneven = self.mottle.at(points)
         base: Array = np.float32(self.core[sequence]) * (1 + np.float32(0.05) * uneven)

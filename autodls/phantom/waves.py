@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
-Points = tuple[Array, Array, Array]
+PointArrays = tuple[Array, Array, Array]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Waves:
         lengths = chance.uniform(shortest, longest, size=(count, 1))
         return cls(2 * np.pi * directions / lengths, chance.uniform(0, 2 * np.pi, count))
 
-    def at(self, points: Points) -> Array:
+    def at(self, points: PointArrays) -> Array:
         """Values at `points` (x, y, z), arrays of one shape."""
         total: Array = np.zeros(points[0].shape, np.float32)
         for (kx, ky, kz), phase in zip(self.vectors.astype(np.float32), self.phases.astype(np.float32), strict=True):

@@ -11,7 +11,8 @@ from autodls.imaging.rois import read_roi_on
 from autodls.imaging.volumes import place_doubt, read_geometry, read_volume
 from autodls.planning.copies import CaseVoxels, voxels_sha256
 from autodls.planning.image_fault import image_faults
-from autodls.planning.measure import SequenceMeasure, TumourLocation, measure_sequence
+from autodls.planning.measure import TumourLocation, measure_sequence
+from autodls.planning.sequence_measure import SequenceMeasure
 from autodls.planning.tumour import roi_fault
 from autodls.records.case import Case
 from autodls.records.problems import Problem, error, warning

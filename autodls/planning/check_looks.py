@@ -6,9 +6,9 @@ from statistics import median
 
 from autodls.planning.check_images import CaseFindings
 from autodls.planning.fingerprint import quantiles
-from autodls.planning.measure import PERCENTILES, SequenceMeasure
 from autodls.planning.ood import LEAST_CASES, is_scaled, swapped
 from autodls.planning.rules_intensity import MOST_CLIPPED, looks_like_suv, modality
+from autodls.planning.sequence_measure import PERCENTILES, SequenceMeasure
 from autodls.records.fingerprint import Quantiles
 from autodls.records.problems import Problem, warning
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-PLANES = 3
-CLASSES = 2
+from autodls.records.network_shape import CLASSES, PLANE_COUNT
+
 BLOCKS = {
     "resnet101": (3, 4, 23, 3),
     "resnet50": (3, 4, 6, 3),
@@ -53,7 +53,7 @@ def feature_channels(encoder: str, *, roi_guided: bool = False) -> int:
     >>> feature_channels("resnet101"), feature_channels("resnet18"), feature_channels("resnet8")
     (2048, 512, 64)
     """
-    pictures = PLANES if roi_guided else 1
+    pictures = PLANE_COUNT if roi_guided else 1
     return pictures * _width(encoder, len(BLOCKS[encoder]) - 1) * _expansion(encoder)
 
 
@@ -73,7 +73,7 @@ def encoder_cost(encoder: str, input_px: int, *, roi_guided: bool = False) -> En
     (11177538, 1.8)
     """
     small, channels = encoder in _SMALL, _width(encoder, 0)
-    stem = _Convolution(2 if roi_guided else PLANES, channels, 3 if small else 7, _halved(input_px))
+    stem = _Convolution(2 if roi_guided else PLANE_COUNT, channels, 3 if small else 7, _halved(input_px))
     map_px = stem.out_px if small else _halved(stem.out_px)
     pooled = 0 if small else channels * map_px**2
     cost = _with(EncoderCost(0, pooled, pooled, 0), [stem])
@@ -87,7 +87,7 @@ def encoder_cost(encoder: str, input_px: int, *, roi_guided: bool = False) -> En
                 cost = _with(cost, [_Convolution(channels, wide, 1, out_px)])
                 cost = replace(cost, activations=cost.activations - wide * out_px**2)
             channels, map_px = wide, out_px
-    pictures, pools = (PLANES, 2) if roi_guided else (1, 1)
+    pictures, pools = (PLANE_COUNT, 2) if roi_guided else (1, 1)
     return EncoderCost(
         cost.parameters + CLASSES * (pools * channels + 1),
         pictures * cost.activations,

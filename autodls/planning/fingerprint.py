@@ -13,15 +13,10 @@ from autodls.errors import DatasetError
 from autodls.parallel import Advance, map_parallel, no_advance
 from autodls.planning.check_table import survival_problems
 from autodls.planning.copies import copy_problems
-from autodls.planning.measure import (
-    PERCENTILES,
-    CaseMeasure,
-    MeasureTask,
-    case_inputs_sha256,
-    measure_case,
-)
+from autodls.planning.measure import CaseMeasure, MeasureTask, case_inputs_sha256, measure_case
 from autodls.planning.patients import count_patients
-from autodls.planning.tumour import PLANES
+from autodls.planning.sequence_measure import PERCENTILES
+from autodls.planning.tumour import PLANES_ZYX
 from autodls.records.case import Case, cohort_sha256
 from autodls.records.cohort import Cohort
 from autodls.records.files import sha256_of_bytes
@@ -63,7 +58,7 @@ def extract_fingerprint(
         roi_labels=tuple(sorted(description.roi_labels)),
         sequences={name: _sequence(name, measures) for name in description.sequences},
         tumour=TumourFingerprint(
-            extent_mm={plane: quantiles([measure.extent_mm[plane] for measure in measures]) for plane in PLANES},
+            extent_mm={plane: quantiles([measure.extent_mm[plane] for measure in measures]) for plane in PLANES_ZYX},
             volume_ml=quantiles([measure.volume_ml for measure in measures]),
             components=quantiles([len(measure.parts_ml) for measure in measures]),
             multifocal=sum(len(measure.parts_ml) > 1 for measure in measures),

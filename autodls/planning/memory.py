@@ -8,7 +8,8 @@ arithmetic makes 2.62. A plan made on a GPU measures its own.
 
 from dataclasses import dataclass
 
-from autodls.planning.encoder_cost import PLANES, encoder_cost, feature_channels
+from autodls.planning.encoder_cost import encoder_cost, feature_channels
+from autodls.records.network_shape import PLANE_COUNT
 from autodls.records.plan import encoder_stride_px
 
 GIB = 2**30
@@ -127,4 +128,4 @@ def cohort_gib(cases: int, sequences: int, slice_size_px: int, *, roi_guided: bo
     >>> round(cohort_gib(267, 3, 256), 2)
     0.59
     """
-    return (1 + roi_guided) * cases * sequences * PLANES * slice_size_px**2 * 4 / GIB
+    return (1 + roi_guided) * cases * sequences * PLANE_COUNT * slice_size_px**2 * 4 / GIB

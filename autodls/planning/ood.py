@@ -9,7 +9,7 @@ view of 400 mm and more where the others have 256 mm.
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
-from autodls.planning.measure import SequenceMeasure
+from autodls.planning.sequence_measure import SequenceMeasure
 from autodls.records.fingerprint import Quantiles, SequenceFingerprint
 
 LEAST_CASES = 5  # a range of fewer says nothing

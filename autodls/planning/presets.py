@@ -10,8 +10,9 @@ from pydantic import Field, JsonValue, TypeAdapter, ValidationError, field_valid
 from autodls.errors import PlanError
 from autodls.planning.rules import RULES
 from autodls.records.base import Record, first_fault
-from autodls.records.plan import FusionPlan, MaskPolicy, NetworkPlan, SegmentationPlan, TrainingPlan
+from autodls.records.plan import FusionPlan, NetworkPlan, TrainingPlan
 from autodls.records.preprocessing_plan import IntensityPlan, PreprocessingPlan
+from autodls.records.segmentation_plan import MaskPolicy, SegmentationPlan
 
 DERIVE = "derive"
 _RECORDS: dict[str, type[Record]] = {

@@ -13,7 +13,7 @@ from autodls.records.plan import TrainingPlan
 from autodls.records.splits import Fold, Splits
 from autodls.seeding import stream_seed
 
-Part = tuple[Case, ...]
+CaseGroup = tuple[Case, ...]
 
 _REPAIR = "run 'autodls plan' again"
 
@@ -124,7 +124,7 @@ def _require_apart(fold: Fold, patient_of: dict[str, str]) -> None:
             )
 
 
-def _require_patients(cases: Part, folds: int) -> None:
+def _require_patients(cases: CaseGroup, folds: int) -> None:
     for label, name in ((True, "positive"), (False, "negative")):
         patients = {case.patient for case in cases if case.label is label}
         if len(patients) < folds:
@@ -134,7 +134,7 @@ def _require_patients(cases: Part, folds: int) -> None:
             )
 
 
-def _hold_out(cases: Part, fold: int, share: float, seed: int) -> tuple[Part, Part]:
+def _hold_out(cases: CaseGroup, fold: int, share: float, seed: int) -> tuple[CaseGroup, CaseGroup]:
     """Training part and inner hold-out with both classes in each, where it can be of every sequence.
 
     The share grows where that is the only way.
@@ -154,7 +154,7 @@ def _hold_out(cases: Part, fold: int, share: float, seed: int) -> tuple[Part, Pa
     )
 
 
-def _divide(cases: Part, count: int, seed: int) -> list[Part]:
+def _divide(cases: CaseGroup, count: int, seed: int) -> list[CaseGroup]:
     """`count` parts with the same number of patients, and of each class and site, to within one.
 
     scikit-learn deals the patients out in the order in which their strata first appear, so strata that stand side by
@@ -190,7 +190,7 @@ def _strata(by_patient: dict[str, list[Case]], count: int) -> dict[str, str]:
     return {patient: both[patient] if patients_of[both[patient]] >= count else label[patient] for patient in by_patient}
 
 
-def _without(cases: Part, part: Part) -> Part:
+def _without(cases: CaseGroup, part: CaseGroup) -> CaseGroup:
     left_out = {case.id for case in part}
     return tuple(case for case in cases if case.id not in left_out)
 
@@ -199,5 +199,5 @@ def _has_both(part: Sequence[Case]) -> bool:
     return {case.label for case in part} == {True, False}
 
 
-def _ids(part: Part) -> tuple[str, ...]:
+def _ids(part: CaseGroup) -> tuple[str, ...]:
     return tuple(sorted(case.id for case in part))

@@ -1,7 +1,5 @@
 """How large a tumour is, and what is wrong with its ROI."""
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,12 +7,16 @@ from autodls.imaging.geometry import Geometry, Volume, bounding_box, lps_orienta
 from autodls.imaging.inside import shown_share, tumour_box
 from autodls.imaging.lattice import grid_fault
 from autodls.imaging.parts import largest_run, middle, number_parts
+from autodls.records.plane_names import PlaneName
 
-Plane = Literal["axial", "coronal", "sagittal"]
-PLANES: tuple[Plane, Plane, Plane] = ("axial", "coronal", "sagittal")  # at right angles to S, P and L: axes z, y, x
+PLANES_ZYX: tuple[PlaneName, PlaneName, PlaneName] = (
+    "axial",
+    "coronal",
+    "sagittal",
+)  # at right angles to S, P and L: axes z, y, x
 
 
-def extent_mm(roi: Volume) -> dict[Plane, float]:
+def extent_mm(roi: Volume) -> dict[PlaneName, float]:
     """Side in mm of the smallest axis-aligned square around the tumour's largest part in the plane of its largest area.
 
     That part is what planes are chosen and centred by (`preprocessing.planes`). Planes are those of the ROI's own grid,
@@ -30,7 +32,7 @@ def extent_mm(roi: Volume) -> dict[Plane, float]:
     mask = orientation.array(roi.array)
     mask = number_parts(mask[bounding_box(mask)])[0] == 1
     spacing_zyx = orientation.geometry(roi.geometry).spacing_mm[::-1]
-    return {plane: _side_mm(mask, axis, spacing_zyx) for axis, plane in enumerate(PLANES)}
+    return {plane: _side_mm(mask, axis, spacing_zyx) for axis, plane in enumerate(PLANES_ZYX)}
 
 
 def _side_mm(mask: NDArray[np.bool_], normal: int, spacing_mm: tuple[float, ...]) -> float:

@@ -12,7 +12,7 @@ columns anterior to posterior. In oblique scans these are the image axes nearest
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,8 @@ from autodls.errors import ArgumentError, DatasetError
 from autodls.imaging.geometry import Geometry, Points, Triple, as_triple, as_triple_of_int, lps_orientation
 from autodls.preprocessing.sections import Sections, sections_of
 from autodls.preprocessing.shown import Shown
+from autodls.records.plane_names import PlaneName
 
-PlaneName = Literal["axial", "sagittal", "coronal"]
 PLANES: tuple[PlaneName, ...] = get_args(PlaneName)
 
 

@@ -30,7 +30,7 @@ class _Task:
 
 
 @dataclass(frozen=True)
-class Preprocessed:
+class WrittenSamples:
     """What was written: the key of every sample by its case, and what a person should know, in the order of ids."""
 
     keys: dict[str, str]
@@ -50,7 +50,7 @@ def preprocess_cases(
     workers: int,
     advance: Callable[[str], None],
     beside: Sequence[Callable[[str], Path]] = (),
-) -> Preprocessed:
+) -> WrittenSamples:
     """Write the sample of every case to `path_of(case id)` and call `advance` with each id as it is done.
 
     A sample whose key still fits plan and files is kept, so a killed run continues. Files have the same bytes whatever
@@ -75,7 +75,7 @@ def preprocess_cases(
     failed = [str(problem) for problem in problems if problem.is_error]
     if failed:
         raise DatasetError(f"{len(failed)} of {len(tasks)} cases cannot be prepared: " + " | ".join(failed))
-    return Preprocessed({task.case: key for task, (key, _) in zip(tasks, found, strict=True)}, problems)
+    return WrittenSamples({task.case: key for task, (key, _) in zip(tasks, found, strict=True)}, problems)
 
 
 def _linked(task: _Task, key: str) -> tuple[str, tuple[str, ...]] | None:

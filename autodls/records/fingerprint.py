@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from autodls.records.base import Record
+from autodls.records.plane_names import PlaneName
 
 
 class Quantiles(Record):
@@ -46,7 +47,7 @@ class SequenceFingerprint(Record):
 class TumourFingerprint(Record):
     """Size of the tumour over training cases."""
 
-    extent_mm: dict[Literal["axial", "coronal", "sagittal"], Quantiles] = Field(
+    extent_mm: dict[PlaneName, Quantiles] = Field(
         description="side of the smallest square around the tumour's largest connected part in the plane of its "
         "largest area; around all of the tumour where multifocal is null"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from autodls.errors import ModelFolderError
 from autodls.records.model import ModelRecord
 from autodls.records.model_folders import PROVENANCE, ModelFolder
-from autodls.records.segmentation import SegmenterRecord
+from autodls.records.segmenter import SegmenterRecord
 
 
 def unexpected_files(folder: ModelFolder, record: ModelRecord, repair: str) -> Iterator[str]:

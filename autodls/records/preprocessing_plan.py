@@ -6,17 +6,9 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from autodls.limits import MOST_INPUT_PX, MOST_SAMPLE_NUMBERS
 from autodls.records.base import Record
-
-Positive = Annotated[float, Field(gt=0)]
-
-
-Count = Annotated[int, Field(ge=1)]
-
+from autodls.records.number_types import Positive
 
 MOST_SAMPLES = 2048  # along the side of a plane: more than any MR image has
-
-
-Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class IntensityPlan(Record):

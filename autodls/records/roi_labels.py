@@ -7,6 +7,7 @@ from typing import Self
 from autodls.errors import DatasetError
 
 Labels = Mapping[str, int | tuple[int, ...]]
+AUTOMATIC_LABELS = frozenset({1})  # of a mask of ours
 _TUMOUR = r"(?:tumou?rs?|lesions?|gtv[a-z]{0,2}|cancers?)"
 _SAYS_TUMOUR = re.compile(rf"(?<![a-z]){_TUMOUR}(?![a-z])")
 # "non-tumor", "tumor free", "liver and tumor": such a name says the opposite, or more.

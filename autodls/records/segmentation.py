@@ -1,21 +1,20 @@
-"""masks.json and segmenter.json: automatic ROIs and the networks that drew them."""
+"""masks.json: automatic ROIs of the training cohort, and what they are derived from."""
 
 import json
 from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from autodls.errors import StaleRecordError
 from autodls.records.base import Record
 from autodls.records.drawn_roi import AutomaticRoi, MaskSource
 from autodls.records.files import sha256_of_bytes, sha256_of_file
-from autodls.records.plan import MaskPolicy, Plan
+from autodls.records.plan import Plan
 from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
 
-AUTOMATIC_LABELS = frozenset({1})
 SEGMENT_FIRST = "run 'autodls segment fold all'"
 _DOUBTS: dict[MaskSource, str] = {
     "threshold": "on which the folds disagree",
@@ -59,28 +58,6 @@ class SegmentedCohort(Record):
     def by_case(self) -> dict[str, SegmentedCase]:
         """The rows by their case."""
         return {row.case: row for row in self.cases}
-
-
-class SegmenterRecord(Record):
-    """segmenter.json: what the networks expect and how their output becomes a mask."""
-
-    format: Literal["autodls-segmenter/1"] = "autodls-segmenter/1"
-    sequences: tuple[str, ...] = Field(description="in the order of the input channels")
-    roi_channel: str = Field(description="the sequence on whose grid the mask lies")
-    registration: Literal["none", "geometry", "rigid", "auto"]
-    configuration: Literal["2d", "3d_fullres"]
-    mirror_axes: tuple[int, ...] = Field(description="axes over whose mirror images a prediction is averaged")
-    mask: MaskPolicy
-    folds: int = Field(ge=1, le=100)
-    training_key: str = Field(description="of plan, splits and images that the networks were trained on")
-    files: dict[str, str] = Field(description="SHA-256 of every other file of the folder, by its name")
-    versions: dict[str, str] = Field(description="that the networks were trained with")
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "SegmenterRecord":
-        if self.roi_channel not in self.sequences or len(set(self.sequences)) < len(self.sequences):
-            raise ValueError(f"roi_channel '{self.roi_channel}' is not one of {list(self.sequences)}, each once")
-        return self
 
 
 def doubts(masks: Iterable[AutomaticRoi]) -> str | None:

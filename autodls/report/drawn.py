@@ -16,7 +16,7 @@ from autodls.report.figures.style import in_style
 PNG_DPI = 200
 _NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 
-Cell = str | float | int | bool | None
+CellValue = str | float | int | bool | None
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Rows:
     """A table for programs: numbers with all their digits, None where there is none."""
 
     header: tuple[str, ...]
-    lines: tuple[tuple[Cell, ...], ...]
+    lines: tuple[tuple[CellValue, ...], ...]
 
     def __post_init__(self) -> None:
         for number, line in enumerate(self.lines):
             if len(line) != len(self.header):
                 raise ArgumentError(f"line {number} has {len(line)} cells for {len(self.header)} columns")
 
-    def column(self, name: str) -> list[Cell]:
+    def column(self, name: str) -> list[CellValue]:
         """The cells of one column."""
         if name not in self.header:
             raise ArgumentError(f"no column '{name}'; the columns are {list(self.header)}")
@@ -49,7 +49,7 @@ class Printed:
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """A table of the paper: `rows` are saved as CSV, `printed` is shown."""
 
     rows: Rows
@@ -84,7 +84,7 @@ def save_png(path: Path, figure: Figure) -> None:
         write_atomically(path, lambda at: figure.savefig(at, format="png", dpi=PNG_DPI, metadata={"Software": None}))
 
 
-def save_table(folder: Path, name: str, table: Table) -> Path:
+def save_table(folder: Path, name: str, table: ReportTable) -> Path:
     """Write `name`.csv into `folder`, atomically."""
     path = _path(folder, name, "csv")
     write_csv(path, table.rows.header, table.rows.lines)

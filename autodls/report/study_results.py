@@ -22,7 +22,7 @@ from autodls.records.results_folder import renewed
 from autodls.records.rows import training_cohorts
 from autodls.records.scores import FUSED
 from autodls.records.workspace import Workspace
-from autodls.report.drawn import Drawn, Printed, Rows, Table, earlier_results, save_figure, save_table
+from autodls.report.drawn import Drawn, Printed, ReportTable, Rows, earlier_results, save_figure, save_table
 from autodls.report.figures.catalogue import figure_names, study_figures
 from autodls.report.figures.cohort_flow import Flow, flow_of_dataset
 from autodls.report.figures.lettering import standing_in
@@ -53,7 +53,7 @@ class StudyResults:
 
     metrics: Metrics
     auc: tuple[ScoreAuc, ...]
-    tables: Mapping[str, Table]
+    tables: Mapping[str, ReportTable]
     figures: Mapping[str, Drawn]
 
 
@@ -110,14 +110,14 @@ def auc_rows(study: ScoredStudy, metrics: Metrics) -> list[ScoreAuc]:
     return rows
 
 
-def _auc_table(rows: list[ScoreAuc]) -> Table:
+def _auc_table(rows: list[ScoreAuc]) -> ReportTable:
     header = ("cohort", "row", "n", "positives", "auc", "low", "high", "interval", "reason")
     lines = tuple((r.cohort, r.row, r.n, r.positives, r.value, r.low, r.high, r.method, r.reason) for r in rows)
     printed = tuple((r.cohort, r.row, str(r.n), str(r.positives), estimate(r)) for r in rows)
     notes = [MEANING] if any(is_of_folds(r.method) for r in rows) else []
     notes += [f"{r.cohort}, {r.row}: {r.reason}" for r in rows if r.reason]
     head = ("Cohort", "Score", "n", "Positive", "AUC (95% CI)")
-    return Table(Rows(header, lines), Printed("AUC", head, printed, tuple(notes)))
+    return ReportTable(Rows(header, lines), Printed("AUC", head, printed, tuple(notes)))
 
 
 def _by_outcome(study: ScoredStudy) -> dict[str, BaselineTable]:
@@ -137,7 +137,7 @@ def _by_outcome(study: ScoredStudy) -> dict[str, BaselineTable]:
     return found
 
 
-def _baseline(study: ScoredStudy) -> Table:
+def _baseline(study: ScoredStudy) -> ReportTable:
     """Table 1 of the cases of all cohorts: the clinical variables and the target."""
     settings = study.dataset.description.autodls
     named = {name: _training_name(study.dataset) if name == OUT_OF_FOLD else name for name in study.cohorts}

@@ -15,7 +15,7 @@ from autodls.imaging.registration import register_rigid
 from autodls.imaging.resampling import resample
 from autodls.imaging.volumes import read_volume
 from autodls.records.plan import Plan
-from autodls.records.segmentation import SegmenterRecord
+from autodls.records.segmenter import SegmenterRecord
 
 _SAME_SPACING = 1e-5  # relative; nnU-Net refuses images of one case whose spacings differ by more
 

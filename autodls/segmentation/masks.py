@@ -15,10 +15,10 @@ from scipy import ndimage
 
 from autodls.errors import ArgumentError
 from autodls.imaging.geometry import Triple
-from autodls.records.plan import MaskPolicy
+from autodls.records.drawn_roi import MaskSource
+from autodls.records.segmentation_plan import MaskPolicy
 
-Source = Literal["threshold", "lower-threshold", "whole-field"]
-SOURCES: tuple[Source, ...] = get_args(Source)
+SOURCES: tuple[MaskSource, ...] = get_args(MaskSource)
 THRESHOLD = 0.5
 TOUCHING = np.ones((3, 3, 3), dtype=np.bool_)  # voxels that share a corner are connected, as in the fingerprint
 
@@ -38,7 +38,7 @@ class Mask:
     array: Bools
     confidence: float
     disagreement: float | None
-    source: Source
+    source: MaskSource
     components: int
     flags: tuple[str, ...]
 
@@ -185,7 +185,11 @@ def _disagreement_flags(disagreement: float | None, policy: MaskPolicy) -> tuple
 
 
 def _mask(
-    probability: Probabilities, chosen: _Candidate, disagreement: float | None, source: Source, flags: tuple[str, ...]
+    probability: Probabilities,
+    chosen: _Candidate,
+    disagreement: float | None,
+    source: MaskSource,
+    flags: tuple[str, ...],
 ) -> Mask:
     confidence = float(probability[chosen.array].mean(dtype=np.float64))
     return Mask(chosen.array, confidence, disagreement, source, chosen.components, flags)

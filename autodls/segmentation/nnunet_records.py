@@ -38,7 +38,7 @@ def _exactly(expected: object) -> AfterValidator:
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,80}$")]
 Count = Annotated[int, Field(ge=1, le=1 << 24)]
 Size = Annotated[int, Field(ge=1, le=1 << 16)]
-Step = Annotated[float, Field(ge=LEAST_SPACING_MM, le=MOST_SPACING_MM)]
+SpacingMm = Annotated[float, Field(ge=LEAST_SPACING_MM, le=MOST_SPACING_MM)]
 Blocks = tuple[Annotated[int, Field(ge=1, le=MOST_BLOCKS)], ...]
 # An axis that is too coarse or too short is not convolved, not pooled.
 Kernel = Literal[1, 3]
@@ -103,7 +103,7 @@ class Configuration(Record):
     batch_size: Count
     patch_size: tuple[Size, ...] = Field(min_length=2, max_length=3)
     median_image_size_in_voxels: tuple[float, ...]
-    spacing: tuple[Step, ...]
+    spacing: tuple[SpacingMm, ...]
     normalization_schemes: tuple[Normalisation, ...]
     use_mask_for_norm: tuple[bool, ...]
     resampling_fn_data: Resampler

@@ -33,7 +33,7 @@ SMALL_BATCH = {2: 24, 3: 2}  # by number of axes
 NORMALISATION = {"window": "CT", "zscore": "zscore", "minmax_zscore": "zscore"}
 
 
-class Fingerprint(DatasetFingerprintExtractor):  # type: ignore[misc]
+class NnunetFingerprint(DatasetFingerprintExtractor):  # type: ignore[misc]
     """nnU-Net's fingerprint from fewer voxels, and from paths as they are: it would expand variables in them."""
 
     def __init__(self, dataset: str, files: Mapping[str, TrainingFiles], workers: int) -> None:
@@ -124,7 +124,7 @@ def make_plans(folder: SegmentationFolder, plan: Plan, files: Mapping[str, Train
     """
     description = describe(plan, len(files))
     write_text(folder.raw / DATASET / "dataset.json", _json(description | {"dataset": _paths(files)}))
-    Fingerprint(DATASET, files, workers).run(overwrite_existing=True)
+    NnunetFingerprint(DATASET, files, workers).run(overwrite_existing=True)
     plans = PLANNERS[plan.segmentation.planner](DATASET).plan_experiment()
     write_text(folder.segmenter.dataset, _json(description))
     write_text(folder.segmenter.plans, _json(plans))

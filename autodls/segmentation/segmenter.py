@@ -12,9 +12,11 @@ from autodls.imaging.geometry import Geometry
 from autodls.imaging.volumes import read_geometry
 from autodls.records.files import link_or_copy, sha256_of_file
 from autodls.records.model import require_same_sha256, require_unaltered
-from autodls.records.plan import Plan, SegmentationPlan
-from autodls.records.segmentation import SEGMENT_FIRST, SegmenterRecord, training_key
+from autodls.records.plan import Plan
+from autodls.records.segmentation import SEGMENT_FIRST, training_key
 from autodls.records.segmentation_folders import SegmenterFolder
+from autodls.records.segmentation_plan import SegmentationPlan
+from autodls.records.segmenter import SegmenterRecord
 from autodls.records.splits import Splits
 from autodls.records.tensors import read_note
 from autodls.records.workspace import Workspace

@@ -19,8 +19,8 @@ from autodls.inference.rescoring import PairedCase, ScoreCache, crossed_scores, 
 from autodls.inference.robustness import direction, perturbed_scores
 from autodls.models.device import resolve_device
 from autodls.records.model_folders import RoiKind
+from autodls.records.roi_labels import AUTOMATIC_LABELS
 from autodls.records.scores import FUSED
-from autodls.records.segmentation import AUTOMATIC_LABELS
 from autodls.records.table import read_table
 from autodls.seeding import generator
 from autodls.stages.benchmark_cohorts import BenchmarkCohort, BenchmarkStudy

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from autodls.inference.model_folder import LockedModel
     from autodls.inference.prediction import Prediction
     from autodls.inference.rois import RoiSource
-    from autodls.report.drawn import Table
+    from autodls.report.drawn import ReportTable
     from autodls.report.study_results import StudyResults
 
 _TRAIN_FIRST = "run 'autodls train fold all'"
@@ -49,7 +49,7 @@ class Evaluated:
     workspace: Workspace
     metrics: "Metrics"
     rows: tuple[ScoreAuc, ...]
-    tables: "Mapping[str, Table]"
+    tables: "Mapping[str, ReportTable]"
     unscored: Mapping[str, str]
     warnings: tuple[str, ...]
 

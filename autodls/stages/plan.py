@@ -1,7 +1,6 @@
 """`plan`: what the training cohort is, and every choice that follows from it."""
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +11,7 @@ from autodls.planning.decision import Card, Resources, Step, StepCost
 from autodls.planning.fingerprint import extract_fingerprint
 from autodls.planning.planner import derive_plan
 from autodls.planning.presets import load_preset
+from autodls.planning.request import PlanRequest
 from autodls.planning.splits import make_splits, require_both_classes, require_same_draw
 from autodls.records.lock import locked
 from autodls.records.plan import Plan
@@ -26,16 +26,6 @@ from autodls.stages.session import Session, planned, workspace_of
 from autodls.watch import SILENT, Watch
 
 _SHARE_OF_MEMORY = 0.8  # the rest is for the system and for reading images
-
-
-@dataclass(frozen=True)
-class PlanRequest:
-    """What a person asked of the planner."""
-
-    preset: str = "auto"
-    memory_gib: float | None = None
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    encoder_weights: str | None = None
 
 
 def plan(
@@ -116,7 +106,7 @@ def resources_of(request: PlanRequest, watch: Watch = SILENT) -> Resources:
     import torch
 
     from autodls.models.device import resolve_device
-    from autodls.models.fold_model import has_bf16
+    from autodls.models.network import has_bf16
 
     device: Literal["cpu", "cuda"] = "cuda" if resolve_device(request.device).type == "cuda" else "cpu"
     on_gpu = device == "cuda"

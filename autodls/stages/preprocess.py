@@ -7,7 +7,7 @@ from autodls.records.lock import locked
 from autodls.records.plan import Plan
 from autodls.stages.provenance import note_run
 from autodls.stages.session import Session, planned_workspace
-from autodls.watch import SILENT, Told, Watch
+from autodls.watch import SILENT, KeepingWatch, Watch
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def preprocess(
 
     Raises StaleRecordError where there is no plan, or one of another dataset.
     """
-    told = Told(watch)
+    told = KeepingWatch(watch)
     session = Session.open(dataset, workspace)
     with locked(planned_workspace(dataset, workspace)):
         plan = session.plan()

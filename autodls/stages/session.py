@@ -12,7 +12,8 @@ from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.model_folders import RoiKind
 from autodls.records.plan import Plan
-from autodls.records.segmentation import AUTOMATIC_LABELS, SegmentedCohort, load_masks
+from autodls.records.roi_labels import AUTOMATIC_LABELS
+from autodls.records.segmentation import SegmentedCohort, load_masks
 from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
 from autodls.stages.places import require_folder, require_kinds, require_no_input

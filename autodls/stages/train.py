@@ -27,7 +27,7 @@ from autodls.stages.places import require_trained
 from autodls.stages.preprocess import preprocess_training
 from autodls.stages.provenance import note_run
 from autodls.stages.session import Session, chosen_folds, planned, planned_workspace
-from autodls.watch import SILENT, Told, Watch
+from autodls.watch import SILENT, KeepingWatch, Watch
 
 _LOWER_RATE = "lower its learning rate in plan.json and train anew with --restart"
 _WAITS = "another process is preparing the samples; waiting for it"
@@ -69,7 +69,7 @@ def train(
     plan, splits and dataset do not fit each other, ArgumentError for a fold that is none, TrainingError where training
     diverges.
     """
-    told = Told(watch)
+    told = KeepingWatch(watch)
     require_executor(executor)
     which = str(fold)
     with _held(planned_workspace(dataset, workspace).of(rois), which):
@@ -109,7 +109,7 @@ def _note(command: Sequence[str], session: Session, plan: Plan, splits: Splits) 
     made = [*scores, *curves, place.oof_scores, place.model.record, place.model.card]
     import torch
 
-    from autodls.models.fold_model import computed_in
+    from autodls.models.network import computed_in
 
     precision = computed_in(plan, torch.device(plan.budget.device))
     made_from = [place.fingerprint, place.plan, place.splits]
@@ -134,9 +134,9 @@ def _train(
     watch: Watch,
 ) -> None:
     from autodls.jobs.train import train_on
-    from autodls.training.fold import made_by, stages_of
     from autodls.training.forecast import forecast
     from autodls.training.shared import take_encoders
+    from autodls.training.standing import made_by, stages_of
 
     most_epochs = stages_of(plan)
     known = (session.workspace, session.training, plan, splits, folds, sample_keys)
@@ -191,7 +191,7 @@ def _tell_not_learnt(session: Session, folds: Sequence[int], watch: Watch) -> No
             watch.note(f"warning: fold {index}: {stage} {why}; {remedy}; see {folder.learning_curve}")
 
 
-def _lock(session: Session, plan: Plan, splits: Splits, told: Told) -> Trained:
+def _lock(session: Session, plan: Plan, splits: Splits, told: KeepingWatch) -> Trained:
     from autodls.training.locking import folds_by_mean, lock_model
 
     record = lock_model(session.workspace, session.cohort.description, plan, splits, session.training)

@@ -13,6 +13,7 @@ from threading import Thread
 
 import torch
 
+from autodls.models.device import prepare_torch
 from autodls.parallel import map_parallel, no_advance, start_manager
 from autodls.planning.memory import GIB, PROCESS_GIB, TrainingLoad, step_parts_gib
 from autodls.records.case import Case
@@ -21,7 +22,7 @@ from autodls.records.splits import Splits
 from autodls.records.training_log import Epoch
 from autodls.records.workspace import Workspace
 from autodls.training.data import FoldRun, TrainingData, load_training_data, training_device
-from autodls.training.fold import prepare_torch, train_fold, train_together
+from autodls.training.fold import train_fold, train_together
 from autodls.training.keys import StageKeys, stage_keys, stored_sample_keys
 from autodls.training.weights import start_sha256
 

@@ -1,17 +1,17 @@
 """Stage three of a fold, where the plan asks for it: encoders and fusion fitted on together, end to end."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from autodls.models.encoder import SequenceEncoder
-from autodls.models.fold_model import FoldModel, load_fold, load_fusion, save_encoder, save_fusion, scoring_dtype
+from autodls.models.encoder import SequenceEncoder, new_encoder
+from autodls.models.end_to_end import EndToEnd
+from autodls.models.fold_files import load_fold, load_fusion, save_encoder, save_fusion
 from autodls.models.folded import FoldedEncoder
-from autodls.models.fusion import FusionTransformer
-from autodls.models.pca import ChannelPCA
+from autodls.models.network import FoldModel, scoring_dtype
 from autodls.records.files import link_or_copy
 from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
@@ -25,48 +25,10 @@ from autodls.training.data import FoldRun, TrainingData, centre_crop
 from autodls.training.keys import FINE_TUNING
 from autodls.training.loop import FitSettings, Inputs, Report, fit
 from autodls.training.loss import UNKNOWN
-from autodls.training.settings import fit_settings, planned_encoder
+from autodls.training.settings import fit_settings
 from autodls.training.settling import encoders_note, log_losses, modality_dropout, settled
 
 _REPAIR = "run 'autodls train fold all --restart'"
-
-
-class EndToEnd(nn.Module):
-    """Encoders [sequence], fixed projections and fusion as one network.
-
-    Batch norm keeps the statistics of stage one: few steps follow, on batches that are no better.
-    """
-
-    def __init__(
-        self, encoders: Sequence[SequenceEncoder], projections: Sequence[ChannelPCA], fusion: FusionTransformer
-    ) -> None:
-        super().__init__()
-        self.encoders, self.projections, self.fusion = tuple(encoders), projections, fusion
-        self.registered = nn.ModuleList(encoders)  # so that their weights are the network's
-
-    def forward(self, pixels: Tensor, present: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Logits [case, 1 + sequence, class]: the fused ones, and each sequence's own.
-
-        `pixels` is [case, sequence, channel, H, W], `present` bool [case, sequence], `keep` [case, sequence, feature].
-        """
-        own, maps = [], []
-        for index, (encoder, projection) in enumerate(zip(self.encoders, self.projections, strict=True)):
-            inputs = pixels[:, index].contiguous(memory_format=torch.channels_last)
-            features = encoder.features(inputs)
-            own.append(encoder.decode(features, inputs, None if keep is None else keep[:, index]))
-            with torch.autocast(pixels.device.type, enabled=False):
-                maps.append(projection.project(features.float()))
-        with torch.autocast(pixels.device.type, enabled=False):
-            fused = self.fusion(torch.stack(maps, dim=1), present)
-        return torch.stack([fused, *(logits.float() for logits in own)], dim=1)
-
-    def train(self, mode: bool = True) -> "EndToEnd":
-        """Training mode for all but batch norm."""
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
-        return self
 
 
 @dataclass
@@ -162,7 +124,7 @@ def _every_output(present: Tensor) -> Tensor:
 
 
 def _trained(plan: Plan, folder: FoldFolder, sequence: str) -> SequenceEncoder:
-    encoder = planned_encoder(plan)
+    encoder = new_encoder(plan)
     encoder.net.load_state_dict(load_tensors(folder.sequence(sequence), _REPAIR)[0])
     return encoder
 

@@ -7,8 +7,8 @@ from autodls.records.case import Case
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
-from autodls.training.fold import Standing, standing_of
 from autodls.training.keys import stage_keys
+from autodls.training.standing import Standing, standing_of
 from autodls.training.weights import start_sha256
 
 

@@ -7,15 +7,10 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from autodls.models.fold_model import (
-    FoldModel,
-    load_encoder,
-    new_fusion,
-    save_fusion,
-    scoring_dtype,
-)
+from autodls.models.fold_files import load_encoder, save_fusion
 from autodls.models.folded import FoldedEncoder
 from autodls.models.fusion import FusionTransformer
+from autodls.models.network import FoldModel, new_fusion, scoring_dtype
 from autodls.records.plan import Plan
 from autodls.records.splits import Fold
 from autodls.seeding import stream_seed

@@ -23,7 +23,7 @@ _FIVE_PERCENT = 1.645  # one-sided, of the normal distribution
 
 
 @dataclass(frozen=True)
-class Labels:
+class LabelCounts:
     """How many cases of each class a network is fitted to, or stopped by.
 
     `independent` cases of each class they are worth, where a patient has several; see `effective_cases`.
@@ -40,7 +40,7 @@ class Labels:
 
 
 def judge(
-    epochs: Sequence[Epoch], train: Labels, inner: Labels, focal_gamma: float, focal_alpha: float
+    epochs: Sequence[Epoch], train: LabelCounts, inner: LabelCounts, focal_gamma: float, focal_alpha: float
 ) -> Judgement | None:
     """Hold the epochs of one network against a guess, the constant with the lowest loss over the cases trained on.
 
@@ -70,10 +70,10 @@ def judge(
     return Judgement(stage=kept.stage, guess_train_loss=guess_train, guess_inner_loss=guess_inner, fault=fault, why=why)
 
 
-def guess_loss(labels: Labels, probability: float, focal_gamma: float, focal_alpha: float) -> float:
+def guess_loss(labels: LabelCounts, probability: float, focal_gamma: float, focal_alpha: float) -> float:
     """Mean focal loss, scaled as in training, where every case is given the same `probability` of being positive.
 
-    >>> round(guess_loss(Labels(3, 3), 0.5, 0.0, 0.5), 6) == round(math.log(2), 6)
+    >>> round(guess_loss(LabelCounts(3, 3), 0.5, 0.0, 0.5), 6) == round(math.log(2), 6)
     True
     """
     positive = focal_alpha * (1 - probability) ** focal_gamma * -math.log(probability)
@@ -81,10 +81,10 @@ def guess_loss(labels: Labels, probability: float, focal_gamma: float, focal_alp
     return 2 * float(labels.positives * positive + labels.negatives * negative) / labels.count
 
 
-def best_guess(labels: Labels, focal_gamma: float, focal_alpha: float) -> float:
+def best_guess(labels: LabelCounts, focal_gamma: float, focal_alpha: float) -> float:
     """The probability with the lowest `guess_loss`: the prevalence for cross entropy, nearer to one half for others.
 
-    >>> round(best_guess(Labels(1, 3), 0.0, 0.5), 4)
+    >>> round(best_guess(LabelCounts(1, 3), 0.0, 0.5), 4)
     0.25
     """
     found = minimize_scalar(
@@ -96,7 +96,7 @@ def best_guess(labels: Labels, focal_gamma: float, focal_alpha: float) -> float:
     return float(found.x)
 
 
-def unlearnt_auc(labels: Labels) -> float:
+def unlearnt_auc(labels: LabelCounts) -> float:
     """The highest AUC of a hold-out that tells against a network: see `judge`. The cases of a patient count as one."""
     positives, negatives = labels.independent or (labels.positives, labels.negatives)
     variance = (positives + negatives + 1) / (12 * positives * negatives)
@@ -120,7 +120,7 @@ def judge_fold(run: FoldRun, log: StageLog, unused: Sequence[str] = ()) -> dict[
     return {stage: found.why for stage, found in judgements.items() if found.fault and stage not in unused}
 
 
-def _labels(run: FoldRun, cases: Sequence[str], stage: str) -> Labels:
+def _labels(run: FoldRun, cases: Sequence[str], stage: str) -> LabelCounts:
     """Those of a part of the fold; an encoder is fitted to the cases that have its sequence."""
     rows = run.data.rows(cases)
     if stage in run.plan.sequences:
@@ -129,15 +129,15 @@ def _labels(run: FoldRun, cases: Sequence[str], stage: str) -> Labels:
     return labels_of(run.data.labels[rows].tolist(), patients)
 
 
-def labels_of(labels: Sequence[int], patients: Sequence[str] | None = None) -> Labels:
+def labels_of(labels: Sequence[int], patients: Sequence[str] | None = None) -> LabelCounts:
     """Counts of `labels`, 1 positive and 0 negative, and what they are worth where they are of `patients`.
 
     >>> labels_of([1, 1, 0], ["a", "a", "b"])
-    Labels(positives=2, negatives=1, independent=(1.0, 1.0))
+    LabelCounts(positives=2, negatives=1, independent=(1.0, 1.0))
     """
     positives = sum(labels)
     if patients is None:
-        return Labels(positives, len(labels) - positives)
+        return LabelCounts(positives, len(labels) - positives)
     of_class = (Counter(one for one, label in zip(patients, labels, strict=True) if label == side) for side in (1, 0))
     positive, negative = (effective_cases(cases.values()) for cases in of_class)
-    return Labels(positives, len(labels) - positives, (positive, negative))
+    return LabelCounts(positives, len(labels) - positives, (positive, negative))

@@ -12,7 +12,7 @@ from autodls import __version__
 from autodls.errors import StaleRecordError
 from autodls.evaluation.caveats import model_cautions
 from autodls.evaluation.score_aucs import out_of_fold_aucs
-from autodls.models.fold_model import load_encoder
+from autodls.models.fold_files import load_encoder
 from autodls.preprocessing.store import FORMAT, load_summary
 from autodls.records.case import Case
 from autodls.records.dataset import DatasetDescription

@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from autodls.errors import TrainingError
+from autodls.records.network_shape import CLASSES
 from autodls.records.training_log import Epoch
 from autodls.seeding import stream_seed
 from autodls.training.fit_state import FitState
 from autodls.training.interleave import Steps, interleave, on_host, own_chance
-from autodls.training.loss import CLASSES, FocalMeanLoss
+from autodls.training.loss import FocalMeanLoss
 from autodls.training.optimizers import new_optimizer, recording_steps, set_learning_rate
-from autodls.training.recorded import Record, Recorded, recorder
+from autodls.training.recorded import Recorded, Recorder, recorder
 
 _SECONDS_BETWEEN_SAVES = 60.0
 _STEPS_AS_THEY_ARE = 3  # before one is recorded
@@ -82,7 +83,7 @@ def fit(task: Task, settings: FitSettings, key: str, saved: Path, report: Report
 
 
 def fit_steps(
-    task: Task, settings: FitSettings, key: str, saved: Path, report: Report, record: Record | None
+    task: Task, settings: FitSettings, key: str, saved: Path, report: Report, record: Recorder | None
 ) -> Steps[FitState]:
     """`fit`, a step at a time: see `interleave`. Where it can `record`, steps are launched as a whole."""
     model = task.model
@@ -109,7 +110,7 @@ def fit_steps(
 class _Run:
     """The epochs of one fit; no step waits for the device, whose numbers are read once an epoch."""
 
-    def __init__(self, task: Task, settings: FitSettings, optimizer: Optimizer, record: Record | None) -> None:
+    def __init__(self, task: Task, settings: FitSettings, optimizer: Optimizer, record: Recorder | None) -> None:
         self.task, self.settings, self.optimizer = task, settings, optimizer
         self.device, self.inner_labels = _device_of(task.model), task.inner_labels.cpu()
         loss = FocalMeanLoss(settings.focal_gamma, settings.focal_alpha)

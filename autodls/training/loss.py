@@ -3,7 +3,6 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-CLASSES = 2
 UNKNOWN = -1  # the label of an output that is not judged
 
 

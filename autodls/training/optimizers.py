@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from autodls.training.recorded import Record
+from autodls.training.recorded import Recorder
 
 
 def _sgd(model: nn.Module, rate: float | Tensor, momentum: float, weight_decay: float) -> Optimizer:
@@ -44,7 +44,7 @@ def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
             group["lr"] = rate
 
 
-def recording_steps(record: Record, optimizer: Optimizer) -> Record:
+def recording_steps(record: Recorder, optimizer: Optimizer) -> Recorder:
     """`record`, for work that takes a step of `optimizer`.
 
     Fused, its numbers are the same; but an optimizer that says so from the first warns of every step that is not.

@@ -5,11 +5,12 @@ import time
 import torch
 from torch import Tensor
 
-from autodls.models.encoder import CLASSES, SequenceEncoder
+from autodls.models.device import prepare_torch
+from autodls.models.encoder import SequenceEncoder
 from autodls.models.pooling import input_channels
 from autodls.planning.decision import Step, StepCost
 from autodls.planning.memory import GIB
-from autodls.training.fold import prepare_torch
+from autodls.records.network_shape import CLASSES
 from autodls.training.loop import take_step
 from autodls.training.loss import FocalMeanLoss
 from autodls.training.optimizers import new_optimizer

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-Record = Callable[[Callable[[], None]], Callable[[], None]]
+Recorder = Callable[[Callable[[], None]], Callable[[], None]]
 _log = logging.getLogger(__name__)
 
 
@@ -21,7 +21,7 @@ class Recorded:
     `record`, as on a CPU, all calls are as the first. Where recording fails one line says so, and nothing else changes.
     """
 
-    def __init__(self, name: str, work: Callable[..., Tensor], record: Record | None, warm_up: int) -> None:
+    def __init__(self, name: str, work: Callable[..., Tensor], record: Recorder | None, warm_up: int) -> None:
         self._name, self._work, self._record, self._warm_up = name, work, record, warm_up
         self._replay: Callable[[], None] | None = None
         self._inputs: tuple[Tensor, ...] = ()
@@ -41,7 +41,7 @@ class Recorded:
         self._replay()
         return self._result.clone()
 
-    def _begin(self, record: Record, inputs: tuple[Tensor, ...]) -> None:
+    def _begin(self, record: Recorder, inputs: tuple[Tensor, ...]) -> None:
         self._inputs = tuple(torch.empty_like(one) for one in inputs)
         self._result = torch.empty_like(self._result)
 
@@ -56,7 +56,7 @@ class Recorded:
             _log.warning("%s: the step could not be recorded as a CUDA graph (%s); it is slower", self._name, reason)
 
 
-def recorder(device: torch.device) -> Record | None:
+def recorder(device: torch.device) -> Recorder | None:
     """What records on `device`, for the work of one network, whose records share their memory; None on a CPU."""
     if device.type != "cuda":
         return None

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from autodls.errors import TrainingError
-from autodls.models.encoder import SequenceEncoder
-from autodls.models.fold_model import save_encoder
+from autodls.models.encoder import SequenceEncoder, new_encoder
+from autodls.models.fold_files import save_encoder
 from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
 from autodls.seeding import stream_seed
@@ -19,7 +19,7 @@ from autodls.training.data import FoldRun, centre_crop
 from autodls.training.interleave import Steps, interleave, on_host
 from autodls.training.loop import Inputs, Report, fit_steps
 from autodls.training.recorded import recorder
-from autodls.training.settings import fit_settings, planned_encoder
+from autodls.training.settings import fit_settings
 from autodls.training.weights import encoder_weights
 
 
@@ -66,7 +66,7 @@ def train_sequences(stages: Sequence[tuple[FoldRun, str, Report]], at_once: int)
     device = stages[0][0].data.pixels.device
     on_gpu = device.type == "cuda"
     with background(on_gpu) as files:
-        encoders = made_ahead(_new_encoder, [stage[:2] for stage in stages], at_once if on_gpu else 0)
+        encoders = made_ahead(_started_encoder, [stage[:2] for stage in stages], at_once if on_gpu else 0)
         drawn = zip(stages, encoders, strict=True)
         interleave((sequence_steps(*stage, encoder, files) for stage, encoder in drawn), at_once, device)
 
@@ -111,12 +111,12 @@ def _keep(folder: FoldFolder, sequence: str, weights: Mapping[str, Tensor], note
     folder.resume(sequence).unlink(missing_ok=True)
 
 
-def _new_encoder(stage: tuple[FoldRun, str]) -> SequenceEncoder:
+def _started_encoder(stage: tuple[FoldRun, str]) -> SequenceEncoder:
     """The encoder that a stage starts from, on the CPU, where the same numbers are drawn for every device."""
     run, sequence = stage
     plan = run.plan
     with torch.device("meta"):  # MONAI would draw weights that are drawn anew below
-        encoder = planned_encoder(plan)
+        encoder = new_encoder(plan)
     encoder.to_empty(device="cpu")
     seed = fit_settings(plan, sequence, run.fold.index).seed
     chance = torch.Generator().manual_seed(stream_seed(seed, "weights"))

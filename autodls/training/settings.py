@@ -1,9 +1,8 @@
-"""What the plan says of fitting a stage, and the encoder that it names."""
+"""What the plan says of fitting a stage."""
 
 import torch
 
-from autodls.models.encoder import SequenceEncoder
-from autodls.models.fold_model import has_bf16
+from autodls.models.network import has_bf16
 from autodls.records.plan import Plan
 from autodls.seeding import stream_seed
 from autodls.training.loop import FitSettings
@@ -27,12 +26,4 @@ def fit_settings(plan: Plan, stage: str, fold: int) -> FitSettings:
         bf16=training.precision == "bf16" and has_bf16(device),
         seed=stream_seed(training.seed, "fold", fold, stage),
         kept_epoch=training.kept_epoch,
-    )
-
-
-def planned_encoder(plan: Plan) -> SequenceEncoder:
-    """An encoder as the plan has it, whose weights are still to come."""
-    training, network = plan.training, plan.network
-    return SequenceEncoder(
-        network.encoder, training.encoder_dropout, training.batch_norm_momentum, roi_guided=network.roi_guided
     )

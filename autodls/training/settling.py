@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from autodls.models.fold_model import (
+from autodls.models.network import (
     FoldLogits,
     FoldModel,
 )

@@ -1,7 +1,7 @@
 """The log of a fold: one JSON object an epoch, and one after the epochs of a stage."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from autodls.records.files import write_text
@@ -55,3 +55,14 @@ class StageLog:
 
     def _write(self, lines: Sequence[LogLine]) -> None:
         write_text(self.path, "".join(f"{json.dumps(line.model_dump())}\n" for line in lines))
+
+
+def logged(path: Path, report: Callable[[Epoch], None]) -> Callable[[Epoch], None]:
+    """`report`, told of each epoch once it stands in the log `path`."""
+    log = StageLog(path)
+
+    def note(epoch: Epoch) -> None:
+        log.add(epoch)
+        report(epoch)
+
+    return note

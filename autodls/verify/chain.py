@@ -110,7 +110,7 @@ def _record_faults(folder: ModelFolder, record: ModelRecord) -> Iterator[str]:
 
 
 def _segmenter_faults(folder: ModelFolder, record: ModelRecord) -> Iterator[str]:
-    from autodls.records.segmentation import SegmenterRecord
+    from autodls.records.segmenter import SegmenterRecord
 
     segmenter = folder.segmentation
     name = segmenter.record.relative_to(folder.root).as_posix()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from autodls.errors import StaleRecordError
 from autodls.inference.prediction import Prediction
-from autodls.models.fold_model import folded_sha256, load_encoder
+from autodls.models.fold_files import folded_sha256, load_encoder
 from autodls.planning.fingerprint import inputs_sha256
 from autodls.planning.splits import require_same_draw
 from autodls.preprocessing.case import case_key
@@ -24,10 +24,10 @@ from autodls.records.splits import Fold, Splits
 from autodls.records.tensors import read_note
 from autodls.records.workspace import Workspace
 from autodls.training.derived import derive
-from autodls.training.fold import made_by, stages_of
 from autodls.training.fold_chain import altered_encoders, altered_weights, weight_hashes
 from autodls.training.keys import short_key, stage_keys, stored_sample_keys
 from autodls.training.locking import case_flags, out_of_fold, out_of_fold_csv
+from autodls.training.standing import made_by, stages_of
 from autodls.training.weights import start_sha256
 from autodls.verify.chain import Link, examine, verify_model
 from autodls.verify.results import verify_results

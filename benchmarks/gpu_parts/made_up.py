@@ -6,7 +6,7 @@ import torch
 from cross_validation import SEQUENCES, make_samples
 
 from autodls.machine import usable_memory_gib
-from autodls.models.fold_model import has_bf16
+from autodls.models.network import has_bf16
 from autodls.planning.decision import Resources
 from autodls.planning.planner import derive_plan
 from autodls.planning.presets import Preset, load_preset

@@ -6,17 +6,19 @@ from pathlib import Path
 
 import torch
 
-from autodls.models.fold_model import load_fold
+from autodls.models.device import prepare_torch
+from autodls.models.encoder import new_encoder
+from autodls.models.fold_files import load_fold
 from autodls.models.gradcam import fold_maps
 from autodls.records.files import sha256_of_file
 from autodls.records.scores import read_fold_scores
 from autodls.records.training_log import Epoch
 from autodls.training.data import FoldRun, centre_crop
-from autodls.training.fold import prepare_torch, train_together
-from autodls.training.learnt import Labels, judge
+from autodls.training.fold import train_together
+from autodls.training.learnt import LabelCounts, judge
 from autodls.training.loop import fit
 from autodls.training.sequence_stage import SequenceTask
-from autodls.training.settings import fit_settings, planned_encoder
+from autodls.training.settings import fit_settings
 from gpu_parts import Figures, Part, Setting
 from gpu_parts.made_up import Study, new_study, on_device
 
@@ -38,7 +40,7 @@ def bf16_training(setting: Setting) -> Part:
 def _fitted(run: FoldRun, *, bf16: bool) -> Figures:
     """What became of the network of the first sequence."""
     plan, sequence, data = run.plan, run.plan.sequences[0], run.data
-    model = planned_encoder(plan)
+    model = new_encoder(plan)
     model.start_from_random(torch.Generator().manual_seed(0))
     model.to(data.pixels.device).to(memory_format=torch.channels_last)
     train, inner = (data.rows(part) for part in (run.fold.train, run.fold.inner))
@@ -57,9 +59,9 @@ def _fitted(run: FoldRun, *, bf16: bool) -> Figures:
     }
 
 
-def _labels(labels: torch.Tensor) -> Labels:
+def _labels(labels: torch.Tensor) -> LabelCounts:
     positives = int(labels.sum())
-    return Labels(positives, len(labels) - positives)
+    return LabelCounts(positives, len(labels) - positives)
 
 
 def agreement(setting: Setting) -> Part:

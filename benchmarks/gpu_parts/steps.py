@@ -11,6 +11,7 @@ import torch
 from augmentation import SIDE, SIZE_PX, nnunet_by_batchgenerators
 from torch import Tensor
 
+from autodls.models.device import prepare_torch
 from autodls.models.encoder import SequenceEncoder
 from autodls.models.pooling import input_channels
 from autodls.planning.decision import Step
@@ -18,14 +19,13 @@ from autodls.planning.encoder_cost import encoder_cost
 from autodls.planning.memory import GIB, TrainingLoad, step_parts_gib
 from autodls.seeding import generator
 from autodls.training.augmentation import augment_paper
-from autodls.training.fold import prepare_torch
 from autodls.training.interleave import interleave
 from autodls.training.loop import take_step
 from autodls.training.loss import FocalMeanLoss
 from autodls.training.nnunet_augmentation import Draw, apply_nnunet, augment_nnunet, draw_nnunet
 from autodls.training.optimizers import new_optimizer, recording_steps
 from autodls.training.probe import probe_step
-from autodls.training.recorded import Record, Recorded, recorder
+from autodls.training.recorded import Recorded, Recorder, recorder
 from gpu_parts import Part, Setting
 
 _WARM_UP = 5  # the first of them are as they are, then one is recorded
@@ -134,7 +134,7 @@ def fitted_memory(setting: Setting, predicted_gib: float) -> Part:
         }
 
 
-def new_step(step: Step, device: torch.device, record: Record | None) -> Callable[[], Tensor]:
+def new_step(step: Step, device: torch.device, record: Recorder | None) -> Callable[[], Tensor]:
     """A training step on one batch of random images, as the loop takes it; recorded where it can be."""
     model = SequenceEncoder(step.encoder, 0.0, 0.1, roi_guided=step.roi_guided)
     model.start_from_random(torch.Generator().manual_seed(0))

@@ -7,9 +7,11 @@ from collections.abc import Callable
 import torch
 from cross_validation import GUESS, UsualLoop, by_autodls, mean_loss, with_epochs
 
+from autodls.models.device import prepare_torch
+from autodls.models.encoder import new_encoder
 from autodls.models.ensemble import score_ensemble
-from autodls.models.fold_model import FoldModel, new_fusion, scoring_dtype
 from autodls.models.folded import FoldedEncoder
+from autodls.models.network import FoldModel, new_fusion, scoring_dtype
 from autodls.models.pca import ChannelPCA
 from autodls.planning.memory import GIB
 from autodls.records.plan import Plan
@@ -19,9 +21,7 @@ from autodls.records.tensors import load_tensors
 from autodls.records.training_log import Epoch
 from autodls.training.cohort import networks_at_once
 from autodls.training.data import TrainingData
-from autodls.training.fold import prepare_torch
 from autodls.training.sequence_stage import train_sequences
-from autodls.training.settings import planned_encoder
 from gpu_parts import Part, Setting
 from gpu_parts.made_up import Study, new_study
 from gpu_parts.steps import wait_for
@@ -130,7 +130,7 @@ def scoring(setting: Setting) -> Part:
 def random_fold(plan: Plan, device: torch.device, seed: int) -> FoldModel:
     """A fold on random weights, as it is read to score."""
     chance = torch.Generator().manual_seed(seed)
-    encoder = planned_encoder(plan)
+    encoder = new_encoder(plan)
     encoder.start_from_random(chance)
     folded = FoldedEncoder.from_state(encoder.net.state_dict())
     kept, channels = plan.network.pca_dims, folded.channels

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from autodls.evaluation.delong import compare_aucs
-from autodls.evaluation.noninferiority import FEWEST_OF_A_CLASS, cases_needed
+from autodls.evaluation.noninferiority import FEWEST_FOR_NONINFERIORITY, cases_needed
 from autodls.evaluation.results import Estimate
 from interval_parts import Row
 from interval_parts.linear_study import Bools, Design, Floats, cross_validated
@@ -42,7 +42,7 @@ def error_out_of_fold(design: Design, kept: float, studies: int, setting: str) -
     pairs = list(zip(new.scores, reference.scores, strict=True))
     said = [
         _share_above(design.labels, pairs, true_loss, fewest, out_of_fold=kind)
-        for fewest, kind in ((_FORMER_FEWEST, False), (FEWEST_OF_A_CLASS, True))
+        for fewest, kind in ((_FORMER_FEWEST, False), (FEWEST_FOR_NONINFERIORITY, True))
     ]
     return Row("'not inferior' out of fold, at the margin", setting, *said, most=3.5)
 
@@ -51,7 +51,7 @@ def _error_held_out(cases: int, positives: int, auc: float, studies: int) -> Row
     rng = np.random.default_rng(cases)
     labels = np.arange(cases) < positives
     pairs = [two_scores(labels, (auc - MARGIN, auc), 0.8, rng) for _ in range(studies)]
-    said = [_share_above(labels, pairs, -MARGIN, fewest) for fewest in (_FORMER_FEWEST, FEWEST_OF_A_CLASS)]
+    said = [_share_above(labels, pairs, -MARGIN, fewest) for fewest in (_FORMER_FEWEST, FEWEST_FOR_NONINFERIORITY)]
     setting = f"{cases} cases, {positives} positive, AUC {auc:g}"
     return Row("'not inferior' held out, at the margin", setting, *said, most=5)
 

@@ -16,7 +16,7 @@ from autodls.records.case import Case
 from autodls.records.cells import is_missing
 from autodls.records.cohort import Cohort
 from autodls.records.formatting import counted
-from autodls.report.drawn import Cell, Drawn, Rows
+from autodls.report.drawn import CellValue, Drawn, Rows
 from autodls.report.figures.style import BLUE, GREY, INK, TWO_COLUMNS_MM, new_figure, styled
 from autodls.report.figures.text_width import fitted, wrapped
 
@@ -28,7 +28,7 @@ _MOST_REASONS = 8
 
 
 @dataclass(frozen=True)
-class CohortCount:
+class FlowCohort:
     """Cases of one cohort that are analysed, and their patients where these are known to be fewer."""
 
     name: str
@@ -52,7 +52,7 @@ class Flow:
 
     in_table: int
     excluded: Mapping[str, int]
-    cohorts: tuple[CohortCount, ...]
+    cohorts: tuple[FlowCohort, ...]
 
     def __post_init__(self) -> None:
         if self.in_table - sum(self.excluded.values()) != self.analysed:
@@ -94,7 +94,7 @@ def flow_of_scores(metrics: Metrics, without_cohort: int = 0) -> Flow:
     for name, cohort in metrics.cohorts.items():
         positives = cohort.positives or 0
         negatives = 0 if cohort.positives is None else cohort.n - positives
-        cohorts.append(CohortCount(name, positives, negatives, cohort.n - positives - negatives))
+        cohorts.append(FlowCohort(name, positives, negatives, cohort.n - positives - negatives))
     total = sum(count.n for count in cohorts) + sum(excluded.values())
     return Flow(total, dict(excluded), tuple(cohorts))
 
@@ -135,13 +135,13 @@ def _exclusion(case: Case, cohort: Cohort) -> str | None:
     return None if followed else "neither label nor follow-up"
 
 
-def _count(name: str, cases: list[Case]) -> CohortCount:
+def _count(name: str, cases: list[Case]) -> FlowCohort:
     labels, patients = [case.label for case in cases], len({case.patient for case in cases})
     fewer = patients if patients < len(cases) else None
-    return CohortCount(name, labels.count(True), labels.count(False), labels.count(None), fewer)
+    return FlowCohort(name, labels.count(True), labels.count(False), labels.count(None), fewer)
 
 
-def _cohort_lines(count: CohortCount, positive: str, width_mm: float) -> list[str]:
+def _cohort_lines(count: FlowCohort, positive: str, width_mm: float) -> list[str]:
     labelled = count.positives + count.negatives
     of_patients = f", of {count.patients} patients" if count.patients is not None else ""
     lines = [fitted(count.name, width_mm - 2 * _PAD_MM, bold=True), f"n = {count.n}{of_patients}"]
@@ -230,7 +230,7 @@ def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> 
     axes.annotate("", xy=end, xytext=start, arrowprops=style)
 
 
-def _rows(flow: Flow) -> list[tuple[Cell, ...]]:
+def _rows(flow: Flow) -> list[tuple[CellValue, ...]]:
     return [
         ("table", None, "cases in the table", flow.in_table),
         *(("excluded", None, reason, count) for reason, count in flow.excluded.items()),

@@ -11,7 +11,7 @@ from autodls.evaluation.results import CohortMetrics, Metrics
 from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import judged_by
 from autodls.records.formatting import estimate
-from autodls.report.drawn import Cell, Drawn, Rows
+from autodls.report.drawn import CellValue, Drawn, Rows
 from autodls.report.figures.panels import (
     LINE_MM,
     TITLE_MM,
@@ -41,7 +41,7 @@ def roc_figure(table: ScoreTable, metrics: Metrics) -> Drawn:
     """
     side_mm = plot_width_mm(len(table.cohorts))
     panels = panel_grid(len(table.cohorts), TITLE_MM + side_mm + _BELOW_MM + LINE_MM * len(table.scores))
-    lines: list[tuple[Cell, ...]] = []
+    lines: list[tuple[CellValue, ...]] = []
     empty = []
     for position, (panel, (name, cohort)) in enumerate(zip(panels, table.cohorts.items(), strict=True)):
         axes = panel.axes(TITLE_MM, side_mm)
@@ -62,9 +62,9 @@ def _nothing(cohort: CohortTable, measured: CohortMetrics) -> bool:
 
 def _panel(
     axes: Axes, name: str, cohort: CohortTable, measured: CohortMetrics, room_mm: float
-) -> list[tuple[Cell, ...]]:
+) -> list[tuple[CellValue, ...]]:
     axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.8, zorder=0)
-    lines: list[tuple[Cell, ...]] = []
+    lines: list[tuple[CellValue, ...]] = []
     handles, labels = [], []
     for order, score in enumerate(measured.scores):
         held, of_score = judged_by(cohort, score), measured.scores[score]

@@ -18,7 +18,7 @@ from autodls.evaluation.results import CohortMetrics, Metrics, ScoreMetrics
 from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import judged_by
 from autodls.records.formatting import number
-from autodls.report.drawn import Cell, Drawn, Rows
+from autodls.report.drawn import CellValue, Drawn, Rows
 from autodls.report.figures.panels import (
     TITLE_MM,
     legend_below,
@@ -80,7 +80,7 @@ def calibration_figure(
     chosen = score or metrics.reference
     side_mm = plot_width_mm(len(table.cohorts))
     panels = panel_grid(len(table.cohorts), TITLE_MM + side_mm + _BELOW_CALIBRATION_MM)
-    lines: list[tuple[Cell, ...]] = []
+    lines: list[tuple[CellValue, ...]] = []
     empty = []
     for position, (panel, (name, rows)) in enumerate(zip(panels, table.cohorts.items(), strict=True)):
         axes, cohort = panel.axes(TITLE_MM, side_mm), judged_by(rows, chosen)
@@ -109,7 +109,7 @@ def decision_figure(
     chosen = score or metrics.reference
     height_mm = 0.85 * plot_width_mm(len(table.cohorts))
     panels = panel_grid(len(table.cohorts), TITLE_MM + height_mm + _BELOW_DECISION_MM)
-    lines: list[tuple[Cell, ...]] = []
+    lines: list[tuple[CellValue, ...]] = []
     empty, drawn = [], []
     shares = [held.prevalence for held in metrics.cohorts.values() if held.prevalence is not None]
     limits = plausible_thresholds(shares)
@@ -144,7 +144,7 @@ def _calibration_words(measured: ScoreMetrics) -> tuple[str, ...]:
     )
 
 
-def _fit_rows(measured: ScoreMetrics) -> list[tuple[Cell, ...]]:
+def _fit_rows(measured: ScoreMetrics) -> list[tuple[CellValue, ...]]:
     fitted_line = measured.calibration
     limits = {"slope": (fitted_line.slope_low, fitted_line.slope_high)}
     values = {
@@ -159,7 +159,7 @@ def _fit_rows(measured: ScoreMetrics) -> list[tuple[Cell, ...]]:
 
 def _calibration_panel(
     axes: Axes, below: Axes, labels: Bools, scores: Floats, patients: Patients, rng: np.random.Generator
-) -> list[tuple[Cell, ...]]:
+) -> list[tuple[CellValue, ...]]:
     groups = calibration_curve(labels, scores, int(np.clip(len(scores) // _CASES_PER_GROUP, 2, 10)), patients)
     axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.8, zorder=0)
     smooth = smooth_calibration(labels, scores, resample_counts(patients or len(scores), rng, _SMOOTHED))
@@ -179,7 +179,7 @@ def _calibration_panel(
     return [*drawn, *_smooth_rows(smooth), *bins]
 
 
-def _smooth_rows(smooth: SmoothCalibration | None) -> list[tuple[Cell, ...]]:
+def _smooth_rows(smooth: SmoothCalibration | None) -> list[tuple[CellValue, ...]]:
     if smooth is None:
         return []
     columns = np.column_stack([smooth.predicted, smooth.observed, smooth.low, smooth.high])
@@ -197,7 +197,7 @@ def _draw_groups(axes: Axes, groups: list[CalibrationGroup]) -> None:
     axes.errorbar(mean, value, yerr=spread, fmt="o", color=BLUE, markersize=3.5, elinewidth=0.8, capsize=0)
 
 
-def _draw_distribution(axes: Axes, labels: Bools, scores: Floats) -> list[tuple[Cell, ...]]:
+def _draw_distribution(axes: Axes, labels: Bools, scores: Floats) -> list[tuple[CellValue, ...]]:
     """Scores of the positives upwards, those of the negatives downwards."""
     edges = np.linspace(0, 1, _BINS + 1)
     up, down = np.histogram(scores[labels], edges)[0], np.histogram(scores[~labels], edges)[0]
@@ -222,7 +222,7 @@ def _decision_panel(
     measured: CohortMetrics,
     rng: np.random.Generator,
     limits: tuple[float, float],
-) -> list[tuple[Cell, ...]]:
+) -> list[tuple[CellValue, ...]]:
     curve = measured.scores[score].net_benefit
     if curve is None or cohort.labels is None or measured.prevalence is None:
         return []
@@ -275,7 +275,7 @@ def plausible_thresholds(prevalences: Sequence[float]) -> tuple[float, float]:
 
 
 def _common_axes(
-    drawn: Sequence[Axes], limits: tuple[float, float], lines: Sequence[tuple[Cell, ...]], shares: Sequence[float]
+    drawn: Sequence[Axes], limits: tuple[float, float], lines: Sequence[tuple[CellValue, ...]], shares: Sequence[float]
 ) -> None:
     """The same range of thresholds and of net benefit in every panel: from a little below nothing to the best."""
     inside = [line for line in lines if limits[0] - 1e-9 <= float(line[2] or 0) <= limits[1] + 1e-9]

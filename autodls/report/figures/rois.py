@@ -11,7 +11,7 @@ from autodls.analysis.rois_records import CohortAgreement, CohortEffect, CohortR
 from autodls.evaluation.agreement_records import AUTOMATIC, KINDS, REFERENCE
 from autodls.records.formatting import estimate, number
 from autodls.records.words import plural
-from autodls.report.drawn import Cell, Drawn, Rows
+from autodls.report.drawn import CellValue, Drawn, Rows
 from autodls.report.figures.panels import (
     LINE_MM,
     TITLE_MM,
@@ -50,7 +50,7 @@ def dice_figure(agreement: Mapping[str, CohortAgreement]) -> Drawn:
     """
     side_mm = plot_width_mm(len(agreement))
     panels = panel_grid(len(agreement), TITLE_MM + side_mm + _BELOW_MM + 3 * LINE_MM)
-    lines: list[tuple[Cell, ...]] = []
+    lines: list[tuple[CellValue, ...]] = []
     empty = []
     for position, (panel, (name, held)) in enumerate(zip(panels, agreement.items(), strict=True)):
         axes = panel.axes(TITLE_MM, side_mm)
@@ -76,8 +76,8 @@ def dice_figure(agreement: Mapping[str, CohortAgreement]) -> Drawn:
     return Drawn(panels[0].figure, Rows(header, tuple(lines)), tuple(empty))
 
 
-def _tertiles(axes: Axes, name: str, held: CohortAgreement) -> list[tuple[Cell, ...]]:
-    lines: list[tuple[Cell, ...]] = []
+def _tertiles(axes: Axes, name: str, held: CohortAgreement) -> list[tuple[CellValue, ...]]:
+    lines: list[tuple[CellValue, ...]] = []
     for stratum, found in (held.summary.by_volume or {}).items():
         mean = found.metrics["dice"].mean
         if mean.value is None or found.smallest_ml is None or found.largest_ml is None:
@@ -107,7 +107,7 @@ def score_figure(effect: Mapping[str, CohortEffect]) -> Drawn:
     """
     side_mm = plot_width_mm(len(effect))
     panels = panel_grid(len(effect), TITLE_MM + side_mm + _BELOW_MM + 3 * LINE_MM)
-    lines: list[tuple[Cell, ...]] = []
+    lines: list[tuple[CellValue, ...]] = []
     empty = []
     for position, (panel, (name, held)) in enumerate(zip(panels, effect.items(), strict=True)):
         axes = panel.axes(TITLE_MM, side_mm)
@@ -122,10 +122,10 @@ def score_figure(effect: Mapping[str, CohortEffect]) -> Drawn:
     return Drawn(panels[0].figure, Rows(header, tuple(lines)), tuple(empty))
 
 
-def _differences(axes: Axes, name: str, held: CohortEffect) -> list[tuple[Cell, ...]]:
+def _differences(axes: Axes, name: str, held: CohortEffect) -> list[tuple[CellValue, ...]]:
     pairs = [(case.scores[REFERENCE], case.scores[AUTOMATIC]) for case in held.cases]
     points = [((first + second) / 2, second - first) for first, second in pairs]
-    lines: list[tuple[Cell, ...]] = []
+    lines: list[tuple[CellValue, ...]] = []
     handles, labels = [], []
     for positive, colour, marker in ((True, VERMILLION, "^"), (False, BLUE, "o")):
         chosen = [point for point, case in zip(points, held.cases, strict=True) if case.label is positive]
@@ -172,7 +172,7 @@ def robustness_figure(robustness: Mapping[str, CohortRobustness]) -> Drawn:
     """
     side_mm = plot_width_mm(len(robustness))
     panels = panel_grid(len(robustness), TITLE_MM + side_mm + _BELOW_MM + 4 * LINE_MM)
-    lines: list[tuple[Cell, ...]] = []
+    lines: list[tuple[CellValue, ...]] = []
     empty = []
     for position, (panel, (name, held)) in enumerate(zip(panels, robustness.items(), strict=True)):
         axes = panel.axes(TITLE_MM, side_mm)
@@ -186,8 +186,8 @@ def robustness_figure(robustness: Mapping[str, CohortRobustness]) -> Drawn:
     return Drawn(panels[0].figure, Rows(header, tuple(lines)), tuple(empty))
 
 
-def _curves(axes: Axes, name: str, held: CohortRobustness) -> list[tuple[Cell, ...]]:
-    lines: list[tuple[Cell, ...]] = []
+def _curves(axes: Axes, name: str, held: CohortRobustness) -> list[tuple[CellValue, ...]]:
+    lines: list[tuple[CellValue, ...]] = []
     handles, labels = [], []
     for kind in KINDS:
         for case in held.cases:

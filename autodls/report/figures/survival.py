@@ -15,7 +15,7 @@ from autodls.evaluation.survival import KaplanMeier, group_survival, kaplan_meie
 from autodls.evaluation.tied_times import reaches
 from autodls.records.formatting import DASH, NOT_REACHED, number, p_equation, with_limits
 from autodls.records.words import plural
-from autodls.report.drawn import Cell, Drawn, Rows
+from autodls.report.drawn import CellValue, Drawn, Rows
 from autodls.report.figures.panels import (
     TITLE_MM,
     legend_below,
@@ -61,7 +61,7 @@ def survival_figure(
     step = time_step(max(followed, default=1.0), unit)
     height_mm = 0.85 * plot_width_mm(len(table.cohorts))
     panels = panel_grid(len(table.cohorts), _HEAD_MM + height_mm + _GAP_MM + _AT_RISK_MM + _LEGEND_MM)
-    lines: list[tuple[Cell, ...]] = []
+    lines: list[tuple[CellValue, ...]] = []
     empty = []
     for position, (panel, (name, rows)) in enumerate(zip(panels, table.cohorts.items(), strict=True)):
         axes, cohort = panel.axes(_HEAD_MM, height_mm), followed_by(rows, metrics.reference)
@@ -117,7 +117,7 @@ def with_unit(value: float | None, unit: str) -> str:
     return "not reached" if value is None else f"{number(value, 1)} {unit}".rstrip()
 
 
-def _tests(survival: Survival | None) -> list[tuple[Cell, ...]]:
+def _tests(survival: Survival | None) -> list[tuple[CellValue, ...]]:
     if survival is None:
         return []
     cox, test = survival.cox, survival.logrank
@@ -146,7 +146,7 @@ def _split(cohort: CohortTable, measured: CohortMetrics, reference: str) -> list
 
 def _panel(
     axes: Axes, below: Axes, groups: list[_Group], step: float, words: tuple[str, str]
-) -> list[tuple[Cell, ...]]:
+) -> list[tuple[CellValue, ...]]:
     end = max(float(group.times.max()) for group in groups) or step
     ticks = (step * np.arange(int(end / step + 1e-9) + 1)).round(9).tolist()
     lines = []
@@ -188,7 +188,7 @@ def _survival_at(curve: KaplanMeier, times: Floats) -> Floats:
     return curve.survival[np.searchsorted(curve.times, times, side="right") - 1]
 
 
-def _curve_rows(group: _Group, curve: KaplanMeier) -> list[tuple[Cell, ...]]:
+def _curve_rows(group: _Group, curve: KaplanMeier) -> list[tuple[CellValue, ...]]:
     parts = (curve.times, curve.survival, curve.low, curve.high, curve.at_risk)
     censored = np.unique(group.times[~group.events])
     return [

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from autodls.evaluation.results import Metrics
 from autodls.report.artefacts import ARTEFACTS, TABLES, Artefacts
-from autodls.report.drawn import Table
+from autodls.report.drawn import ReportTable
 from autodls.report.figures.lettering import told_of
 from autodls.report.html.page import Markup, Section, absent, el, figure, joined, paragraph, printed_table
 from autodls.report.html.reprint import by_outcome, reprinted
@@ -119,7 +119,7 @@ def saved(study: Artefacts, name: str) -> Markup:
     return printed_table(reprinted(name, study.tables[name]), f"results/tables/{name}.csv")
 
 
-def computed(study: Artefacts, make: Callable[[Metrics], Table], name: str) -> Markup:
+def computed(study: Artefacts, make: Callable[[Metrics], ReportTable], name: str) -> Markup:
     """A table made from the metrics."""
     if study.metrics is None:
         return absent(ARTEFACTS["metrics"])

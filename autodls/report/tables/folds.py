@@ -2,14 +2,14 @@
 
 from autodls.evaluation.results import Metrics
 from autodls.records.formatting import estimate, number
-from autodls.report.drawn import Cell, Printed, Rows, Table
+from autodls.report.drawn import CellValue, Printed, ReportTable, Rows
 
 
-def fold_table(metrics: Metrics) -> Table:
+def fold_table(metrics: Metrics) -> ReportTable:
     """Number of cases, AUC and scale of every fold."""
     folds = [fold for cohort in metrics.cohorts.values() for fold in cohort.folds]
     header = ("fold", "n", "positives", "auc", "low", "high", "spread", "spread_own", "mean", "reason")
-    lines: tuple[tuple[Cell, ...], ...] = tuple(
+    lines: tuple[tuple[CellValue, ...], ...] = tuple(
         (
             one.fold, one.n, one.positives, one.auc.value, one.auc.low, one.auc.high,
             one.spread, one.spread_own, one.mean, one.auc.reason,
@@ -25,4 +25,4 @@ def fold_table(metrics: Metrics) -> Table:
     )  # fmt: skip
     head = ("Fold", "n", "Positive", "AUC (95% CI)", "SD of log-odds", "SD of its own logits", "Mean log-odds")
     notes = ("Cases that the fold validates; log-odds on the scale that all folds share, before recalibration.",)
-    return Table(Rows(header, lines), Printed("Folds", head, printed, notes))
+    return ReportTable(Rows(header, lines), Printed("Folds", head, printed, notes))

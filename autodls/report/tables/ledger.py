@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from autodls.analysis.apparent import Entry, LedgerRow
 from autodls.evaluation.shared_folds import MEANING
 from autodls.records.formatting import NONE, estimate, number
-from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
+from autodls.report.drawn import CellValue, Printed, ReportTable, Rows, unique_reasons
 
 _HEADER = ("score", "where", "cohort", "n", "positives", "folds", "auc", "low", "high", "interval", "reason")
 
 
-def ledger_table(rows: Sequence[LedgerRow]) -> Table:
+def ledger_table(rows: Sequence[LedgerRow]) -> ReportTable:
     """The ledger as CSV, an entry a line, and as printed, a score a line."""
     cohorts = list(dict.fromkeys(name for row in rows for name in row.held_out))
     lines = tuple(line for row in rows for line in _lines(row))
@@ -39,7 +39,7 @@ def ledger_table(rows: Sequence[LedgerRow]) -> Table:
         if entry.auc.reason
     ]
     head = ("Score", "Apparent", "Early-stopping set", "Out-of-fold, by fold", "Out-of-fold", *cohorts, "Optimism")
-    return Table(
+    return ReportTable(
         Rows(_HEADER, lines), Printed("Apparent against validated performance", head, printed, unique_reasons(notes))
     )
 
@@ -54,7 +54,7 @@ def _entries(row: LedgerRow) -> list[tuple[str, str | None, Entry]]:
     ]
 
 
-def _lines(row: LedgerRow) -> list[tuple[Cell, ...]]:
+def _lines(row: LedgerRow) -> list[tuple[CellValue, ...]]:
     return [
         (
             row.score,

@@ -9,7 +9,7 @@ from autodls.evaluation.results import Estimate
 from autodls.records.drawn_roi import AutomaticRoi
 from autodls.records.formatting import NONE, counted, estimate, number
 from autodls.records.segmentation import doubts
-from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
+from autodls.report.drawn import CellValue, Printed, ReportTable, Rows, unique_reasons
 
 INTERVAL = ("", "_low", "_high")
 _MEANS = {"dice": ("Dice", 2), "surface_dice_2mm": ("Surface Dice, 2 mm", 2)}
@@ -28,13 +28,13 @@ OTHER_COHORTS = (
 )
 
 
-def agreement_table(benchmark: RoiBenchmark) -> Table:
+def agreement_table(benchmark: RoiBenchmark) -> ReportTable:
     """Metrics of every cohort, all of it and by tumour volume; the rows hold every metric, the print the usual ones."""
     header = (
         "cohort", "stratum", "metric", "cases", "undefined",
         *(f"{name}{part}" for name in ("mean", "median") for part in INTERVAL), "reason",
     )  # fmt: skip
-    lines: list[tuple[Cell, ...]] = []
+    lines: list[tuple[CellValue, ...]] = []
     printed = []
     for cohort, stratum, found in _strata(benchmark):
         total = found.aggregated_dice
@@ -61,12 +61,14 @@ def agreement_table(benchmark: RoiBenchmark) -> Table:
     ]
     notes += [f"{cohort}: not by volume, {held.summary.by_volume_reason}"
               for cohort, held in benchmark.agreement.items() if held.summary.by_volume_reason]  # fmt: skip
-    return Table(Rows(header, tuple(lines)), Printed("Agreement of ROIs", head, tuple(printed), unique_reasons(notes)))
+    return ReportTable(
+        Rows(header, tuple(lines)), Printed("Agreement of ROIs", head, tuple(printed), unique_reasons(notes))
+    )
 
 
-def planes_table(benchmark: RoiBenchmark) -> Table:
+def planes_table(benchmark: RoiBenchmark) -> ReportTable:
     """What a 2.5D classifier feels: how far its planes lie apart, and how much of its crops is shared."""
-    lines: list[tuple[Cell, ...]] = []
+    lines: list[tuple[CellValue, ...]] = []
     printed = []
     for cohort, stratum, found in _strata(benchmark):
         for plane in _PLANES:
@@ -85,15 +87,15 @@ def planes_table(benchmark: RoiBenchmark) -> Table:
         *(f"{n}{p}" for n in ("plane_error_mm", "crop_iou") for p in INTERVAL),
     )
     head = ("Cohort", "Tumours", "Plane", "Distance of planes, mm, median", "IoU of crops, median")
-    return Table(Rows(header, tuple(lines)), Printed("Planes and crops of the classifier", head, tuple(printed)))
+    return ReportTable(Rows(header, tuple(lines)), Printed("Planes and crops of the classifier", head, tuple(printed)))
 
 
-def lesions_table(benchmark: RoiBenchmark) -> Table:
+def lesions_table(benchmark: RoiBenchmark) -> ReportTable:
     """Connected parts that were missed, and parts where there is nothing."""
     header = ("cohort", "stratum", "cases", "smallest_ml", "largest_ml", "manual", "automatic", "missed", "wrong",
               "cases_without_overlap", "whole_field",
               *(f"{name}_share{part}" for name in ("missed", "wrong") for part in INTERVAL))  # fmt: skip
-    lines: list[tuple[Cell, ...]] = []
+    lines: list[tuple[CellValue, ...]] = []
     printed = []
     for cohort, stratum, found in _strata(benchmark):
         held = found.lesions
@@ -110,17 +112,17 @@ def lesions_table(benchmark: RoiBenchmark) -> Table:
         printed.append((cohort, _named(stratum, found), *shares, *cases))
     head = ("Cohort", "Tumours", "Missed, of parts drawn by hand (95% CI)", "Wrong, of automatic parts (95% CI)",
             "Cases without overlap", "Nothing found, whole field")  # fmt: skip
-    return Table(Rows(header, tuple(lines)), Printed("Lesions", head, tuple(printed), (_WHOLE_FIELD,)))
+    return ReportTable(Rows(header, tuple(lines)), Printed("Lesions", head, tuple(printed), (_WHOLE_FIELD,)))
 
 
-def published_table(benchmark: RoiBenchmark) -> Table:
+def published_table(benchmark: RoiBenchmark) -> ReportTable:
     """The Dice of every cohort above what is published of other cohorts."""
     ours = []
     for cohort, held in benchmark.agreement.items():
         found = held.summary.all
         dice = found.metrics["dice"].mean if "dice" in found.metrics else Estimate(reason="no case is compared")
         ours += [(cohort, "mean Dice", dice), (cohort, "mean aggregated Dice", found.aggregated_dice)]
-    lines: list[tuple[Cell, ...]] = [
+    lines: list[tuple[CellValue, ...]] = [
         ("this study", cohort, name, *limits_of(value), None, value.reason) for cohort, name, value in ours
     ]
     lines += [
@@ -135,12 +137,12 @@ def published_table(benchmark: RoiBenchmark) -> Table:
     ]  # fmt: skip
     header = ("source", "cohort", "metric", *(f"value{part}" for part in INTERVAL), "sd", "reason")
     head = ("Source", "Cohort", "Metric", "Value (95% CI)")
-    return Table(
+    return ReportTable(
         Rows(header, tuple(lines)), Printed("Beside published figures", head, tuple(printed), (OTHER_COHORTS,))
     )
 
 
-def cases_table(benchmark: RoiBenchmark) -> Table:
+def cases_table(benchmark: RoiBenchmark) -> ReportTable:
     """Every metric of every case."""
     values = [
         (cohort, case, metric_values(case)) for cohort, held in benchmark.agreement.items() for case in held.cases
@@ -154,14 +156,14 @@ def cases_table(benchmark: RoiBenchmark) -> Table:
          *(getattr(case, name) for name in lesions), *_trust(benchmark.agreement[cohort].drawn[case.case]))
         for cohort, case, table in values
     )  # fmt: skip
-    return Table(Rows(header, lines), Printed("Agreement by case", header, ()))
+    return ReportTable(Rows(header, lines), Printed("Agreement by case", header, ()))
 
 
 def _capital(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
-def _trust(mask: AutomaticRoi) -> tuple[Cell, ...]:
+def _trust(mask: AutomaticRoi) -> tuple[CellValue, ...]:
     return mask.source, mask.confidence, mask.disagreement, "; ".join(mask.flags)
 
 
@@ -178,7 +180,7 @@ def _named(stratum: str, found: StratumSummary) -> str:
     return f"{stratum}, {number(found.smallest_ml, 1)} to {number(found.largest_ml, 1)} ml"
 
 
-def _metric(held: MetricSummary) -> tuple[Cell, ...]:
+def _metric(held: MetricSummary) -> tuple[CellValue, ...]:
     return held.cases, held.undefined, *limits_of(held.mean), *limits_of(held.median), held.mean.reason
 
 

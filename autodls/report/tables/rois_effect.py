@@ -6,7 +6,7 @@ from autodls.analysis.rois_records import Change, CohortEffect, RoiBenchmark
 from autodls.evaluation.agreement_records import AUTOMATIC, CELLS, REFERENCE
 from autodls.evaluation.shared_folds import is_of_folds
 from autodls.records.formatting import NONE, counted, estimate, number, with_limits
-from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
+from autodls.report.drawn import CellValue, Printed, ReportTable, Rows, unique_reasons
 from autodls.report.tables.rois import (
     INTERVAL,
     agreement_table,
@@ -34,7 +34,7 @@ _LIMITS_OF_CHANGES = (
 )
 
 
-def roi_tables(benchmark: RoiBenchmark) -> dict[str, Table]:
+def roi_tables(benchmark: RoiBenchmark) -> dict[str, ReportTable]:
     """Every table that there is something for, by the name of its file."""
     tables = {
         "rois_agreement": agreement_table(benchmark),
@@ -50,7 +50,7 @@ def roi_tables(benchmark: RoiBenchmark) -> dict[str, Table]:
     return tables
 
 
-def effect_table(effect: Mapping[str, CohortEffect]) -> Table:
+def effect_table(effect: Mapping[str, CohortEffect]) -> ReportTable:
     """Trained on x tested on manual or automatic ROIs: AUC, its difference to manual/manual, agreement of scores."""
     header = (
         "cohort", "trained_on", "tested_on", "n", "positives", *(f"auc{part}" for part in INTERVAL),
@@ -59,7 +59,7 @@ def effect_table(effect: Mapping[str, CohortEffect]) -> Table:
         *(f"{name}{part}" for name in ("icc", "bias", "lower_limit", "upper_limit") for part in INTERVAL),
         "to_high", "to_low", "reason", "n_without_fall_backs", *(f"auc_without_fall_backs{part}" for part in INTERVAL),
     )  # fmt: skip
-    lines: list[tuple[Cell, ...]] = []
+    lines: list[tuple[CellValue, ...]] = []
     printed: list[tuple[str, ...]] = []
     notes = ["Difference to manual/manual on the same cases; calls at each model's cut-off."]
     for cohort, held in effect.items():
@@ -74,10 +74,10 @@ def effect_table(effect: Mapping[str, CohortEffect]) -> Table:
     head = ("Cohort", "Trained / tested", "AUC (95% CI)", "ΔAUC (95% CI)", "ICC, log-odds (95% CI)",
             "Bias (limits of agreement)", "Calls that change")  # fmt: skip
     title = "Manual and automatic ROIs in training and in use"
-    return Table(Rows(header, tuple(lines)), Printed(title, head, tuple(printed), unique_reasons(notes)))
+    return ReportTable(Rows(header, tuple(lines)), Printed(title, head, tuple(printed), unique_reasons(notes)))
 
 
-def robustness_table(benchmark: RoiBenchmark) -> Table:
+def robustness_table(benchmark: RoiBenchmark) -> ReportTable:
     """What becomes of the score when the manual ROI is changed."""
     header = ("cohort", "change", "nominal_mm", "cases", "lost", "mean_moved_mm", "mean_absolute_change",
               "mean_absolute_log_odds", *(f"flipped{part}" for part in INTERVAL), "reason")  # fmt: skip
@@ -92,22 +92,22 @@ def robustness_table(benchmark: RoiBenchmark) -> Table:
     printed = tuple((cohort, *_printed_change(change)) for cohort, change in pairs)
     head = ("Cohort", "ROI", "By, mm", "Cases", "Centroid moved, mm", "Mean |change| of DLS", "of log-odds",
             "Calls that flip")  # fmt: skip
-    return Table(
+    return ReportTable(
         Rows(header, lines), Printed("The manual ROI changed", head, printed, (_LIMITS_OF_CHANGES,))
     )  # fmt: skip
 
 
-def _scores_table(effect: Mapping[str, CohortEffect]) -> Table:
+def _scores_table(effect: Mapping[str, CohortEffect]) -> ReportTable:
     header = ("cohort", "case", "label", "fold", *CELLS)
     lines = tuple(
         (cohort, case.case, int(case.label), case.fold, *(case.scores[cell] for cell in CELLS))
         for cohort, held in effect.items()
         for case in held.cases
     )
-    return Table(Rows(header, lines), Printed("Scores by case", header, ()))
+    return ReportTable(Rows(header, lines), Printed("Scores by case", header, ()))
 
 
-def _changed_table(benchmark: RoiBenchmark) -> Table:
+def _changed_table(benchmark: RoiBenchmark) -> ReportTable:
     header = ("cohort", "case", "change", "nominal_mm", "moved_mm", "volume_ratio", "unperturbed_dls", "dls", "reason")
     lines = tuple(
         (cohort, one.case, one.kind, one.nominal_mm, one.moved_mm, one.volume_ratio, one.unperturbed_dls, one.dls,
@@ -115,18 +115,18 @@ def _changed_table(benchmark: RoiBenchmark) -> Table:
         for cohort, held in (benchmark.robustness or {}).items()
         for one in held.scores
     )  # fmt: skip
-    return Table(Rows(header, lines), Printed("Changed ROIs by case", header, ()))
+    return ReportTable(Rows(header, lines), Printed("Changed ROIs by case", header, ()))
 
 
 def _is_out_of_fold(held: CohortEffect) -> bool:
     return is_of_folds(held.auc[REFERENCE].method)
 
 
-def _effect_line(cohort: str, held: CohortEffect, cell: str) -> tuple[Cell, ...]:
+def _effect_line(cohort: str, held: CohortEffect, cell: str) -> tuple[CellValue, ...]:
     trained, _, tested = cell.partition("/")
     start = (cohort, trained, tested, held.n, held.positives, *limits_of(held.auc[cell]))
     sure = held.without_fall_backs
-    end: tuple[Cell, ...] = (None,) * 4 if sure is None else (sure.n, *limits_of(sure.auc[cell]))
+    end: tuple[CellValue, ...] = (None,) * 4 if sure is None else (sure.n, *limits_of(sure.auc[cell]))
     if cell == REFERENCE:
         return (*start, *(None,) * 25, held.auc[cell].reason, *end)
     found, scores = held.against_manual[cell].delta, held.against_manual[cell].scores

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from autodls.analysis.shortcuts import Shortcut
 from autodls.records.formatting import SHORTCUT_NOTES, added_p, estimate, p_value, with_limits
-from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
+from autodls.report.drawn import CellValue, Printed, ReportTable, Rows, unique_reasons
 
 _HEADER = (
     "baseline", "columns", "n", "positives", "auc", "low", "high", "delta", "delta_low", "delta_high", "delta_p",
@@ -12,7 +12,7 @@ _HEADER = (
 )  # fmt: skip
 
 
-def shortcut_table(shortcuts: Sequence[Shortcut]) -> Table:
+def shortcut_table(shortcuts: Sequence[Shortcut]) -> ReportTable:
     """The baselines side by side with the gain of the deep-learning score over each."""
     printed = tuple(
         (
@@ -28,14 +28,14 @@ def shortcut_table(shortcuts: Sequence[Shortcut]) -> Table:
     notes += [f"{one.name}: {reason}" for one in shortcuts for reason in _reasons(one)]
     head = ("Baseline", "AUC (95% CI)", "Gain of DLS (95% CI)", "P (DeLong)", "P (likelihood ratio), sign")
     rows = Rows(_HEADER, tuple(_line(one) for one in shortcuts))
-    return Table(rows, Printed("Shortcut baselines", head, printed, unique_reasons(notes)))
+    return ReportTable(rows, Printed("Shortcut baselines", head, printed, unique_reasons(notes)))
 
 
 def _reasons(one: Shortcut) -> list[str]:
     return [reason for reason in (one.auc.reason, one.delta.reason, one.added.reason) if reason]
 
 
-def _line(one: Shortcut) -> tuple[Cell, ...]:
+def _line(one: Shortcut) -> tuple[CellValue, ...]:
     return (
         one.name, " + ".join(one.columns), one.n, one.positives, one.auc.value, one.auc.low, one.auc.high,
         one.delta.delta, one.delta.low, one.delta.high, one.delta.p, one.added.chi2, one.added.df, one.added.p,

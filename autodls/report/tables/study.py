@@ -8,7 +8,7 @@ from autodls.evaluation.results import CohortMetrics, Comparison, Estimate, Metr
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.shared_folds import is_of_folds
 from autodls.records.formatting import NONE, estimate, number, p_value, with_limits
-from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
+from autodls.report.drawn import CellValue, Printed, ReportTable, Rows, unique_reasons
 from autodls.report.tables.interval_notes import out_of_fold, over_patients
 
 BY_OUTCOME = "Baseline characteristics by outcome"
@@ -22,7 +22,7 @@ _INTERVAL = ("", "_low", "_high")
 _RULES = {"youden": "Youden's index", "class_medians": "between class medians", "given": "given"}
 
 
-def baseline_rows(table: BaselineTable) -> Table:
+def baseline_rows(table: BaselineTable) -> ReportTable:
     """Table 1: the variables of every cohort and whether they differ."""
     header = (
         "variable", "kind", "level", "cohort", "cohort_n", "count", "share", "centre", "low", "high", "missing", "test",
@@ -35,10 +35,12 @@ def baseline_rows(table: BaselineTable) -> Table:
     notes += [SMD_NOTE]
     notes += [f"{variable.name}: {variable.reason}" for variable in table.variables if variable.reason]
     head = ("Variable", *cohorts, "SMD", "P", "Test")
-    return Table(Rows(header, tuple(lines)), Printed("Baseline characteristics", head, tuple(printed), tuple(notes)))
+    return ReportTable(
+        Rows(header, tuple(lines)), Printed("Baseline characteristics", head, tuple(printed), tuple(notes))
+    )
 
 
-def outcome_rows(by_cohort: Mapping[str, BaselineTable]) -> Table:
+def outcome_rows(by_cohort: Mapping[str, BaselineTable]) -> ReportTable:
     """Table 1 by outcome: in every cohort the positives beside the negatives; `by_cohort` compares these two."""
     tables = {name: baseline_rows(table) for name, table in by_cohort.items()}
     rows = [(name, *line) for name, table in tables.items() for line in table.rows.lines]
@@ -47,10 +49,10 @@ def outcome_rows(by_cohort: Mapping[str, BaselineTable]) -> Table:
     printed = tuple((name, *line) for name, table in tables.items() for line in table.printed.lines)
     head = ("Cohort", "Variable", "negative", "positive", "SMD", "P", "Test")
     notes = unique_reasons([note for table in tables.values() for note in table.printed.notes])
-    return Table(Rows(("cohort", *renamed), tuple(rows)), Printed(BY_OUTCOME, head, printed, notes))
+    return ReportTable(Rows(("cohort", *renamed), tuple(rows)), Printed(BY_OUTCOME, head, printed, notes))
 
 
-def performance_table(metrics: Metrics) -> Table:
+def performance_table(metrics: Metrics) -> ReportTable:
     """Table 2: discrimination and classification of every score in every cohort, with 95 % intervals."""
     header = (
         "cohort", "score", "n", "positives", "prevalence", "cutoff", "cutoff_source", "rule", "tp", "fp", "fn", "tn",
@@ -84,13 +86,13 @@ def performance_table(metrics: Metrics) -> Table:
     notes += [f"{name}: left out for want of a score or label: {count}" for name, count in left_out.items()]
     rows = Rows(header, tuple(_performance_line(*pair) for pair in pairs))
     head = ("Cohort", "Score", "n", "AUC (95% CI)", "Cut-off", "Rule", *_RATE_HEADS)
-    return Table(rows, Printed("Performance", head, printed, unique_reasons(notes)))
+    return ReportTable(rows, Printed("Performance", head, printed, unique_reasons(notes)))
 
 
-def comparison_table(metrics: Metrics) -> Table:
+def comparison_table(metrics: Metrics) -> ReportTable:
     """Paired DeLong tests of all pairs of scores in every cohort, and the global test of the cohort."""
     header = ("cohort", "a", "b", "delta", "low", "high", "z", "df", "chi2", "p", "p_holm", "n", "method", "reason")
-    lines: list[tuple[Cell, ...]] = []
+    lines: list[tuple[CellValue, ...]] = []
     printed: list[tuple[str, ...]] = []
     notes = ["Difference of AUCs, a minus b, by DeLong's paired test; Holm's adjustment within the cohort."]
     notes += [
@@ -116,7 +118,7 @@ def comparison_table(metrics: Metrics) -> Table:
             lines.append((name, "all", *numbers, test.reason))
             printed.append((name, "all scores alike", NONE, NONE, p_value(test.p), NONE))
     head = ("Cohort", "a", "b", "ΔAUC (95% CI)", "P", "P (Holm)")
-    return Table(
+    return ReportTable(
         Rows(header, tuple(lines)), Printed("Comparisons of AUCs", head, tuple(printed), unique_reasons(notes))
     )
 
@@ -133,10 +135,10 @@ def _rule(held: ScoreMetrics) -> str:
     return f"{_RULES.get(rule, rule)}, {cohort}" if colon else _RULES.get(rule, rule)
 
 
-def _baseline_lines(table: BaselineTable, variable: Variable) -> list[tuple[Cell, ...]]:
+def _baseline_lines(table: BaselineTable, variable: Variable) -> list[tuple[CellValue, ...]]:
     ends = (variable.test, variable.p, variable.reason, variable.smd)
     levels = [(level.name, level.cells) for level in variable.levels]
-    lines: list[tuple[Cell, ...]] = []
+    lines: list[tuple[CellValue, ...]] = []
     for at, (cohort, n) in enumerate(zip(table.cohorts, table.n, strict=True)):
         start, missing = (variable.name, variable.kind), variable.missing[at]
         if not levels:
@@ -164,7 +166,7 @@ def _rate(held: ScoreMetrics, name: str) -> Estimate:
     return rates[name]
 
 
-def _performance_line(cohort: str, of_cohort: CohortMetrics, score: str, held: ScoreMetrics) -> tuple[Cell, ...]:
+def _performance_line(cohort: str, of_cohort: CohortMetrics, score: str, held: ScoreMetrics) -> tuple[CellValue, ...]:
     counts = held.confusion
     n, positives = (of_cohort.n, of_cohort.positives) if held.n is None else (held.n, held.positives)
     squared = held.brier_interval or Estimate()
@@ -180,7 +182,7 @@ def _performance_line(cohort: str, of_cohort: CohortMetrics, score: str, held: S
     )  # fmt: skip
 
 
-def _comparison_line(cohort: str, pair: Comparison) -> tuple[Cell, ...]:
+def _comparison_line(cohort: str, pair: Comparison) -> tuple[CellValue, ...]:
     numbers = (pair.delta, pair.low, pair.high, pair.z, None, None, pair.p, pair.p_holm, pair.n, pair.method)
     return cohort, pair.a, pair.b, *numbers, pair.reason
 

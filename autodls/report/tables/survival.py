@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from autodls.evaluation.results import Estimate, GroupSurvival, HazardRatio, Landmark, Metrics, Survival
 from autodls.evaluation.score_auc import CHOSEN_HERE, FOLDS_SHARE
 from autodls.records.formatting import DASH, NONE, NOT_REACHED, estimate, number, p_value, with_limits
-from autodls.report.drawn import Cell, Printed, Rows, Table, unique_reasons
+from autodls.report.drawn import CellValue, Printed, ReportTable, Rows, unique_reasons
 from autodls.report.tables.interval_notes import is_over_patients, out_of_fold
 from autodls.report.tables.rois import limits_of
 
@@ -16,7 +16,7 @@ _WHY = {
 }
 
 
-def survival_table(metrics: Metrics) -> Table:
+def survival_table(metrics: Metrics) -> ReportTable:
     """Follow-up, groups, log-rank test and Cox regression of the reference in every cohort with follow-up."""
     header = (
         "cohort", "median_follow_up", "low_n", "low_events", "low_median", "high_n", "high_events", "high_median",
@@ -33,10 +33,10 @@ def survival_table(metrics: Metrics) -> Table:
     printed = tuple(_printed_survival(name, survival) for name, survival in followed.items())
     lines = tuple(_survival_line(name, survival) for name, survival in followed.items())
     notes = unique_reasons([*_survival_notes(followed), *_one_record(metrics)])
-    return Table(Rows(header, lines), Printed(f"Survival by {metrics.reference}", head, printed, notes))
+    return ReportTable(Rows(header, lines), Printed(f"Survival by {metrics.reference}", head, printed, notes))
 
 
-def landmark_table(metrics: Metrics) -> Table:
+def landmark_table(metrics: Metrics) -> ReportTable:
     """Benefit beyond the landmark: the weighted AUC first, then what the undetermined patients could make of it."""
     header = (
         "cohort", "time", "auc_ipcw", "auc_ipcw_low", "auc_ipcw_high", "auc_excluding", "auc_excluding_low",
@@ -52,7 +52,7 @@ def landmark_table(metrics: Metrics) -> Table:
     lines = tuple(_landmark_line(name, mark) for name, mark in held.items())
     printed = tuple(_printed_landmark(name, mark) for name, mark in held.items())
     notes = unique_reasons([*_landmark_notes(held), *out_of_fold(metrics), *_one_record(metrics)])
-    return Table(Rows(header, lines), Printed("Benefit beyond the landmark", head, printed, notes))
+    return ReportTable(Rows(header, lines), Printed("Benefit beyond the landmark", head, printed, notes))
 
 
 def _survival_notes(followed: Mapping[str, Survival]) -> Iterator[str]:
@@ -108,7 +108,7 @@ def _ratio(found: HazardRatio | None) -> str:
     return NONE if found is None else with_limits(found.hr, found.low, found.high, 2)
 
 
-def _survival_line(name: str, survival: Survival) -> tuple[Cell, ...]:
+def _survival_line(name: str, survival: Survival) -> tuple[CellValue, ...]:
     groups = [survival.groups.get(group) for group in ("low", "high")]
     per_sd = survival.cox_per_sd
     return (
@@ -139,7 +139,7 @@ def _printed_group(group: GroupSurvival | None) -> tuple[str, str]:
     return f"{group.events} of {group.n}", f"{median} ({low}{DASH}{high})"
 
 
-def _landmark_line(name: str, mark: Landmark) -> tuple[Cell, ...]:
+def _landmark_line(name: str, mark: Landmark) -> tuple[CellValue, ...]:
     return (
         name, mark.time, mark.auc_ipcw, *limits_of(_ipcw(mark))[1:], *limits_of(mark.auc_excluding),
         mark.auc_undetermined_benefit, mark.auc_undetermined_no_benefit, mark.undetermined, mark.rate_km, mark.reason,

@@ -1,11 +1,9 @@
-"""One trained fold: images in, logits out. Out-of-fold scoring and `predict` both go through here."""
+"""Weights of a fold as files: written by training, read for scoring and checked against the plan."""
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import CancelledError
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from threading import Event
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pydantic import TypeAdapter
@@ -14,6 +12,7 @@ from torch import Tensor
 from autodls.errors import ModelFolderError
 from autodls.models.folded import FoldedEncoder
 from autodls.models.fusion import FusionTransformer
+from autodls.models.network import FoldModel, FusedBy, new_fusion, scoring_dtype
 from autodls.models.pca import ChannelPCA
 from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan, encoder_stride_px
@@ -21,107 +20,9 @@ from autodls.records.scale import LogisticScale
 from autodls.records.scores import FUSED
 from autodls.records.tensors import load_tensors, save_tensors, tensors_sha256
 
-FusedBy = Literal["transformer", "mean"]
 _FUSED_BY: TypeAdapter[FusedBy] = TypeAdapter(FusedBy)
 _REPAIR = "copy the model folder anew, or run 'autodls train fold all'"
 _FUSION = "fusion."
-_MANY_BATCHES = 4  # for so many it is quicker to unpack the weights once
-
-
-@dataclass(frozen=True)
-class FoldLogits:
-    """Raw logits of positive against negative, float32 [case]; NaN where a case lacks the sequence."""
-
-    fused: Tensor
-    by_sequence: Mapping[str, Tensor]
-
-
-@dataclass(frozen=True)
-class EncoderOutput:
-    """What one encoder makes of cases: their logits, float32 [case], and projected feature maps [case, dim, h, w]."""
-
-    margin: Tensor
-    maps: Tensor
-
-
-@dataclass(frozen=True)
-class FoldModel:
-    """Encoders and projections by sequence, the fusion, and the scale of every row (`FUSED` and each sequence).
-
-    `fused_by` says what the fused score is: the transformer's, or the mean of the log-odds of the sequences that a case
-    has, each on its scale. `common` leads from these scales to the one that all folds of a locked model share.
-    """
-
-    encoders: Mapping[str, FoldedEncoder]
-    projections: Mapping[str, ChannelPCA]
-    fusion: FusionTransformer
-    scales: Mapping[str, LogisticScale]
-    fused_by: FusedBy = "transformer"
-    common: Mapping[str, LogisticScale] = field(default_factory=dict)
-
-    def scale_of(self, row: str) -> LogisticScale:
-        """From raw logits of `row` to log-odds as they are pooled and averaged over folds."""
-        own, common = self.scales[row], self.common.get(row)
-        return own if common is None else own.followed_by(common)
-
-    def logits(self, pixels: Tensor, present: Tensor, batch_cases: int = 16) -> FoldLogits:
-        """Score network input, `batch_cases` at once: the last digits may depend on how many, so give 1 where a case
-        must score the same in any company.
-
-        `pixels` is float [case, sequence, channel, H, W] at the plan's input size, `present` bool [case, sequence].
-        """
-        seen = [self.encode_planes(name, pixels[:, index], batch_cases) for index, name in enumerate(self.encoders)]
-        return self.fuse(seen, present, batch_cases)
-
-    def encode_planes(
-        self, sequence: str, planes: Tensor, batch_cases: int, given_up: Event | None = None
-    ) -> EncoderOutput:
-        """What the encoder of `sequence` makes of its input, float [case, channel, H, W].
-
-        Raises CancelledError as soon as it is `given_up`, of which another thread tells.
-        """
-        encoder = self.encoders[sequence]
-        if len(planes) >= _MANY_BATCHES * batch_cases:
-            encoder = encoder.unpacked()
-        margins, maps = [], []
-        with torch.inference_mode():
-            for batch in torch.split(planes, batch_cases):
-                if given_up is not None and given_up.is_set():
-                    raise CancelledError(f"{sequence}: another network failed, or the run was stopped")
-                features = encoder.features(batch)
-                margins.append(class_logit(encoder.logits(features, batch)))
-                maps.append(self.projections[sequence].project(features))
-        return EncoderOutput(torch.cat(margins), torch.cat(maps))
-
-    def fuse(self, seen: Sequence[EncoderOutput], present: Tensor, batch_cases: int) -> FoldLogits:
-        """The logits of cases of which the sequences, in their order, have been `seen`."""
-        columns = zip(self.encoders, seen, present.unbind(dim=1), strict=True)
-        by_sequence = {name: one.margin.where(there, torch.nan) for name, one, there in columns}
-        together = (
-            torch.stack([one.maps for one in seen], dim=1),
-            torch.stack([one.margin for one in seen], dim=1),
-            present,
-        )
-        parts = (torch.split(whole, batch_cases) for whole in together)
-        with torch.inference_mode():
-            fused = torch.cat([self.fused_margin(*batch) for batch in zip(*parts, strict=True)])
-        return FoldLogits(fused, by_sequence)
-
-    def fused_margin(self, maps: Tensor, margins: Tensor, present: Tensor) -> Tensor:
-        """The fused logit [case], of projected maps [case, sequence, dim, h, w], the sequences' own logits
-        [case, sequence], and `present` [case, sequence].
-        """
-        if self.fused_by == "transformer":
-            return class_logit(self.fusion(maps, present))
-        scales = [self.scales[name] for name in self.encoders]
-        slopes = margins.new_tensor([scale.slope for scale in scales])
-        log_odds = slopes * margins + margins.new_tensor([scale.intercept for scale in scales])
-        return (log_odds * present).sum(dim=1) / present.sum(dim=1)
-
-
-def class_logit(logits: Tensor) -> Tensor:
-    """Logit of positive against negative [case], of logits [case, class]: its sigmoid is the softmax output."""
-    return logits[:, 1] - logits[:, 0]
 
 
 def save_encoder(folder: FoldFolder, sequence: str, state: Mapping[str, Tensor], note: Mapping[str, object]) -> None:
@@ -251,25 +152,3 @@ def _require_shapes(tensors: Mapping[str, Tensor], fusion: FusionTransformer, pl
 def _misfit(path: Path, failure: Exception) -> ModelFolderError:
     reason = str(failure).splitlines()[0]
     return ModelFolderError(f"{path}: does not fit the plan ({type(failure).__name__}: {reason}); {_REPAIR}")
-
-
-def new_fusion(plan: Plan, channels: int) -> FusionTransformer:
-    """An untrained fusion for `channels` projected channels per sequence."""
-    return FusionTransformer(plan.network.fusion, len(plan.sequences), channels, plan.map_px)
-
-
-def scoring_dtype(plan: Plan, device: torch.device) -> torch.dtype:
-    """The type in which encoders are evaluated."""
-    return torch.bfloat16 if plan.training.precision == "bf16" and has_bf16(device) else torch.float32
-
-
-def computed_in(plan: Plan, device: torch.device) -> str:
-    """Kind of device and type of number that networks of `plan` are evaluated in: last digits depend on both."""
-    return f"{device.type} {scoring_dtype(plan, device)}".replace("torch.", "")
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether `device` multiplies bfloat16 in hardware; emulation is many times slower than float32."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -1,0 +1,75 @@
+"""The scores of a trained fold: of every training case, on the scale of the fold."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from autodls.errors import TrainingError
+from autodls.models.fold_files import load_fold
+from autodls.models.network import FoldModel
+from autodls.records.model_folders import FoldFolder
+from autodls.records.scores import FUSED, FoldScore, Part
+from autodls.training.data import FoldRun, centre_crop
+from autodls.training.fold_chain import write_scores
+from autodls.training.keys import FINE_TUNING
+from autodls.training.learnt import judge_fold
+from autodls.training.stage_log import StageLog
+
+_PARTS: tuple[Part, ...] = ("train", "inner", "validation")
+
+
+def write_fold_scores(run: FoldRun, weights: Mapping[str, str]) -> None:
+    """Score the fold whose `weights` lie in its folder, say what has not learned, and write both there."""
+    model = load_fold(run.folder.trained(run.plan.training.fine_tuning_epochs), run.plan, run.data.pixels.device)
+    not_learnt = judge_fold(run, StageLog(run.folder.log), _unused(run.folder, weights))
+    write_scores(run.folder, score_fold(run, model), run.plan, run.keys.scores, weights, not_learnt)
+
+
+def score_fold(run: FoldRun, model: FoldModel) -> list[FoldScore]:
+    """Scores of every training case by one fold, marked by the part of the fold that the case is in.
+
+    Raises TrainingError for a score that is no finite number.
+    """
+    part_of: dict[str, Part] = {case: part for part in _PARTS for case in getattr(run.fold, part)}
+    cases: Sequence[str] = sorted(part_of)
+    rows = run.data.rows(cases)
+    pixels = centre_crop(run.data.pixels[rows], run.plan.preprocessing.input_size_px)
+    logits = model.logits(pixels, run.data.present[rows])
+    by_row = {FUSED: logits.fused, **logits.by_sequence}
+    values = {row: tensor.double().cpu().numpy() for row, tensor in by_row.items()}
+    present = {FUSED: np.ones(len(cases), dtype=bool)}
+    present |= {row: run.data.present[rows, index].cpu().numpy() for index, row in enumerate(logits.by_sequence)}
+    for row, column in values.items():
+        for case in itertools.compress(cases, present[row] & ~np.isfinite(column)):
+            raise _no_number(run.fold.index, case, part_of[case], row)
+    labels = run.data.labels[rows].cpu().numpy()
+    return [
+        FoldScore(
+            case=case,
+            part=part_of[case],
+            label=bool(labels[position]),
+            logits={row: float(column[position]) for row, column in values.items() if present[row][position]},
+            log_odds={
+                row: float(model.scales[row].log_odds(column[position : position + 1])[0])
+                for row, column in values.items()
+                if present[row][position]
+            },
+        )
+        for position, case in enumerate(cases)
+    ]
+
+
+def _no_number(fold: int, case: str, part: Part, row: str) -> TrainingError:
+    return TrainingError(
+        f"fold {fold}: case {case} ({part}): the score '{row}' is not a finite number; look at its images with "
+        f"'autodls check', or lower training.learning_rate in plan.json and train anew"
+    )
+
+
+def _unused(folder: FoldFolder, weights: Mapping[str, str]) -> tuple[str, ...]:
+    """Stages whose weights give no score: a fine-tuning that was of no use left the encoders before it in place."""
+    fine_tuned = folder.fine_tuned.root.relative_to(folder.root)
+    before = {name: sha256 for name, sha256 in weights.items() if "/" not in name and name != folder.fusion.name}
+    unused = all(weights.get((fine_tuned / name).as_posix()) == sha256 for name, sha256 in before.items())
+    return (FINE_TUNING,) if unused else ()
