@@ -100,18 +100,21 @@ class Study:
         memory_gib: float | None = None,
         device: Literal["auto", "cpu", "cuda"] = "auto",
         encoder_weights: str | None = None,
+        encoder: str | None = None,
+        encoder_frozen: bool = False,
         workers: int = 1,
         restart: bool = False,
     ) -> "Plan":
         """Measure the training cohort and derive the plan, each value with its reason.
 
         `preset` is auto, paper, or a file; `memory_gib` what training may use, in GiB; `encoder_weights` imagenet,
-        random or a file. The plan that it replaces is kept; where folds are trained by it, only with `restart`.
+        random or a file; `encoder` is the network, and `encoder_frozen` says that it keeps these weights. The plan that
+        it replaces is kept; where folds are trained by it, only with `restart`.
         """
         from autodls.planning.request import PlanRequest
         from autodls.stages.plan import plan
 
-        request = PlanRequest(os.fspath(preset), memory_gib, device, encoder_weights)
+        request = PlanRequest(os.fspath(preset), memory_gib, device, encoder_weights, encoder, encoder_frozen)
         return plan(self.dataset, self._workspace, request, workers=workers, restart=restart, watch=self.watch)
 
     def explain_plan(self) -> "Plan":

@@ -22,7 +22,9 @@ from autodls.cli.options import (
     DatasetOption,
     DeviceOption,
     DryRunOption,
+    EncoderOption,
     FoldCohorts,
+    FrozenOption,
     HeatmapsOption,
     JsonOption,
     MemoryOption,
@@ -99,7 +101,9 @@ def plan(
     preset: Annotated[str, typer.Option("--preset", help="auto, paper, or a preset file.")] = "auto",
     memory_gib: MemoryOption = None,
     device: DeviceOption = "auto",
+    encoder: EncoderOption = None,
     encoder_weights: WeightsOption = None,
+    frozen: FrozenOption = False,
     explain: Annotated[bool, typer.Option("--explain", help="Show the plan that is there, with every reason.")] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Throw away what is trained and begin anew.")] = False,
     workers: WorkersOption = WORKERS,
@@ -113,7 +117,7 @@ def plan(
     from autodls.cli.data_commands import run_explain_plan, run_plan
     from autodls.planning.request import PlanRequest
 
-    request = PlanRequest(preset, memory_gib, device, encoder_weights)
+    request = PlanRequest(preset, memory_gib, device, encoder_weights, encoder, frozen)
     if explain:
         run_explain_plan(dataset, workspace, request, as_json=as_json)
     else:

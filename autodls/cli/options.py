@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from autodls.machine import usable_cores
+from autodls.records.encoders import Encoder
 
 CURRENT = Path()
 WORKERS = max(1, min(8, usable_cores()))
@@ -35,6 +36,13 @@ ComputeOption = Annotated[
 RoisOption = Annotated[
     Literal["manual", "auto"] | None,
     typer.Option("--rois", help="The model trained on these ROIs; the one there is, or manual where there are both."),
+]
+EncoderOption = Annotated[
+    Encoder | None, typer.Option("--encoder", help="The network that sees each sequence; else by the preset.")
+]
+FrozenOption = Annotated[
+    bool,
+    typer.Option("--frozen", help="Encoders keep the weights that they start from; their features are computed once."),
 ]
 WeightsOption = Annotated[
     str | None,

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from autodls.records.model_folders import FoldFolder
 from autodls.records.scores import FUSED, FoldScore, Part
 from autodls.training.data import FoldRun, centre_crop
 from autodls.training.fold_chain import write_scores
+from autodls.training.frozen import as_scored
 from autodls.training.keys import FINE_TUNING
 from autodls.training.learnt import judge_fold
 from autodls.training.stage_log import StageLog
@@ -22,6 +24,8 @@ _PARTS: tuple[Part, ...] = ("train", "inner", "validation")
 def write_fold_scores(run: FoldRun, weights: Mapping[str, str]) -> None:
     """Score the fold whose `weights` lie in its folder, say what has not learned, and write both there."""
     model = load_fold(run.folder.trained(run.plan.training.fine_tuning_epochs), run.plan, run.data.pixels.device)
+    if not run.plan.training.fine_tuning_epochs:
+        model = replace(model, encoders={name: as_scored(run, encoder) for name, encoder in model.encoders.items()})
     not_learnt = judge_fold(run, StageLog(run.folder.log), _unused(run.folder, weights))
     write_scores(run.folder, score_fold(run, model), run.plan, run.keys.scores, weights, not_learnt)
 
