@@ -157,6 +157,7 @@ class TestPlan:
         plan = derive_plan(fingerprint(), AUTO, CPU, encoder="efficientnet_lite0", encoder_frozen=True)
         assert (plan.network.encoder, plan.network.encoder_frozen) == ("efficientnet_lite0", True)
         assert plan.reasons["network.encoder"] == "Given on the command line."
+        assert plan.training.augmentation == "paper", "no other view is ever computed"
         fitted = derive_plan(fingerprint(), AUTO, CPU, encoder="efficientnet_lite0")
         assert plan.budget.predicted_training_minutes < fitted.budget.predicted_training_minutes
         assert plan.budget.predicted_memory_gib < fitted.budget.predicted_memory_gib
