@@ -107,19 +107,22 @@ class Study(StudyFolder):
         memory_gib: float | None = None,
         device: Literal["auto", "cpu", "cuda"] = "auto",
         encoder_weights: str | None = None,
+        encoder: str | None = None,
+        encoder_frozen: bool = False,
         workers: int = 1,
         restart: bool = False,
     ) -> "Planned":
         """Measure the training cohort and derive the plan, each value with its reason.
 
         `preset` is auto, paper, or a file; `memory_gib` what training may use, in GiB; `encoder_weights` imagenet,
-        random or a file. The plan that it replaces is kept; where folds are trained by it, only with `restart`. Of what
-        comes back, `plan` is the plan, and `warnings` say what to look at before it is trained.
+        random or a file; `encoder` is the network, and `encoder_frozen` says that it keeps these weights. The plan that
+        it replaces is kept; where folds are trained by it, only with `restart`. Of what comes back, `plan` is the plan,
+        and `warnings` say what to look at before it is trained.
         """
         from autodls.planning.request import PlanRequest
         from autodls.stages.plan import plan
 
-        request = PlanRequest(str(preset), memory_gib, device, encoder_weights)
+        request = PlanRequest(str(preset), memory_gib, device, encoder_weights, encoder, encoder_frozen)
         return plan(self.dataset, self._place(new=True), request, workers=workers, restart=restart, watch=self.watch)
 
     def explain_plan(self) -> "Plan":

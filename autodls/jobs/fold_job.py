@@ -153,7 +153,7 @@ class FoldWork:
 def fold_job(run: FoldRun, stage: str) -> FoldJob:
     """The job that makes `stage` of a fold, with what lies in its folder of the stages before."""
     files = {name: (run.folder.root / name).read_bytes() for name in _needed(run.plan, stage)}
-    alone = replace(run, data=_NO_DATA, folder=FoldFolder(Path()))
+    alone = replace(run, data=_NO_DATA, folder=FoldFolder(Path()), features=None)
     return FoldJob(alone, stage, files, torch.get_num_threads())
 
 

@@ -45,16 +45,19 @@ class Schedule:
     inner_holdout: float
 
 
-def passes_per_case(schedule: Schedule) -> float:
+def passes_per_case(schedule: Schedule, *, frozen: bool = False) -> float:
     """Forward passes that one case of one sequence takes over all folds, were no fold to stop early.
 
     Training steps count three-fold; then come the inner hold-out of every epoch, the features for the fusion, and one
-    out-of-fold score.
+    out-of-fold score. Of `frozen` encoders the features are computed once for all folds, and `epochs` are those of
+    fine-tuning.
     """
     outer = 1 - 1 / schedule.folds
     train, inner = outer * (1 - schedule.inner_holdout), outer * schedule.inner_holdout
     epoch = _PASSES_OF_A_STEP * train + inner
     features = _FEATURE_VIEWS * train + 2 * inner
+    if frozen:
+        return _FEATURE_VIEWS + schedule.folds * schedule.epochs * epoch
     return schedule.folds * (schedule.epochs * epoch + features) + 1
 
 
@@ -73,6 +76,7 @@ def predicted_training_minutes(
     gflops: float,
     *,
     roi_guided: bool = False,
+    frozen: bool = False,
 ) -> float:
     """Minutes for the encoders of all folds and sequences, were none to stop early.
 
@@ -83,7 +87,7 @@ def predicted_training_minutes(
     15
     """
     gflop = 2 * encoder_cost(encoder, input_px, roi_guided=roi_guided).macs / 1e9
-    return sum(sequence_cases) * passes_per_case(schedule) * gflop / gflops / 60
+    return sum(sequence_cases) * passes_per_case(schedule, frozen=frozen) * gflop / gflops / 60
 
 
 def predicted_fusion_minutes(

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from autodls.models.network import FoldModel
 from autodls.records.scores import FUSED, FoldScore, Part
 from autodls.training.data import FoldRun, centre_crop
 from autodls.training.fold_chain import write_scores
+from autodls.training.frozen import as_scored
 
 _PARTS: tuple[Part, ...] = ("train", "inner", "validation")
 
@@ -18,6 +20,8 @@ _PARTS: tuple[Part, ...] = ("train", "inner", "validation")
 def write_fold_scores(run: FoldRun, weights: Mapping[str, str], not_learnt: Mapping[str, str]) -> None:
     """Score the fold whose `weights` lie in its folder, and write that there; `not_learnt` is that of `FoldRecord`."""
     model = load_fold(run.folder.trained(run.plan.training.fine_tuning_epochs), run.plan, run.data.pixels.device)
+    if not run.plan.training.fine_tuning_epochs:
+        model = replace(model, encoders={name: as_scored(run, encoder) for name, encoder in model.encoders.items()})
     write_scores(run.folder, score_fold(run, model), run.plan, run.keys.scores, weights, not_learnt)
 
 
