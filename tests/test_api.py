@@ -216,7 +216,7 @@ CALLS = {
 # Options of commands that are not words of the method of the same name: said of the study, or of how results are shown.
 OF_STUDY = {"dataset", "workspace", "name", "as_json", "dry_run", "place"}
 ELSEWHERE = {
-    "plan": {"explain": "explain_plan"},
+    "plan": {"explain": "explain_plan", "frozen": "encoder_frozen"},
     "predict": {"model": "load_model(MODEL).predict", "dicom": "predict_dicom", "series": "predict_dicom"},
     "compare": {"candidate": "lock"},
     "import": {"roi_name": "roi_names", **dict.fromkeys(("label_id", "target", "positive", "keep"), "labels")},

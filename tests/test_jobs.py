@@ -20,7 +20,6 @@ from autodls.records.training_log import log_lines, logged_stages
 from autodls.records.workspace import Workspace
 from autodls.segmentation.run import throw_away
 from autodls.segmentation.stage import prepare_cohort
-from autodls.training import weights
 from autodls.training.cohort import training_cohort
 from autodls.training.fold import open_fold
 
@@ -80,7 +79,6 @@ def weights_file(path):
 def test_jobs_make_the_bytes_of_training_here(tmp_path, kind):
     plan = study_plan(**SHORT, **({"fine_tuning_epochs": 1} if kind == "fine-tuned" else {}))
     if kind == "from a file":
-        weights._expected_shapes.cache_clear()  # of networks that other tests have made smaller
         network = plan.network.model_copy(update={"encoder_weights": weights_file(tmp_path / "start.safetensors")})
         plan = plan.model_copy(update={"network": network})
     here, away = (tiny_study(tmp_path / name, plan) for name in ("here", "away"))
