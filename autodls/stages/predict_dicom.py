@@ -1,7 +1,4 @@
-"""`predict` on DICOM: studies of a folder scored by a locked model, and what was found written as DICOM for them.
-
-Scores go into one folder, which names nobody; DICOM objects go into another, as their headers name the patient.
-"""
+"""`predict` on DICOM: scores into one folder, which names nobody, objects for the archive into another."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -255,9 +252,8 @@ class _Writer:
 
         drawn = score.rois == "auto"
         place = self.output / "rois" if drawn or self.rois is None else self.rois
-        labels = AUTOMATIC_LABELS if drawn else self.record.mask_labels
-        path = place / f"{score.case}{self.record.file_ending}"
-        return read_roi_on(path, labels, study.reference.geometry).volume
+        labels, name = AUTOMATIC_LABELS if drawn else self.record.mask_labels, f"{score.case}{self.record.file_ending}"
+        return read_roi_on(place / name, labels, study.reference.geometry).volume
 
     def _pictures(self, case: str) -> list[Path]:
         maps = HeatmapFolder(self.output / "heatmaps")
