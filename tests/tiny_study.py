@@ -49,7 +49,7 @@ def use_tiny_resnet(monkeypatch):
         return ResNet("bottleneck", [1, 1, 1, 1], [4, 8, 16, 32], **settings)
 
     monkeypatch.setitem(ENCODERS, "resnet50", tiny_resnet)
-    monkeypatch.setattr(weights, "_expected_shapes", weights._expected_shapes.__wrapped__)  # those of real ones are kept
+    monkeypatch.setattr(weights, "_expected_shapes", weights._expected_shapes.__wrapped__)  # those of others stay
 
 
 def study_plan(**training):
