@@ -71,9 +71,14 @@ class Model:
         return self._checked.plan
 
     @property
-    def cautions(self) -> tuple[str, ...]:
+    def caveats(self) -> tuple[str, ...]:
         """What whoever uses the scores must know, such as an AUC that is not shown to be better than a guess."""
         return tuple(self.record.cautions)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """The name that `caveats` had."""
+        return self.caveats
 
     def predict(
         self, images: PathLike, rois: PathLike | None = None, *, workers: int = 1, watch: Watch = SILENT
@@ -116,12 +121,12 @@ class Model:
             return with_copies_flagged(predict_cases(self._locked, cases, source, advance, workers))
 
     def _rois(self, cases: "list[InputCase]", masks: Path, *, drawn: bool) -> "RoiSource":
-        from autodls.inference.rois import RoiSource, drawn_rois
+        from autodls.inference.rois import RoiSource, automatic_rois
 
         if not drawn:
             return RoiSource(self.record)
         places = {case.id: masks / f"{case.id}{self.record.file_ending}" for case in cases}
-        return drawn_rois(self._locked, self.folder, self._device, places.__getitem__)
+        return automatic_rois(self._locked, self.folder, self._device, places.__getitem__)
 
     def __repr__(self) -> str:
         record = self.record

@@ -34,7 +34,7 @@ def sequence(
         spacing_mm=(x, y, z),
         shape=(spread(256), spread(256), spread(30)),
         obliqueness_deg=spread(0.0),
-        head_percentiles=None,
+        foreground_percentiles=None,
         roi_percentiles={"50": spread(roi_median)},
         same_grid_as_roi=same_grid,
         overlap_with_roi=overlap,

@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from planning_records import fingerprint, plan, sequence
 
-from autodls.analysis.apparent import optimism_ledger
+from autodls.analysis.apparent import performance_ledger
+from autodls.analysis.cohort_flow import flow_of_scores
 from autodls.analysis.shortcuts import covariates_of, shortcut
 from autodls.evaluation.baseline import baseline_table
 from autodls.evaluation.cohort_table import CohortTable
@@ -26,7 +27,6 @@ from autodls.records.training_log import Epoch
 from autodls.records.workspace import Workspace
 from autodls.report.drawn import save_figure, save_table
 from autodls.report.figures.catalogue import study_figures
-from autodls.report.figures.cohort_flow import flow_of_scores
 from autodls.report.tables.ledger import ledger_table
 from autodls.report.tables.shortcuts import shortcut_table
 from autodls.report.tables.study import (
@@ -209,7 +209,7 @@ def _write_results(workspace: Workspace, wish: Wish, table: ScoreTable, splits: 
     metrics = evaluate_table(table, Choices({"dls": 0.47123456789}, OUT_OF_FOLD, 6.0, out_of_fold=(OUT_OF_FOLD,)))
     metrics.save(workspace.metrics)
     rng = np.random.default_rng(0)
-    ledger = optimism_ledger(_fold_scores(splits, table, cases), {wish.cohort: _held_out(wish)}, {}, 0)
+    ledger = performance_ledger(_fold_scores(splits, table, cases), {wish.cohort: _held_out(wish)}, {}, 0)
     tables = {
         "performance": performance_table(metrics),
         "comparisons": comparison_table(metrics),

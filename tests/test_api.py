@@ -86,7 +86,7 @@ class TestModel:
 
     def test_it_says_what_it_is(self, scored):
         model = autodls.load_model(scored[1], "cpu")
-        assert (model.record.folds, model.plan.sequences, model.cautions) == (2, ("CE-T1WI", "T2WI"), ())
+        assert (model.record.folds, model.plan.sequences, model.caveats) == (2, ("CE-T1WI", "T2WI"), ())
         assert "CE-T1WI, T2WI; 2 folds, high at or above" in repr(model)
 
     def test_progress_is_a_call_and_nothing_is_printed(self, scored, capfd):

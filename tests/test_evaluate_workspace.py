@@ -15,6 +15,7 @@ from tiny_workspace import made_up_scores, tiny_workspace
 from autodls.analysis.apparent import Entry
 from autodls.analysis.out_of_fold import cross_fitted, with_probabilities
 from autodls.analysis.scored_study import MEAN, ScoredCase, ScoredCohort, ScoredStudy, cohort_name, follow_up
+from autodls.analysis.study_analysis import _ledger
 from autodls.analysis.study_metrics import study_metrics, study_tables
 from autodls.evaluation.calibration import calibration
 from autodls.evaluation.delong import auc, compare_aucs
@@ -25,7 +26,7 @@ from autodls.records.dataset import DatasetDescription
 from autodls.records.model import ModelRecord
 from autodls.records.scores import FUSED
 from autodls.records.workspace import Workspace, safe_name
-from autodls.report.study_results import _ledger, study_results, write_results
+from autodls.report.study_results import study_results, write_results
 
 SEQUENCES = ("T1WI", "T2WI")
 

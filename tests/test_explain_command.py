@@ -17,7 +17,7 @@ from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import load_model
 from autodls.records.scores import FUSED
 from autodls.records.splits import Splits
-from autodls.stages.explain import _cautions, _ends, choose_cases, fused_correlations
+from autodls.stages.explain import _caveats, _ends, choose_cases, fused_correlations
 from autodls.stages.heatmaps import ENSEMBLE, ExplainedCase, samples_of
 from autodls.stages.session import Session
 
@@ -161,9 +161,9 @@ def test_correlations_of_opposite_sign_do_not_cancel_out_to_a_pass():
 
     assert verdict() is None
     assert verdict(0.8, -0.8, None).verdict == "not passed"
-    assert list(_cautions(verdict(0.2, -0.1), 7)) == list(_cautions(None, 7)) == []
+    assert list(_caveats(verdict(0.2, -0.1), 7)) == list(_caveats(None, 7)) == []
     for value, said in ((0.57, "not passed: with shuffled weights the maps hardly change"), (0.4, "unclear")):
-        [caution] = _cautions(verdict(value), 7)
+        [caution] = _caveats(verdict(value), 7)
         assert caution.startswith(f"weight randomisation {said}")
 
 

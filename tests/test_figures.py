@@ -12,6 +12,7 @@ from matplotlib.text import Text
 from PIL import Image
 from statsmodels.nonparametric.smoothers_lowess import lowess
 
+from autodls.analysis.cohort_flow import Flow, FlowCohort, flow_of_dataset, flow_of_scores
 from autodls.analysis.endpoint import endpoint_name
 from autodls.errors import ArgumentError
 from autodls.evaluation.cohort_table import CohortTable
@@ -27,7 +28,7 @@ from autodls.records.scores import without_formula, write_csv
 from autodls.records.spelled import in_one_line
 from autodls.report.drawn import Drawn, Rows, save_figure
 from autodls.report.figures.catalogue import study_figures
-from autodls.report.figures.cohort_flow import Flow, FlowCohort, flow_figure, flow_of_dataset, flow_of_scores
+from autodls.report.figures.cohort_flow import flow_figure
 from autodls.report.figures.discrimination import roc_corners, roc_figure
 from autodls.report.figures.probability import calibration_figure, decision_figure, plausible_thresholds
 from autodls.report.figures.style import in_style

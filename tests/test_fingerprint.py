@@ -148,9 +148,9 @@ def test_phantom(folder: Path) -> None:
 def test_intensities_of_head_and_tumour(folder: Path) -> None:
     """The head is 1000, the tumour 600 or 1400, also where the sequence lies on an oblique grid of its own."""
     for sequence in extract(folder).sequences.values():
-        assert sequence.head_percentiles is not None
+        assert sequence.foreground_percentiles is not None
         assert sequence.roi_percentiles is not None
-        assert sequence.head_percentiles["50"].median == pytest.approx(1000, abs=15)
+        assert sequence.foreground_percentiles["50"].median == pytest.approx(1000, abs=15)
         assert sequence.roi_percentiles["50"].minimum == pytest.approx(600, abs=15)
         assert sequence.roi_percentiles["50"].maximum == pytest.approx(1400, abs=15)
 

@@ -9,7 +9,7 @@ from autodls.cli.auc_table import show_rows
 from autodls.evaluation.binary import scaled_brier, wilson, youden_cutoff
 from autodls.evaluation.bootstrap import bootstrap_auc_interval, resample_counts
 from autodls.evaluation.calibration import calibration, is_poorly_calibrated, why_not_shown_calibrated
-from autodls.evaluation.caveats import OF_SINGLE_FOLDS, cautions
+from autodls.evaluation.caveats import OF_SINGLE_FOLDS, caveats
 from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.comparisons import overall_test
 from autodls.evaluation.decision_curve import THRESHOLDS, net_benefit, net_benefit_band
@@ -188,7 +188,7 @@ def test_net_benefit_of_scores_not_shown_calibrated_is_told():
     assert held["right"].net_benefit_caution is None
     assert "the score is not calibrated: slope 0.2" in held["sharp"].net_benefit_caution
     assert (held["raw"].net_benefit, held["raw"].net_benefit_caution) == (None, None)
-    assert [text for text in cautions(cohorts) if "net benefit misleads" in text] == [
+    assert [text for text in caveats(cohorts) if "net benefit misleads" in text] == [
         f"cohort all: sharp: net benefit misleads, as {held['sharp'].net_benefit_caution}"
     ]
     small = calibration(labels[285:320], expit(log_odds[285:320]))
@@ -231,11 +231,11 @@ def test_rates_out_of_fold_are_said_to_be_of_single_folds(rule, optimistic):
     labels, log_odds = two_normals(np.random.default_rng(8), 30, 60)
     cutoff = {"dls": Cutoff(value=0.3, source=f"{rule}:{OUT_OF_FOLD}", own=True)}
     held = cohort_metrics(CohortTable(90, {"dls": expit(log_odds)}, labels), cutoff)
-    told = cautions({OUT_OF_FOLD: held})
+    told = caveats({OUT_OF_FOLD: held})
     assert f"cohort {OUT_OF_FOLD}: {OF_SINGLE_FOLDS}" in told
     assert any("optimistic" in text for text in told) == optimistic
     assert held.scores["dls"].sensitivity.method == ("wilson-own-cutoff" if optimistic else "wilson")
-    assert not any("single-fold" in text for text in cautions({"external": held}))
+    assert not any("single-fold" in text for text in caveats({"external": held}))
 
 
 PRINTED = {

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from autodls.evaluation.caveats import cautions
+from autodls.evaluation.caveats import caveats
 from autodls.evaluation.cohort_survival import cohort_landmark, cohort_survival, expected_events, labels_follow_time
 from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.delong import auc
@@ -200,7 +200,7 @@ def test_censoring_that_depends_on_the_score_is_told(depends, said):
     metrics = evaluate_table(ScoreTable(("dls",), {"all": cohort}), Choices(cutoffs={"dls": 0.0}, landmark=6))
     found = metrics.cohorts["all"].landmark.censoring
     assert (found.p < 0.05) == said
-    assert any("who was censored by 6 depends on the score" in text for text in cautions(metrics.cohorts)) == said
+    assert any("who was censored by 6 depends on the score" in text for text in caveats(metrics.cohorts)) == said
 
 
 def test_tables_print_the_score_beside_the_groups_and_what_the_weights_suppose():

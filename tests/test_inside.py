@@ -97,8 +97,8 @@ def test_the_share_that_percentiles_cut_off_is_measured():
     image, roi = noisy(), ball(GRID, radii_mm=(6, 6, 6))
     image.array[roi.array] = np.linspace(-3, 9, np.count_nonzero(roi.array))  # the head ends near 8
     seen = measure_sequence(image, TumourLocation.of(roi))
-    above, below = (np.mean(image.array[roi.array] > seen.head_percentiles[-1]),
-                    np.mean(image.array[roi.array] < seen.head_percentiles[0]))  # fmt: skip
+    above, below = (np.mean(image.array[roi.array] > seen.foreground_percentiles[-1]),
+                    np.mean(image.array[roi.array] < seen.foreground_percentiles[0]))  # fmt: skip
     assert seen.clipped == pytest.approx({"above": above, "below": below})
     assert above > 0.02 < below
     image.array[ball(GRID, radii_mm=(11, 11, 14)).array] = 0.0

@@ -11,7 +11,7 @@ from tiny_study import DESCRIPTION, hashes, tiny_study, use_tiny_resnet
 
 from autodls.cli.console import Terminal
 from autodls.errors import TrainingError
-from autodls.evaluation.caveats import model_cautions
+from autodls.evaluation.caveats import model_caveats
 from autodls.evaluation.score_auc import ScoreAuc
 from autodls.jobs.executor import LOCAL
 from autodls.preprocessing.store import load_sample, save_sample
@@ -281,7 +281,7 @@ SPREAD, ALIKE = np.linspace(0.2, 0.8, 40), np.linspace(0.416, 0.417, 40)
     ],
 )
 def test_cautions_of_a_model(auc, scores, said):
-    found = model_cautions(auc, scores)
+    found = model_caveats(auc, scores)
     assert len(found) == len(said) and all(part in text for part, text in zip(said, found, strict=True))
     assert not any(";" in text for text in found)
 

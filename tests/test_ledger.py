@@ -1,11 +1,11 @@
-"""The optimism ledger and the shortcut baselines keep seen and unseen cases apart."""
+"""Apparent against validated performance and the shortcut baselines keep seen and unseen cases apart."""
 
 import numpy as np
 import pytest
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
-from autodls.analysis.apparent import optimism_ledger
+from autodls.analysis.apparent import performance_ledger
 from autodls.analysis.shortcuts import (
     Covariates,
     added_value,
@@ -73,8 +73,8 @@ def covariates(seed: int = 0) -> Covariates:
 
 def test_the_ledger_tells_seen_from_unseen() -> None:
     folds = fold_scores({"train": 6.0, "inner": 2.0, "validation": 1.0})
-    row = optimism_ledger(folds, {"external": held_out()}, {}, 0)[0]
-    aucs = [entry.auc.value for entry in (row.resubstituted, row.inner, row.out_of_fold)]
+    row = performance_ledger(folds, {"external": held_out()}, {}, 0)[0]
+    aucs = [entry.auc.value for entry in (row.apparent, row.inner, row.out_of_fold)]
     assert aucs == sorted(aucs, key=lambda value: -(value or 0))
     by_fold = [
         auc(*zip(*[(s.label, s.log_odds["dls"]) for s in fold if s.part == "validation"], strict=True))
@@ -85,7 +85,7 @@ def test_the_ledger_tells_seen_from_unseen() -> None:
     expected = [
         auc(*zip(*[(s.label, s.log_odds["dls"]) for s in fold if s.part == "train"], strict=True)) for fold in folds
     ]
-    assert row.resubstituted.auc.value == pytest.approx(np.mean([value or 0 for value in expected]))
+    assert row.apparent.auc.value == pytest.approx(np.mean([value or 0 for value in expected]))
     pooled = [(s.label, s.log_odds["dls"]) for fold in folds for s in fold if s.part == "validation"]
     assert row.out_of_fold.auc.value == auc(*zip(*pooled, strict=True))
     assert (row.out_of_fold.n, row.inner.folds) == (N, FOLDS)
@@ -94,7 +94,7 @@ def test_the_ledger_tells_seen_from_unseen() -> None:
 def test_patients_are_drawn_as_a_whole() -> None:
     folds = fold_scores({"train": 1.0, "inner": 1.0, "validation": 1.0}, ())
     pairs = {case: f"patient_{at // 3}" for at, case in enumerate(CASES)}
-    alone, together = (optimism_ledger(folds, {}, patients, 0)[0] for patients in ({}, pairs))
+    alone, together = (performance_ledger(folds, {}, patients, 0)[0] for patients in ({}, pairs))
     assert alone.out_of_fold.auc.value == together.out_of_fold.auc.value
     intervals = (alone.out_of_fold.interval, together.out_of_fold.interval)
     assert intervals == ("delong-logit-cv", "bootstrap-patients-cv")
@@ -104,7 +104,7 @@ def test_patients_are_drawn_as_a_whole() -> None:
 def test_the_ledger_prints_a_line_a_score_and_says_what_is_missing() -> None:
     folds = fold_scores({"train": 3.0, "inner": 1.0, "validation": 1.0})
     cohorts = {"external": held_out(), "ici": CohortTable(5, {"dls": np.arange(5.0)}, None)}
-    table = ledger_table(optimism_ledger(folds, cohorts, {}, 0))
+    table = ledger_table(performance_ledger(folds, cohorts, {}, 0))
     assert table.printed.header == (
         "Score",
         "Apparent",
@@ -144,7 +144,7 @@ def test_what_pooling_loses_is_no_optimism() -> None:
         ]
         for at, fold in enumerate(folds)
     ]
-    plain, shifted = (optimism_ledger(one, {}, {}, 0)[0] for one in (folds, apart))
+    plain, shifted = (performance_ledger(one, {}, {}, 0)[0] for one in (folds, apart))
     assert (shifted.out_of_fold.auc.value or 1) < (plain.out_of_fold.auc.value or 0) - 0.1
     assert shifted.optimism == pytest.approx(plain.optimism)
 
@@ -152,7 +152,7 @@ def test_what_pooling_loses_is_no_optimism() -> None:
 def test_folds_with_one_class_are_left_out_of_the_mean_and_counted() -> None:
     folds = fold_scores({"train": 3.0, "inner": 1.0, "validation": 1.0}, ())
     folds[0] = [score for score in folds[0] if score.part != "inner" or score.label]
-    inner = optimism_ledger(folds, {}, {}, 0)[0].inner
+    inner = performance_ledger(folds, {}, {}, 0)[0].inner
     assert (inner.folds, inner.auc.reason) == (2, "1 of 3 folds hold one class only")
 
 
@@ -160,7 +160,7 @@ def test_a_missing_sequence_leaves_out_its_cases_alone() -> None:
     folds = fold_scores({"train": 3.0, "inner": 1.0, "validation": 1.0})
     gone = folds[0][-1]
     folds[0][-1] = gone.model_copy(update={"log_odds": {"dls": gone.log_odds["dls"]}})
-    rows = optimism_ledger(folds, {}, {}, 0)
+    rows = performance_ledger(folds, {}, {}, 0)
     assert [row.out_of_fold.n for row in rows] == [N, N - 1]
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
+from autodls.analysis.cohort_flow import flow_of_scores
 from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.metrics import evaluate_table
 from autodls.evaluation.scores_table import ScoreTable
 from autodls.report.artefacts import Artefacts, Picture
 from autodls.report.drawn import save_figure
 from autodls.report.figures.catalogue import figure_names, study_figures
-from autodls.report.figures.cohort_flow import flow_of_scores
 from autodls.report.figures.lettering import UNKNOWN, drawn_name, is_drawable, standing_in, told_of
 from autodls.report.figures.style import fonts
 from autodls.report.html.results import drawn

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import logit
 
-from autodls.analysis.out_of_fold import cross_fitted, fold_cautions, fold_metrics
+from autodls.analysis.out_of_fold import cross_fitted, fold_caveats, fold_metrics
 from autodls.evaluation.calibration import calibration
 from autodls.evaluation.results import Estimate, FoldMetrics
 from autodls.models.recalibration import fit_scale
@@ -55,12 +55,12 @@ def of_fold(spread, auc=0.9, high=0.99, index=0):
 
 def test_a_fold_that_differs_markedly_is_told():
     alike = [of_fold(spread, index=index) for index, spread in enumerate((0.7, 1.0, 1.3))]
-    assert not list(fold_cautions(alike))
-    (told,) = fold_cautions([*alike, of_fold(2.78, index=3)])
+    assert not list(fold_caveats(alike))
+    (told,) = fold_caveats([*alike, of_fold(2.78, index=3)])
     assert told.startswith("fold 3: its log-odds spread by 2.78")
-    (told,) = fold_cautions([*alike, of_fold(1.0, 0.6, 0.8, index=3)])
+    (told,) = fold_caveats([*alike, of_fold(1.0, 0.6, 0.8, index=3)])
     assert told.startswith("fold 3: its AUC, 0.60")
-    assert not list(fold_cautions([of_fold(None), of_fold(None)]))
+    assert not list(fold_caveats([of_fold(None), of_fold(None)]))
 
 
 def test_a_fold_on_its_own_cases():

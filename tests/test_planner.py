@@ -306,6 +306,17 @@ def test_the_golden_plans_are_of_three_datasets_three_presets_and_both_devices()
     }
 
 
+def test_a_fingerprint_of_an_older_version_is_read_and_keeps_its_hash() -> None:
+    """What is now `foreground_percentiles` was `head_percentiles`; a plan names the SHA-256 of the file."""
+    now = (GOLDEN / "lgg_ht.fingerprint.json").read_bytes()
+    older = now.replace(b'"foreground_percentiles"', b'"head_percentiles"')
+    assert older != now
+    found, expected = (Fingerprint.parse(json.loads(text), "f.json", "restore it") for text in (older, now))
+    assert found.sequences["FLAIR"].foreground_percentiles == expected.sequences["FLAIR"].foreground_percentiles
+    assert (found.to_bytes(), expected.to_bytes()) == (older, now)
+    assert found.model_copy(update={"cohort_sha256": ""}).to_bytes().count(b"head_percentiles") == len(found.sequences)
+
+
 def require_golden(name: str, dataset: Path) -> dict[str, Any]:
     """The golden fingerprint `name` is that of the images in `dataset`; what was extracted."""
     golden = json.loads((GOLDEN / f"{name}.fingerprint.json").read_text())

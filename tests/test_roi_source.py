@@ -16,7 +16,7 @@ from autodls.inference.inputs import list_inputs
 from autodls.inference.model_folder import load_model
 from autodls.inference.predict import predict_cases
 from autodls.inference.prediction import write_prediction
-from autodls.inference.rois import RoiSource, draw_roi, drawn_rois
+from autodls.inference.rois import RoiSource, automatic_rois, draw_roi
 from autodls.records.cohort import read_cohort
 from autodls.records.files import sha256_of_file, write_text
 from autodls.records.table import read_table
@@ -143,7 +143,7 @@ def test_given_rois_are_hashed_as_input_and_drawn_ones_are_not(study, tmp_path):
 def test_a_model_without_networks_that_draw_asks_for_rois(tmp_path):
     model = model_of("manual")
     with pytest.raises(ArgumentError, match=r"--rois is missing.*autodls segment fold all"):
-        drawn_rois(model, tmp_path, None, tmp_path.joinpath)
+        automatic_rois(model, tmp_path, None, tmp_path.joinpath)
 
 
 def test_an_altered_segmenter_is_refused_with_the_model(tmp_path):

@@ -288,7 +288,9 @@ def test_intensity_by_name_and_values(name: str, roi_median: float, scheme: str)
 def pet(foreground: float, tumour: float) -> SequenceFingerprint:
     """A PET sequence by the median of its foreground and the 99.5th percentile of its tumours."""
     inside = {"50": spread(tumour / 2), "99.5": spread(tumour)}
-    return sequence().model_copy(update={"head_percentiles": {"50": spread(foreground)}, "roi_percentiles": inside})
+    return sequence().model_copy(
+        update={"foreground_percentiles": {"50": spread(foreground)}, "roi_percentiles": inside}
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tiny_models import tiny_model
 
 from autodls.errors import DatasetError, ModelFolderError
 from autodls.imaging.volumes import read_geometry, write_volume
-from autodls.inference.rois import drawn_rois
+from autodls.inference.rois import automatic_rois
 from autodls.records.files import sha256_of_file
 from autodls.records.segmentation import training_key
 from autodls.records.segmentation_folders import SegmenterFolder
@@ -239,7 +239,7 @@ def test_the_segmenter_of_another_model_is_refused(segmenter, tmp_path, change, 
 
     def drawn(loaded):
         monkeypatch.setattr(Segmenter, "load", lambda *_: loaded)
-        return drawn_rois(model, tmp_path, CPU, lambda case: tmp_path / case)
+        return automatic_rois(model, tmp_path, CPU, lambda case: tmp_path / case)
 
     assert drawn(segmenter).kind == "auto"
     with pytest.raises(ModelFolderError, match=r"segmenter\.json: sequences .*, model\.json has \['T2WI', 'CE-T1WI'\]"):

@@ -128,11 +128,11 @@ class TestPredict:
         (tmp_path / "passing").mkdir()
         places = []
 
-        def drawn_rois(locked, _root, _device, place):
+        def automatic_rois(locked, _root, _device, place):
             places.append(place("case_00").parent)
             return drawing(locked, few / "data", places[-1])[1]
 
-        monkeypatch.setattr("autodls.inference.rois.drawn_rois", drawn_rois)
+        monkeypatch.setattr("autodls.inference.rois.automatic_rois", automatic_rois)
         out, given = tmp_path / "out", {"model": tmp_path / "model", "rois": None}
         with monkeypatch.context() as patched:
             patched.setattr("tempfile.tempdir", str(tmp_path / "passing"))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from autodls.analysis.scored_study import ScoredCase, ScoredCohort
 from autodls.analysis.shortcuts import covariates_of
+from autodls.analysis.study_analysis import _baseline
 from autodls.errors import ArgumentError, DatasetError
 from autodls.evaluation.baseline import baseline_table
 from autodls.evaluation.scores_table import Columns, read_scores
@@ -24,7 +25,7 @@ from autodls.records.cohort import join_cohort, read_cohort
 from autodls.records.columns import read_column, suspected_codes
 from autodls.records.dataset import Target
 from autodls.records.table import read_table
-from autodls.report.study_results import _baseline
+from autodls.report.tables.study import baseline_rows
 from autodls.seeding import generator
 
 Make = Callable[..., Path]
@@ -321,7 +322,8 @@ def test_table_1_of_a_study_lets_training_cases_decide(tmp_path: Path, make_data
     members = {"train (out of fold)": cohort.training, **cohort.held_out}
     scored = {name: ScoredCohort(tuple(ScoredCase(case, {}) for case in cases)) for name, cases in members.items()}
     study = SimpleNamespace(dataset=cohort, cohorts=scored, seed=0)
-    kinds = {row[0]: row[1:3] for row in _baseline(study).rows.lines if row[0] == "age"}  # type: ignore[arg-type]
+    lines = baseline_rows(_baseline(study)).rows.lines  # type: ignore[arg-type]
+    kinds = {row[0]: row[1:3] for row in lines if row[0] == "age"}
     assert "numeric" in kinds["age"]
 
 

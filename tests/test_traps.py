@@ -177,13 +177,16 @@ def times(values, factor):
     return tuple(factor * value for value in values)
 
 
-CT = {"head_percentiles": (-1000.0, -110.0, 35.0, 320.0, 1200.0), "roi_percentiles": (0.0, 20.0, 45.0, 70.0, 90.0)}
+CT = {
+    "foreground_percentiles": (-1000.0, -110.0, 35.0, 320.0, 1200.0),
+    "roi_percentiles": (0.0, 20.0, 45.0, 70.0, 90.0),
+}
 ODD = {
     "spacing": (lambda m: {"spacing_mm": times(m.spacing_mm, 2.5)}, "voxel spacing"),
     "field of view": (lambda m: {"shape": times(m.shape, 3)}, "field of view"),
     "obliqueness": (lambda m: {"obliqueness_deg": m.obliqueness_deg + 30.0}, "oblique by"),
     "intensities times 1000": (
-        lambda m: {name: times(getattr(m, name), 1000) for name in ("head_percentiles", "roi_percentiles")},
+        lambda m: {name: times(getattr(m, name), 1000) for name in ("foreground_percentiles", "roi_percentiles")},
         "median intensity",
     ),
     "modality": (lambda _: CT, "contrast"),

@@ -1,7 +1,7 @@
-"""The optimism ledger: how good every row looks, by how well the cases were known to what scored them.
+"""Apparent against validated performance: how good every score looks, by how well what made it knew the cases.
 
-Resubstitution (the fold trained on them), inner hold-out (it chose when training stopped), out-of-fold (the fold never
-saw them) and held-out cohorts stand side by side. What falls from left to right was optimism. The training AUC is never
+Apparent (the fold was trained on them), early-stopping set (it chose when to stop), out-of-fold (the fold never saw
+them) and held-out cohorts stand side by side. What falls from left to right was optimism. The training AUC is never
 the headline: the out-of-fold AUC is what the training cohort can say.
 """
 
@@ -38,7 +38,7 @@ class LedgerRow:
     """One score in all places, `by_fold` the mean of the folds' AUCs on their validation cases."""
 
     score: str
-    resubstituted: Entry
+    apparent: Entry
     inner: Entry
     by_fold: Entry
     out_of_fold: Entry
@@ -46,12 +46,12 @@ class LedgerRow:
 
     @property
     def optimism(self) -> float | None:
-        """Resubstituted less out-of-fold AUC, both means over folds: what pooling loses is no optimism."""
-        seen, unseen = self.resubstituted.auc.value, self.by_fold.auc.value
+        """Apparent less out-of-fold AUC, both means over folds: what pooling loses is no optimism."""
+        seen, unseen = self.apparent.auc.value, self.by_fold.auc.value
         return None if seen is None or unseen is None else seen - unseen
 
 
-def optimism_ledger(
+def performance_ledger(
     folds: Sequence[Sequence[FoldScore]],
     held_out: Mapping[str, CohortTable],
     patients: Mapping[str, str],
@@ -59,7 +59,7 @@ def optimism_ledger(
 ) -> list[LedgerRow]:
     """A row for the fused score and for each sequence, from the score tables of all folds and of the held-out cohorts.
 
-    Resubstituted and inner AUC are means over folds, each within its fold, with the range of the folds: a case stands
+    Apparent and inner AUC are means over folds, each within its fold, with the range of the folds: a case stands
     in several of them, so there is no honest interval. Out-of-fold scores are pooled on the folds' common scale.
     `patients` gives the patient of each case, by which `seed` draws resamples; a case that it lacks is a patient.
     """
@@ -79,7 +79,7 @@ def _ledger_row(
     members = [patients.get(score.case, score.case) for score in pooled]
     return LedgerRow(
         score=name,
-        resubstituted=_mean_of_folds(folds, "train", name),
+        apparent=_mean_of_folds(folds, "train", name),
         inner=_mean_of_folds(folds, "inner", name),
         by_fold=_mean_of_folds(folds, "validation", name),
         out_of_fold=_pooled(labels, values, members, seed, out_of_fold=True),

@@ -102,7 +102,7 @@ def _spread(values: Floats) -> float | None:
     return float(values.std(ddof=1)) if len(values) > 1 else None
 
 
-def fold_cautions(folds: Sequence[FoldMetrics]) -> Iterator[str]:
+def fold_caveats(folds: Sequence[FoldMetrics]) -> Iterator[str]:
     """A sentence for every fold that differs markedly from the others in spread, or in AUC."""
     spreads = [fold.spread for fold in folds if fold.spread is not None]
     if len(spreads) < 2:

@@ -9,7 +9,7 @@ from autodls.evaluation.agreement_records import CaseAgreement
 from autodls.evaluation.plane_agreement import Crop, plane_agreement
 from autodls.imaging.geometry import Volume, as_triple
 from autodls.preprocessing.planes import Plane, find_planes
-from autodls.records.drawn_roi import MaskSource
+from autodls.records.automatic_roi import MaskSource
 from autodls.records.preprocessing_plan import PreprocessingPlan
 
 

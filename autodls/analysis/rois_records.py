@@ -15,8 +15,8 @@ from autodls.evaluation.agreement_records import (
     ScoreAgreement,
 )
 from autodls.evaluation.results import Auc, Estimate
+from autodls.records.automatic_roi import AutomaticRoi, MaskSource
 from autodls.records.base import Record
-from autodls.records.drawn_roi import AutomaticRoi, MaskSource
 from autodls.records.model_folders import RoiKind
 
 

@@ -10,11 +10,11 @@ from scipy.special import expit, logit
 from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.results import Excluded
 from autodls.evaluation.score_auc import OUT_OF_FOLD
+from autodls.records.automatic_roi import AutomaticRoi
 from autodls.records.case import Case
 from autodls.records.cells import is_missing, read_number
 from autodls.records.cohort import Cohort
 from autodls.records.dataset import SurvivalColumns
-from autodls.records.drawn_roi import AutomaticRoi
 from autodls.records.scores import FUSED, FoldScore
 from autodls.records.splits import Splits
 
@@ -59,7 +59,7 @@ class ScoredStudy:
     `cohorts` starts with `OUT_OF_FOLD`, the training cases scored by the fold that did not see them; the others were
     scored by the locked model, whose `cutoff` was chosen on the first by `cutoff_rule`. `folds` holds what every fold
     says of every training case, `volumes_ml` the tumour volumes of the training cases, `rows` the place of each case in
-    the table (the header is row 1), `cautions` what is to be known of every held-out score.
+    the table (the header is row 1), `caveats` what is to be known of every held-out score.
     """
 
     dataset: Cohort
@@ -72,7 +72,7 @@ class ScoredStudy:
     volumes_ml: Mapping[str, float]
     rows: Mapping[str, int]
     seed: int
-    cautions: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
 
     @property
     def scores(self) -> tuple[str, ...]:

@@ -149,6 +149,8 @@ def shortcut(
 
     `patients` gives the patient of each case: where some have several, intervals and P are over patients, and there is
     no likelihood-ratio test.
+
+    Raises ArgumentError for a case without an out-of-fold score.
     """
     scores = shortcut_scores(splits, labels, covariates)
     if lacking := [case for case in scores if case not in dls]:

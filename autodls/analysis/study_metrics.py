@@ -10,11 +10,11 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import expit, logit
 
-from autodls.analysis.out_of_fold import fold_cautions, out_of_fold_metrics
+from autodls.analysis.out_of_fold import fold_caveats, out_of_fold_metrics
 from autodls.analysis.scored_study import LEAST, ScoredCohort, ScoredStudy, cohort_table, follow_up
 from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
-from autodls.evaluation.caveats import cautions
+from autodls.evaluation.caveats import caveats
 from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.metrics import cohort_metrics
 from autodls.evaluation.results import CohortMetrics, Cutoff, Metrics
@@ -40,7 +40,7 @@ def study_metrics(study: ScoredStudy) -> Metrics:
     }
     cohorts[OUT_OF_FOLD] = out_of_fold_metrics(study, cohorts[OUT_OF_FOLD])
     compared = {name: _only(cohort, study.scores) for name, cohort in cohorts.items()}
-    warnings = (*cautions(compared), *fold_cautions(cohorts[OUT_OF_FOLD].folds), *_cautions(study))
+    warnings = (*caveats(compared), *fold_caveats(cohorts[OUT_OF_FOLD].folds), *_caveats(study))
     return Metrics(reference=FUSED, cohorts=cohorts, warnings=warnings)
 
 
@@ -99,8 +99,8 @@ _RULES: Mapping[str, Callable[[Bools, Floats], float | None]] = {
 """By the names that a plan may give; `training/ensemble.py` applies them to the fused score."""
 
 
-def _cautions(study: ScoredStudy) -> Iterator[str]:
-    yield from (f"held-out cohorts: {sentence}" for sentence in study.cautions)
+def _caveats(study: ScoredStudy) -> Iterator[str]:
+    yield from (f"held-out cohorts: {sentence}" for sentence in study.caveats)
     for name, cohort in study.cohorts.items():
         yield from (f"cohort {name}: {sentence}" for sentence in _of_cohort(study, cohort))
 

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from autodls.cli.console import Terminal, note, say, say_json, show_table
-from autodls.records.drawn_roi import MaskSource
+from autodls.records.automatic_roi import MaskSource
 from autodls.stages.segment import Segmented, segment
 
 _SOURCES: dict[MaskSource, str] = {

@@ -20,7 +20,7 @@ from autodls.evaluation.plane_agreement import PlaneAgreement
 from autodls.imaging.geometry import Volume, bounding_box
 from autodls.imaging.lattice import describe_grid
 from autodls.imaging.perturbation import centroid_mm
-from autodls.records.drawn_roi import MaskSource
+from autodls.records.automatic_roi import MaskSource
 
 SURFACE_TOLERANCE_MM = 2.0
 DISTANCE_PERCENTILE = 95.0

@@ -6,8 +6,8 @@ from pydantic import Field, model_validator
 
 from autodls.evaluation.plane_agreement import PlaneAgreement
 from autodls.evaluation.results import Comparison, Estimate
+from autodls.records.automatic_roi import MaskSource
 from autodls.records.base import Record
-from autodls.records.drawn_roi import MaskSource
 
 
 class BlandAltman(Record):

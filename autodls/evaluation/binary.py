@@ -72,6 +72,8 @@ def confusion_at(labels: ArrayLike, scores: ArrayLike, cutoff: float) -> Confusi
 def wilson(successes: int, total: int, level: float = 0.95) -> Estimate:
     """The proportion `successes` / `total` with Wilson's score interval [2]_; None where `total` is 0.
 
+    Raises ArgumentError for a count that is not between 0 and `total`.
+
     >>> estimate = wilson(30, 37)
     >>> round(estimate.value, 3), round(estimate.low, 3), round(estimate.high, 3)
     (0.811, 0.658, 0.905)

@@ -20,7 +20,7 @@ OF_SINGLE_FOLDS = (
 _FAILED_CHECK = 0.05
 
 
-def cautions(cohorts: Mapping[str, CohortMetrics]) -> tuple[str, ...]:
+def caveats(cohorts: Mapping[str, CohortMetrics]) -> tuple[str, ...]:
     """One sentence for every weakness of the cohorts and their metrics, named by cohort and score."""
     return tuple(
         f"cohort {name}: {sentence}" for name, cohort in cohorts.items() for sentence in _of_cohort(name, cohort)
@@ -35,7 +35,7 @@ def is_below_chance(auc: float | None, upper_limit: float | None) -> bool:
     return auc == 0.0 if upper_limit is None else upper_limit < 0.5
 
 
-def model_cautions(auc: ScoreAuc, scores: Sequence[float]) -> tuple[str, ...]:
+def model_caveats(auc: ScoreAuc, scores: Sequence[float]) -> tuple[str, ...]:
     """What everybody who uses a locked model must know of it, from the AUC and the calibrated `scores` out of fold.
 
     A clause each: that the 95 % interval holds 0.5, or lies below; that the model scores all cases alike, that is, nine

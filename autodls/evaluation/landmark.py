@@ -37,6 +37,8 @@ def landmark_benefit(times: Floats, events: Bools, scores: Floats, landmark: flo
     """How well `scores` (n,) predict benefit, a higher score meaning benefit; `seed` draws the resamples.
 
     Every row is a patient. Times that differ by round-off, also from the landmark, are equal.
+
+    Raises ArgumentError for a `landmark` that is not above 0, in the unit of `times`.
     """
     if not landmark > 0 or not np.isfinite(landmark):
         raise ArgumentError(f"landmark {landmark:g}: expected a time above 0, in the unit of the follow-up times")

@@ -14,7 +14,7 @@ from autodls.evaluation.binary import (
     youden_index,
 )
 from autodls.evaluation.calibration import calibration, why_not_shown_calibrated
-from autodls.evaluation.caveats import cautions
+from autodls.evaluation.caveats import caveats
 from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.cohort_survival import NO_CUTOFF, cohort_landmark, cohort_survival
 from autodls.evaluation.cohort_table import CohortTable
@@ -69,7 +69,7 @@ def evaluate_table(table: ScoreTable, choices: Choices | None = None) -> Metrics
         }
         judged = replace(cohort, out_of_fold=cohort.out_of_fold or name in choices.out_of_fold)
         cohorts[name] = cohort_metrics(judged, cutoffs, choices.landmark, seed=choices.seed)
-    warnings = (*table.warnings, *cautions(cohorts))
+    warnings = (*table.warnings, *caveats(cohorts))
     return Metrics(reference=table.scores[0], cohorts=cohorts, warnings=warnings)
 
 

@@ -38,6 +38,8 @@ def score_agreement(
     The ICC is of log-odds: its interval supposes normal values of even spread, which probabilities are not.
     Bland-Altman stays on the scale that a reader acts on. Where `patients` (n,) have several cases, every interval is
     over patients.
+
+    Raises ArgumentError for scores that are no probabilities.
     """
     one, other = _paired(first, second)
     if (unfit := not_probabilities(np.concatenate([one, other]))) and len(one):

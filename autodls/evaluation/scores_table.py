@@ -92,6 +92,8 @@ def table_from_rows(rows: Sequence[TableRow], columns: Columns, where: str) -> S
     A row is left out, and listed, of what it lacks a value for: of one score, of all that needs a label, of survival,
     or of everything. A column that is empty in a whole cohort leaves out no row there: the cohort goes without it (a
     cohort of follow-up without labels, for one). A row that names no patient is a patient of its own.
+
+    Raises ArgumentError for a table without rows, with too many cohorts, or with a cell that cannot be used.
     """
     if not rows:
         raise ArgumentError(f"{where}: the table has no rows; it needs one for each case")

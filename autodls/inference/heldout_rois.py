@@ -9,9 +9,9 @@ from pydantic import Field
 from autodls.errors import DatasetError, InputError
 from autodls.inference.inputs import InputCase, without_folders
 from autodls.inference.rois import UsedRoi, automatic, draw_roi
+from autodls.records.automatic_roi import AutomaticRoi
 from autodls.records.base import Record
 from autodls.records.case import Case
-from autodls.records.drawn_roi import AutomaticRoi
 from autodls.records.files import sha256_of_file, sha256_where_readable
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def draw_heldout_rois(cases: Sequence[Case], drawer: HeldoutDrawer, advance: Cal
     return drawer.keep(rows)
 
 
-def drawn_before(record: Path) -> dict[str, AutomaticRoi]:
+def automatic_rois_before(record: Path) -> dict[str, AutomaticRoi]:
     """How the ROIs in `record` came about, by case; empty where there is no such record."""
     try:
         return {row.case: row.drawn for row in HeldoutRois.load(record, "draw them anew").cases}

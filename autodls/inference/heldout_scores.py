@@ -7,7 +7,7 @@ from pathlib import Path
 
 from autodls import __version__
 from autodls.errors import InputError
-from autodls.inference.cautions import cautions_of
+from autodls.inference.model_caveats import caveats_of
 from autodls.inference.prediction import CaseFailure, CaseScore, Prediction
 from autodls.records.case import Case
 from autodls.records.files import sha256_where_readable
@@ -42,7 +42,7 @@ def known_scores(model: ModelRecord, record: Path) -> dict[str, tuple[Result, di
         return {}
     if (earlier.model_sha256, earlier.version) != (model.sha256(), __version__):
         return {}
-    said = set(cautions_of(model))
+    said = set(caveats_of(model))
     kept = (one for one in _results(earlier) if isinstance(one, CaseFailure) or said <= set(one.flags))
     return {result.case: (result, earlier.inputs.get(result.case, {})) for result in kept}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from autodls.inference.cautions import cautions_of
+from autodls.inference.model_caveats import caveats_of
 from autodls.inference.model_files import CheckedFolder, check_model_folder
 from autodls.machine import usable_cores
 from autodls.models.device import memory_of
@@ -40,9 +40,9 @@ class LockedModel:
         return computed_in(self.plan, self.folds[0].fusion.position.device)
 
     @property
-    def cautions(self) -> tuple[str, ...]:
+    def caveats(self) -> tuple[str, ...]:
         """Why scores that it gives now are not to be relied on, a clause each: a flag of every case."""
-        return cautions_of(self.record)
+        return caveats_of(self.record)
 
     def score(self, pixels: Tensor, present: Tensor) -> EnsembleScores:
         """Score network input; see `FoldModel.logits`. One fold of several scores as it does out of fold."""

@@ -93,7 +93,7 @@ def _case_score(model: LockedModel, sample: Sample, roi: UsedRoi, scores: Ensemb
         dls_raw=float(scores.dls_raw[0]),
         sequences=sequences,
         rois=roi.kind,
-        flags=(*roi.flags, *sample.flags, *(f"scored without {name}" for name in missing), *model.cautions),
+        flags=(*roi.flags, *sample.flags, *(f"scored without {name}" for name in missing), *model.caveats),
         drawn=roi.drawn,
         mask_sha256=roi.mask_sha256,
     )

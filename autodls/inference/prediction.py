@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from autodls.records.automatic_roi import AutomaticRoi
 from autodls.records.base import Record
-from autodls.records.drawn_roi import AutomaticRoi
 from autodls.records.model_folders import RoiKind
 from autodls.records.scores import write_csv
 

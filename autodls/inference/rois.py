@@ -11,7 +11,7 @@ from autodls.errors import ArgumentError, DatasetError, ModelFolderError
 from autodls.imaging.geometry import Volume
 from autodls.imaging.volumes import write_volume
 from autodls.inference.inputs import InputCase
-from autodls.records.drawn_roi import AutomaticRoi
+from autodls.records.automatic_roi import AutomaticRoi
 from autodls.records.files import sha256_of_file
 from autodls.records.model import ModelRecord
 from autodls.records.model_folders import ModelFolder, RoiKind
@@ -70,7 +70,7 @@ class RoiSource:
         return UsedRoi(case.roi, self.model.mask_labels, "manual", ())
 
 
-def drawn_rois(model: "LockedModel", root: Path, device: "torch.device", place: Callable[[str], Path]) -> RoiSource:
+def automatic_rois(model: "LockedModel", root: Path, device: "torch.device", place: Callable[[str], Path]) -> RoiSource:
     """ROIs that the networks in model folder `root` draw, each written to `place(case id)`.
 
     Raises ArgumentError where the model has no such networks.

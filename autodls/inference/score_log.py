@@ -41,7 +41,7 @@ class ScoreLog:
 
     def __init__(self, path: Path, model: "LockedModel") -> None:
         self.path = path
-        self._said = set(model.cautions)
+        self._said = set(model.caveats)
         self._made_by = {"version": __version__, "model_sha256": model.sha256, "computed_in": model.computed_in}
         self._known = {line.score.case: line for line in _lines(path) if self._fits(line)}
         if os.path.lexists(path):

@@ -131,7 +131,7 @@ def _sequence(name: str, measures: Sequence[CaseMeasure]) -> SequenceFingerprint
         spacing_mm=_per_axis([measure.spacing_mm for measure in seen]),
         shape=_per_axis([measure.shape for measure in seen]),
         obliqueness_deg=quantiles([measure.obliqueness_deg for measure in seen]) if seen else None,
-        head_percentiles=_per_percentile([measure.head_percentiles for measure in seen]),
+        foreground_percentiles=_per_percentile([measure.foreground_percentiles for measure in seen]),
         field_of_view_mm=_per_axis([measure.field_of_view_mm for measure in seen]),
         contrast=_per_name([measure.contrast for measure in seen]),
         roi_percentiles=_per_percentile([m.roi_percentiles for m in seen if m.roi_percentiles is not None]),

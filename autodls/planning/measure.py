@@ -116,7 +116,7 @@ def measure_sequence(volume: Volume, tumour: TumourLocation) -> SequenceMeasure:
         spacing_mm=grid.spacing_mm,
         shape=grid.size_xyz,
         obliqueness_deg=grid.obliqueness_deg,
-        head_percentiles=head,
+        foreground_percentiles=head,
         roi_percentiles=_percentiles(inside) if seen else None,
         same_grid_as_roi=grid.same_grid(tumour.grid),
         overlap_with_roi=shown_share(tumour.box_mm, grid),

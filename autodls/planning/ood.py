@@ -45,7 +45,7 @@ def _differences(case: SequenceMeasure, seen: SequenceFingerprint) -> Iterator[s
     yield from _lengths("field of view", case.field_of_view_mm, seen.field_of_view_mm)
     if seen.obliqueness_deg and case.obliqueness_deg > seen.obliqueness_deg.maximum + _TURNED_DEG:
         yield f"oblique by {case.obliqueness_deg:.0f} degrees (at most {seen.obliqueness_deg.maximum:.0f})"
-    medians = (seen.head_percentiles or {}).get("50")
+    medians = (seen.foreground_percentiles or {}).get("50")
     if medians and is_scaled(case.median, medians.minimum, medians.maximum):
         yield f"median intensity {case.median:.4g} ({_span(medians)})"
     for name, value in case.contrast.items():

@@ -76,7 +76,7 @@ def _ct(seen: SequenceFingerprint) -> Decision:
 
 
 def _pet(seen: SequenceFingerprint) -> Decision:
-    medians, inside = (seen.head_percentiles or {}).get("50"), (seen.roi_percentiles or {}).get("99.5")
+    medians, inside = (seen.foreground_percentiles or {}).get("50"), (seen.roi_percentiles or {}).get("99.5")
     if medians is not None and not looks_like_suv(medians.median):
         return _zscore(
             seen,

@@ -20,7 +20,7 @@ class SequenceMeasure:
     spacing_mm: Triple
     shape: tuple[int, int, int]
     obliqueness_deg: float
-    head_percentiles: tuple[float, ...]
+    foreground_percentiles: tuple[float, ...]
     roi_percentiles: tuple[float, ...] | None
     same_grid_as_roi: bool
     overlap_with_roi: float
@@ -41,12 +41,12 @@ class SequenceMeasure:
     @property
     def median(self) -> float:
         """Of the intensities in the foreground."""
-        return self.head_percentiles[PERCENTILES.index(50.0)]
+        return self.foreground_percentiles[PERCENTILES.index(50.0)]
 
     @property
     def contrast(self) -> dict[str, float]:
         """See `contrast`."""
-        return contrast(self.head_percentiles, self.roi_percentiles)
+        return contrast(self.foreground_percentiles, self.roi_percentiles)
 
 
 def contrast(head: Sequence[float], roi: Sequence[float] | None) -> dict[str, float]:

@@ -1,11 +1,21 @@
 """What the training cohort looks like: the only thing, beside the preset, that a plan is derived from."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    AliasChoices,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from autodls.records.base import Record
 from autodls.records.plane_names import PlaneName
+
+_KEY, _OLDER_KEY = "foreground_percentiles", "head_percentiles"
 
 
 class Quantiles(Record):
@@ -26,14 +36,16 @@ class SequenceFingerprint(Record):
     spacing_mm: tuple[Quantiles, Quantiles, Quantiles] | None = Field(description="x, y, z; None without any case")
     shape: tuple[Quantiles, Quantiles, Quantiles] | None = Field(description="voxels in x, y, z")
     obliqueness_deg: Quantiles | None = Field(description="largest angle of an image axis to its nearest body axis")
-    head_percentiles: dict[str, Quantiles] | None = Field(
-        description="intensity percentiles 0.5, 5, 50, 95, 99.5 of each case's foreground, over cases"
+    foreground_percentiles: dict[str, Quantiles] | None = Field(
+        validation_alias=AliasChoices(_KEY, _OLDER_KEY),
+        description="intensity percentiles 0.5, 5, 50, 95, 99.5 of each case's foreground, over cases",
     )
     field_of_view_mm: tuple[Quantiles, Quantiles, Quantiles] | None = Field(
         default=None, description="voxels times spacing, in x, y, z"
     )
     contrast: dict[str, Quantiles] | None = Field(
-        default=None, description="what does not depend on the unit of the intensities; see planning.measure.contrast"
+        default=None,
+        description="what does not depend on the unit of the intensities; see planning.sequence_measure.contrast",
     )
     roi_percentiles: dict[str, Quantiles] | None = Field(description="the same inside the ROI")
     roi_clipped: dict[str, Quantiles] | None = Field(
@@ -42,6 +54,22 @@ class SequenceFingerprint(Record):
     )
     same_grid_as_roi: float = Field(description="share of its cases whose grid equals that of the ROI sequence")
     overlap_with_roi: float = Field(description="smallest share of a tumour's bounding box that this sequence covers")
+    _is_older: bool = PrivateAttr(default=False)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _read(cls, content: object, read: ModelWrapValidatorHandler[Self]) -> Self:
+        """With the key of older versions as well."""
+        found = read(content)
+        if isinstance(content, dict) and _OLDER_KEY in content:
+            found._is_older = True
+        return found
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """By the key that it was read by, so that the hash of an older version's still fits."""
+        content: dict[str, Any] = write(self)
+        return {_OLDER_KEY if self._is_older and key == _KEY else key: value for key, value in content.items()}
 
 
 class TumourFingerprint(Record):

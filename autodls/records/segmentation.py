@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import Field
 
 from autodls.errors import StaleRecordError
+from autodls.records.automatic_roi import AutomaticRoi, MaskSource
 from autodls.records.base import Record
-from autodls.records.drawn_roi import AutomaticRoi, MaskSource
 from autodls.records.files import sha256_of_bytes, sha256_of_file
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits
@@ -42,7 +42,7 @@ class SegmentedCase(AutomaticRoi):
     mask_sha256: str
 
     @property
-    def drawn(self) -> AutomaticRoi:
+    def automatic_roi(self) -> AutomaticRoi:
         """How it came about, without whose it is."""
         return AutomaticRoi(**{name: getattr(self, name) for name in AutomaticRoi.model_fields})
 

@@ -140,7 +140,7 @@ class Artefacts:
 
     @property
     def unseen_cohorts(self) -> tuple[str, ...]:
-        """Cohorts of the metrics whose scores are no resubstitution: out-of-fold first, then the held-out ones."""
+        """Cohorts of the metrics whose scores are not apparent: out-of-fold first, then the held-out ones."""
         if self.metrics is None:
             return ()
         settings = self.description.autodls.cohort if self.description else None

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from autodls.errors import ArgumentError
 from autodls.imaging.geometry import Triple
-from autodls.records.drawn_roi import MaskSource
+from autodls.records.automatic_roi import MaskSource
 from autodls.records.segmentation_plan import MaskPolicy
 
 SOURCES: tuple[MaskSource, ...] = get_args(MaskSource)

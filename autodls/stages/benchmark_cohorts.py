@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from autodls.errors import InputError, StaleRecordError
 from autodls.evaluation.score_auc import OUT_OF_FOLD
+from autodls.records.automatic_roi import AutomaticRoi
 from autodls.records.case import Case
-from autodls.records.drawn_roi import AutomaticRoi
 from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.model import ModelRecord
@@ -83,7 +83,7 @@ def benchmark_cohorts(study: BenchmarkStudy) -> list[BenchmarkCohort]:
     from autodls.analysis.scored_study import cohort_name
 
     fold_of = {case: fold.index for fold in study.splits.folds for case in fold.validation}
-    masks = {row.case: row.drawn for row in study.masks.cases}
+    masks = {row.case: row.automatic_roi for row in study.masks.cases}
     cohorts = [_cohort(study, OUT_OF_FOLD, study.manual.training, masks, fold_of)]
     drawn = {row.case: row.drawn for row in study.heldout.cases} if study.heldout else {}
     for name, cases in study.manual.cohort.held_out.items():
@@ -104,7 +104,7 @@ def usable_models(study: BenchmarkStudy) -> tuple[dict[RoiKind, ModelRecord], di
 
 
 def _model(workspace: Workspace, study: BenchmarkStudy) -> ModelRecord:
-    from autodls.inference.cautions import other_pictures
+    from autodls.inference.model_caveats import other_pictures
 
     kind = workspace.rois
     if not workspace.model.record.is_file():

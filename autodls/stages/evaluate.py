@@ -138,7 +138,7 @@ def _study(session: Session, scoring: _Scoring) -> "ScoredStudy":
     """The scores of all cohorts, those of held-out cohorts made where they are not there yet."""
     from autodls.analysis.scored_study import ScoredStudy
     from autodls.analysis.tumour_volumes import tumour_volumes
-    from autodls.inference.cautions import other_pictures
+    from autodls.inference.model_caveats import other_pictures
 
     workspace, dataset = session.workspace, session.cohort
     model = ModelRecord.load(workspace.model.record, _TRAIN_FIRST, ModelFolderError)
@@ -163,7 +163,7 @@ def _study(session: Session, scoring: _Scoring) -> "ScoredStudy":
         volumes_ml=volumes,
         rows={row[column]: row.number for row in read_table(table_path(dataset.folder))},
         seed=plan.training.seed,
-        cautions=tuple(filter(None, [other_pictures(model)])) if dataset.held_out else (),
+        caveats=tuple(filter(None, [other_pictures(model)])) if dataset.held_out else (),
     )
 
 

@@ -13,15 +13,15 @@ from autodls.errors import ArgumentError, StaleRecordError
 from autodls.evaluation.randomisation import PASSED, WeightsVerdict, weights_verdict
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.inference.explain import ALL, MapShare, RandomisedMap, write_randomisation, write_shares
-from autodls.inference.heldout_rois import drawn_before
+from autodls.inference.heldout_rois import automatic_rois_before
 from autodls.inference.heldout_scores import known_scores
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel, load_model
 from autodls.inference.prediction import CaseScore
 from autodls.models.device import memory_of, resolve_device
 from autodls.preprocessing.store import Sample, load_summary
+from autodls.records.automatic_roi import AutomaticRoi
 from autodls.records.case import Case
-from autodls.records.drawn_roi import AutomaticRoi
 from autodls.records.files import write_text
 from autodls.records.heatmap_folder import HeatmapFolder
 from autodls.records.lock import locked
@@ -134,7 +134,7 @@ def _explain(
     with watch.progress("maps of shuffled weights", len(samples)) as advance:
         checked = tuple(check_weights(model, samples, chance, advance))
     verdict = weights_verdict(fused_correlations(checked))
-    doubt = doubts(case.drawn for case, _ in samples if case.drawn is not None)
+    doubt = doubts(case.automatic_roi for case, _ in samples if case.automatic_roi is not None)
     return Explained(
         folder=session.workspace.heatmaps,
         cases=tuple(case for case, _ in samples),
@@ -142,7 +142,7 @@ def _explain(
         checked=checked,
         unexplained=unexplained,
         verdict=verdict,
-        warnings=(*model.cautions, *_cautions(verdict, model.plan.map_px, doubt)),
+        warnings=(*model.caveats, *_caveats(verdict, model.plan.map_px, doubt)),
     )
 
 
@@ -183,7 +183,7 @@ def _training(session: Session) -> list[ExplainedCase]:
 
 def _held_out(session: Session, model: LockedModel) -> list[list[ExplainedCase]]:
     cohorts = []
-    drawn = drawn_before(session.workspace.heldout_rois) if session.masks else {}
+    drawn = automatic_rois_before(session.workspace.heldout_rois) if session.masks else {}
     for name, cases in session.cohort.held_out.items():
         known = known_scores(model.record, session.workspace.heldout_record(name))
         scores = {case: result for case, (result, _) in known.items() if isinstance(result, CaseScore)}
@@ -256,7 +256,7 @@ def _write(folder: HeatmapFolder, found: Explained) -> None:
             case.by,
             None if case.label is None else int(case.label),
             case.dls,
-            "; ".join(case.drawn.flags) if case.drawn is not None else "",
+            "; ".join(case.automatic_roi.flags) if case.automatic_roi is not None else "",
         ]
         for case in found.cases
     ]
@@ -271,7 +271,7 @@ def fused_correlations(checked: Sequence[RandomisedMap]) -> list[float]:
     return [row.spearman for row in checked if row.sequence == ALL and row.spearman is not None]
 
 
-def _cautions(verdict: WeightsVerdict | None, cells: int, doubt: str | None = None) -> Iterator[str]:
+def _caveats(verdict: WeightsVerdict | None, cells: int, doubt: str | None = None) -> Iterator[str]:
     if doubt is not None:
         yield f"{doubt}; see 'flags' in the table of cases: the maps are laid over these ROIs"
     if cells < _FEW_CELLS:

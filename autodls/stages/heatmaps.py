@@ -20,7 +20,7 @@ from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel
 from autodls.inference.prepare import explained_samples
 from autodls.preprocessing.store import Sample
-from autodls.records.drawn_roi import AutomaticRoi
+from autodls.records.automatic_roi import AutomaticRoi
 from autodls.records.heatmap_folder import HeatmapFolder
 from autodls.records.scores import FUSED
 from autodls.report.figures.overlays import Overlay, write_overlay
@@ -33,7 +33,7 @@ _OWN = "single-sequence"
 class ExplainedCase:
     """A case to explain; `fold` is the one fold that did not see it, None where none did and all explain it.
 
-    `drawn` says how its ROI came about where that is automatic.
+    `automatic_roi` says how its ROI came about where that is automatic.
     """
 
     files: InputCase
@@ -41,7 +41,7 @@ class ExplainedCase:
     fold: int | None = None
     label: bool | None = None
     dls: float | None = None
-    drawn: AutomaticRoi | None = None
+    automatic_roi: AutomaticRoi | None = None
 
     @property
     def by(self) -> str:

@@ -63,7 +63,7 @@ def predict(
 
     place = resolve_device(device)
     locked = load_model(model, place, streamed=True, checked=checked)
-    for caution in locked.cautions:
+    for caution in locked.caveats:
         watch.note(f"warning: {caution}")
     cases = list_inputs(images, rois, locked.record)
     _tell_unused(images, cases, watch)
@@ -127,9 +127,9 @@ def _folder_of_masks(results: ResultsFolder | None, *, drawn: bool) -> Iterator[
 def _roi_source(
     model: "LockedModel", root: Path, place: "torch.device", masks: "Mapping[str, Path]", *, drawn: bool
 ) -> "RoiSource":
-    from autodls.inference.rois import RoiSource, drawn_rois
+    from autodls.inference.rois import RoiSource, automatic_rois
 
-    return drawn_rois(model, root, place, masks.__getitem__) if drawn else RoiSource(model.record)
+    return automatic_rois(model, root, place, masks.__getitem__) if drawn else RoiSource(model.record)
 
 
 def _score_into(results: ResultsFolder, scoring: _Scoring, *, heatmaps: bool) -> "Prediction":

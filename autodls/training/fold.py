@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from autodls.training.data import FoldRun
 from autodls.training.fine_tuning_stage import fine_tune
-from autodls.training.fold_chain import is_scored, weight_hashes
+from autodls.training.fold_chain import is_scored, unused_stages, weight_hashes
 from autodls.training.fold_scores import write_fold_scores
 from autodls.training.fusion_stage import train_fusion
 from autodls.training.keys import FINE_TUNING, FUSION
+from autodls.training.learnt import judge_fold
 from autodls.training.loop import Report
 from autodls.training.sequence_stage import train_sequences
-from autodls.training.stage_log import logged
+from autodls.training.stage_log import StageLog, logged
 from autodls.training.standing import Begun, begin
 
 SCORES = "scores"  # what follows the last stage of a fold
@@ -46,7 +47,7 @@ def _fuse_and_score(fold: Begun) -> None:
     if fold.missing:
         weights = weight_hashes(run.folder, run.plan)
     if not _is_scored(run, weights):
-        write_fold_scores(run, weights)
+        _score(run, weights)
 
 
 def open_fold(run: FoldRun) -> tuple[str, ...]:
@@ -62,7 +63,7 @@ def train_stage(run: FoldRun, stage: str, report: Report) -> None:
     """Train one stage of a fold, or give its scores; what it needs of the stages before it lies in the folder."""
     note = logged(run.folder.log, report)
     if stage == SCORES:
-        write_fold_scores(run, weight_hashes(run.folder, run.plan))
+        _score(run, weight_hashes(run.folder, run.plan))
     elif stage == FUSION:
         train_fusion(run, note)
     elif stage == FINE_TUNING:
@@ -73,3 +74,8 @@ def train_stage(run: FoldRun, stage: str, report: Report) -> None:
 
 def _is_scored(run: FoldRun, weights: Mapping[str, str]) -> bool:
     return is_scored(run.folder, run.keys, run.fold.index, weights)
+
+
+def _score(run: FoldRun, weights: Mapping[str, str]) -> None:
+    not_learnt = judge_fold(run, StageLog(run.folder.log), unused_stages(run.folder, weights))
+    write_fold_scores(run, weights, not_learnt)

@@ -14,7 +14,7 @@ from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
 from autodls.records.scores import FoldRecord, FoldScore, fold_scores_csv
 from autodls.records.tensors import read_note
-from autodls.training.keys import StageKeys
+from autodls.training.keys import FINE_TUNING, StageKeys
 
 _RESTART = "run 'autodls train fold {fold} --restart' to train it anew"
 
@@ -89,3 +89,11 @@ def write_scores(
     if not folder.record.is_file() or folder.record.read_bytes() != record.to_bytes():
         record.save(folder.record)
     write_bytes(folder.scores, content)
+
+
+def unused_stages(folder: FoldFolder, weights: Mapping[str, str]) -> tuple[str, ...]:
+    """Stages whose weights give no score: a fine-tuning that was of no use left the encoders before it in place."""
+    fine_tuned = folder.fine_tuned.root.relative_to(folder.root)
+    before = {name: sha256 for name, sha256 in weights.items() if "/" not in name and name != folder.fusion.name}
+    unused = all(weights.get((fine_tuned / name).as_posix()) == sha256 for name, sha256 in before.items())
+    return (FINE_TUNING,) if unused else ()

@@ -9,24 +9,19 @@ import numpy as np
 from autodls.errors import TrainingError
 from autodls.models.fold_files import load_fold
 from autodls.models.network import FoldModel
-from autodls.records.model_folders import FoldFolder
 from autodls.records.scores import FUSED, FoldScore, Part
 from autodls.training.data import FoldRun, centre_crop
 from autodls.training.fold_chain import write_scores
 from autodls.training.frozen import as_scored
-from autodls.training.keys import FINE_TUNING
-from autodls.training.learnt import judge_fold
-from autodls.training.stage_log import StageLog
 
 _PARTS: tuple[Part, ...] = ("train", "inner", "validation")
 
 
-def write_fold_scores(run: FoldRun, weights: Mapping[str, str]) -> None:
-    """Score the fold whose `weights` lie in its folder, say what has not learned, and write both there."""
+def write_fold_scores(run: FoldRun, weights: Mapping[str, str], not_learnt: Mapping[str, str]) -> None:
+    """Score the fold whose `weights` lie in its folder, and write that there; `not_learnt` is that of `FoldRecord`."""
     model = load_fold(run.folder.trained(run.plan.training.fine_tuning_epochs), run.plan, run.data.pixels.device)
     if not run.plan.training.fine_tuning_epochs:
         model = replace(model, encoders={name: as_scored(run, encoder) for name, encoder in model.encoders.items()})
-    not_learnt = judge_fold(run, StageLog(run.folder.log), _unused(run.folder, weights))
     write_scores(run.folder, score_fold(run, model), run.plan, run.keys.scores, weights, not_learnt)
 
 
@@ -69,11 +64,3 @@ def _no_number(fold: int, case: str, part: Part, row: str) -> TrainingError:
         f"fold {fold}: case {case} ({part}): the score '{row}' is not a finite number; look at its images with "
         f"'autodls check', or lower training.learning_rate in plan.json and train anew"
     )
-
-
-def _unused(folder: FoldFolder, weights: Mapping[str, str]) -> tuple[str, ...]:
-    """Stages whose weights give no score: a fine-tuning that was of no use left the encoders before it in place."""
-    fine_tuned = folder.fine_tuned.root.relative_to(folder.root)
-    before = {name: sha256 for name, sha256 in weights.items() if "/" not in name and name != folder.fusion.name}
-    unused = all(weights.get((fine_tuned / name).as_posix()) == sha256 for name, sha256 in before.items())
-    return (FINE_TUNING,) if unused else ()

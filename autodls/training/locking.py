@@ -10,7 +10,7 @@ import numpy as np
 
 from autodls import __version__
 from autodls.errors import StaleRecordError
-from autodls.evaluation.caveats import model_cautions
+from autodls.evaluation.caveats import model_caveats
 from autodls.evaluation.score_aucs import out_of_fold_aucs
 from autodls.models.fold_files import load_encoder
 from autodls.preprocessing.store import FORMAT, load_summary
@@ -88,7 +88,7 @@ def lock_model(
         sample_format=FORMAT,
         files=files,
         segmenter_sha256=_add_segmenter(workspace, plan, splits),
-        cautions=model_cautions(rows[0], [score.dls for score in scores]),
+        cautions=model_caveats(rows[0], [score.dls for score in scores]),
         versions={"autodls": __version__, **{name: version(name) for name in ("torch", "numpy", "scipy")}},
     )
     card = model_card(record, plan.without_paths(), rows, folds_by_mean(workspace, plan, splits))

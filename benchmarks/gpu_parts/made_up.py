@@ -77,8 +77,8 @@ def _fingerprint(cases: int) -> Fingerprint:
     """Of a cohort of which every third case is positive, as `make_samples` makes it; all images are on one grid."""
     sequence = SequenceFingerprint(
         cases=cases, share_missing=0.0, spacing_mm=(_all(0.9), _all(0.9), _all(4.0)), shape=(_all(256),) * 3,
-        obliqueness_deg=_all(0.0), head_percentiles=None, roi_percentiles={"50": _all(100.0)}, same_grid_as_roi=1.0,
-        overlap_with_roi=1.0,
+        obliqueness_deg=_all(0.0), foreground_percentiles=None, roi_percentiles={"50": _all(100.0)},
+        same_grid_as_roi=1.0, overlap_with_roi=1.0,
     )  # fmt: skip
     extent = {"axial": _all(60.0), "coronal": _all(30.0), "sagittal": _all(20.0)}
     return Fingerprint(

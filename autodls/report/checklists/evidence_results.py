@@ -136,7 +136,7 @@ def _follow_up(study: Artefacts) -> str:
     return f"{'; '.join(texts)}." if texts else "The dataset has no follow-up."
 
 
-def _cautions(study: Artefacts) -> str:
+def _caveats(study: Artefacts) -> str:
     return f"{len(known(study.metrics).warnings)} warnings came with the metrics; they open this report."
 
 
@@ -173,11 +173,13 @@ RESULTS: Mapping[str, Evidence] = {
     "wrong_calls": Evidence(("metrics", "out_of_fold"), _wrong_calls),
     "calibrated": Evidence(("metrics", "figure:calibration"), _calibrated),
     "follow_up": Evidence(("metrics",), _follow_up),
-    "cautions": Evidence(("metrics",), _cautions),
+    "caveats": Evidence(("metrics",), _caveats),
     "roc": Evidence(("figure:roc",), says("ROC curves.")),
     "flow": Evidence(("figure:cohort_flow",), says("Cohort flow diagram.")),
     "characteristics": Evidence(("table:baseline",), says("Baseline table, cohort by cohort, with missing values.")),
-    "optimism": Evidence(("table:ledger",), says("Resubstituted, inner, out-of-fold and held-out AUC side by side.")),
+    "apparent": Evidence(
+        ("table:ledger",), says("Apparent, early-stopping, out-of-fold and held-out AUC side by side.")
+    ),
     "shortcuts": Evidence(("table:shortcuts",), _shortcuts),
     "clinical_baseline": Evidence(("table:shortcuts",), _clinical),
     "single_sequences": Evidence(

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from autodls.analysis.cohort_flow import Flow
 from autodls.evaluation.results import Metrics
 from autodls.evaluation.scores_table import ScoreTable
 from autodls.report.drawn import Drawn
-from autodls.report.figures.cohort_flow import Flow, flow_figure
+from autodls.report.figures.cohort_flow import flow_figure
 from autodls.report.figures.discrimination import roc_figure
 from autodls.report.figures.lettering import drawn_name, is_drawable, stand_ins, undrawable_caution
 from autodls.report.figures.probability import calibration_figure, decision_figure

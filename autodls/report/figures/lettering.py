@@ -76,13 +76,13 @@ def undrawable_caution(kind: str, name: str, shown: str) -> str:
     )
 
 
-def told_of(cautions: Iterable[str]) -> dict[str, str]:
+def told_of(caveats: Iterable[str]) -> dict[str, str]:
     """The stand-ins that `undrawable_caution` told of, by name.
 
     >>> told_of([undrawable_caution("cohort", "the name", "cohort 2"), "another caution"])
     {'the name': 'cohort 2'}
     """
-    return {found[1]: found[2] for caution in cautions if (found := _TOLD.fullmatch(plain(caution)))}
+    return {found[1]: found[2] for caution in caveats if (found := _TOLD.fullmatch(plain(caution)))}
 
 
 def _runs(shown: str) -> list[str]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from autodls.evaluation.binary import confusion_at, proportions, youden_cutoff
 from autodls.evaluation.score_auc import OUT_OF_FOLD
-from autodls.inference.cautions import cautions_of
+from autodls.inference.model_caveats import caveats_of
 from autodls.preprocessing.shown import LEFT_OUT
 from autodls.records.formatting import NONE, estimate, number
 from autodls.records.scores import FUSED
@@ -114,7 +114,7 @@ def _flagged(study: Artefacts, cases: Sequence[ReportedCase]) -> Markup:
     """
     judged = [(fold, one.judgement) for fold, stages in study.logs.items() for one in stages if one.judgement]
     common = {told_of(judgement.stage, fold, judgement.why) for fold, judgement in judged}
-    common |= set(cautions_of(study.model) if study.model is not None else ())
+    common |= set(caveats_of(study.model) if study.model is not None else ())
     own = [[flag for flag in case.cells.get("flags", "").split("; ") if flag not in common] for case in cases]
     lines = [(case.case, case.group, "; ".join(found)) for case, found in zip(cases, own, strict=True) if any(found)]
     if not lines:

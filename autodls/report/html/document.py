@@ -17,12 +17,12 @@ from autodls.report.html.gallery import gallery
 from autodls.report.html.learning import learning
 from autodls.report.html.page import Markup, Section, el
 from autodls.report.html.plan import checklists, plan
-from autodls.report.html.results import cohorts, optimism, performance, survival
+from autodls.report.html.results import apparent, cohorts, performance, survival
 from autodls.report.html.rois import rois
 from autodls.report.html.study import glance, provenance, warnings
 
 _CHAPTERS = (
-    glance, warnings, cohorts, learning, performance, explorer, survival, optimism, rois, gallery, plan, scores,
+    glance, warnings, cohorts, learning, performance, explorer, survival, apparent, rois, gallery, plan, scores,
     checklists, provenance,
 )  # fmt: skip
 _SEAL = "<!-- written by autodls, SHA-256 of what stands above: "

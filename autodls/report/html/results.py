@@ -1,4 +1,4 @@
-"""Cohorts, performance, survival, optimism: tables and figures of the evaluation."""
+"""Cohorts, performance, survival, apparent performance: tables and figures of the evaluation."""
 
 from collections.abc import Callable
 
@@ -81,7 +81,7 @@ def survival(study: Artefacts) -> Section | None:
     return Section("survival", "Survival", joined(body))
 
 
-def optimism(study: Artefacts) -> Section:
+def apparent(study: Artefacts) -> Section:
     """How much of the AUC is optimism, and how much is to be had without the images."""
     body = [
         paragraph(

@@ -17,7 +17,7 @@ def ledger_table(rows: Sequence[LedgerRow]) -> ReportTable:
     printed = tuple(
         (
             row.score,
-            estimate(row.resubstituted.auc),
+            estimate(row.apparent.auc),
             estimate(row.inner.auc),
             estimate(row.by_fold.auc),
             estimate(row.out_of_fold.auc),
@@ -46,7 +46,7 @@ def ledger_table(rows: Sequence[LedgerRow]) -> ReportTable:
 
 def _entries(row: LedgerRow) -> list[tuple[str, str | None, Entry]]:
     return [
-        ("resubstituted", None, row.resubstituted),
+        ("resubstituted", None, row.apparent),
         ("inner", None, row.inner),
         ("out-of-fold by fold", None, row.by_fold),
         ("out-of-fold", None, row.out_of_fold),

@@ -6,7 +6,7 @@ from autodls.analysis.rois_records import RoiBenchmark
 from autodls.evaluation.agreement_records import MetricSummary, StratumSummary
 from autodls.evaluation.agreement_summary import metric_values
 from autodls.evaluation.results import Estimate
-from autodls.records.drawn_roi import AutomaticRoi
+from autodls.records.automatic_roi import AutomaticRoi
 from autodls.records.formatting import NONE, counted, estimate, number
 from autodls.records.segmentation import doubts
 from autodls.report.drawn import CellValue, Printed, ReportTable, Rows, unique_reasons

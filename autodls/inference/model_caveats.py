@@ -4,7 +4,7 @@ from autodls.preprocessing.store import FORMAT
 from autodls.records.model import ModelRecord
 
 
-def cautions_of(record: ModelRecord) -> tuple[str, ...]:
+def caveats_of(record: ModelRecord) -> tuple[str, ...]:
     """What the model was locked with, and that the pictures which it is shown now are not those it was trained on."""
     doubt = other_pictures(record)
     return record.cautions if doubt is None else (*record.cautions, doubt)
