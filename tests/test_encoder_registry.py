@@ -14,6 +14,7 @@ from autodls.models.encoder import ENCODERS, SequenceEncoder
 from autodls.models.folded import FoldedEncoder
 from autodls.models.gradcam import to_input_size
 from autodls.models.pooling import pool
+from autodls.planning.duration import Schedule, predicted_training_minutes
 from autodls.planning.encoder_cost import encoder_cost, feature_channels
 from autodls.records.encoders import ENCODER_SPECS, encoder_stride_px, first_cell_px
 from autodls.records.network_shape import PLANE_COUNT
@@ -235,3 +236,12 @@ def lite_state():
         for name, value in state.items()
         if not name.startswith("fc.")
     }
+
+
+def test_depthwise_convolutions_are_slower_than_their_number_says():
+    schedule = Schedule(epochs=10, folds=5, inner_holdout=0.2)
+    minutes = {
+        name: predicted_training_minutes(name, 128, schedule, [60], 110.0) / encoder_cost(name, 128).macs
+        for name in ("efficientnet_lite0", "resnet50")
+    }
+    assert minutes["efficientnet_lite0"] == pytest.approx(3 * minutes["resnet50"])

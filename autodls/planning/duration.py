@@ -10,8 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autodls.planning.encoder_cost import encoder_cost
+from autodls.records.encoders import ENCODER_SPECS
 
 SMALL_INPUT_PX = 80
+# Operations a second, beside a ResNet-50's in the same run (one core, float32, 64 and 128 px: 0.33 and 0.34): a channel
+# on its own gives a core little to multiply.
+SPEED_BESIDE_A_RESNET = {"resnet": 1.0, "efficientnet_lite": 1 / 3}
 _ASSUMED = "assumed, not measured"
 _PASSES_OF_A_STEP = 3  # forward, gradient of the inputs, gradient of the weights
 _FEATURE_VIEWS = 4  # views of a training case from which the fusion learns
@@ -86,7 +90,8 @@ def predicted_training_minutes(
     >>> round(predicted_training_minutes("resnet101", 128, schedule, [30, 34, 30], 110.0))
     15
     """
-    gflop = 2 * encoder_cost(encoder, input_px, roi_guided=roi_guided).macs / 1e9
+    family = ENCODER_SPECS[encoder].family
+    gflop = 2 * encoder_cost(encoder, input_px, roi_guided=roi_guided).macs / 1e9 / SPEED_BESIDE_A_RESNET[family]
     return sum(sequence_cases) * passes_per_case(schedule, frozen=frozen) * gflop / gflops / 60
 
 
