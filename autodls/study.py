@@ -9,7 +9,7 @@ from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
     from autodls.dicom.dataset_files import LabelSource
-    from autodls.evaluation.results import Metrics
+    from autodls.evaluation.metrics_record import Metrics
     from autodls.inference.prediction import Prediction
     from autodls.jobs.executor import Executor
     from autodls.planning.check import CheckReport

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,13 +15,15 @@ from autodls.records.files import sha256_of_bytes, write_bytes
 from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
 from autodls.records.training_log import Epoch, lines_of, log_lines
-from autodls.training.cohort import TrainingCohort
 from autodls.training.data import FoldRun, TrainingData, training_device
 from autodls.training.fold import SCORES, open_fold, train_stage
 from autodls.training.keys import FINE_TUNING, FUSION
 from autodls.training.stage_log import StageLog
 from autodls.training.standing import made_by, stages_of
 from autodls.training.weights import RANDOM, encoder_weights
+
+if TYPE_CHECKING:
+    from autodls.training.cohort import TrainingCohort
 
 _NO_DATA = TrainingData((), torch.empty(0), torch.empty(0, dtype=torch.bool), torch.empty(0, dtype=torch.long))
 _START = "start.safetensors"  # weights that encoders start from, in the folder of a job
@@ -38,7 +41,7 @@ class FoldInputs:
 class StoredInputs:
     """Inputs that lie in the workspace, for machines that see it under the same path."""
 
-    cohort: TrainingCohort
+    cohort: "TrainingCohort"
 
     def received(self) -> FoldInputs:
         """The samples, on the CPU; raises StaleRecordError where one was exchanged."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import torch
 
     from autodls.analysis.scored_study import ScoredCohort, ScoredStudy
-    from autodls.evaluation.results import Metrics
+    from autodls.evaluation.metrics_record import Metrics
     from autodls.inference.heldout_rois import HeldoutDrawer
     from autodls.inference.model_folder import LockedModel
     from autodls.inference.prediction import Prediction

@@ -15,6 +15,7 @@ from torch import Tensor
 from autodls.errors import ModelFolderError
 from autodls.models.folded import FoldedEncoder
 from autodls.records.files import sha256_of_bytes
+from autodls.records.plan import Plan
 from autodls.records.tensors import load_tensors, save_tensors, tensors_sha256
 
 _FORMAT = "autodls-features/1"
@@ -54,6 +55,11 @@ def remembering(encoder: FoldedEncoder, kept: Path) -> RememberingEncoder:
     """The same `encoder`, whose features are looked up in `kept`, and put there."""
     weights = tensors_sha256({name: t for name, t in encoder.tensors().items() if not name.startswith("fc.")})
     return RememberingEncoder(encoder.convolutions, encoder.fc, kept, weights)
+
+
+def as_scored(encoder: FoldedEncoder, plan: Plan, kept: Path | None) -> FoldedEncoder:
+    """The encoder as the stages of a fold use it: one that is not trained looks up its features where they are kept."""
+    return remembering(encoder, kept) if plan.network.encoder_frozen and kept is not None else encoder
 
 
 def _note(key: str, maps: Tensor) -> dict[str, object]:

@@ -11,8 +11,8 @@ from autodls.models.fold_files import load_fold
 from autodls.models.network import FoldModel
 from autodls.records.scores import FUSED, FoldScore, Part
 from autodls.training.data import FoldRun, centre_crop
+from autodls.training.feature_cache import as_scored
 from autodls.training.fold_chain import write_scores
-from autodls.training.frozen import as_scored
 
 _PARTS: tuple[Part, ...] = ("train", "inner", "validation")
 
@@ -21,7 +21,10 @@ def write_fold_scores(run: FoldRun, weights: Mapping[str, str], not_learnt: Mapp
     """Score the fold whose `weights` lie in its folder, and write that there; `not_learnt` is that of `FoldRecord`."""
     model = load_fold(run.folder.trained(run.plan.training.fine_tuning_epochs), run.plan, run.data.pixels.device)
     if not run.plan.training.fine_tuning_epochs:
-        model = replace(model, encoders={name: as_scored(run, encoder) for name, encoder in model.encoders.items()})
+        model = replace(
+            model,
+            encoders={name: as_scored(encoder, run.plan, run.features) for name, encoder in model.encoders.items()},
+        )
     write_scores(run.folder, score_fold(run, model), run.plan, run.keys.scores, weights, not_learnt)
 
 

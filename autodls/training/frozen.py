@@ -19,7 +19,7 @@ from autodls.seeding import stream_seed
 from autodls.training.augmentation import augment_inputs, augment_paper
 from autodls.training.batches import random_batches, send
 from autodls.training.data import FoldRun, centre_crop
-from autodls.training.feature_cache import remembering
+from autodls.training.feature_cache import as_scored
 from autodls.training.loop import FitSettings, Inputs, Report, fit
 
 VIEWS = 4  # augmented views of a training case; the first is the centre
@@ -51,13 +51,6 @@ class HeadTask:
         return logits
 
 
-def as_scored(run: FoldRun, encoder: FoldedEncoder) -> FoldedEncoder:
-    """The encoder as the stages of a fold use it: one that is not trained looks up its features where they are kept."""
-    if run.plan.network.encoder_frozen and run.features is not None:
-        return remembering(encoder, run.features)
-    return encoder
-
-
 def own_views(planes: Tensor, cases: Sequence[str], plan: Plan) -> Iterator[Tensor]:
     """Views [case, channel, h, w] of network input [case, channel, H, W], the first at the centre.
 
@@ -84,7 +77,7 @@ def fit_head(
     plan, sequence = run.plan, run.plan.sequences[index]
     device = run.data.pixels.device
     scoring = FoldedEncoder.from_state(encoder.net.state_dict()).to(device, scoring_dtype(plan, device))
-    fixed = as_scored(run, scoring)
+    fixed = as_scored(scoring, plan, run.features)
     names = [run.data.cases[row] for row in rows["train"].tolist()]
     views = torch.stack(
         [_pooled(fixed, view) for view in own_views(run.data.pixels[rows["train"], index], names, plan)]

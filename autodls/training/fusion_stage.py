@@ -18,7 +18,8 @@ from autodls.training.augmentation import augment_inputs, augment_paper
 from autodls.training.background import made_ahead
 from autodls.training.batches import random_batches, send
 from autodls.training.data import FoldRun, centre_crop
-from autodls.training.frozen import VIEWS, as_scored, own_views
+from autodls.training.feature_cache import as_scored
+from autodls.training.frozen import VIEWS, own_views
 from autodls.training.keys import FUSION
 from autodls.training.loop import FitSettings, Inputs, Report, fit
 from autodls.training.principal import fit_pca
@@ -112,7 +113,9 @@ def _scoring_encoders(run: FoldRun) -> dict[str, FoldedEncoder]:
     names, device = run.plan.sequences, run.data.pixels.device
     dtype = scoring_dtype(run.plan, device)
     ahead = len(names) if device.type == "cuda" else 0
-    loaded = made_ahead(lambda name: as_scored(run, load_encoder(run.folder, name).to(device, dtype)), names, ahead)
+    loaded = made_ahead(
+        lambda name: as_scored(load_encoder(run.folder, name).to(device, dtype), run.plan, run.features), names, ahead
+    )
     return {name: encoder() for name, encoder in zip(names, loaded, strict=True)}
 
 
