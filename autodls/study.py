@@ -195,11 +195,31 @@ class Study(StudyFolder):
             watch=self.watch,
         )
 
-    def evaluate(self, rois: "RoiKind | None" = None, *, device: str = "auto", workers: int = 1) -> "Evaluated":
-        """Score the held-out cohorts by the locked model and judge it on all cohorts: `metrics`, `rows`, `tables`."""
+    def evaluate(
+        self,
+        rois: "RoiKind | None" = None,
+        *,
+        device: str = "auto",
+        workers: int = 1,
+        executor: Literal["local", "ray", "slurm"] = "local",
+        address: str | None = None,
+        slurm: Mapping[str, str | int] | None = None,
+    ) -> "Evaluated":
+        """Score the held-out cohorts by the locked model and judge it on all cohorts: `metrics`, `rows`, `tables`.
+
+        `executor`, `address` and `slurm`: see `train`.
+        """
         from autodls.stages.evaluate import evaluate
 
-        return evaluate(self.dataset, self._place(), rois, device=device, workers=workers, watch=self.watch)
+        return evaluate(
+            self.dataset,
+            self._place(),
+            rois,
+            device=device,
+            workers=workers,
+            executor=_executor(executor, address, slurm),
+            watch=self.watch,
+        )
 
     def compare(self, rois: "RoiKind | None" = None, *, lock: bool | str = False, workers: int = 1) -> "ComparedStudy":
         """Every candidate on the same folds, the choice between them nested: `comparison`, `tables`.

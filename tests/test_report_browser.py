@@ -20,7 +20,7 @@ from autodls.report.artefacts import read_study
 from autodls.report.html.document import write_report
 
 SECTIONS = [
-    "glance", "warnings", "cohorts", "learning", "performance", "cutoff", "survival", "optimism", "heatmaps", "plan",
+    "glance", "warnings", "cohorts", "learning", "performance", "cutoff", "survival", "optimism", "candidates", "heatmaps", "plan",
     "cases", "checklists", "provenance",
 ]  # fmt: skip
 DESKTOP, PHONE = (1280, 900), (390, 844)

@@ -81,7 +81,7 @@ AtOnceOption = Annotated[
 
 ExecutorOption = Annotated[
     Literal["local", "ray", "slurm"],
-    typer.Option("--executor", help="Who trains: this machine, a Ray cluster, or a SLURM cluster; to the same bytes."),
+    typer.Option("--executor", help="Who works: this machine, a Ray cluster, or a SLURM cluster; to the same bytes."),
 ]
 AddressOption = Annotated[
     str | None, typer.Option("--address", metavar="HOST:PORT", help="Head of the Ray cluster; RAY_ADDRESS by default.")

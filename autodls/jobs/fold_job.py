@@ -88,19 +88,19 @@ class FoldJob:
     threads: int
 
     @property
-    def fold(self) -> int:
-        """Index of its fold."""
+    def index(self) -> int:
+        """That of its fold."""
         return self.run.fold.index
 
     @property
     def name(self) -> str:
         """How a person is told of it."""
-        return f"{self.stage} of fold {self.fold}"
+        return f"{self.stage} of fold {self.index}"
 
     @property
     def place(self) -> str:
         """The name of its folder among those of other jobs."""
-        return f"{self.fold}-{self.stage}"
+        return f"{self.index}-{self.stage}"
 
     def do(self, inputs: FoldInputs, folder: Path, report: Callable[[Epoch], None]) -> dict[str, bytes]:
         """Do the stage in `folder`; see `Job.do`."""
