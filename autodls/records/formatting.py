@@ -29,14 +29,14 @@ class Interval(Protocol):
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """`value` with `digits` decimals, a true minus sign, and three significant digits from 1000 on.
+    """`value` with `digits` decimals, a true minus sign where they are not all 0, and three significant from 1000 on.
 
-    >>> number(0.8604), number(123456.0), number(-0.02, 2) == f"{MINUS}0.02", number(None) == NONE
-    ('0.860', '1.23e+05', True, True)
+    >>> number(0.8604), number(123456.0), number(-0.02, 2) == f"{MINUS}0.02", number(None) == NONE, number(-0.0004)
+    ('0.860', '1.23e+05', True, True, '0.000')
     """
     if value is None:
         return NONE
-    text = f"{value:.3g}" if abs(value) >= _LARGE else f"{value:.{digits}f}"
+    text = f"{value:.3g}" if abs(value) >= _LARGE else f"{value:z.{digits}f}"
     return text.replace("-", MINUS, 1) if text.startswith("-") else text
 
 
