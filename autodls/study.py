@@ -9,7 +9,7 @@ from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
     from autodls.dicom.dataset_files import LabelSource
-    from autodls.evaluation.results import Metrics
+    from autodls.evaluation.metrics_record import Metrics
     from autodls.inference.prediction import Prediction
     from autodls.jobs.executor import Executor
     from autodls.planning.check import CheckReport
@@ -107,19 +107,22 @@ class Study(StudyFolder):
         memory_gib: float | None = None,
         device: Literal["auto", "cpu", "cuda"] = "auto",
         encoder_weights: str | None = None,
+        encoder: str | None = None,
+        encoder_frozen: bool = False,
         workers: int = 1,
         restart: bool = False,
     ) -> "Planned":
         """Measure the training cohort and derive the plan, each value with its reason.
 
         `preset` is auto, paper, or a file; `memory_gib` what training may use, in GiB; `encoder_weights` imagenet,
-        random or a file. The plan that it replaces is kept; where folds are trained by it, only with `restart`. Of what
-        comes back, `plan` is the plan, and `warnings` say what to look at before it is trained.
+        random or a file; `encoder` is the network, and `encoder_frozen` says that it keeps these weights. The plan that
+        it replaces is kept; where folds are trained by it, only with `restart`. Of what comes back, `plan` is the plan,
+        and `warnings` say what to look at before it is trained.
         """
         from autodls.planning.request import PlanRequest
         from autodls.stages.plan import plan
 
-        request = PlanRequest(str(preset), memory_gib, device, encoder_weights)
+        request = PlanRequest(str(preset), memory_gib, device, encoder_weights, encoder, encoder_frozen)
         return plan(self.dataset, self._place(new=True), request, workers=workers, restart=restart, watch=self.watch)
 
     def explain_plan(self) -> "Plan":
@@ -192,11 +195,31 @@ class Study(StudyFolder):
             watch=self.watch,
         )
 
-    def evaluate(self, rois: "RoiKind | None" = None, *, device: str = "auto", workers: int = 1) -> "Evaluated":
-        """Score the held-out cohorts by the locked model and judge it on all cohorts: `metrics`, `rows`, `tables`."""
+    def evaluate(
+        self,
+        rois: "RoiKind | None" = None,
+        *,
+        device: str = "auto",
+        workers: int = 1,
+        executor: Literal["local", "ray", "slurm"] = "local",
+        address: str | None = None,
+        slurm: Mapping[str, str | int] | None = None,
+    ) -> "Evaluated":
+        """Score the held-out cohorts by the locked model and judge it on all cohorts: `metrics`, `rows`, `tables`.
+
+        `executor`, `address` and `slurm`: see `train`.
+        """
         from autodls.stages.evaluate import evaluate
 
-        return evaluate(self.dataset, self._place(), rois, device=device, workers=workers, watch=self.watch)
+        return evaluate(
+            self.dataset,
+            self._place(),
+            rois,
+            device=device,
+            workers=workers,
+            executor=_executor(executor, address, slurm),
+            watch=self.watch,
+        )
 
     def compare(self, rois: "RoiKind | None" = None, *, lock: bool | str = False, workers: int = 1) -> "ComparedStudy":
         """Every candidate on the same folds, the choice between them nested: `comparison`, `tables`.

@@ -8,7 +8,7 @@ from autodls.stages.experiments import experiment_of
 from autodls.stages.session import planned, workspace_of
 
 if TYPE_CHECKING:
-    from autodls.evaluation.results import Metrics
+    from autodls.evaluation.metrics_record import Metrics
     from autodls.records.cohort import Cohort
     from autodls.records.model_folders import RoiKind
     from autodls.records.plan import Plan
@@ -55,7 +55,7 @@ class StudyFolder:
 
         Those of the model on manual ROIs, or of that on automatic ones where only this is trained.
         """
-        from autodls.evaluation.results import Metrics
+        from autodls.evaluation.metrics_record import Metrics
         from autodls.stages.session import trained_rois
 
         place = self.workspace

@@ -311,7 +311,7 @@ TRAINING_MISTAKES = {
     "repair of splits": (one_case_in_two_parts, "move it away, then run 'autodls plan'"),
     "plan lacks a key": (plan(training__epochs=None), "training.epochs"),
     "plan of wrong type": (plan(training__epochs="many"), "training.epochs"),
-    "plan of unknown encoder": (plan(network__encoder="resnet34"), "network.encoder"),
+    "plan of unknown encoder": (plan(network__encoder="resnet35"), "network.encoder"),
     "plan without epochs": (plan(training__epochs=0), "training.epochs"),
     "plan with batches of one": (plan(training__batch_size=1), "training.batch_size"),
     "plan with negative rate": (plan(training__learning_rate=-0.1), "training.learning_rate"),

@@ -39,12 +39,14 @@ SETS = {
     "sts001_raw_T1_T2FS_rtstruct": 2,
     "ucsf_br_06_dce_pe1_seg": 1,
     "dicom2nifti_failing_mr/tests/data/failing": 3,
+    "dicom2nifti_failing_mr/tests/data/ge": 0,
     "dicom2nifti_failing_mr/tests/data/generic/anatomical": 1,
     "dicom2nifti_failing_mr/tests/data/generic/compressed_j2k": 1,
     "dicom2nifti_failing_mr/tests/data/generic/compressed_jpegls": 1,
     "dicom2nifti_failing_mr/tests/data/philips_enhanced": 2,
 }
 REFUSED = (
+    "not a volume: a single plane",
     "1 missing slices: 6.00 mm after plane 13, 3.00 mm elsewhere",
     "not a volume: 4 planes lie at one place and nothing tells them apart",
     "1 missing slices: 10.00 mm after plane 3, 5.00 mm elsewhere",

@@ -4,23 +4,29 @@ import random
 
 import pytest
 import torch
+from command_line import autodls
 from safetensors.torch import save_file
 from tiny_study import hashes, study_plan, tiny_study, use_tiny_resnet
+from tiny_workspace import tiny_workspace
 
 from autodls.errors import ArgumentError, AutoDLSError, TrainingError
+from autodls.inference.inputs import InputCase
 from autodls.jobs import executor as executors
+from autodls.jobs import score as score_jobs
 from autodls.jobs import segment as segment_jobs
 from autodls.jobs.dispatch import MOST_LOSSES, Ended, dispatch
 from autodls.jobs.executor import Executor, executor_of, require_executor
 from autodls.jobs.fold_job import FoldInputs, FoldWork, start_weights
+from autodls.jobs.score import HeldOut
 from autodls.jobs.train import train_on
 from autodls.models.encoder import SequenceEncoder
 from autodls.records.segmentation import epochs_of
 from autodls.records.training_log import log_lines, logged_stages
-from autodls.records.workspace import Workspace
+from autodls.records.workspace import Workspace, finished_rows
 from autodls.segmentation.run import throw_away
 from autodls.segmentation.stage import prepare_cohort
-from autodls.training import weights
+from autodls.stages.scoring_away import require_given_rois
+from autodls.stages.session import Session
 from autodls.training.cohort import training_cohort
 from autodls.training.fold import open_fold
 
@@ -45,12 +51,12 @@ class Machines:
     def ended(self):
         job = self.waiting.pop(self.chance.randrange(len(self.waiting)))
         what = getattr(job, "stage", job.name)
-        self.done.append((what, job.fold))
+        self.done.append((what, job.index))
         if what in self.lose:
             self.lose.remove(what)
             return [Ended(job, lost="its machine is gone")]
         folder = self.root / str(len(self.done))
-        return [Ended(job, job.do(self.inputs, folder, lambda epoch: self._epochs.append((job.fold, epoch))))]
+        return [Ended(job, job.do(self.inputs, folder, lambda epoch: self._epochs.append((job.index, epoch))))]
 
     def epochs(self):
         taken, self._epochs = self._epochs, []
@@ -80,7 +86,6 @@ def weights_file(path):
 def test_jobs_make_the_bytes_of_training_here(tmp_path, kind):
     plan = study_plan(**SHORT, **({"fine_tuning_epochs": 1} if kind == "fine-tuned" else {}))
     if kind == "from a file":
-        weights._expected_shapes.cache_clear()  # of networks that other tests have made smaller
         network = plan.network.model_copy(update={"encoder_weights": weights_file(tmp_path / "start.safetensors")})
         plan = plan.model_copy(update={"network": network})
     here, away = (tiny_study(tmp_path / name, plan) for name in ("here", "away"))
@@ -229,6 +234,65 @@ class TestFoldsOfNnunet:
         self.by_jobs(study, tmp_path / "machines", sent=True, told=told, lose=("nnU-Net of fold 0",))
         assert study.weights() == before
         assert told == ["warning: nnU-Net of fold 0 was lost: its machine is gone; it is done again"]
+
+
+class TestScores:
+    """Held-out cases by a pool, and what `evaluate` makes of them."""
+
+    @pytest.fixture
+    def held_out(self, tmp_path, make_dataset):
+        data = make_dataset(tmp_path / "data", training=8, held_out=10)
+        place = tiny_workspace(data, tmp_path / "work")
+        cases = Session.open(data, place.root).cohort.held_out["external"]
+        inputs = tuple(InputCase(case.id, case.images, case.roi) for case in cases)
+        finished = finished_rows(place.heldout_record("external"))
+        return data, place, HeldOut(place.model.root, inputs, finished, place.jobs, torch.device("cpu"))
+
+    @staticmethod
+    def by_jobs(held_out, root, *, sent, told=None, **settings):
+        works, inputs = score_jobs._begin(held_out, sent=sent)
+        machines, seen = Machines(root, inputs.received(), **settings), []
+        note = ([] if told is None else told).append
+        dispatch(works, machines, lambda _job, case: seen.append(case), note)
+        return machines, seen
+
+    @pytest.mark.parametrize("sent", [True, False], ids=["sent", "in the workspace"])
+    def test_they_are_those_of_this_machine(self, held_out, tmp_path, sent, monkeypatch):
+        data, place, asked = held_out
+        words = ("evaluate", "-d", data, "-w", place.root, "--workers", 1)
+        assert autodls(*words).status == 0
+        scores = {path: path.read_bytes() for path in (place.heldout_scores("external"), place.metrics)}
+        place.heldout_record("external").unlink()
+        machines, seen = self.by_jobs(asked, tmp_path / "machines", sent=sent)
+        assert sorted(seen) == sorted(case.id for case in asked.cases) and len(machines.done) == 2
+        monkeypatch.setattr("autodls.inference.predict.score_samples", None)  # no network is asked again
+        assert autodls(*words).status == 0
+        assert {path: path.read_bytes() for path in scores} == scores
+
+    def test_a_job_holds_its_own_cases_and_what_is_finished_is_not_sent(self, held_out, tmp_path, monkeypatch):
+        _, _, asked = held_out
+        monkeypatch.setattr(score_jobs, "CASES_A_JOB", 4)
+        monkeypatch.setattr(score_jobs, "JOBS_AHEAD", 1)
+        self.by_jobs(asked, tmp_path / "machines", sent=True)
+        held = [{path.name for path in (tmp_path / "machines" / str(n)).glob("case_*")} for n in (1, 2, 3)]
+        ids = [case.id for case in asked.cases]
+        assert held == [set(ids[:4]), set(ids[4:8]), set(ids[8:])]
+        assert self.by_jobs(asked, tmp_path / "again", sent=True)[0].done == []
+
+    def test_what_is_lost_is_told_and_a_case_that_cannot_be_read_stops_no_other(self, held_out, tmp_path):
+        _, _, asked = held_out
+        asked.cases[0].roi.write_bytes(b"no image")
+        told = []
+        lost = f"scores of {asked.cases[0].id} to {asked.cases[7].id}"
+        self.by_jobs(asked, tmp_path / "machines", sent=True, told=told, lose=(lost,))
+        assert told == [f"warning: {lost} was lost: its machine is gone; it is done again"]
+        assert len(asked.finished.read_text().splitlines()) == len(asked.cases) - 1
+
+    def test_rois_that_have_to_be_drawn_are_not_for_a_cluster(self, tmp_path):
+        place = Workspace(tmp_path).of("auto")
+        require_given_rois(place, Executor())
+        with pytest.raises(ArgumentError, match="--executor ray: ROIs of held-out cases are drawn on this machine"):
+            require_given_rois(place, Executor("ray"))
 
 
 def log_without_seconds(study):

@@ -7,8 +7,9 @@ from autodls.analysis.findings import KINDS, NEWS, OPTIMISTIC, OTHER, UNSURE, by
 from autodls.analysis.news import Gain, difference, news
 from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.metrics import Choices, evaluate_table
+from autodls.evaluation.metrics_record import Metrics
 from autodls.evaluation.randomisation import weights_verdict
-from autodls.evaluation.results import Calibration, Estimate, Metrics
+from autodls.evaluation.results import Calibration, Estimate
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import ScoreTable
 

@@ -221,7 +221,7 @@ def test_weights_of_the_command_line_stand_over_the_preset() -> None:
         ({"training.epochs": 0}, "'training.epochs'"),
         ({"training.learning_rate": -1}, "'training.learning_rate'"),
         ({"preprocessing.spacing_mm": float("nan")}, "NaN is not a number in JSON"),
-        ({"network.encoder": "resnet34"}, "'network.encoder'"),
+        ({"network.encoder": "resnet35"}, "'network.encoder'"),
         ({"segmentation.mask.components": "biggest"}, "'segmentation.mask.components'"),
         ({"segmentation.mask": {}}, "no field 'segmentation.mask' can be given"),
         ({"segmentation.planner": "resenc"}, "'segmentation.planner'"),

@@ -20,8 +20,8 @@ from autodls.report.artefacts import read_study
 from autodls.report.html.document import write_report
 
 SECTIONS = [
-    "glance", "warnings", "cohorts", "learning", "performance", "cutoff", "survival", "optimism", "heatmaps", "plan",
-    "cases", "checklists", "provenance",
+    "glance", "warnings", "cohorts", "learning", "performance", "cutoff", "survival", "optimism", "candidates",
+    "heatmaps", "plan", "cases", "checklists", "provenance",
 ]  # fmt: skip
 DESKTOP, PHONE = (1280, 900), (390, 844)
 FLAGS = (

@@ -10,8 +10,8 @@ from autodls.models.encoder import SequenceEncoder
 from autodls.models.folded import FoldedEncoder
 from autodls.models.pooling import input_channels
 from autodls.planning.encoder_cost import encoder_cost, feature_channels
+from autodls.records.encoders import encoder_stride_px
 from autodls.records.network_shape import PLANE_COUNT
-from autodls.records.plan import encoder_stride_px
 
 NETWORKS = [(name, guided) for name in ("resnet8", "resnet18") for guided in (False, True)]
 networks = pytest.mark.parametrize(("name", "roi_guided"), NETWORKS)

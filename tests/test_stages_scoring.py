@@ -14,7 +14,7 @@ from tiny_workspace import tiny_workspace
 
 from autodls.analysis.rois_records import RoiBenchmark
 from autodls.errors import ArgumentError
-from autodls.evaluation.results import Metrics
+from autodls.evaluation.metrics_record import Metrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.inference.prediction import Prediction
 from autodls.records.files import write_text

@@ -10,7 +10,7 @@ import pytest
 from autodls.evaluation.baseline import baseline_table
 from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.metrics import Choices, evaluate_table
-from autodls.evaluation.results import Metrics
+from autodls.evaluation.metrics_record import Metrics
 from autodls.evaluation.scores_table import ScoreTable
 from autodls.report.drawn import save_table
 from autodls.report.html.reprint import by_outcome

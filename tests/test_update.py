@@ -153,10 +153,19 @@ def test_scores_of_0_and_1_have_log_odds():
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory, make_dataset):
-    """A locked model, and a dataset of another site: 24 cases to fit to, 2 that are held out."""
+    """A locked model, and a dataset of another site: 24 cases to fit to, odd ones positive, 2 that are held out."""
     root = tmp_path_factory.mktemp("update")
     write_model_folder(root / "model")
-    return root, make_dataset(root / "data", training=24, held_out=2, seed=5)
+    dataset = make_dataset(root / "data", training=24, held_out=2, seed=5)
+    inverted(dataset)  # the tiny model scores them so
+    return root, dataset
+
+
+def inverted(dataset):
+    """Positives become negatives and the reverse."""
+    table = dataset / "clinical.csv"
+    swapped = table.read_text().replace(",30,", ",x,").replace(",5,", ",30,").replace(",x,", ",5,")
+    table.write_text(swapped)
 
 
 @pytest.fixture
@@ -189,6 +198,7 @@ def test_the_new_model_is_whole_and_names_the_old_one_which_stays(copied):
         name: sha for name, sha in before.items() if name not in OF_THE_UPDATE
     }
     card = (output / "MODEL_CARD.md").read_text()
+    assert "each of which fitted it and chose the cut-off" in card
     assert "updated at a second site" in card and before["model.json"] in card and "24 cases of `tiny`" in card
 
 
@@ -209,8 +219,8 @@ def test_labels_of_the_second_site_change_nothing_but_the_update(copied, edit_ta
     model, dataset, output = copied
     updated(model, dataset, output)
     for number in range(0, 12, 2):
-        edit_table(dataset, f"case_{number:02d}", cps="5")
-        edit_table(dataset, f"case_{number + 1:02d}", cps="30")
+        edit_table(dataset, f"case_{number:02d}", cps="30")
+        edit_table(dataset, f"case_{number + 1:02d}", cps="5")
     updated(model, dataset, tmp_path / "other")
     one, other = contents(output), contents(tmp_path / "other")
     assert {name for name in one if one[name] != other[name]} == OF_THE_UPDATE
@@ -219,7 +229,7 @@ def test_labels_of_the_second_site_change_nothing_but_the_update(copied, edit_ta
 def test_held_out_cohorts_of_the_second_site_are_not_looked_at(copied, edit_table, tmp_path):
     model, dataset, output = copied
     updated(model, dataset, output)
-    edit_table(dataset, "case_24", cps="5")
+    edit_table(dataset, "case_24", cps="30")
     (dataset / "imagesTr" / "case_25_0000.nii.gz").write_bytes(b"no image")
     updated(model, dataset, tmp_path / "other")
     assert contents(output) == contents(tmp_path / "other")
@@ -260,6 +270,21 @@ def test_an_updated_model_can_be_updated_again(copied, tmp_path):
     assert record.updated.intercept == pytest.approx(0, abs=1e-6)
 
 
+def test_a_stopped_run_goes_on_with_the_scores_that_it_has(copied, monkeypatch):
+    from autodls.analysis import updated_model
+    from autodls.inference import predict
+
+    model, dataset, output = copied
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(updated_model, "updated_record", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        updated(model, dataset, output)
+    assert [path.name for path in output.iterdir() if path.is_file()] == ["model.partial.jsonl"]
+    scored = []
+    monkeypatch.setattr(predict, "score_samples", lambda *_: scored.append(1))
+    updated(model, dataset, output)
+    assert not scored and verify(output).fits and not (output / "model.partial.jsonl").exists()
+
+
 def test_a_case_that_cannot_be_scored_is_named_and_left_out(copied):
     model, dataset, output = copied
     (dataset / "labelsTr" / "case_03.nii.gz").write_bytes(b"no image")
@@ -273,11 +298,19 @@ def test_a_case_that_cannot_be_scored_is_named_and_left_out(copied):
 
 def test_too_few_of_a_class_are_refused_before_anything_is_scored(copied, edit_table):
     model, dataset, output = copied
-    for number in (0, 2, 4):
+    for number in (1, 3, 5):
         edit_table(dataset, f"case_{number:02d}", cps="5")
     with pytest.raises(DatasetError, match=r"9 of the 24 .* are positive, and an update takes 10 of each class"):
         updated(model, dataset, output)
     assert not output.exists()
+
+
+def test_a_score_that_is_below_chance_there_is_refused(copied):
+    model, dataset, output = copied
+    inverted(dataset)
+    with pytest.raises(DatasetError, match=r"the model's AUC there is 0\.000, below chance: are the labels"):
+        updated(model, dataset, output)
+    assert not (output / "model.json").exists()
 
 
 def test_a_slope_on_few_cases_is_refused(copied):

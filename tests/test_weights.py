@@ -10,7 +10,6 @@ from safetensors.torch import save_file
 
 from autodls.errors import WeightsError
 from autodls.models.encoder import SequenceEncoder
-from autodls.training import weights as module
 from autodls.training.weights import encoder_weights, start_sha256
 
 
@@ -185,13 +184,3 @@ def test_imagenet_is_downloaded_with_its_hash_checked_and_without_pickles(monkey
     assert url.endswith("/resnet50-11ad3fa6.pth")
     assert options["check_hash"] is True
     assert options["weights_only"] is True
-
-
-def test_every_encoder_has_an_imagenet_file():
-    assert set(module._IMAGENET_FILES) | {"resnet8"} == set(module_encoders())
-
-
-def module_encoders():
-    from autodls.models.encoder import ENCODERS
-
-    return ENCODERS

@@ -82,6 +82,7 @@ def test_small_groups_say_so_and_the_report_shows_the_table_until_evaluate(train
     assert Study(trained.dataset, trained.workspace).benchmark_sequences().withheld[0].with_it.value is None
     trained.run("evaluate", "evaluate", *trained.place())
     assert not workspace.table("withheld").exists()
+    assert autodls("verify", trained.workspace).status == 0
 
 
 def test_cases_that_lack_the_sequence_are_not_in_it():

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from autodls.analysis.comparison_results import Difference, NetworkAdds
+from autodls.analysis.comparison_results import AddedValue, Difference, NetworkAdds
 from autodls.analysis.out_of_fold import cross_fitted
-from autodls.analysis.shortcuts import AddedValue, added_value
+from autodls.analysis.shortcuts import added_value
 from autodls.candidates.fold import DEEP
 from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.clusters import is_clustered

@@ -12,6 +12,7 @@ import numpy as np
 
 from autodls.analysis.added_by_network import added_by_network
 from autodls.analysis.comparison_results import (
+    CHOSEN,
     CandidateFold,
     CandidateResult,
     Chosen,
@@ -27,7 +28,6 @@ from autodls.evaluation.intervals import printed_auc
 from autodls.evaluation.results import Auc
 from autodls.records.comparison import FoldComparison
 
-CHOSEN = "chosen"
 NESTED = (
     "Settings of every candidate, redundant features, scales and imputation, the weights of integrated scores and the "
     "choice between candidates are made inside each fold's training part; no label of a test case, and no score of "

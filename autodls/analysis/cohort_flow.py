@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from autodls.errors import ArgumentError
-from autodls.evaluation.results import Metrics
+from autodls.evaluation.metrics_record import Metrics
 from autodls.records.case import Case
 from autodls.records.cells import is_missing
 from autodls.records.cohort import Cohort

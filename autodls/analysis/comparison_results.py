@@ -4,9 +4,19 @@ from typing import Literal
 
 from pydantic import Field
 
-from autodls.analysis.shortcuts import AddedValue
-from autodls.evaluation.results import Auc, Estimate
+from autodls.evaluation.results import Auc, ChiSquare, Estimate
 from autodls.records.base import Record
+
+CHOSEN = "chosen"
+
+
+class AddedValue(ChiSquare):
+    """Likelihood-ratio test that the deep-learning score adds to the covariates; `p` is one-sided and corrected.
+
+    `chi2` and `df` are of the plain test, of either sign.
+    """
+
+    sign: Literal[-1, 1] | None = Field(default=None, description="of the score's coefficient beside the covariates")
 
 
 class CandidateFold(Record):

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from autodls.evaluation.calibration import is_poorly_calibrated
-from autodls.evaluation.results import CohortMetrics, Estimate, Metrics, ScoreMetrics
+from autodls.evaluation.metrics_record import CohortMetrics, Metrics
+from autodls.evaluation.results import Estimate, ScoreMetrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.records.formatting import number, p_equation, with_limits
 

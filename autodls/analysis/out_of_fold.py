@@ -20,7 +20,8 @@ from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.decision_curve import net_benefit
 from autodls.evaluation.delong import auc_with_ci
 from autodls.evaluation.intervals import brier_interval
-from autodls.evaluation.results import CohortMetrics, Estimate, FoldMetrics
+from autodls.evaluation.metrics_record import CohortMetrics
+from autodls.evaluation.results import Estimate, FoldMetrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import judged_by

@@ -13,7 +13,7 @@ from autodls.evaluation.bootstrap import FEWEST_OF_CLASS
 from autodls.evaluation.clusters import few_of_a_class
 from autodls.evaluation.delong import auc_with_ci
 from autodls.evaluation.intervals import printed_auc
-from autodls.evaluation.pattern_auc import PatternAuc
+from autodls.evaluation.metrics_record import PatternAuc
 from autodls.records.scores import FUSED
 
 

@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
 from scipy.linalg import orth
 from scipy.special import expit
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
+from autodls.analysis.comparison_results import AddedValue
 from autodls.candidates.covariates import Covariates, frame, preparation
 from autodls.errors import ArgumentError
 from autodls.evaluation.arrays import Bools, Floats
@@ -35,22 +35,13 @@ from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.delong import AucComparison, auc_with_ci, compare_aucs
 from autodls.evaluation.intervals import printed_auc
 from autodls.evaluation.logistic import log_likelihood
-from autodls.evaluation.results import Auc, ChiSquare
+from autodls.evaluation.results import Auc
 from autodls.records.splits import Splits
 
 _FOLDS_SHARE_CASES = 2.0  # variance of what an out-of-fold score without information seems to add, to that of its own
 _NOT_INDEPENDENT = "some patients have several cases, which the likelihood-ratio test takes for independent"
 _MOST_STEPS = 1000
 _NO_PENALTY, _SEPARATED = 1e9, -1e-4
-
-
-class AddedValue(ChiSquare):
-    """Likelihood-ratio test that the deep-learning score adds to the covariates; `p` is one-sided and corrected.
-
-    `chi2` and `df` are of the plain test, of either sign.
-    """
-
-    sign: Literal[-1, 1] | None = Field(default=None, description="of the score's coefficient beside the covariates")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from autodls.analysis.study_metrics import study_metrics
 from autodls.candidates.covariates import Covariates, covariates_of, volume_covariate
 from autodls.errors import ArgumentError
 from autodls.evaluation.baseline import BaselineTable, baseline_table
-from autodls.evaluation.results import Estimate, Metrics
+from autodls.evaluation.metrics_record import Metrics
+from autodls.evaluation.results import Estimate
 from autodls.evaluation.score_auc import OUT_OF_FOLD, ScoreAuc
 from autodls.records.case import Case
 from autodls.records.cohort import Cohort

@@ -18,7 +18,8 @@ from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
 from autodls.evaluation.caveats import caveats
 from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.metrics import cohort_metrics
-from autodls.evaluation.results import CohortMetrics, Cutoff, Metrics
+from autodls.evaluation.metrics_record import CohortMetrics, Metrics
+from autodls.evaluation.results import Cutoff
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import judged_by

@@ -75,7 +75,7 @@ def why(what: ModelUpdate) -> str:
     """What chose the method, in a clause."""
     if what.asked:
         return "the method was given beforehand"
-    slope = f"; that its slope does not: {p_equation(what.p_slope)}" if what.p_slope is not None else ""
+    slope = f"; that its slope fits: {p_equation(what.p_slope)}" if what.p_slope is not None else ""
     few = "" if what.p_slope is not None else "; too few cases for a slope"
     return f"likelihood-ratio test that the first model fits as it is: {p_equation(what.p_any)}{slope}{few}"
 
@@ -92,6 +92,7 @@ def updated_card(record: ModelRecord, old_card: str) -> str:
         return old_card
     rows = "\n".join(f"| {' | '.join(row)} |" for row in table(what.before, what.after))
     few = small_sample(what)
+    chose = "" if what.asked else "chose the method, "
     map_of = LogisticScale(slope=what.slope, intercept=what.intercept)
     cautions = "".join(f"\n**Caution**: {as_markdown(one)}.\n" for one in (*_cautions(what), *([few] if few else [])))
     return f"""# Model card: {as_markdown(record.target.name)}, updated at a second site
@@ -112,8 +113,8 @@ For research; not a medical device.
 {rows}
 
 The AUC, {estimate(what.auc)}, is the same for both: the update keeps the order of the cases. The updated model is
-judged by {what.folds} folds, each of which chose the method, fitted it and chose the cut-off without the cases that it
-judges. Brier score of the first model less that of the updated one: {estimate(what.brier_gain, 4)}.
+judged by {what.folds} folds, each of which {chose}fitted it and chose the cut-off without the cases that it judges.
+Brier score of the first model less that of the updated one: {estimate(what.brier_gain, 4)}.
 
 **Not known**: how the updated model does on cases of this site that came later, or of a third one.
 

@@ -93,7 +93,9 @@ def plan(
     preset: Annotated[str, typer.Option("--preset", metavar="PRESET", help="auto, paper, or a preset file.")] = "auto",
     memory_gib: options.MemoryOption = None,
     device: options.DeviceOption = "auto",
+    encoder: options.EncoderOption = None,
     encoder_weights: options.WeightsOption = None,
+    frozen: options.FrozenOption = False,
     explain: Annotated[bool, typer.Option("--explain", help="Show the plan that is there, with every reason.")] = False,
     restart: options.RestartOption = False,
     workers: options.WorkersOption = options.WORKERS,
@@ -109,7 +111,7 @@ def plan(
     from autodls.stages.plan import explain_plan
     from autodls.stages.plan import plan as derive
 
-    request = PlanRequest(preset, memory_gib, device, encoder_weights)
+    request = PlanRequest(preset, memory_gib, device, encoder_weights, encoder, frozen)
     if explain:
         show_plan(explain_plan(dataset, workspace, request, watch=Terminal()), as_json=as_json, reasons=True)
         return

@@ -7,6 +7,7 @@ import typer
 
 from autodls.cli.manner import remember
 from autodls.machine import usable_cores
+from autodls.records.encoders import Encoder
 
 CURRENT = Path()
 WORKERS = max(1, min(8, usable_cores()))
@@ -52,6 +53,13 @@ RoisOption = Annotated[
     Literal["manual", "auto"] | None,
     typer.Option("--rois", help="The model trained on these ROIs; the one there is, or manual where there are both."),
 ]
+EncoderOption = Annotated[
+    Encoder | None, typer.Option("--encoder", help="The network that sees each sequence; else by the preset.")
+]
+FrozenOption = Annotated[
+    bool,
+    typer.Option("--frozen", help="Encoders keep the weights that they start from; their features are computed once."),
+]
 WeightsOption = Annotated[
     str | None,
     typer.Option(
@@ -73,7 +81,7 @@ AtOnceOption = Annotated[
 
 ExecutorOption = Annotated[
     Literal["local", "ray", "slurm"],
-    typer.Option("--executor", help="Who trains: this machine, a Ray cluster, or a SLURM cluster; to the same bytes."),
+    typer.Option("--executor", help="Who works: this machine, a Ray cluster, or a SLURM cluster; to the same bytes."),
 ]
 AddressOption = Annotated[
     str | None, typer.Option("--address", metavar="HOST:PORT", help="Head of the Ray cluster; RAY_ADDRESS by default.")

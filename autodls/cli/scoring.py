@@ -82,6 +82,9 @@ def evaluate(
     device: options.ComputeOption = "auto",
     workers: options.WorkersOption = options.WORKERS,
     dry_run: options.DryRunOption = False,
+    executor: options.ExecutorOption = "local",
+    address: options.AddressOption = None,
+    slurm: options.SlurmOption = None,
     as_json: options.JsonOption = False,
     scores: options.ScoreTableOption = None,
     score: options.ScoreColumns = None,
@@ -98,8 +101,10 @@ def evaluate(
     overwrite: options.OverwriteOption = False,
 ) -> None:
     """Judge the locked model on every cohort. With --scores, any table of scores."""
+    from autodls.jobs.executor import executor_of
     from autodls.stages.evaluate_scores import TableRequest, refuse_without_table
 
+    who = executor_of(executor, address, slurm or ())
     workspace = options.experiment_of(dataset, workspace, name)
     columns = (tuple(score or ()), label, cohort, patient, tuple(cutoff or ()), cutoff_from, time, event, landmark)
     request = TableRequest(scores or Path(), *columns, tuple(out_of_fold or ()), output, overwrite)
@@ -115,7 +120,7 @@ def evaluate(
     from autodls.cli.show_scores import show_evaluated
     from autodls.stages.evaluate import evaluate as judge
 
-    found = judge(dataset, workspace, rois, device=device, workers=workers, watch=Terminal())
+    found = judge(dataset, workspace, rois, device=device, workers=workers, executor=who, watch=Terminal())
     show_evaluated(found, as_json=as_json)
     raise typer.Exit(1 if found.unscored else 0)
 

@@ -10,7 +10,7 @@ from autodls.evaluation.score_auc import ScoreAuc
 from autodls.records.formatting import number
 
 if TYPE_CHECKING:
-    from autodls.evaluation.results import Metrics
+    from autodls.evaluation.metrics_record import Metrics
     from autodls.inference.prediction import Prediction
     from autodls.stages.benchmark_rois import Benchmarked
     from autodls.stages.benchmark_sequences import Sequences

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autodls.cli.console import note, say, say_json, show_table
 from autodls.cli.show_scores import show_aucs, show_evaluated
@@ -11,10 +12,12 @@ from autodls.planning.segmentation_time import in_words, segmentation_time
 from autodls.records.automatic_roi import MaskSource
 from autodls.records.plan import Plan
 from autodls.report.tables.plan import CHECK_HEADER, check_rows, plan_rows
-from autodls.stages.demo import Demo, StageResult
 from autodls.stages.plan import Planned
 from autodls.stages.segment import Segmented
 from autodls.stages.train import Trained
+
+if TYPE_CHECKING:
+    from autodls.stages.demo import Demo, StageResult
 
 _SOURCES: dict[MaskSource, str] = {
     "threshold": "drawn at 0.5",
@@ -93,7 +96,7 @@ def show_trained(done: Trained, *, as_json: bool = False) -> None:
         note(f"next: autodls predict -i IMAGES {given}-o OUT, or autodls evaluate{chosen} for the held-out cohorts")
 
 
-def show_stage(result: StageResult) -> None:
+def show_stage(result: "StageResult") -> None:
     """A stage of the demo, as its own command shows it."""
     if isinstance(result, CheckReport):
         show_check(result)
@@ -107,7 +110,7 @@ def show_stage(result: StageResult) -> None:
         show_evaluated(result)
 
 
-def show_demo(made: Demo) -> None:
+def show_demo(made: "Demo") -> None:
     """What was reached, and where to look."""
     workspace = made.workspace
     show_table(

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from scipy.special import logit
 
-from autodls.evaluation.results import CohortMetrics, HazardRatio, Landmark, ScoreMetrics, Survival
+from autodls.evaluation.metrics_record import CohortMetrics
+from autodls.evaluation.results import HazardRatio, Landmark, ScoreMetrics, Survival
 from autodls.evaluation.score_auc import OUT_OF_FOLD, ScoreAuc
 from autodls.records.words import plural
 

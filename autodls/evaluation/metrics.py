@@ -22,18 +22,9 @@ from autodls.evaluation.comparisons import NO_LABEL, NO_SCORE, comparisons, over
 from autodls.evaluation.decision_curve import net_benefit
 from autodls.evaluation.delong import Patients, auc_with_ci
 from autodls.evaluation.intervals import brier_interval, printed_auc, printed_rates
+from autodls.evaluation.metrics_record import CohortMetrics, Metrics
 from autodls.evaluation.own_cutoff import rates_at_own_cutoff
-from autodls.evaluation.results import (
-    Auc,
-    Calibration,
-    CohortMetrics,
-    Cutoff,
-    Estimate,
-    Metrics,
-    PlainAuc,
-    Rate,
-    ScoreMetrics,
-)
+from autodls.evaluation.results import Auc, Calibration, Cutoff, Estimate, PlainAuc, Rate, ScoreMetrics
 from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import contradictions, judged_by, judged_rows
 

@@ -7,7 +7,6 @@ from typing import Literal
 
 from pydantic import Field
 
-from autodls.evaluation.pattern_auc import PatternAuc
 from autodls.evaluation.shared_folds import ComparisonMethod
 from autodls.records.base import Record
 
@@ -268,32 +267,3 @@ class Excluded(Record):
         default="everything", description="labels: of all that needs a label; score: of what is said of that score"
     )
     score: str | None = Field(default=None, description="the score that the row lacks, where it lacks that alone")
-
-
-class CohortMetrics(Record):
-    """Everything about one cohort: `n` rows that have a label (where there are labels) and a score."""
-
-    n: int
-    patients: int | None = Field(default=None, description="patients of the n rows, where they are named")
-    contradicting: dict[str, str] = Field(
-        default={}, description="patients left out of survival and landmark, as their rows contradict each other, how"
-    )
-    positives: int | None
-    prevalence: float | None
-    excluded: tuple[Excluded, ...]
-    scores: dict[str, ScoreMetrics]
-    comparisons: tuple[Comparison, ...]
-    global_test: ChiSquare
-    survival: Survival | None
-    landmark: Landmark | None
-    folds: tuple[FoldMetrics, ...] = Field(default=(), description="of the out-of-fold cohort: its folds on their own")
-    patterns: tuple[PatternAuc, ...] = Field(default=(), description="by the sequences that cases have, if they differ")
-
-
-class Metrics(Record):
-    """metrics.json."""
-
-    format: Literal["autodls-metrics/1"] = "autodls-metrics/1"
-    reference: str = Field(description="the first score: reference in comparisons and in survival")
-    cohorts: dict[str, CohortMetrics]
-    warnings: tuple[str, ...]

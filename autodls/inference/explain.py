@@ -19,8 +19,8 @@ from autodls.models.gradcam import ScoreMaps, heat_maps, mean_maps, shuffled, to
 from autodls.models.network import FoldModel
 from autodls.preprocessing.planes import Plane
 from autodls.preprocessing.store import Sample
+from autodls.records.encoders import ENCODER_SPECS, first_cell_px
 from autodls.records.heatmap_folder import HeatmapFolder
-from autodls.records.plan import encoder_stride_px
 from autodls.records.plane_names import PlaneName
 from autodls.records.scores import FUSED, write_csv
 
@@ -101,11 +101,12 @@ def explain_sample(model: LockedModel, sample: Sample) -> Explanation:
     crop = _crop(model, sample)
     maps = _heat_maps(model, model.folds, sample, rectified=True)
     names = _present(model, sample)
-    size_px = model.plan.preprocessing.input_size_px
+    size_px, spec = model.plan.preprocessing.input_size_px, ENCODER_SPECS[model.plan.network.encoder]
+    place = (size_px, spec.stride_px, first_cell_px(spec.family, size_px, spec.stride_px))
 
     def paste(cells: Maps) -> Maps:
         picture = np.zeros((len(cells), *sample.pixels.shape[-2:]))
-        picture[(slice(None), *crop)] = to_input_size(cells, size_px, encoder_stride_px(model.plan.network.encoder))
+        picture[(slice(None), *crop)] = to_input_size(cells, *place)
         return picture
 
     return Explanation(

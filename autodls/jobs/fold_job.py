@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,13 +15,15 @@ from autodls.records.files import sha256_of_bytes, write_bytes
 from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
 from autodls.records.training_log import Epoch, lines_of, log_lines
-from autodls.training.cohort import TrainingCohort
 from autodls.training.data import FoldRun, TrainingData, training_device
 from autodls.training.fold import SCORES, open_fold, train_stage
 from autodls.training.keys import FINE_TUNING, FUSION
 from autodls.training.stage_log import StageLog
 from autodls.training.standing import made_by, stages_of
 from autodls.training.weights import RANDOM, encoder_weights
+
+if TYPE_CHECKING:
+    from autodls.training.cohort import TrainingCohort
 
 _NO_DATA = TrainingData((), torch.empty(0), torch.empty(0, dtype=torch.bool), torch.empty(0, dtype=torch.long))
 _START = "start.safetensors"  # weights that encoders start from, in the folder of a job
@@ -38,7 +41,7 @@ class FoldInputs:
 class StoredInputs:
     """Inputs that lie in the workspace, for machines that see it under the same path."""
 
-    cohort: TrainingCohort
+    cohort: "TrainingCohort"
 
     def received(self) -> FoldInputs:
         """The samples, on the CPU; raises StaleRecordError where one was exchanged."""
@@ -85,19 +88,19 @@ class FoldJob:
     threads: int
 
     @property
-    def fold(self) -> int:
-        """Index of its fold."""
+    def index(self) -> int:
+        """That of its fold."""
         return self.run.fold.index
 
     @property
     def name(self) -> str:
         """How a person is told of it."""
-        return f"{self.stage} of fold {self.fold}"
+        return f"{self.stage} of fold {self.index}"
 
     @property
     def place(self) -> str:
         """The name of its folder among those of other jobs."""
-        return f"{self.fold}-{self.stage}"
+        return f"{self.index}-{self.stage}"
 
     def do(self, inputs: FoldInputs, folder: Path, report: Callable[[Epoch], None]) -> dict[str, bytes]:
         """Do the stage in `folder`; see `Job.do`."""
@@ -153,7 +156,7 @@ class FoldWork:
 def fold_job(run: FoldRun, stage: str) -> FoldJob:
     """The job that makes `stage` of a fold, with what lies in its folder of the stages before."""
     files = {name: (run.folder.root / name).read_bytes() for name in _needed(run.plan, stage)}
-    alone = replace(run, data=_NO_DATA, folder=FoldFolder(Path()))
+    alone = replace(run, data=_NO_DATA, folder=FoldFolder(Path()), features=None)
     return FoldJob(alone, stage, files, torch.get_num_threads())
 
 

@@ -1,4 +1,4 @@
-"""What a unit of work is, and the work of a fold: light, as every pool of machines speaks of it."""
+"""What a unit of work is, and what belongs together of it: light, as every pool of machines speaks of it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,10 +13,10 @@ class Inputs(Protocol):
 
 
 class Job(Protocol):
-    """One stage of one fold, as a function of `Inputs` and records that gives back files as bytes.
+    """One stage of one fold, or some cases to score: a function of `Inputs` and records that gives back files as bytes.
 
     It reads and writes a folder of its own and nothing else, and travels to whoever does it. What is done is known by
-    the files of the fold and their hashes, so a job may be killed, lost or done twice.
+    files and their hashes, so a job may be killed, lost or done twice.
     """
 
     @property
@@ -28,11 +28,11 @@ class Job(Protocol):
         """The name of its folder among those of other jobs."""
 
     @property
-    def fold(self) -> int:
-        """Index of its fold."""
+    def index(self) -> int:
+        """That of its fold; of cases that are scored, its number among the jobs."""
 
     def do(self, inputs: Any, folder: Path, report: Callable[[Any], None]) -> dict[str, bytes]:
-        """Do it in `folder` and return the files that it makes; `report` is called with every epoch.
+        """Do it in `folder` and return the files that it makes; `report` is called with every epoch, or case.
 
         Done again in the same folder it continues from its last saved state. Raises ArgumentError where the plan asks
         for a GPU and there is none.
@@ -46,7 +46,7 @@ class Job(Protocol):
 
 
 class Work(Protocol):
-    """The jobs of a fold, in the order in which they can begin."""
+    """Jobs that belong together, such as those of a fold, in the order in which they can begin."""
 
     def ready(self) -> Sequence[Job]:
         """Those that can begin now and have not been asked for yet."""

@@ -68,7 +68,7 @@ def do_remote(job: Job, inputs: Inputs, board: Any, expected: dict[str, str]) ->
                 "the same there: another version may give other weights"
             )
     with tempfile.TemporaryDirectory(prefix="autodls-job-") as folder:
-        return job.do(inputs.received(), Path(folder), lambda epoch: board.add.remote(job.fold, epoch))
+        return job.do(inputs.received(), Path(folder), lambda epoch: board.add.remote(job.index, epoch))
 
 
 @dataclass

@@ -6,13 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from autodls.jobs.clusters import Undone, do_on
 from autodls.jobs.executor import Executor, Note
 from autodls.jobs.job import Inputs
+from autodls.jobs.sent_files import SentFiles
 from autodls.records.files import link_or_copy, write_bytes
 from autodls.records.segmentation import SegmentationEpoch, epochs_of
 from autodls.records.segmentation_folders import SegmentationFolder
@@ -61,11 +60,10 @@ class StoredFiles:
         """These."""
         return self
 
-    def read(self) -> "SentFiles":
+    def read(self) -> "SentPrepared":
         """The same, to be sent."""
-        root = self.folder.root
-        paths = [path for path in self.folder.prepared.rglob("*") if path.is_file()] + self._plans()
-        return SentFiles({path.relative_to(root).as_posix(): np.fromfile(path, np.uint8) for path in sorted(paths)})
+        prepared = [path for path in self.folder.prepared.rglob("*") if path.is_file()]
+        return SentPrepared(SentFiles.below(self.folder.root, prepared + self._plans()))
 
     def place(self, folder: SegmentationFolder, cases: Sequence[str]) -> None:
         """Give them second names below `folder`."""
@@ -78,23 +76,22 @@ class StoredFiles:
 
 
 @dataclass(frozen=True)
-class SentFiles:
-    """Prepared files as bytes, by their name in nnU-Net's folder; machines read them where Ray has put them."""
+class SentPrepared:
+    """Prepared files, for machines that share no folder with this one."""
 
-    content: Mapping[str, NDArray[np.uint8]]
+    files: SentFiles
 
-    def received(self) -> "SentFiles":
+    def received(self) -> "SentPrepared":
         """These."""
         return self
 
     def place(self, folder: SegmentationFolder, cases: Sequence[str]) -> None:
         """Write those of `cases` below `folder`, and the plans."""
-        prepared = folder.prepared.relative_to(folder.root).as_posix()
-        others = {f"{prepared}/{name.split('/')[2]}" for name in self.content if name.startswith(f"{prepared}/")}
-        others -= {f"{prepared}/{case}" for case in cases}
-        for name, content in self.content.items():
-            if "/".join(name.split("/")[:3]) not in others:
-                write_bytes(folder.root / name, content.tobytes())
+        prepared = folder.prepared.relative_to(folder.root)
+        theirs = {prepared / case for case in cases}
+        self.files.write(
+            folder.root, lambda name: prepared not in Path(name).parents or bool(theirs & set(Path(name).parents))
+        )
 
 
 @dataclass(frozen=True)
@@ -104,6 +101,11 @@ class NnunetJob:
     run: SegmentationRun
     fold: int
     threads: int
+
+    @property
+    def index(self) -> int:
+        """That of its fold."""
+        return self.fold
 
     @property
     def name(self) -> str:

@@ -81,7 +81,7 @@ class SlurmPool:
             job = shared.job
             epochs = job.epochs(shared.folder)[self._told[job.name] :]
             self._told[job.name] += len(epochs)
-            new += [(job.fold, epoch) for epoch in epochs]
+            new += [(job.index, epoch) for epoch in epochs]
         return new
 
     def cancel(self) -> None:

@@ -1,21 +1,26 @@
-"""The encoder that is trained: layers of MONAI's ResNet, whose weights have torchvision's names and shapes.
+"""The encoder that is trained: layers of MONAI's ResNet, whose weights have torchvision's names and shapes, or those of
+an EfficientNet-lite.
 
-What follows what is told in `resnet`, for the encoder that scores as well. Importing this module imports MONAI
-(seconds); scoring needs only `autodls.models.folded`.
+What follows what is told in `resnet` and `efficientnet`, for the encoder that scores as well. Importing this module
+imports MONAI (seconds); scoring needs only `autodls.models.folded`.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
-from monai.networks.nets import ResNet, ResNetBlock, ResNetBottleneck, resnet18, resnet50, resnet101
+from monai.networks import nets
+from monai.networks.nets import ResNet
 from torch import Tensor, nn
 from torch.nn import functional
 
+from autodls.models.efficientnet import EfficientNetLite, start_convolution
+from autodls.models.family import family_of
 from autodls.models.pooling import STEM_CHANNELS, map_of_case, pictures_of, pool
-from autodls.models.resnet import feature_map, norm_of
+from autodls.records.encoders import ENCODER_SPECS, encoder_stride_px
 from autodls.records.network_shape import CLASSES
-from autodls.records.plan import Plan, encoder_stride_px
+from autodls.records.plan import Plan
 
 
 def resnet8(**settings: Any) -> ResNet:
@@ -28,16 +33,26 @@ def resnet8(**settings: Any) -> ResNet:
     return net
 
 
-ENCODERS: dict[str, Callable[..., ResNet]] = {
-    "resnet101": resnet101,
-    "resnet50": resnet50,
-    "resnet18": resnet18,
+def _lite(name: str, *, n_input_channels: int, num_classes: int, **_of_resnets: Any) -> EfficientNetLite:
+    return EfficientNetLite(name, n_input_channels, num_classes)
+
+
+_RESNETS = {
+    "resnet152": nets.resnet152,
+    "resnet101": nets.resnet101,
+    "resnet50": nets.resnet50,
+    "resnet34": nets.resnet34,
+    "resnet18": nets.resnet18,
     "resnet8": resnet8,
 }
+ENCODERS: dict[str, Callable[..., nn.Module]] = {
+    name: _RESNETS[name] if spec.family == "resnet" else partial(_lite, name) for name, spec in ENCODER_SPECS.items()
+}
+"""They take the settings of MONAI's ResNets; the last linear layer of what they make is called `fc`."""
 
 
 class SequenceEncoder(nn.Module):
-    """A 2.5D ResNet: the three planes of one sequence are its input channels.
+    """A 2.5D encoder: the three planes of one sequence are its input channels.
 
     Parameters
     ----------
@@ -53,6 +68,7 @@ class SequenceEncoder(nn.Module):
 
     def __init__(self, name: str, dropout: float, batch_norm_momentum: float, *, roi_guided: bool = False) -> None:
         super().__init__()
+        self.net: Any
         self.net = ENCODERS[name](
             spatial_dims=2,
             n_input_channels=STEM_CHANNELS[roi_guided],
@@ -62,10 +78,14 @@ class SequenceEncoder(nn.Module):
             conv1_t_stride=2,
             num_classes=CLASSES,
         )
-        self.net.fc = nn.Linear((1 + roi_guided) * self.net.fc.in_features, CLASSES)
+        pooled = int(self.net.fc.in_features)
+        self.net.fc = nn.Linear((1 + roi_guided) * pooled, CLASSES)
         self.stride_px = encoder_stride_px(name)
         layers = {layer: module for layer, module in self.net.named_modules() if isinstance(module, nn.Conv2d)}
-        self._layers = {layer: (module, self.net.get_submodule(norm_of(layer))) for layer, module in layers.items()}
+        self.family = family_of(layers)
+        self._layers: dict[str, tuple[nn.Conv2d, Any]] = {
+            layer: (module, self.net.get_submodule(self.family.norm_of(layer))) for layer, module in layers.items()
+        }
         self.dropout = dropout
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -77,7 +97,8 @@ class SequenceEncoder(nn.Module):
 
     def logits(self, features: Tensor, inputs: Tensor, keep: Tensor | None = None) -> Tensor:
         """Logits [case, class] of the feature map of `inputs`."""
-        pooled = pool(features, inputs, self.stride_px)
+        first_px = self.family.first_cell_px(inputs.shape[-1], self.stride_px)
+        pooled = pool(features, inputs, self.stride_px, first_px)
         logits: Tensor = self.net.fc(pooled if keep is None else pooled * keep)
         return logits
 
@@ -88,12 +109,14 @@ class SequenceEncoder(nn.Module):
 
     def features(self, inputs: Tensor) -> Tensor:
         """The last feature map [case, channel, h, w], of which a ResNet-101 has 2048 of H/32 x W/32."""
-        stem_px = self.net.conv1.kernel_size[0]
-        return map_of_case(feature_map(pictures_of(inputs), self._layers, stem_px, self._convolve), inputs)
+        stem_px = self._layers[self.family.stem][0].kernel_size[0]
+        maps = self.family.feature_map(pictures_of(inputs), self._layers, stem_px, self._convolve)
+        return map_of_case(maps, inputs)
 
     def _convolve(self, name: str, x: Tensor, stride: int, padding: int) -> Tensor:
         convolution, norm = self._layers[name]
-        normalised: Tensor = norm(functional.conv2d(x, convolution.weight, stride=stride, padding=padding))
+        convolved = functional.conv2d(x, convolution.weight, None, stride, padding, 1, convolution.groups)
+        normalised: Tensor = norm(convolved)
         return normalised
 
     def start_from_random(self, generator: torch.Generator) -> None:
@@ -107,16 +130,19 @@ class SequenceEncoder(nn.Module):
             self._reset_norms()
             for module in self.modules():
                 if isinstance(module, nn.Conv2d):
-                    nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+                    start_convolution(module, generator)
                 elif isinstance(module, nn.Linear):
                     nn.init.normal_(module.weight, std=0.01, generator=generator)
                     nn.init.zeros_(module.bias)
-            for module in self.modules():
-                if isinstance(module, (ResNetBlock, ResNetBottleneck)):
-                    (module.bn3 if isinstance(module, ResNetBottleneck) else module.bn2).weight.zero_()
+            for norm in self._last_norms():
+                norm.weight.zero_()
+
+    def _last_norms(self) -> list[nn.BatchNorm2d]:
+        """The last batch norm of each residual block."""
+        return [self._layers[name][1] for name in self.family.residual_ends(self._layers)]
 
     def start_from_weights(self, weights: Mapping[str, Tensor], generator: torch.Generator) -> None:
-        """Load ImageNet weights with torchvision's names; the last layer, which has other classes, is drawn anew."""
+        """Load weights with the names of its family; the last layer, which has other classes, is drawn anew."""
         with torch.no_grad():
             self._reset_norms()  # older files do not count batches
             nn.init.normal_(self.net.fc.weight, std=0.01, generator=generator)

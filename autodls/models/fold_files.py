@@ -14,8 +14,9 @@ from autodls.models.folded import FoldedEncoder
 from autodls.models.fusion import FusionTransformer
 from autodls.models.network import FoldModel, FusedBy, new_fusion, scoring_dtype
 from autodls.models.pca import ChannelPCA
+from autodls.records.encoders import ENCODER_SPECS
 from autodls.records.model_folders import FoldFolder
-from autodls.records.plan import Plan, encoder_stride_px
+from autodls.records.plan import Plan
 from autodls.records.scale import LogisticScale
 from autodls.records.scores import FUSED
 from autodls.records.tensors import load_tensors, save_tensors, tensors_sha256
@@ -94,9 +95,12 @@ def require_channels(fold: FoldModel, sequence: str, encoder: FoldedEncoder, pla
     """Raise ModelFolderError unless the encoder of `sequence`, read from `path`, takes what the plan gives it, and
     gives what its PCA and the fusion take.
     """
-    expected = (plan.network.roi_guided, encoder_stride_px(plan.network.encoder))
-    if (found := (encoder.roi_guided, encoder.stride_px)) != expected:
-        raise _misfit(path, ValueError(f"guided by the ROI and stride of its map are {found}, expected {expected}"))
+    spec = ENCODER_SPECS[plan.network.encoder]
+    expected = (plan.network.roi_guided, spec.stride_px, spec.family)
+    if (found := (encoder.roi_guided, encoder.stride_px, encoder.family.name)) != expected:
+        raise _misfit(
+            path, ValueError(f"guided by the ROI, stride of its map and family are {found}, expected {expected}")
+        )
     if encoder.channels != len(fold.projections[sequence].mean):
         raise _misfit(path, ValueError(f"{encoder.channels} channels are not those of its PCA"))
 

@@ -1,31 +1,30 @@
 """The encoder that scores: batch norm folded into the convolutions, no MONAI import.
 
 A batch norm in evaluation is an affine map per channel, so it is merged once into the weight and bias of the
-convolution before it; what is left is convolutions, additions and ReLU (`resnet`). Folded weights are rounded to half
-precision: a model folder then has half the size, and out-of-fold scores come from the very numbers that it holds.
+convolution before it; what is left is convolutions, additions and ReLU (`resnet`, `efficientnet`). Folded weights are
+rounded to half precision: a model folder then has half the size, and out-of-fold scores come from the very numbers that
+it holds.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from autodls.models.family import Family, family_of
 from autodls.models.pooling import STEM_CHANNELS, map_of_case, pictures_of, pool
-from autodls.models.resnet import STEMS_PX, blocks_of, feature_map, is_basic, norm_of, stride_px
 from autodls.records.network_shape import CLASSES, PLANE_COUNT
-
-_EPSILON = 1e-5  # of nn.BatchNorm2d
 
 
 @dataclass(frozen=True)
 class FoldedEncoder:
     """A trained `SequenceEncoder` for evaluation.
 
-    `convolutions` holds (weight, bias) by torchvision's name of the convolution, `fc` those of the last layer; their
-    shapes say which ResNet it is, with bottlenecks or basic blocks, and whether it is guided by the ROI. It
+    `convolutions` holds (weight, bias) by the name of the convolution, `fc` those of the last layer; their
+    shapes and names say which network it is, and whether it is guided by the ROI. It
     computes in the type of its biases; weights in half precision are unpacked layer by layer as they are used, which
     for a single case is quicker than finding memory for all.
     """
@@ -35,11 +34,11 @@ class FoldedEncoder:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor]) -> "FoldedEncoder":
-        """Fold a state dict with torchvision's names; raises KeyError or ValueError where it is no such network."""
-        convolutions = {}
+        """Fold a state dict with the names of a `Family`; raises KeyError or ValueError where it is no such network."""
+        family, convolutions = family_of(_without_suffix(state)), {}
         for name, weight in state.items():
             if weight.ndim == 4:
-                convolutions[name.removesuffix(".weight")] = _fold(state, name, weight)
+                convolutions[name.removesuffix(".weight")] = _fold(state, name, weight, family)
         encoder = cls(convolutions, (state["fc.weight"].float(), state["fc.bias"].float()))
         encoder.require_chain()
         return encoder
@@ -69,55 +68,51 @@ class FoldedEncoder:
     @property
     def channels(self) -> int:
         """Channels of the last feature map of a case."""
-        *_, last = blocks_of(self.convolutions)
-        return len(self.convolutions[self._last_of(last)][1]) * (PLANE_COUNT if self.roi_guided else 1)
+        last = self.family.last(self.convolutions)
+        return len(self.convolutions[last][1]) * (PLANE_COUNT if self.roi_guided else 1)
 
     @property
     def roi_guided(self) -> bool:
         """Whether it takes the ROI beside each plane."""
-        return self.convolutions["conv1"][0].shape[1] == STEM_CHANNELS[True]
+        return self._stem[0].shape[1] == STEM_CHANNELS[True]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type that it computes in."""
+        return self._stem[1].dtype
 
     @property
     def stride_px(self) -> int:
         """Input pixels per cell of the last feature map, along a side."""
-        return stride_px(self.convolutions, self._stem_px)
+        return self.family.stride_px(self.convolutions, self._stem_px)
 
     def require_chain(self) -> None:
         """Raise ValueError unless each convolution takes what the one before it gives, and all are used."""
-        expected: dict[str, tuple[int, ...]] = {}
-        if (axes := self.convolutions["conv1"][0].ndim) != 4:
-            raise ValueError(f"conv1 has {axes} axes, expected 4")
-        channels = len(self.convolutions["conv1"][1])
-        expected["conv1"] = (
-            channels,
-            STEM_CHANNELS[self.roi_guided],
-            *[self._stem_px if self._stem_px in STEMS_PX else 7] * 2,
-        )
-        for block in blocks_of(self.convolutions):
-            out = len(self.convolutions[self._last_of(block)][1])
-            if is_basic(self.convolutions, block):
-                expected[f"{block}.conv1"] = (out, channels, 3, 3)
-                expected[f"{block}.conv2"] = (out, out, 3, 3)
-            else:
-                width = len(self.convolutions[f"{block}.conv2"][1])
-                expected[f"{block}.conv1"] = (width, channels, 1, 1)
-                expected[f"{block}.conv2"] = (width, width, 3, 3)
-                expected[f"{block}.conv3"] = (out, width, 1, 1)
-            if f"{block}.downsample.0" in self.convolutions or out != channels:
-                expected[f"{block}.downsample.0"] = (out, channels, 1, 1)
-            channels = out
+        family = self.family
+        if (axes := self.convolutions[family.stem][0].ndim) != 4:
+            raise ValueError(f"{family.stem} has {axes} axes, expected 4")
         found = {name: tuple(weight.shape) for name, (weight, _) in self.convolutions.items()}
+        expected = family.expected_shapes(found)
+        out, _, *sides = expected[family.stem]
+        expected[family.stem] = (out, STEM_CHANNELS[self.roi_guided], *sides)
+        channels = expected[family.last(expected)][0]
         expected["fc"], found["fc"] = (CLASSES, (1 + self.roi_guided) * channels), tuple(self.fc[0].shape)
         for name in sorted(expected.keys() | found.keys()):
             if found.get(name) != expected.get(name):
                 raise ValueError(f"{name} is {found.get(name)}, expected {expected.get(name)}")
 
     @property
-    def _stem_px(self) -> int:
-        return self.convolutions["conv1"][0].shape[-1]
+    def family(self) -> Family:
+        """ResNet or EfficientNet-lite, by its names."""
+        return family_of(self.convolutions)
 
-    def _last_of(self, block: str) -> str:
-        return f"{block}.conv2" if is_basic(self.convolutions, block) else f"{block}.conv3"
+    @property
+    def _stem(self) -> tuple[Tensor, Tensor]:
+        return self.convolutions[self.family.stem]
+
+    @property
+    def _stem_px(self) -> int:
+        return self._stem[0].shape[-1]
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "FoldedEncoder":
         """The same on `device`, computing its convolutions in `dtype`."""
@@ -127,31 +122,36 @@ class FoldedEncoder:
             return weight, pair[1].to(device, dtype)
 
         moved = {name: move(pair) for name, pair in self.convolutions.items()}
-        return FoldedEncoder(moved, (self.fc[0].to(device), self.fc[1].to(device)))
+        return replace(self, convolutions=moved, fc=(self.fc[0].to(device), self.fc[1].to(device)))
 
     def unpacked(self) -> "FoldedEncoder":
         """The same with all weights in the type that it computes in."""
-        bias = self.convolutions["conv1"][1]
-        return self.to(bias.device, bias.dtype)
+        return self.to(self._stem[1].device, self.dtype)
 
     def features(self, inputs: Tensor) -> Tensor:
         """The last feature map, float32 [case, channel, h, w], of network input [case, channel, H, W]."""
-        dtype = self.convolutions["conv1"][1].dtype
-        pictures = pictures_of(inputs).to(dtype).contiguous(memory_format=torch.channels_last)
-        maps = feature_map(pictures, self.convolutions, self._stem_px, self._convolve)
+        pictures = pictures_of(inputs).to(self.dtype).contiguous(memory_format=torch.channels_last)
+        maps = self.family.feature_map(pictures, self.convolutions, self._stem_px, self._convolve)
         return map_of_case(maps.float(), inputs)
 
     def logits(self, features: Tensor, inputs: Tensor) -> Tensor:
         """Logits [case, class] of the feature map of `inputs`."""
-        return functional.linear(pool(features, inputs, self.stride_px), *self.fc)
+        stride_px = self.stride_px
+        first_px = self.family.first_cell_px(inputs.shape[-1], stride_px)
+        return functional.linear(pool(features, inputs, stride_px, first_px), *self.fc)
 
     def _convolve(self, name: str, x: Tensor, stride: int, padding: int) -> Tensor:
         weight, bias = self.convolutions[name]
-        return functional.conv2d(x, weight.to(bias.dtype), bias, stride=stride, padding=padding)
+        groups = x.shape[1] // weight.shape[1]
+        return functional.conv2d(x, weight.to(bias.dtype), bias, stride=stride, padding=padding, groups=groups)
 
 
-def _fold(state: Mapping[str, Tensor], name: str, weight: Tensor) -> tuple[Tensor, Tensor]:
-    norm = norm_of(name.removesuffix(".weight"))
+def _without_suffix(state: Mapping[str, Tensor]) -> set[str]:
+    return {name.removesuffix(".weight") for name in state}
+
+
+def _fold(state: Mapping[str, Tensor], name: str, weight: Tensor, family: Family) -> tuple[Tensor, Tensor]:
+    norm = family.norm_of(name.removesuffix(".weight"))
     for part in ("running_mean", "running_var", "weight", "bias"):
         if state[f"{norm}.{part}"].shape != weight.shape[:1]:
             raise ValueError(f"{norm}.{part} is {tuple(state[f'{norm}.{part}'].shape)}, expected {len(weight)} values")
@@ -160,7 +160,7 @@ def _fold(state: Mapping[str, Tensor], name: str, weight: Tensor) -> tuple[Tenso
         None,
         state[f"{norm}.running_mean"],
         state[f"{norm}.running_var"],
-        _EPSILON,
+        family.norm_epsilon,
         state[f"{norm}.weight"],
         state[f"{norm}.bias"],
     )

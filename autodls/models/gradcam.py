@@ -136,17 +136,18 @@ def shuffled(fold: FoldModel, chance: np.random.Generator) -> FoldModel:
     return replace(fold, encoders={name: mix_all(encoder) for name, encoder in fold.encoders.items()})
 
 
-def to_input_size(cells: Maps, size_px: int, stride_px: int = 32) -> Maps:
+def to_input_size(cells: Maps, size_px: int, stride_px: int = 32, first_px: int = 0) -> Maps:
     """Maps [..., h, w] at the size of the network's input, [..., size_px, size_px], by linear interpolation.
 
-    Cell (i, j) goes to input pixel (stride i, stride j), the centre of its receptive field: each of the convolutions or
-    poolings of stride 2 is centred on every second of its inputs, from the first on. Stretching the map over the
+    Cell (i, j) goes to input pixel (first + stride i, first + stride j), the centre of its receptive field: each of the
+    convolutions or poolings of stride 2 of a ResNet is centred on every second of its inputs, from the first on
+    (`records.encoders.first_cell_px` has the others). Stretching the map over the
     picture, as is common, would put it half a cell too far down and right. Beyond the last centre its value goes on.
 
     >>> to_input_size(np.array([[0.0, 1.0], [0.0, 1.0]]), 64)[0, [0, 16, 32, 63]].tolist()
     [0.0, 0.5, 1.0, 1.0]
     """
-    places = np.arange(size_px) / stride_px
+    places = (np.arange(size_px) - first_px) / stride_px
     rows, columns = np.meshgrid(places, places, indexing="ij")
     flat = cells.reshape(-1, *cells.shape[-2:])
     enlarged = [ndimage.map_coordinates(one, (rows, columns), order=1, mode="nearest") for one in flat]

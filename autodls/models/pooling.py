@@ -39,18 +39,18 @@ def map_of_case(maps: Tensor, inputs: Tensor) -> Tensor:
     return maps.reshape(len(inputs), -1, *maps.shape[2:])
 
 
-def pool(features: Tensor, inputs: Tensor, stride_px: int) -> Tensor:
+def pool(features: Tensor, inputs: Tensor, stride_px: int, first_px: int = 0) -> Tensor:
     """Features averaged over places, [case, pooled], of a map of features [case, channel, h, w] and its network input.
 
     Where the ROI guides, averages inside it come first: background has no say in them. Cell (i, j) is centred on input
-    pixel (stride i, stride j), and weighs as much as there is tumour around it; in a plane without tumour all weigh
-    alike. Then, as without ROI, averages over the whole crop. Planes count alike.
+    pixel (first + stride i, first + stride j), and weighs as much as there is tumour around it; in a plane without
+    tumour all weigh alike. Then, as without ROI, averages over the whole crop. Planes count alike.
     """
     features = features.float()
     if inputs.shape[1] == PLANE_COUNT:
         return features.mean(dim=(2, 3))
     maps = features.reshape(len(features), PLANE_COUNT, -1, *features.shape[2:])
-    roi = inputs[:, PLANE_COUNT:].float()
+    roi = inputs[:, PLANE_COUNT:, first_px:, first_px:].float()
     share = functional.avg_pool2d(roi, stride_px + 1, stride_px, stride_px // 2, count_include_pad=False)
     share = share.where(share.sum(dim=(2, 3), keepdim=True) > 0, 1.0)
     # No einsum: autocast would take it in bfloat16.

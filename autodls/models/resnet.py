@@ -8,11 +8,13 @@ Convolutions have torchvision's names, and those that a network has say which Re
 He et al. 2016 (arXiv:1512.03385); the stride of a bottleneck lies on its 3 x 3 convolution, as in torchvision.
 """
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 
 from torch import Tensor
 from torch.nn.functional import max_pool2d, relu
 
+STEM = "conv1"
+NORM_EPSILON = 1e-5
 STEMS_PX = {7: 3, 3: 1}  # side of the first convolution and its padding; only the large one is followed by pooling
 _STAGES = (1, 2, 3, 4)
 
@@ -59,6 +61,42 @@ def stride_px(names: Container[str], stem_px: int) -> int:
     """
     stages = len({block.partition(".")[0] for block in blocks_of(names)})
     return int(2 ** (stages + (stem_px == max(STEMS_PX))))
+
+
+def last_convolution(names: Container[str]) -> str:
+    """The convolution that ends the last block."""
+    *_, last = residual_ends(names)
+    return last
+
+
+def residual_ends(names: Container[str]) -> Iterator[str]:
+    """The last convolution of each block."""
+    return (_last_of(names, block) for block in blocks_of(names))
+
+
+def _last_of(names: Container[str], block: str) -> str:
+    return f"{block}.conv2" if is_basic(names, block) else f"{block}.conv3"
+
+
+def expected_shapes(found: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """The shapes [out, in, h, w] of all convolutions of a network whose blocks give as many channels as `found`."""
+    channels, taken, *side = found[STEM]
+    stem_px = side[-1] if side[-1] in STEMS_PX else max(STEMS_PX)
+    expected: dict[str, tuple[int, ...]] = {STEM: (channels, taken, stem_px, stem_px)}
+    for block in blocks_of(found):
+        out = found[_last_of(found, block)][0]
+        if is_basic(found, block):
+            expected[f"{block}.conv1"] = (out, channels, 3, 3)
+            expected[f"{block}.conv2"] = (out, out, 3, 3)
+        else:
+            width = found[f"{block}.conv2"][0]
+            expected[f"{block}.conv1"] = (width, channels, 1, 1)
+            expected[f"{block}.conv2"] = (width, width, 3, 3)
+            expected[f"{block}.conv3"] = (out, width, 1, 1)
+        if f"{block}.downsample.0" in found or out != channels:
+            expected[f"{block}.downsample.0"] = (out, channels, 1, 1)
+        channels = out
+    return expected
 
 
 def feature_map(pictures: Tensor, names: Container[str], stem_px: int, convolve: Convolve) -> Tensor:

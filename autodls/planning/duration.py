@@ -10,8 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autodls.planning.encoder_cost import encoder_cost
+from autodls.records.encoders import ENCODER_SPECS
 
 SMALL_INPUT_PX = 80
+# Operations a second, beside a ResNet-50's in the same run (one core, float32, 64 and 128 px: 0.33 and 0.34): a channel
+# on its own gives a core little to multiply.
+SPEED_BESIDE_A_RESNET = {"resnet": 1.0, "efficientnet_lite": 1 / 3}
 _ASSUMED = "assumed, not measured"
 _PASSES_OF_A_STEP = 3  # forward, gradient of the inputs, gradient of the weights
 _FEATURE_VIEWS = 4  # views of a training case from which the fusion learns
@@ -45,16 +49,19 @@ class Schedule:
     inner_holdout: float
 
 
-def passes_per_case(schedule: Schedule) -> float:
+def passes_per_case(schedule: Schedule, *, frozen: bool = False) -> float:
     """Forward passes that one case of one sequence takes over all folds, were no fold to stop early.
 
     Training steps count three-fold; then come the inner hold-out of every epoch, the features for the fusion, and one
-    out-of-fold score.
+    out-of-fold score. Of `frozen` encoders the features are computed once for all folds, and `epochs` are those of
+    fine-tuning.
     """
     outer = 1 - 1 / schedule.folds
     train, inner = outer * (1 - schedule.inner_holdout), outer * schedule.inner_holdout
     epoch = _PASSES_OF_A_STEP * train + inner
     features = _FEATURE_VIEWS * train + 2 * inner
+    if frozen:
+        return _FEATURE_VIEWS + schedule.folds * schedule.epochs * epoch
     return schedule.folds * (schedule.epochs * epoch + features) + 1
 
 
@@ -73,6 +80,7 @@ def predicted_training_minutes(
     gflops: float,
     *,
     roi_guided: bool = False,
+    frozen: bool = False,
 ) -> float:
     """Minutes for the encoders of all folds and sequences, were none to stop early.
 
@@ -82,8 +90,9 @@ def predicted_training_minutes(
     >>> round(predicted_training_minutes("resnet101", 128, schedule, [30, 34, 30], 110.0))
     15
     """
-    gflop = 2 * encoder_cost(encoder, input_px, roi_guided=roi_guided).macs / 1e9
-    return sum(sequence_cases) * passes_per_case(schedule) * gflop / gflops / 60
+    family = ENCODER_SPECS[encoder].family
+    gflop = 2 * encoder_cost(encoder, input_px, roi_guided=roi_guided).macs / 1e9 / SPEED_BESIDE_A_RESNET[family]
+    return sum(sequence_cases) * passes_per_case(schedule, frozen=frozen) * gflop / gflops / 60
 
 
 def predicted_fusion_minutes(

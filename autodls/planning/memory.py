@@ -9,8 +9,8 @@ arithmetic makes 2.62. A plan made on a GPU measures its own.
 from dataclasses import dataclass
 
 from autodls.planning.encoder_cost import encoder_cost, feature_channels
+from autodls.records.encoders import encoder_stride_px
 from autodls.records.network_shape import PLANE_COUNT
-from autodls.records.plan import encoder_stride_px
 
 GIB = 2**30
 # What a process takes beside what is counted below. On a CPU: with its libraries loaded, after a training step (torch
@@ -35,7 +35,7 @@ class TrainingLoad:
     `cohort_gib` is the memory of the samples of all cases, which stay on the device; `cases` of them are trained on,
     with `sequences` each. Without `cases` the fusion is left out. `fine_tuned`: all encoders are then fitted at once.
     `roi_guided`: see `encoder_cost`; `optimizer`: "sgd" or "adamw". `step_gib` is what fitting one encoder was measured
-    to allocate, in the place of arithmetic.
+    to allocate, in the place of arithmetic. `frozen` encoders are not fitted, but where they are `fine_tuned`.
     """
 
     encoder: str
@@ -50,6 +50,7 @@ class TrainingLoad:
     step_gib: float | None = None
     roi_guided: bool = False
     optimizer: str = "sgd"
+    frozen: bool = False
 
 
 def encoder_parts_gib(load: TrainingLoad) -> dict[str, float]:
@@ -104,7 +105,7 @@ def fusion_parts_gib(load: TrainingLoad) -> dict[str, float]:
 
 def memory_parts_gib(load: TrainingLoad) -> dict[str, float]:
     """Peak memory in GiB of the stage that needs more, by what it is for."""
-    stages = [encoder_parts_gib(load)]
+    stages = [] if load.frozen and load.cases else [encoder_parts_gib(load)]
     if load.cases:
         stages.append(fusion_parts_gib(load))
     if load.fine_tuned:

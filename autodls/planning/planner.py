@@ -1,5 +1,6 @@
 """From fingerprint, preset and resources to the plan, with a reason for every value."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,17 +21,29 @@ _SECTIONS = ("preprocessing", "network", "training", "segmentation", "budget")
 
 
 def derive_plan(
-    fingerprint: Fingerprint, preset: Preset, resources: Resources, encoder_weights: str | None = None
+    fingerprint: Fingerprint,
+    preset: Preset,
+    resources: Resources,
+    encoder_weights: str | None = None,
+    encoder: str | None = None,
+    *,
+    encoder_frozen: bool = False,
 ) -> Plan:
     """The plan for a training cohort.
 
-    What `preset` gives stands, and `encoder_weights` over it; every other value is derived by its rule. The result
-    depends on nothing else, but for the time and memory that a card of `resources` measures. Raises PlanError where
-    the cohort is too small, the memory too little, or given values do not go together.
+    What `preset` gives stands, and `encoder_weights`, `encoder` and `encoder_frozen` over it; every other value is
+    derived by its rule. The result depends on nothing else, but for the time and memory that a card of `resources`
+    measures. Raises PlanError where the cohort is too small, the memory too little, or given values do not go together.
     """
 
+    asked: dict[str, Any] = {
+        "network.encoder_weights": encoder_weights,
+        "network.encoder": encoder,
+        "network.encoder_frozen": encoder_frozen or None,
+    }
+
     def decide(resources: Resources) -> Situation:
-        return _decide(Situation(fingerprint, resources, _given(fingerprint, preset, encoder_weights)), preset)
+        return _decide(Situation(fingerprint, resources, _given(fingerprint, preset, asked)), preset)
 
     situation, trial = fit_to_card(decide, resources)
     decided = {**situation.decided, **_many_dims(situation, preset), **_roi_channel(fingerprint)}
@@ -66,7 +79,7 @@ def _decide(situation: Situation, preset: Preset) -> Situation:
     return situation
 
 
-def _given(fingerprint: Fingerprint, preset: Preset, encoder_weights: str | None) -> dict[str, Decision]:
+def _given(fingerprint: Fingerprint, preset: Preset, asked: Mapping[str, Any]) -> dict[str, Decision]:
     decided = {}
     for name, value in preset.values.items():
         note = f" {preset.notes[name]}" if name in preset.notes else ""
@@ -74,8 +87,9 @@ def _given(fingerprint: Fingerprint, preset: Preset, encoder_weights: str | None
     if _INTENSITY in decided:
         same, reason = decided[_INTENSITY].value, decided[_INTENSITY].reason
         decided[_INTENSITY] = Decision(dict.fromkeys(fingerprint.sequences, same), reason)
-    if encoder_weights is not None:
-        decided["network.encoder_weights"] = Decision(encoder_weights, "Given on the command line.")
+    for name, value in asked.items():
+        if value is not None:
+            decided[name] = Decision(value, "Given on the command line.")
     return decided
 
 

@@ -12,3 +12,5 @@ class PlanRequest:
     memory_gib: float | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     encoder_weights: str | None = None
+    encoder: str | None = None
+    encoder_frozen: bool = False

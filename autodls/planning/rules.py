@@ -55,6 +55,7 @@ RULES: dict[str, Rule] = {
         "imagenet", "As in the paper: with few cases, weights that have seen natural images are the better start."
     ),
     "network.encoder": network.encoder,
+    "network.encoder_frozen": fixed(False, "Encoders are fitted to the cohort, as in the paper."),
     "network.roi_guided": network.roi_guided,
     "network.fusion.heads": fixed(8, _PAPER),
     "network.fusion.layers": fixed(3, _PAPER),

@@ -14,7 +14,7 @@ from autodls.planning.duration import (
 )
 from autodls.planning.memory import memory_parts_gib, step_parts_gib
 from autodls.planning.trial import Trial, training_load
-from autodls.records.plan import encoder_stride_px
+from autodls.records.encoders import encoder_stride_px
 
 
 def require_memory(situation: Situation, preset: str) -> None:
@@ -68,7 +68,8 @@ def _memory(situation: Situation, trial: Trial | None) -> dict[str, Decision]:
 
 
 def _minutes(situation: Situation, trial: Trial | None) -> dict[str, Decision]:
-    epochs = situation["training.epochs"] + situation["training.fine_tuning_epochs"]
+    frozen = situation["network.encoder_frozen"]
+    epochs = situation["training.fine_tuning_epochs"] + (0 if frozen else situation["training.epochs"])
     folds = situation["training.folds"]
     cases = [sequence.cases for sequence in situation.fingerprint.sequences.values()]
     schedule = Schedule(epochs, folds, situation["training.inner_holdout"])
@@ -82,7 +83,7 @@ def _minutes(situation: Situation, trial: Trial | None) -> dict[str, Decision]:
         encoder, size_px = situation["network.encoder"], situation["preprocessing.input_size_px"]
         gflops = throughput_gflops(device, cores, precision, size_px)
         minutes = predicted_training_minutes(
-            encoder, size_px, schedule, cases, gflops, roi_guided=situation["network.roi_guided"]
+            encoder, size_px, schedule, cases, gflops, roi_guided=situation["network.roi_guided"], frozen=frozen
         )
         minutes += _fusion_minutes(situation, schedule, gflops)
         speed = f"{gflops:,.0f} GFLOP/s on {where} ({THROUGHPUTS[device, precision].trust}), the fusion included"
@@ -93,11 +94,14 @@ def _minutes(situation: Situation, trial: Trial | None) -> dict[str, Decision]:
             f"{1000 * seconds:.3g} ms a step of {batch} cases, measured on {trial.card}; augmentation, fusion, "
             f"reading and writing come on top"
         )
+    fitted = f"{len(cases)} encoders in each of {folds} folds"
+    if frozen:
+        fitted = f"Features of {len(cases)} sequences, once for all folds, and fine-tuning"
     return {
         "budget.device": Decision(situation.resources.device, f"Training is planned for {where}."),
         "budget.predicted_training_minutes": Decision(
             max(0.1, round(minutes, 1)),
-            f"{len(cases)} encoders in each of {folds} folds, {epochs} epochs were none to stop early, at {speed}.",
+            f"{fitted}, {epochs} epochs were none to stop early, at {speed}.",
         ),
     }
 

@@ -2,7 +2,7 @@
 
 from autodls.planning.decision import Decision, Situation
 from autodls.planning.encoder_cost import feature_channels
-from autodls.records.plan import encoder_stride_px
+from autodls.records.encoders import encoder_stride_px
 
 PAPER_DIMS = 128
 MOST_TOKENS_A_SIDE = 8  # of a feature map; the paper's 224 px give 7

@@ -89,6 +89,7 @@ def training_gib(situation: Situation, size_px: int, batch_size: int) -> float:
             fine_tuned=situation["training.fine_tuning_epochs"] > 0,
             roi_guided=situation["network.roi_guided"],
             optimizer=situation["training.optimizer"],
+            frozen=situation["network.encoder_frozen"],
         )
     )
 

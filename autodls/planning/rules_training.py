@@ -153,6 +153,8 @@ def focal_alpha(situation: Situation) -> Decision:
 
 def augmentation(situation: Situation) -> Decision:
     """The richer policy where the network is not the bottleneck, or starts from nothing."""
+    if situation["network.encoder_frozen"]:
+        return Decision("paper", "Encoders are not trained: features are those of flips and random crops.")
     if situation["network.encoder_weights"] == "random":
         return Decision(
             "nnunet",

@@ -43,6 +43,7 @@ def training_load(situation: Situation, step_gib: float | None = None) -> Traini
         step_gib=step_gib,
         roi_guided=situation["network.roi_guided"],
         optimizer=situation["training.optimizer"],
+        frozen=situation["network.encoder_frozen"],
     )
 
 

@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_seri
 
 from autodls.limits import MOST_LAYERS, MOST_TOKENS
 from autodls.records.base import Record
+from autodls.records.encoders import ENCODER_SPECS, Encoder, encoder_stride_px
 from autodls.records.number_types import Count, Positive, Share
 from autodls.records.preprocessing_plan import PreprocessingPlan
 from autodls.records.reasons import set_by_hand, told_reasons, values_at
@@ -27,22 +28,15 @@ class FusionPlan(Record):
     )
 
 
-Encoder = Literal["resnet101", "resnet50", "resnet18", "resnet8"]
-
-
-def encoder_stride_px(encoder: str) -> int:
-    """Input pixels per cell of the last feature map, along a side.
-
-    >>> encoder_stride_px("resnet101"), encoder_stride_px("resnet8")
-    (32, 8)
-    """
-    return 8 if encoder == "resnet8" else 32
-
-
 class NetworkPlan(Record):
     """Encoder per sequence, PCA, fusion."""
 
     encoder: Encoder
+    encoder_frozen: bool = Field(
+        default=False,
+        description="true: encoders keep the weights that they start from, and the last linear layer of each, PCA and "
+        "fusion are fitted to features that are computed once; needs encoder_weights other than random",
+    )
     roi_guided: bool = Field(
         default=False,
         description="each plane goes through the encoder on its own, with the ROI in it as a second channel, and "
@@ -52,6 +46,14 @@ class NetworkPlan(Record):
     encoder_weights: str = Field(description="imagenet, random, or a file (.pth, .safetensors)")
     pca_dims: Annotated[int, Field(ge=1, le=2048)] = Field(description="channels kept per sequence")
     fusion: FusionPlan
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what older versions did not have where it was not given, so that the hash of theirs still fits."""
+        content: dict[str, Any] = write(self)
+        if "encoder_frozen" not in self.model_fields_set:
+            content.pop("encoder_frozen", None)
+        return content
 
 
 class TrainingPlan(Record):
@@ -177,8 +179,11 @@ class Plan(Record):
                 f"input_size_px {self.preprocessing.input_size_px} with {self.network.encoder} makes {tokens} tokens "
                 f"of fusion.patch_px {self.network.fusion.patch_px}, expected at most {MOST_TOKENS}"
             )
-        if (self.network.encoder, self.network.encoder_weights) == ("resnet8", "imagenet"):
-            raise ValueError("resnet8 has no ImageNet weights; give encoder_weights random, or a larger encoder")
+        encoder = self.network.encoder
+        if self.network.encoder_weights == "imagenet" and ENCODER_SPECS[encoder].imagenet is None:
+            raise ValueError(f"{encoder} has no ImageNet weights; give encoder_weights random, or a larger encoder")
+        if self.network.encoder_frozen and self.network.encoder_weights == "random":
+            raise ValueError("encoder_frozen with encoder_weights random: nothing would be learnt; set one otherwise")
         if self.network.roi_guided and self.network.encoder_weights != "random":
             raise ValueError(
                 f"roi_guided with encoder_weights {self.network.encoder_weights}: weights that were trained elsewhere "

@@ -129,6 +129,11 @@ class Workspace:
         return self.home / "results" / "compare.json"
 
     @property
+    def features(self) -> Path:
+        """Features of encoders that are not trained, by the hash of what they come from; one for all experiments."""
+        return self.base.root / "features"
+
+    @property
     def segmentation(self) -> SegmentationFolder:
         """The nnU-Net stage, one for all experiments."""
         return SegmentationFolder(self.base.root / "segmentation")

@@ -8,7 +8,7 @@ from typing import TypeVar
 from autodls.analysis.comparison_results import Comparison
 from autodls.analysis.rois_records import RoiBenchmark
 from autodls.errors import AutoDLSError
-from autodls.evaluation.results import Metrics
+from autodls.evaluation.metrics_record import Metrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.records.base import Record
 from autodls.records.cells import is_missing, read_number

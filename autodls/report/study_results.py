@@ -9,7 +9,7 @@ from autodls.analysis.out_of_fold import with_probabilities
 from autodls.analysis.scored_study import ScoredStudy
 from autodls.analysis.study_analysis import study_analysis
 from autodls.analysis.study_metrics import figure_metrics, study_tables
-from autodls.evaluation.results import Metrics
+from autodls.evaluation.metrics_record import Metrics
 from autodls.evaluation.score_auc import ScoreAuc
 from autodls.evaluation.shared_folds import MEANING, is_of_folds
 from autodls.records.formatting import estimate

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from autodls.errors import ModelFolderError, StaleRecordError
 from autodls.evaluation.score_auc import OUT_OF_FOLD, ScoreAuc
+from autodls.jobs.executor import LOCAL, Executor, require_executor
 from autodls.records.case import Case
 from autodls.records.cohort import table_path
 from autodls.records.files import sha256_of_file, sha256_of_input
@@ -20,6 +21,7 @@ from autodls.records.splits import Splits
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
 from autodls.stages.provenance import note_run, precision_of_all
+from autodls.stages.scoring_away import require_given_rois, score_away
 from autodls.stages.session import Session, planned_workspace, trained_rois
 from autodls.watch import SILENT, Watch
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     import torch
 
     from autodls.analysis.scored_study import ScoredCohort, ScoredStudy
-    from autodls.evaluation.results import Metrics
+    from autodls.evaluation.metrics_record import Metrics
     from autodls.inference.heldout_rois import HeldoutDrawer
     from autodls.inference.model_folder import LockedModel
     from autodls.inference.prediction import Prediction
@@ -56,11 +58,15 @@ class Evaluated:
 
 @dataclass
 class _Scoring:
-    """Where networks are computed, by how many processes images are read, and who waits; in what they were computed."""
+    """Where networks are computed and by whom, by how many processes images are read, and who waits.
+
+    `computed_in` is in what they were computed.
+    """
 
     device: "torch.device"
     workers: int
     watch: Watch
+    executor: Executor = LOCAL
     computed_in: str | None = None
 
 
@@ -71,12 +77,13 @@ def evaluate(
     *,
     device: str = "auto",
     workers: int = 1,
+    executor: Executor = LOCAL,
     watch: Watch = SILENT,
 ) -> Evaluated:
     """Score the held-out cohorts by the locked model, and judge it on all cohorts, into results/ of the workspace.
 
     `rois` names the model by the ROIs that it was trained on: the one there is, or manual where there are both. Scores
-    are kept as they come, so a killed run continues.
+    are kept as they come, so a killed run continues. `executor` says who scores: this machine, Ray, or SLURM.
 
     Raises StaleRecordError, naming the command to run, where plan, scores, model or dataset do not fit each other;
     ModelFolderError where there is no model, or one that was altered.
@@ -85,11 +92,13 @@ def evaluate(
     from autodls.models.device import resolve_device
     from autodls.report.study_results import study_results, write_results
 
-    scoring = _Scoring(resolve_device(device), workers, watch)
+    require_executor(executor)
+    scoring = _Scoring(resolve_device(device), workers, watch, executor)
     place = planned_workspace(dataset, workspace)
     with locked(place):
         read_from = _given(dataset)
         session = Session.open(dataset, place.root, trained_rois(place, rois))
+        require_given_rois(session.workspace, executor)
         study = _study(session, scoring)
         watch.note("statistics, tables and figures ...")
         results = study_results(study)
@@ -223,6 +232,8 @@ def _held_out(session: Session, model: ModelRecord, plan: Plan, scoring: _Scorin
         for name, cases in session.cohort.held_out.items():
             record = session.workspace.heldout_record(name)
             given = _as_scored(session, cases)
+            if scoring.executor.name != "local":
+                score_away(scoring.executor, session.workspace, model, given, name, scoring.device, scoring.watch)
             prediction = score_held_out(model, load, given, record, advance, scoring.workers)
             labels = {case.id: case.label for case in cases}
             write_held_out(session.workspace.heldout_scores(name), record, prediction, plan.sequences, labels)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.metrics import Choices, evaluate_table
+from autodls.evaluation.metrics_record import Metrics
 from autodls.evaluation.own_cutoff import parse_cutoffs
-from autodls.evaluation.results import Metrics
 from autodls.evaluation.score_auc import ScoreAuc
 from autodls.evaluation.scores_table import Columns, ScoreTable, read_scores
 from autodls.records.lock import locked_output

@@ -14,6 +14,7 @@ from autodls.planning.planner import derive_plan
 from autodls.planning.presets import load_preset
 from autodls.planning.request import PlanRequest
 from autodls.planning.splits import make_splits, require_both_classes, require_same_draw
+from autodls.records.encoders import ENCODER_SPECS
 from autodls.records.lock import locked
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits
@@ -66,7 +67,14 @@ def plan(
         if doubtful := len(table_warnings(dataset)):
             said = plural(doubtful, "warning")
             told.note(f"{WARNING}{said} about the table or the names of files: 'autodls check' lists them")
-        made = derive_plan(fingerprint, preset, resources, request.encoder_weights)
+        made = derive_plan(
+            fingerprint,
+            preset,
+            resources,
+            request.encoder_weights,
+            request.encoder,
+            encoder_frozen=request.encoder_frozen,
+        )
         _require_weights(made)
         made = _as_measured_before(session.workspace, made)
         take_shared_splits(session.workspace, anew=restart)
@@ -103,16 +111,17 @@ def explain_plan(
 
 def _require_weights(plan: Plan) -> None:
     """Say now that a weights file is not there, or not of the encoder, not after hours of preprocessing."""
-    source = plan.network.encoder_weights
-    if source in ("imagenet", "random"):
+    source, encoder = plan.network.encoder_weights, plan.network.encoder
+    file = ENCODER_SPECS[encoder].imagenet
+    if source == "random" or (source == "imagenet" and (file is None or file.package is None)):
         return
-    if not Path(source).is_file():
+    if source != "imagenet" and not Path(source).is_file():
         raise WeightsError(
             f"encoder weights '{source}': neither imagenet, random nor a file; correct --encoder-weights"
         )
     from autodls.training.weights import encoder_weights  # torch and MONAI: only a file needs them
 
-    encoder_weights(plan.network.encoder, source)
+    encoder_weights(encoder, source)
 
 
 def resources_of(request: PlanRequest, watch: Watch = SILENT) -> Resources:

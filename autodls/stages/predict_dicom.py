@@ -1,7 +1,4 @@
-"""`predict` on DICOM: studies of a folder scored by a locked model, and what was found written as DICOM for them.
-
-Scores go into one folder, which names nobody; DICOM objects go into another, as their headers name the patient.
-"""
+"""`predict` on DICOM: scores into one folder, which names nobody, objects for the archive into another."""
 
 import tempfile
 from collections import Counter
@@ -284,5 +281,5 @@ def _painted(
     joined = [f"{len(rois)} ROIs fit --roi-name and are joined"] if len(rois) > 1 else []
     for said in (*joined, *(note for one in painted for note in one.notes), *(roi.doubt for roi in rois if roi.doubt)):
         watch.note(f"case {study.case}: its ROI: {said}")
-    mask = np.logical_or.reduce([one.mask for one in painted])
-    return Volume(mask.astype(np.uint8) * np.uint8(min(record.mask_labels)), grid)
+    mask, tumour = np.logical_or.reduce([one.mask for one in painted]), min(record.mask_labels)
+    return Volume(mask.astype(np.min_scalar_type(tumour)) * tumour, grid)

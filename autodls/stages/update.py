@@ -114,7 +114,9 @@ class _Run:
     def fit(self, prediction: "Prediction") -> "tuple[Updated, Update]":
         """Choose, fit and judge the update from the scores; the new model has no folder yet."""
         from autodls.analysis.update_figures import FirstModel, Site, update_of
+        from autodls.evaluation.caveats import INVERTED, is_below_chance
         from autodls.planning.splits import cross_fitting_folds
+        from autodls.records.formatting import estimate
 
         unscored = {one.case: one.reason.removeprefix(f"case {one.case}: ") for one in prediction.failed}
         for case, reason in unscored.items():
@@ -129,6 +131,10 @@ class _Run:
         site = Site(self.cohort.description.name, labels, scores, [fold_of[case.id] for case in scored])
         first = FirstModel(self.checked.sha256, self.checked.record.cutoff, training.cutoff, training.seed)
         update, told = update_of(site, first, self.method)
+        if is_below_chance(told.auc.value, told.auc.high):
+            raise DatasetError(
+                f"{self.cohort.folder}: the model's AUC there is {estimate(told.auc)}, below chance: {INVERTED}"
+            )
         return Updated(told, None, unscored), update
 
 

@@ -11,6 +11,7 @@ what cannot be meant is an `ArgumentError` of one line.
 
 from autodls.stats.agreement import bland_altman, icc
 from autodls.stats.discrimination import DeLong, Rates, auc, compare_aucs, delong, holm, rates_at_cutoff, youden_cutoff
+from autodls.stats.planning import auc_ceiling, cases_for_auc, learning_curve
 from autodls.stats.probability import brier, calibration, calibration_groups, net_benefit
 from autodls.stats.survival import cox, kaplan_meier, landmark_benefit, logrank, median_follow_up, proportional_hazards
 
@@ -18,10 +19,12 @@ __all__ = [
     "DeLong",
     "Rates",
     "auc",
+    "auc_ceiling",
     "bland_altman",
     "brier",
     "calibration",
     "calibration_groups",
+    "cases_for_auc",
     "compare_aucs",
     "cox",
     "delong",
@@ -29,6 +32,7 @@ __all__ = [
     "icc",
     "kaplan_meier",
     "landmark_benefit",
+    "learning_curve",
     "logrank",
     "median_follow_up",
     "net_benefit",

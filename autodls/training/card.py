@@ -24,6 +24,7 @@ def model_card(record: ModelRecord, plan: Plan, rows: list[ScoreAuc], folds_by_m
     cautions = "".join(f"\n**Caution**: {as_markdown(caution)}.\n" for caution in record.cautions)
     patients = f" ({record.training_patients} patients)" if record.training_patients is not None else ""
     mean = _by_mean(record, folds_by_mean)
+    kept = ", which it keeps but for its last layer" if plan.network.encoder_frozen else ""
     guided = ", each plane on its own with the ROI in it" if plan.network.roi_guided else ""
     table = "\n".join(f"| {as_markdown(row.row)} | {row.n} | {row.positives} | {row.text} |" for row in rows)
     return f"""# Model card: {name}
@@ -37,7 +38,7 @@ For research; not a medical device.
 - **Trained on**: {cases}{patients} of {as_markdown_code(record.dataset)}, {record.training_positives} positive.
   The probability holds for a population with that share of positives.
 - **Network**: {record.folds} folds, each a {plan.network.encoder} per sequence (it started from
-  {start} weights{guided}), PCA to {plan.network.pca_dims} channels, a fusion transformer.{mean}
+  {start} weights{kept}{guided}), PCA to {plan.network.pca_dims} channels, a fusion transformer.{mean}
 
 | score, out of fold | cases | positive | AUC (95% CI) |
 |---|---|---|---|

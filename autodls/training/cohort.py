@@ -74,7 +74,8 @@ class TrainingCohort:
     def run(self, index: int, data: TrainingData) -> FoldRun:
         """What training fold `index` in its folder needs."""
         fold, folder = self.splits.folds[index], self.workspace.fold(index)
-        return FoldRun(data, fold, self.plan, folder, self.keys[index], self.start_sha256)
+        features = self.workspace.features
+        return FoldRun(data, fold, self.plan, folder, self.keys[index], self.start_sha256, features)
 
 
 def train_folds(

@@ -40,7 +40,8 @@ class TrainingData:
 @dataclass(frozen=True)
 class FoldRun:
     """Everything that training one fold needs; `keys` say of each stage what it is derived from, `start_sha256` is of
-    the file, if one is named, that encoders start from.
+    the file, if one is named, that encoders start from, and `features` is the folder where those of encoders that are
+    not trained are kept; None for nowhere.
     """
 
     data: TrainingData
@@ -49,6 +50,7 @@ class FoldRun:
     folder: FoldFolder
     keys: StageKeys
     start_sha256: str | None = None
+    features: Path | None = None
 
 
 def load_training_data(

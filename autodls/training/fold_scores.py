@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from autodls.models.fold_files import load_fold
 from autodls.models.network import FoldModel
 from autodls.records.scores import FUSED, FoldScore, Part
 from autodls.training.data import FoldRun, centre_crop
+from autodls.training.feature_cache import as_scored
 from autodls.training.fold_chain import write_scores
 
 _PARTS: tuple[Part, ...] = ("train", "inner", "validation")
@@ -18,6 +20,11 @@ _PARTS: tuple[Part, ...] = ("train", "inner", "validation")
 def write_fold_scores(run: FoldRun, weights: Mapping[str, str], not_learnt: Mapping[str, str]) -> None:
     """Score the fold whose `weights` lie in its folder, and write that there; `not_learnt` is that of `FoldRecord`."""
     model = load_fold(run.folder.trained(run.plan.training.fine_tuning_epochs), run.plan, run.data.pixels.device)
+    if not run.plan.training.fine_tuning_epochs:
+        model = replace(
+            model,
+            encoders={name: as_scored(encoder, run.plan, run.features) for name, encoder in model.encoders.items()},
+        )
     write_scores(run.folder, score_fold(run, model), run.plan, run.keys.scores, weights, not_learnt)
 
 

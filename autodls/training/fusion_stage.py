@@ -18,13 +18,14 @@ from autodls.training.augmentation import augment_inputs, augment_paper
 from autodls.training.background import made_ahead
 from autodls.training.batches import random_batches, send
 from autodls.training.data import FoldRun, centre_crop
+from autodls.training.feature_cache import as_scored
+from autodls.training.frozen import VIEWS, own_views
 from autodls.training.keys import FUSION
 from autodls.training.loop import FitSettings, Inputs, Report, fit
 from autodls.training.principal import fit_pca
 from autodls.training.settings import fit_settings
 from autodls.training.settling import encoders_note, modality_dropout, settled
 
-_VIEWS = 4  # augmented views of a training case whose features the fusion learns from; the first is the centre
 _BATCH_CASES = 16
 _WEIGHT_DECAY = 1e-4  # of SGD; that of the encoders may be of another optimizer
 
@@ -73,7 +74,9 @@ def train_fusion(run: FoldRun, report: Report) -> None:
     settings = _fusion_settings(plan, fold)
     projections, seen = {}, []
     for index, name in enumerate(plan.sequences):
-        views = _views(data.pixels[train, index], plan, settings.seed)
+        planes = data.pixels[train, index]
+        frozen = plan.network.encoder_frozen
+        views = own_views(planes, fold.train, plan) if frozen else _views(planes, plan, settings.seed)
         centre = _features(encoders[name], next(views))
         projections[name] = fit_pca(centre, data.present[train, index], plan.network.pca_dims)
         augmented = (_features(encoders[name], view) for view in views)
@@ -110,7 +113,9 @@ def _scoring_encoders(run: FoldRun) -> dict[str, FoldedEncoder]:
     names, device = run.plan.sequences, run.data.pixels.device
     dtype = scoring_dtype(run.plan, device)
     ahead = len(names) if device.type == "cuda" else 0
-    loaded = made_ahead(lambda name: load_encoder(run.folder, name).to(device, dtype), names, ahead)
+    loaded = made_ahead(
+        lambda name: as_scored(load_encoder(run.folder, name).to(device, dtype), run.plan, run.features), names, ahead
+    )
     return {name: encoder() for name, encoder in zip(names, loaded, strict=True)}
 
 
@@ -136,7 +141,7 @@ def _views(planes: Tensor, plan: Plan, seed: int) -> Iterator[Tensor]:
     """
     size_px = plan.preprocessing.input_size_px
     yield centre_crop(planes, size_px)
-    for view in range(1, _VIEWS):
+    for view in range(1, VIEWS):
         yield augment_inputs(augment_paper, planes, size_px, stream_seed(seed, "view", view))
 
 

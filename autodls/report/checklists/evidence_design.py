@@ -154,7 +154,9 @@ def _selection(study: Artefacts) -> str:
 
 
 def _initial_weights(study: Artefacts) -> str:
-    return f"Encoder weights: {known(study.plan).network.encoder_weights}; the other layers start at random."
+    network = known(study.plan).network
+    kept = " and are kept: of an encoder only the last linear layer is fitted" if network.encoder_frozen else ""
+    return f"Encoder weights: {network.encoder_weights}{kept}; the other layers start at random."
 
 
 def _ensemble(study: Artefacts) -> str:

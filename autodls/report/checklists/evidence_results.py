@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from autodls.evaluation.results import Metrics
+from autodls.evaluation.metrics_record import Metrics
 from autodls.evaluation.score_auc import CHOSEN_HERE, OUT_OF_FOLD
 from autodls.records.formatting import NONE, counted, estimate, number
 from autodls.report.artefacts import Artefacts

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from autodls.analysis.cohort_flow import Flow
-from autodls.evaluation.results import Metrics
+from autodls.evaluation.metrics_record import Metrics
 from autodls.evaluation.scores_table import ScoreTable
 from autodls.report.drawn import Drawn
 from autodls.report.figures.cohort_flow import flow_figure

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_curve
 
 from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.cohort_table import CohortTable
-from autodls.evaluation.results import CohortMetrics, Metrics
+from autodls.evaluation.metrics_record import CohortMetrics, Metrics
 from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import judged_by
 from autodls.records.formatting import estimate

@@ -14,7 +14,8 @@ from autodls.evaluation.calibration import CalibrationGroup, SmoothCalibration, 
 from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.decision_curve import net_benefit_band
 from autodls.evaluation.delong import Patients
-from autodls.evaluation.results import CohortMetrics, Metrics, ScoreMetrics
+from autodls.evaluation.metrics_record import CohortMetrics, Metrics
+from autodls.evaluation.results import ScoreMetrics
 from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import judged_by
 from autodls.records.formatting import number

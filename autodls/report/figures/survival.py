@@ -8,7 +8,8 @@ from matplotlib.lines import Line2D
 
 from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.cohort_table import CohortTable
-from autodls.evaluation.results import CohortMetrics, Metrics, Survival
+from autodls.evaluation.metrics_record import CohortMetrics, Metrics
+from autodls.evaluation.results import Survival
 from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import followed_by
 from autodls.evaluation.survival import KaplanMeier, group_survival, kaplan_meier

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from autodls.evaluation.results import Metrics
+from autodls.evaluation.metrics_record import Metrics
 from autodls.report.artefacts import ARTEFACTS, TABLES, Artefacts
 from autodls.report.drawn import ReportTable
 from autodls.report.figures.lettering import told_of

@@ -6,8 +6,8 @@ from autodls import __version__
 from autodls.analysis.findings import DATA, MAPS, NEWS, RUN, UNSURE, Finding, by_kind, merged, sentence
 from autodls.analysis.news import Gain, news
 from autodls.evaluation.caveats import EVENTS_PER_VARIABLE
+from autodls.evaluation.metrics_record import Metrics
 from autodls.evaluation.randomisation import PASSED, weights_verdict
-from autodls.evaluation.results import Metrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.records.base import Record
 from autodls.records.cells import read_number

@@ -1,7 +1,6 @@
 """Candidates beside each other, as CSV and as printed."""
 
-from autodls.analysis.candidates import CHOSEN
-from autodls.analysis.comparison_results import CandidateResult, Comparison, Difference, NetworkAdds
+from autodls.analysis.comparison_results import CHOSEN, CandidateResult, Comparison, Difference, NetworkAdds
 from autodls.evaluation.results import Auc
 from autodls.evaluation.shared_folds import MEANING, is_of_folds
 from autodls.records.formatting import NONE, added_p, estimate, number, p_value, with_limits

@@ -1,6 +1,6 @@
 """Every fold on its own, as CSV and as printed."""
 
-from autodls.evaluation.results import Metrics
+from autodls.evaluation.metrics_record import Metrics
 from autodls.records.formatting import estimate, number
 from autodls.report.drawn import CellValue, Printed, ReportTable, Rows
 

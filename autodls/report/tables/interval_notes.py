@@ -1,6 +1,6 @@
 """Notes of tables: which intervals are not of independent cases, and what they are of."""
 
-from autodls.evaluation.results import CohortMetrics, Metrics
+from autodls.evaluation.metrics_record import CohortMetrics, Metrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.shared_folds import is_of_folds, meaning_of
 

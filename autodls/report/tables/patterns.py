@@ -1,6 +1,6 @@
 """The score by the sequences that cases have, as CSV and as printed."""
 
-from autodls.evaluation.results import Metrics
+from autodls.evaluation.metrics_record import Metrics
 from autodls.evaluation.shared_folds import MEANING, is_of_folds
 from autodls.records.formatting import counted, estimate
 from autodls.report.drawn import CellValue, Printed, ReportTable, Rows, unique_reasons

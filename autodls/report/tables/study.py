@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from autodls.evaluation.baseline import BaselineTable, Variable
 from autodls.evaluation.caveats import OF_SINGLE_FOLDS
-from autodls.evaluation.results import CohortMetrics, Comparison, Estimate, Metrics, ScoreMetrics
+from autodls.evaluation.metrics_record import CohortMetrics, Metrics
+from autodls.evaluation.results import Comparison, Estimate, ScoreMetrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.shared_folds import is_of_folds
 from autodls.records.formatting import NONE, estimate, number, p_value, with_limits

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from autodls.evaluation.results import Estimate, GroupSurvival, HazardRatio, Landmark, Metrics, Survival
+from autodls.evaluation.metrics_record import Metrics
+from autodls.evaluation.results import Estimate, GroupSurvival, HazardRatio, Landmark, Survival
 from autodls.evaluation.score_auc import CHOSEN_HERE, FOLDS_SHARE
 from autodls.records.formatting import DASH, NONE, NOT_REACHED, estimate, number, p_value, with_limits
 from autodls.report.drawn import CellValue, Printed, ReportTable, Rows, unique_reasons
