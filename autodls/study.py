@@ -267,6 +267,7 @@ class Study(StudyFolder):
         *,
         dicom: PathLike | None = None,
         series: Sequence[str] = (),
+        roi_names: Sequence[str] = (),
         rois: PathLike | None = None,
         heatmaps: bool = False,
         overwrite: bool = False,
@@ -276,7 +277,7 @@ class Study(StudyFolder):
         """Score DICOM studies below `images` by the model of this study, as `autodls predict --dicom`.
 
         Into the folder `dicom` go the results of each study as DICOM; `series` says which is a channel of the model, as
-        "CHANNEL=DESCRIPTION".
+        "CHANNEL=DESCRIPTION", `roi_names` which ROIs of RTSTRUCT and SEG among the studies are the tumor.
         """
         from autodls.stages.predict_dicom import predict_dicom
         from autodls.stages.session import model_of
@@ -284,9 +285,10 @@ class Study(StudyFolder):
         return predict_dicom(
             Path(images),
             Path(output),
-            model=model_of(self.workspace, drawn=rois is None),
+            model=model_of(self.workspace, drawn=rois is None and not roi_names),
             dicom=_path(dicom),
             series=series,
+            roi_names=roi_names,
             rois=_path(rois),
             heatmaps=heatmaps,
             overwrite=overwrite,

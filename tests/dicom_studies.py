@@ -12,8 +12,10 @@ highdicom = pytest.importorskip("highdicom", reason="highdicom is not installed:
 
 from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage  # noqa: E402
+from real_dicom import found_in  # noqa: E402
 
 from autodls.dicom.results import Result, to_bytes  # noqa: E402
+from autodls.dicom.studies import studies_of  # noqa: E402
 from autodls.dicom.study import SourceSeries, SourceStudy  # noqa: E402
 from autodls.imaging.volumes import read_labels  # noqa: E402
 
@@ -84,11 +86,19 @@ def write_series(folder, image, description, study, number, **changes):
 
 def source_study(folder, channels=("CE-T1WI", "T2WI"), case="P0001"):
     """What `write_study` wrote into `folder`, a channel a folder, as results are written back to it."""
-    series = {}
-    for number, channel in enumerate(channels, start=1):
-        read = [pydicom.dcmread(path, stop_before_pixels=True) for path in sorted((folder / f"{number}").iterdir())]
-        series[channel] = SourceSeries.of(read, channel)
+    series = {channel: source_series(folder / f"{number}", channel) for number, channel in enumerate(channels, start=1)}
     return SourceStudy(case, series, channels[0])
+
+
+def source_series(folder, name="series T2"):
+    """The only volume in `folder`."""
+    (part,) = found_in(folder).parts
+    return SourceSeries.of(part, name)
+
+
+def studies_in(folder):
+    """The studies below `folder`."""
+    return studies_of(found_in(folder), folder)
 
 
 def require_valid(*datasets, folder):

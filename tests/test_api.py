@@ -200,7 +200,9 @@ CALLS = {
     "segment": lambda study: study.segment(1, restart=True),
     "train": lambda study: study.train(0, "auto", at_once=2),
     "predict": lambda study: study.predict("images", "out", rois="rois", heatmaps=True, overwrite=True),
-    "predict_dicom": lambda study: study.predict_dicom("images", "out", dicom="back", series=["T1WI=t1"]),
+    "predict_dicom": lambda study: study.predict_dicom(
+        "images", "out", dicom="back", series=["T1WI=t1"], roi_names=["GTV"]
+    ),
     "import_dicom": lambda study: study.import_dicom("dicom", roi_names=["GTV*"], workers=2),
     "compare": lambda study: study.compare(lock="volume"),
     "update": lambda study: study.update("model", "new", method="intercept"),
@@ -217,7 +219,10 @@ CALLS = {
 OF_STUDY = {"dataset", "workspace", "name", "as_json", "dry_run", "place"}
 ELSEWHERE = {
     "plan": {"explain": "explain_plan", "frozen": "encoder_frozen"},
-    "predict": {"model": "load_model(MODEL).predict", "dicom": "predict_dicom", "series": "predict_dicom"},
+    "predict": {
+        "model": "load_model(MODEL).predict",
+        **dict.fromkeys(("dicom", "series", "roi_name"), "predict_dicom"),
+    },
     "compare": {"candidate": "lock"},
     "import": {"roi_name": "roi_names", **dict.fromkeys(("label_id", "target", "positive", "keep"), "labels")},
     "train fold": {"which": "fold"},

@@ -8,12 +8,12 @@ import sys
 import pytest
 import SimpleITK as sitk
 from command_line import autodls, snapshot
-from dicom_studies import PATIENT, highdicom, places_of, pydicom, require_valid, write_study
+from dicom_studies import PATIENT, highdicom, places_of, pydicom, require_valid, studies_in, write_study
 from tiny_model_folder import SEQUENCES, small_volume_plan, write_model_folder
 from tiny_models import tiny_model
 
 from autodls.dicom.results import RESEARCH
-from autodls.dicom.studies import find_studies, holds_dicom
+from autodls.dicom.studies import holds_dicom
 from autodls.records.files import sha256_of_file
 
 STUDIES = {"1.2.3.1": "case_00", "1.2.3.2": "case_01"}
@@ -186,7 +186,7 @@ class TestRefused:
         )  # fmt: skip
         assert answer.status == 1
         rows = {row["case"]: row for row in csv.DictReader((tmp_path / "out" / "scores.csv").open())}
-        assert "one is missing" in rows["P0001"]["failed"] and rows["P0001"]["dls"] == "" and rows["P0002"]["dls"]
+        assert "1 missing slices" in rows["P0001"]["failed"] and rows["P0001"]["dls"] == "" and rows["P0002"]["dls"]
         assert not (tmp_path / "dicom" / "P0001").exists() and (tmp_path / "dicom" / "P0002" / "roi.dcm").exists()
         assert "Müller" not in answer.err + answer.out and "MRN" not in answer.err + answer.out
 
@@ -210,7 +210,7 @@ class TestSeries:
         return write_study(tmp_path / "study", images)
 
     def test_are_named_by_description_or_uid(self, study):
-        (found,) = find_studies(study)
+        (found,) = studies_in(study)
         for name in ("t2 tse", "1.2.3.4.2"):
             made = found.as_channels(SEQUENCES, "CE-T1WI", {"CE-T1WI": "T1 TSE POST", "T2WI": name})
             assert {channel: one.uid for channel, one in made.series.items()} == {
@@ -219,17 +219,18 @@ class TestSeries:
             }
 
     def test_one_that_is_not_there_and_was_not_named_is_a_missing_sequence(self, study):
-        (found,) = find_studies(study)
+        (found,) = studies_in(study)
         assert list(found.as_channels(SEQUENCES, "CE-T1WI", {"CE-T1WI": "t1 tse post"}).series) == ["CE-T1WI"]
 
     def test_two_of_one_name_are_told_apart_by_their_uid(self, study, given):
         image = given / "dataset" / "imagesTr" / "case_00_0001.nii.gz"
         write_study(study / "more", {"other": image, "t1 tse post": image})
+        shutil.rmtree(study / "more" / "1")
         for number, path in enumerate(sorted((study / "more" / "2").iterdir())):
             one = pydicom.dcmread(path)
             one.SeriesInstanceUID, one.SOPInstanceUID = "1.2.3.4.9", f"1.2.3.4.9.{number}"
             one.save_as(path)
-        (found,) = find_studies(study)
+        (found,) = studies_in(study)
         with pytest.raises(Exception, match=r"2 series are called 't1 tse post'.*CE-T1WI=UID"):
             found.as_channels(SEQUENCES, "CE-T1WI", {"CE-T1WI": "t1 tse post"})
 
@@ -241,10 +242,10 @@ class TestSeries:
         assert not (tmp_path / "o").exists()
 
     def test_results_that_went_back_are_no_series(self, done, study):
-        (found,) = find_studies(study)
+        (found,) = studies_in(study)
         for path in (done / "dicom" / "P0001").iterdir():
             one = pydicom.dcmread(path)
             one.StudyInstanceUID = "1.2.3.4"
             one.save_as(study / path.name)
-        (again,) = find_studies(study)
+        (again,) = studies_in(study)
         assert again.series.keys() == found.series.keys()

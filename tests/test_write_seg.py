@@ -14,14 +14,17 @@ from dicom_studies import (
     places_of,
     pydicom,
     require_valid,
+    source_series,
+    source_study,
+    studies_in,
     study_and_roi,
     texts_in,
     write_study,
 )
+from tiny_dicom import edit
 
 from autodls.dicom.results import to_bytes
-from autodls.dicom.studies import find_studies
-from autodls.dicom.study import SourceSeries, SourceStudy
+from autodls.dicom.study import SourceStudy
 from autodls.dicom.write_seg import segmentation
 from autodls.errors import DatasetError, InputError
 from autodls.imaging.geometry import Volume
@@ -131,9 +134,10 @@ def test_is_valid_on_a_real_study(shared_data, tmp_path):
     if not archive.is_file():
         pytest.skip(f"no real DICOM at {archive}")
     with tarfile.open(archive, "r|xz") as packed:
-        files = (packed.extractfile(one) for one in packed if one.isfile() and "/MR_T2/image/" in one.name)
-        read = [pydicom.dcmread(io.BytesIO(file.read()), stop_before_pixels=True) for file in files]
-    series = SourceSeries.of(read, "T2")
+        for number, one in enumerate(one for one in packed if one.isfile() and "/MR_T2/image/" in one.name):
+            (tmp_path / "T2").mkdir(exist_ok=True)
+            (tmp_path / "T2" / str(number)).write_bytes(packed.extractfile(one).read())
+    series = source_series(tmp_path / "T2")
     array = np.zeros(series.geometry.size_xyz[::-1], dtype=np.uint8)
     array[10:15, 100:140, 120:150] = 1
     roi = Volume(array, series.geometry)
@@ -159,60 +163,32 @@ def test_header_fields_that_are_not_what_they_should_be_are_left_empty(tmp_path,
     require_valid(made, folder=tmp_path)
 
 
-class TestSeriesThatAreNoStack:
+class TestSeries:
     @pytest.fixture
-    def headers(self, tmp_path, make_dataset):
+    def folder(self, tmp_path, make_dataset):
         dataset = make_dataset(tmp_path / "dataset", training=1, held_out=0, sequences=("CE-T1WI",))
-        images = {"a": dataset / "imagesTr" / "case_00_0000.nii.gz"}
-        folder = write_study(tmp_path / "study", images) / "1"
-        return [pydicom.dcmread(path, stop_before_pixels=True) for path in sorted(folder.iterdir())]
+        return write_study(tmp_path / "study", {"a": dataset / "imagesTr" / "case_00_0000.nii.gz"}) / "1"
 
-    @staticmethod
-    def refusal(headers):
-        with pytest.raises(DatasetError) as caught:
-            SourceSeries.of(headers, "series T2")
-        assert str(caught.value).startswith("series T2: ")
-        return str(caught.value)
+    def test_that_is_no_volume_is_refused_in_the_words_of_an_import(self, folder):
+        (folder / "IM028").unlink()
+        with pytest.raises(DatasetError, match=r"^series T2: 1 missing slices: 10\.00 mm after plane 4, 5\.00 mm"):
+            source_series(folder)
 
-    def test_missing_slice(self, headers):
-        headers.sort(key=lambda one: one.ImagePositionPatient[2])
-        assert "5.00 to 10.00 mm apart" in self.refusal(headers[:4] + headers[5:])
+    @pytest.mark.parametrize("word", ["FrameOfReferenceUID", "Modality"])
+    def test_that_lacks_what_a_reference_needs(self, folder, word):
+        edit(folder / "IM021", **{word: None})
+        series = source_series(folder)
+        with pytest.raises(DatasetError, match=f"^series T2: a slice without {word}"):
+            assert series.datasets
 
-    def test_one_slice(self, headers):
-        assert "1 slice, which is no volume" in self.refusal(headers[:1])
-
-    def test_two_slices_at_one_place(self, headers):
-        assert "at one place" in self.refusal([*headers, headers[0]])
-
-    def test_two_orientations(self, headers):
-        headers[0].ImageOrientationPatient = [1, 0, 0, 0, 0.9848078, -0.1736482]
-        assert "more than one orientation" in self.refusal(headers)
-
-    def test_gantry_tilt(self, headers):
-        for one in headers:
-            x, y, z = one.ImagePositionPatient
-            one.ImagePositionPatient = [x, y + 0.2 * z, z]
-        assert "gantry tilt" in self.refusal(headers)
-
-    def test_no_place(self, headers):
-        del headers[0].ImagePositionPatient
-        assert "without ImagePositionPatient" in self.refusal(headers)
-
-    @pytest.mark.parametrize("word", ["FrameOfReferenceUID", "SOPInstanceUID", "Modality", "Rows"])
-    def test_what_a_reference_needs(self, headers, word):
-        delattr(headers[3], word)
-        assert f"without {word}" in self.refusal(headers)
-
-
-def test_without_a_thickness_the_spacing_stands_for_it(tmp_path, make_dataset):
-    study, roi = study_and_roi(tmp_path, make_dataset, ("CE-T1WI",))
-    bare = [pydicom.dcmread(path, stop_before_pixels=True) for path in (tmp_path / "study" / "1").iterdir()]
-    for one in bare:
-        del one.SliceThickness
-    stack = SourceSeries.of(bare, "T1")
-    made = segmentation(replace(study, series={"CE-T1WI": stack}), roi, RESULT)
-    assert float(made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SliceThickness) == 5
-    require_valid(made, folder=tmp_path)
+    def test_without_a_thickness_the_spacing_stands_for_it(self, folder, tmp_path):
+        for path in folder.iterdir():
+            edit(path, SliceThickness=None)
+        study = source_study(folder.parent, ("CE-T1WI",))
+        roi = read_labels(tmp_path / "dataset" / "labelsTr" / "case_00.nii.gz")
+        made = segmentation(study, roi, RESULT)
+        assert float(made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SliceThickness) == 5
+        require_valid(made, folder=tmp_path)
 
 
 def test_damaged_files_end_in_a_segmentation_or_in_one_line(tmp_path, make_dataset):
@@ -227,7 +203,7 @@ def test_damaged_files_end_in_a_segmentation_or_in_one_line(tmp_path, make_datas
             damaged[at] = int(chance.integers(256))
         path.write_bytes(damaged[: int(chance.integers(140, len(whole)))] if chance.random() < 0.2 else damaged)
         try:
-            for found in find_studies(folder):
+            for found in studies_in(folder):
                 study = found.as_channels(("CE-T1WI",), "CE-T1WI", {})
                 segmentation(study, Volume(roi.array, study.reference.geometry), RESULT)
                 study.volume("CE-T1WI")

@@ -146,6 +146,12 @@ SeriesOption = Annotated[
         "--series", metavar="CHANNEL=DESCRIPTION", help="Of DICOM: which series is a channel; else the one called so."
     ),
 ]
+RoiNameOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--roi-name", metavar="NAME", help="Of DICOM: ROIs of RTSTRUCT and SEG by name or pattern (GTV*); joined."
+    ),
+]
 ModelOption = Annotated[
     Path | None, typer.Option("-m", "--model", metavar="MODEL", help="Model folder; that of the workspace by default.")
 ]

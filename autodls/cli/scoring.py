@@ -27,6 +27,7 @@ def predict(
     heatmaps: options.HeatmapsOption = False,
     dicom: options.DicomFolderOption = None,
     series: options.SeriesOption = None,
+    roi_name: options.RoiNameOption = None,
     overwrite: options.OverwriteOption = False,
     device: options.ComputeOption = "auto",
     workers: options.WorkersOption = options.WORKERS,
@@ -41,11 +42,14 @@ def predict(
     workspace = options.experiment_of(dataset, workspace, name)
     from autodls.stages.session import model_of, workspace_of
 
-    root = model if model is not None else model_of(workspace_of(dataset, workspace), drawn=rois is None)
+    root = (
+        model if model is not None else model_of(workspace_of(dataset, workspace), drawn=rois is None and not roi_name)
+    )
     if dry_run:
         from autodls.stages.dry_run import dry_predict
 
-        tell(dry_predict(images, rois, output, root, overwrite=overwrite, series=series or ()))
+        asked = {"series": series or (), "roi_names": roi_name or ()}
+        tell(dry_predict(images, rois, output, root, overwrite=overwrite, **asked))
         return
     from autodls.cli.show_scores import show_predicted
     from autodls.stages.predict_dicom import predict_any
@@ -56,6 +60,7 @@ def predict(
         model=root,
         dicom=dicom,
         series=series or (),
+        roi_names=roi_name or (),
         rois=rois,
         heatmaps=heatmaps,
         overwrite=overwrite,

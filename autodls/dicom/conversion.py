@@ -79,7 +79,7 @@ def _convert(task: Task) -> Made:
     grid = task.stack.geometry
     if grid is None:
         raise UnfitError(task.stack.refused)
-    painted = [_paint(roi, grid) for roi in task.rois]
+    painted = [paint_roi(roi, grid) for roi in task.rois]
     mask = np.logical_or.reduce([one.mask for one in painted])
     if not kept:
         _write(task, key, Volume(mask.astype(np.uint8), grid))
@@ -94,7 +94,8 @@ def _convert(task: Task) -> Made:
     )
 
 
-def _paint(roi: DrawnRoi, grid: Geometry) -> Painted:
+def paint_roi(roi: DrawnRoi, grid: Geometry) -> Painted:
+    """The voxels of `grid` in an ROI of RTSTRUCT or SEG; raises UnfitError where it does not lie on it."""
     if roi.kind == "SEG":
         return paint_segment(roi, grid)
     contours, notes = read_contours(roi)

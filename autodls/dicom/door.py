@@ -1,10 +1,6 @@
 """pydicom and highdicom, where they are installed, and what of a header results need: nothing else is taken along."""
 
-import logging
 import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -61,20 +57,6 @@ def pydicom() -> Any:
 def highdicom(part: str = "") -> Any:
     """The library, or a `part` of it; raises ArgumentError where it is not installed."""
     return _module(f"highdicom.{part}" if part else "highdicom")
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Nothing that the libraries warn of is shown: they quote values of headers, names of patients among them."""
-    log = logging.getLogger("pydicom")
-    before = log.disabled
-    log.disabled = True
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.disabled = before
 
 
 def _module(name: str) -> Any:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from autodls.dicom.door import IDENTIFYING, pydicom, quiet
+from autodls.dicom.door import IDENTIFYING, pydicom
+from autodls.dicom.reading import silent
 from autodls.errors import DatasetError, InputError
 from autodls.records.files import sha256_of_bytes
 
@@ -81,7 +82,7 @@ def sealed(build: Callable[[str], "Dataset"], source: "Dataset", series: str | N
     study does not allow it.
     """
     try:
-        with quiet():
+        with silent():
             dataset = build(_PLACEHOLDER)
             _date(dataset, source)
             _name_generated(dataset)

@@ -16,6 +16,7 @@ from autodls.records.files import sha256_of_file
 
 _BATCH = 64
 _PARTS_MOST = 2000
+NO_DICOM = "not DICOM"
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def _read_batch(paths: tuple[Path, ...]) -> list[Instance | str]:
 def _read_one(path: Path) -> Instance | str:
     try:
         if not looks_like_dicom(path):
-            return "not DICOM"
+            return NO_DICOM
         return read_instance(path) or "a directory of files (DICOMDIR); the files themselves are read"
     except OSError as failure:
         return f"cannot be read ({failure.strerror or type(failure).__name__})"

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from autodls.errors import DatasetError
 from autodls.limits import MAX_COMPRESSION, MOST_FILE_BYTES
@@ -80,13 +80,28 @@ def _plain_files(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _add(found: Sources, unpacker: "_Unpacker", name: str, path: Path) -> None:
+def is_archive(path: Path) -> bool:
+    """Whether the file is a ZIP or tar archive, be it damaged; raises OSError."""
+    try:
+        return _kind_of(path) != ""
+    except _DAMAGED:
+        return True
+
+
+def _kind_of(path: Path) -> Literal["zip", "tar", ""]:
     with path.open("rb") as handle:
         head = handle.read(_TAR_MAGIC_AT + 5)
+    if head.startswith(_ZIP):
+        return "zip"
+    return "tar" if head[_TAR_MAGIC_AT:] == b"ustar" or (head.startswith(_TARS) and tarfile.is_tarfile(path)) else ""
+
+
+def _add(found: Sources, unpacker: "_Unpacker", name: str, path: Path) -> None:
     try:
-        if head.startswith(_ZIP):
+        kind = _kind_of(path)
+        if kind == "zip":
             unpacker.unpack_zip(name, path)
-        elif head[_TAR_MAGIC_AT:] == b"ustar" or (head.startswith(_TARS) and tarfile.is_tarfile(path)):
+        elif kind == "tar":
             unpacker.unpack_tar(name, path)
         else:
             found.files[name] = path

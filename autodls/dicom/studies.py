@@ -4,65 +4,57 @@ import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from autodls.dicom.door import pydicom, quiet
+from autodls.dicom.drawn import DrawnRoi, matches
+from autodls.dicom.listing import Listed, list_rows
+from autodls.dicom.reading import looks_like_dicom
+from autodls.dicom.results import MANUFACTURER
+from autodls.dicom.series import Found, Part
+from autodls.dicom.sources import is_archive
 from autodls.dicom.study import SourceSeries, SourceStudy
+from autodls.dicom.table import part_identity
 from autodls.errors import ArgumentError, DatasetError
 from autodls.records.dataset import FILE_ENDINGS
-
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
-
-_PREAMBLE_BYTES, _MAGIC = 128, b"DICM"
-
-
-@dataclass
-class FoundSeries:
-    """Slices of one series with their files; what the header calls it."""
-
-    description: str = ""
-    slices: list[tuple["Dataset", Path]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class FoundStudy:
-    """Series with slices in space, by unique id; `case` counts studies and names nobody."""
+    """Volumes of each series with planes in space, by its unique id; `case` counts studies and names nobody.
+
+    `listed` is all that the folder holds; `likely` says of a series, by its unique id, which role import would propose.
+    """
 
     case: str
     uid: str
-    series: Mapping[str, FoundSeries]
+    series: Mapping[str, tuple[Part, ...]]
+    listed: Listed
+    likely: Mapping[str, str] = field(default_factory=dict)
 
     def as_channels(self, channels: Sequence[str], roi_channel: str, named: Mapping[str, str]) -> SourceStudy:
         """The series that are `channels`: that of the description or unique id in `named`, else of the channel's name.
 
         Raises DatasetError where several series have the description, where none has one that was named, where the ROI
-        channel has none, or where a series is no volume.
+        channel has none, or where a series is no volume, or several.
         """
         chosen = {
-            channel: found
+            channel: part
             for channel in channels
-            if (found := self._series(channel, named.get(channel, channel), asked=channel in named)) is not None
+            if (part := self._part(channel, named.get(channel, channel), asked=channel in named)) is not None
         }
         if roi_channel not in chosen:
             raise DatasetError(
                 f"case {self.case}: no series is called '{roi_channel}', the channel of the ROI; name the one that is: "
                 f"--series '{roi_channel}=DESCRIPTION'"
             )
-        stacks, files = {}, {}
-        for channel, found in chosen.items():
-            headers = [header for header, _ in found.slices]
-            stacks[channel] = SourceSeries.of(headers, f"case {self.case}: series of {channel}")
-            by_uid = {str(header.SOPInstanceUID): path for header, path in found.slices}
-            files[channel] = [by_uid[uid] for uid in stacks[channel].instance_uids]
-        return SourceStudy(self.case, stacks, roi_channel, files)
+        series = {
+            channel: SourceSeries.of(part, f"case {self.case}: series of {channel}") for channel, part in chosen.items()
+        }
+        return SourceStudy(self.case, series, roi_channel)
 
-    def _series(self, channel: str, name: str, *, asked: bool) -> FoundSeries | None:
-        if name in self.series:
-            return self.series[name]
-        alike = [found for found in self.series.values() if _folded(found.description) == _folded(name)]
+    def _part(self, channel: str, name: str, *, asked: bool) -> Part | None:
+        alike = self._called(name)
         if len(alike) > 1:
             raise DatasetError(
                 f"case {self.case}: {len(alike)} series are called '{name}'; say which is {channel} by its "
@@ -73,40 +65,88 @@ class FoundStudy:
                 f"case {self.case}: none of its {len(self.series)} series is called '{name}' (--dry-run lists them); "
                 f"correct --series '{channel}=...', or leave it out where the study has no {channel}"
             )
-        return alike[0] if alike else None
+        if not alike:
+            return None
+        if len(alike[0]) > 1:
+            volumes = "; ".join(f"#{part.number}: {_what(part)}" for part in alike[0][:10])
+            raise DatasetError(
+                f"case {self.case}: series '{name}' holds {len(alike[0])} stacks of planes ({volumes}); say which is "
+                f"{channel}: --series '{channel}={name}#{alike[0][0].number}'"
+            )
+        return alike[0][0]
+
+    def _called(self, name: str) -> list[tuple[Part, ...]]:
+        """The volumes of each series of this unique id or description; NAME#2 is the second of them alone."""
+        if name in self.series:
+            return [self.series[name]]
+        found = [parts for parts in self.series.values() if _folded(description_of(parts)) == _folded(name)]
+        base, _, number = name.rpartition("#")
+        if found or not base or not number.isdecimal():
+            return found
+        chosen = [tuple(part for part in parts if part.number == int(number)) for parts in self._called(base)]
+        return [parts for parts in chosen if parts]
+
+    def rois_on(self, part: Part, names: Sequence[str]) -> tuple[DrawnRoi, ...]:
+        """The ROIs of RTSTRUCT and SEG that are drawn on `part` and fit one of `names`, as in import all of one file.
+
+        Raises DatasetError where there is none, or where several files have one: nobody knows which is right.
+        """
+        identity = part_identity(part)
+        found = [roi for key, roi in self.listed.rois.items() if identity in self.listed.drawn_on[key]]
+        wanted = tuple(roi for roi in found if matches(roi.name, names))
+        if not wanted:
+            raise DatasetError(
+                f"case {self.case}: none of {len(found)} ROIs on the series of the ROI channel fits --roi-name "
+                f"{' '.join(names)} (--dry-run lists them); correct it, or give ROIs with --rois"
+            )
+        if len({roi.uid for roi in wanted}) > 1:
+            raise DatasetError(
+                f"case {self.case}: {len({roi.uid for roi in wanted})} files hold an ROI that fits --roi-name "
+                f"{' '.join(names)}; leave the one that is wanted in the folder, or give a narrower name"
+            )
+        return wanted
+
+
+def description_of(parts: Sequence[Part]) -> str:
+    """What the header of a series calls it."""
+    return parts[0].facts.description
 
 
 def holds_dicom(folder: Path) -> bool:
-    """Whether some file below `folder` begins as DICOM files do, and none in it is named like another image.
+    """Whether some file below `folder` begins as DICOM files or archives do, and none in it is named like an image.
 
-    What cannot be opened is not DICOM here: `find_studies` says so of a folder that is.
+    What cannot be opened is not DICOM here.
     """
     names = next(os.walk(folder), ("", [], []))[2]  # none where the folder cannot be opened
     if any(name.lower().endswith(FILE_ENDINGS) for name in names):
         return False
-    for path in _files(folder):
-        with suppress(DatasetError):
-            if _is_dicom(path):
-                return True
+    for at, _, inner in os.walk(folder):
+        for path in (Path(at) / name for name in sorted(inner) if not name.lower().endswith(FILE_ENDINGS)):
+            with suppress(OSError):
+                if path.is_file() and (looks_like_dicom(path) or is_archive(path)):
+                    return True
     return False
 
 
-def find_studies(folder: Path) -> list[FoundStudy]:
-    """The studies below `folder` in the order of their unique ids: P0001, P0002, ...
+def studies_of(found: Found, folder: Path) -> list[FoundStudy]:
+    """The studies of what was found in `folder`, in the order of their unique ids: P0001, P0002, ...
 
-    Files that are not DICOM, or no slice with a place in space, are passed over. Raises DatasetError where there is no
-    such file, or where one cannot be read.
+    Series without a place in space, and ROIs of ours that went back to the archive, are passed over. Raises
+    DatasetError where there is no series with one.
     """
-    studies: defaultdict[str, defaultdict[str, FoundSeries]] = defaultdict(lambda: defaultdict(FoundSeries))
-    for path in filter(_is_dicom, _files(folder)):
-        header = _header(path)
-        if header.get("ImagePositionPatient") and header.get("Rows") and header.get("StudyInstanceUID"):
-            series = studies[str(header.StudyInstanceUID)][str(header.get("SeriesInstanceUID", ""))]
-            series.description = series.description or str(header.get("SeriesDescription") or "")
-            series.slices.append((header, path))
+    drawn = tuple(one for one in found.drawn if one.facts.manufacturer != MANUFACTURER)
+    listed = list_rows(replace(found, drawn=drawn), {}, ())
+    likely = {str(row.cells["uid"]): str(row.cells["role"]) for row in listed.rows if row.cells["kind"] == "image"}
+    studies: defaultdict[str, defaultdict[str, list[Part]]] = defaultdict(lambda: defaultdict(list))
+    for part in found.parts:
+        if any(len(frame.position_mm) == 3 for frame in part.stack.frames):
+            studies[part.study][part.series].append(part)
     if not studies:
         raise DatasetError(f"{folder}: no DICOM slice with a place in space; give a folder with studies")
-    return [FoundStudy(f"P{number:04d}", uid, studies[uid]) for number, uid in enumerate(sorted(studies), start=1)]
+    return [
+        FoundStudy(f"P{number:04d}", uid, {key: tuple(parts) for key, parts in studies[uid].items()}, listed, likely)
+        for number, uid in enumerate(sorted(studies), start=1)
+    ]
 
 
 def named_series(words: Sequence[str], channels: Sequence[str]) -> dict[str, str]:
@@ -123,34 +163,9 @@ def named_series(words: Sequence[str], channels: Sequence[str]) -> dict[str, str
     return named
 
 
+def _what(part: Part) -> str:
+    return part.stack.refused or f"{len(part.stack.frames)} planes {part.stack.told_apart_by}".strip()
+
+
 def _folded(text: str) -> str:
     return " ".join(text.split()).casefold()
-
-
-def _files(folder: Path) -> list[Path]:
-    found = (Path(at) / name for at, _, names in os.walk(folder) for name in names)
-    return sorted(path for path in found if not path.name.lower().endswith(FILE_ENDINGS))
-
-
-def _is_dicom(path: Path) -> bool:
-    try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as handle:
-            return handle.read(_PREAMBLE_BYTES + len(_MAGIC))[_PREAMBLE_BYTES:] == _MAGIC
-    except OSError as failure:
-        raise DatasetError(f"{path.name}: cannot be read ({failure.strerror}); check its permissions") from None
-
-
-def _header(path: Path) -> "Dataset":
-    library = pydicom()
-    try:
-        with quiet():
-            header = library.dcmread(path, stop_before_pixels=True)
-            for word in ("ImagePositionPatient", "Rows", "StudyInstanceUID", "SeriesInstanceUID", "SeriesDescription"):
-                header.get(word)  # read here, where it may fail
-        return header  # type: ignore[no-any-return]
-    except Exception as failure:  # pydicom lets through what its parts raise
-        raise DatasetError(
-            f"{path.name}: its DICOM header cannot be read ({type(failure).__name__}); export the study anew"
-        ) from None

@@ -1,32 +1,30 @@
-"""A study as results are written back to it: its series as stacks of slices, with what of their headers that needs.
+"""A study as results are written back to it: volumes that import's readers found, with what of their headers it needs.
 
-Read plainly: stacks of single-frame slices, parallel, evenly spaced and not sheared. All else is refused by name.
+Where planes lie and what they hold is told by `stacks` and `volume`; here are the references alone.
 """
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autodls.dicom.door import pydicom, quiet, same_needed
+from autodls.dicom.door import pydicom, same_needed
+from autodls.dicom.headers import Frame
+from autodls.dicom.reading import items, read_dataset, silent
+from autodls.dicom.series import Part
+from autodls.dicom.stacks import UnfitError
+from autodls.dicom.volume import read_stack
 from autodls.errors import DatasetError, InputError
-from autodls.imaging.geometry import Geometry, Volume, as_triple
-from autodls.limits import MAX_VOXELS
+from autodls.imaging.geometry import Geometry, Volume
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-_COSINE = 1e-4
-_APART_MM = 0.05
-_SPACING_SHARE = 0.01
-_PET = "PT"
 _NEEDED = (
-    "ImagePositionPatient",
-    "PixelSpacing",
     "Rows",
     "Columns",
     "FrameOfReferenceUID",
@@ -40,52 +38,92 @@ _NEEDED = (
 
 @dataclass(frozen=True)
 class SourceSeries:
-    """Slices in the order of z, with what is needed of their headers alone, and the grid that they make."""
+    """A volume of a study and the grid of its planes; what is said of it begins with `name`."""
 
-    datasets: Sequence["Dataset"]
+    part: Part
     geometry: Geometry
+    name: str
 
     @classmethod
-    def of(cls, datasets: Iterable["Dataset"], name: str) -> "SourceSeries":
-        """The stack that `datasets` make, in whatever order; raises DatasetError, which starts with `name`."""
+    def of(cls, part: Part, name: str) -> "SourceSeries":
+        """Raises DatasetError where the planes of `part` are no volume."""
+        if part.stack.geometry is None:
+            raise DatasetError(f"{name}: {part.stack.refused}; export the series anew, or name another one")
+        return cls(part, part.stack.geometry, name)
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """The planes in the order of z."""
+        return self.part.stack.frames
+
+    @cached_property
+    def datasets(self) -> "tuple[Dataset, ...]":
+        """What references need of the header of each file: slices in the order of z, or multi-frame images.
+
+        Raises DatasetError where a header cannot be read, or lacks what a reference needs.
+        """
+        planes: dict[Path, list[Frame]] = {}
+        for frame in self.frames:
+            planes.setdefault(frame.path, []).append(frame)
         try:
-            with quiet():
-                slices = [same_needed(dataset) for dataset in datasets]
-                normal, across = _orientation(slices, name)
-                slices.sort(key=lambda one: float(np.dot(normal, one.ImagePositionPatient)))
-                geometry = _geometry(slices, normal, across, name)
+            with silent():
+                return tuple(self._header(path, frames) for path, frames in planes.items())
         except InputError:
             raise
         except Exception as failure:  # a value that is not what its element is for
             raise DatasetError(
-                f"{name}: a header cannot be read ({type(failure).__name__}); export the series anew"
+                f"{self.name}: a header cannot be read ({type(failure).__name__}); export the series anew"
             ) from None
-        for one in slices:  # which readers of a segmentation need
-            one.setdefault("SliceThickness", f"{geometry.spacing_mm[2]:.6g}")
-        return cls(slices, geometry)
+
+    def _header(self, path: Path, frames: list[Frame]) -> "Dataset":
+        read = read_dataset(path)
+        made, step_mm = same_needed(read), self.geometry.spacing_mm[2]
+        if missing := [word for word in _NEEDED if not made.get(word)]:
+            raise DatasetError(f"{self.name}: a slice without {', '.join(missing)}; export the series anew")
+        if groups := items(read, "PerFrameFunctionalGroupsSequence"):
+            _group(made, len(groups), frames, step_mm)
+        else:
+            made.setdefault("SliceThickness", f"{step_mm:.6g}")  # which readers of a segmentation need
+        return made
 
     @property
     def uid(self) -> str:
         """SeriesInstanceUID."""
-        return str(self.datasets[0].SeriesInstanceUID)
+        return self.part.series
 
     @property
     def instance_uids(self) -> tuple[str, ...]:
-        """SOPInstanceUID of each slice."""
-        return tuple(str(one.SOPInstanceUID) for one in self.datasets)
+        """SOPInstanceUID of each file, in the order of `datasets`."""
+        return tuple(dict.fromkeys(frame.uid for frame in self.frames))
+
+    def as_stored(self, planes: NDArray[Any]) -> NDArray[Any]:
+        """`planes` [z, y, x] frame by frame as `datasets` hold them; frames of no plane are zero.
+
+        Raises DatasetError where the planes lie in several multi-frame images: no segmentation refers to more than one.
+        """
+        count = self.datasets[0].get("NumberOfFrames")
+        if count is None:
+            return planes
+        if len(self.datasets) > 1:
+            raise DatasetError(
+                f"{self.name}: its planes lie in {len(self.datasets)} multi-frame images, and a segmentation refers to "
+                "one; export them as one, or as single slices"
+            )
+        stored = np.zeros((int(count), *planes.shape[1:]), dtype=planes.dtype)
+        stored[[frame.index for frame in self.frames]] = planes
+        return stored
 
 
 @dataclass(frozen=True)
 class SourceStudy:
     """One case: series by the channel of the model that they are; `roi_channel` names that on which the ROI lies.
 
-    `case` names nobody. `files` holds the slices of each series, in the order of its datasets.
+    `case` names nobody.
     """
 
     case: str
     series: Mapping[str, SourceSeries]
     roi_channel: str
-    files: Mapping[str, Sequence[Path]] = field(default_factory=dict)
 
     @property
     def reference(self) -> SourceSeries:
@@ -93,75 +131,34 @@ class SourceStudy:
         return self.series[self.roi_channel]
 
     def volume(self, channel: str) -> Volume:
-        """The voxels of a channel [z, y, x], rescaled as its headers say; raises DatasetError."""
-        series, paths = self.series[channel], self.files[channel]
-        slices = [_pixels(path) for path in paths]
-        if len({pixels.shape for pixels in slices}) != 1 or slices[0].shape != series.geometry.size_xyz[1::-1]:
-            raise DatasetError(f"{paths[0].name}: slices of {channel} are not of one size; export the series anew")
-        return Volume(np.stack(slices), series.geometry)
+        """The voxels of a channel [z, y, x] as an import has them: rescaled, PET in SUV; raises DatasetError."""
+        series = self.series[channel]
+        try:
+            return read_stack(series.part.stack, series.part.facts.modality)
+        except UnfitError as failure:
+            raise DatasetError(f"{series.name}: {failure}; export the series anew, or name another one") from None
+        except OSError as failure:
+            raise DatasetError(f"{series.name}: its files cannot be read ({failure.strerror})") from None
 
 
-def _pixels(path: Path) -> NDArray[np.float32]:
+def _group(made: "Dataset", count: int, frames: list[Frame], step_mm: float) -> None:
+    """Give the header of a multi-frame image the places of its frames; those of no plane lie where the first does."""
     library = pydicom()
-    try:
-        with quiet():
-            dataset = library.dcmread(path)
-            pixels = dataset.pixel_array.astype(np.float32)
-    except Exception as failure:  # each decoder has errors of its own
-        reason = " ".join(str(failure).split())[:200] or type(failure).__name__
-        raise DatasetError(f"{path.name}: its pixels cannot be read ({reason}); export it uncompressed") from None
-    if pixels.ndim != 2:
-        raise DatasetError(f"{path.name}: pixels of {pixels.ndim} axes, expected one grey slice; export it as such")
-    if dataset.get("Modality") == _PET:
-        raise DatasetError(f"{path.name}: PET needs its standardised uptake: convert the study by 'autodls import'")
-    slope, intercept = float(dataset.get("RescaleSlope") or 1), float(dataset.get("RescaleIntercept") or 0)
-    rescaled: NDArray[np.float32] = (pixels * slope + intercept).astype(np.float32)
-    return rescaled
-
-
-def _orientation(slices: Sequence["Dataset"], name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The normal of all slices [3], and the axes of their columns and rows [2, 3]."""
-    if len(slices) < 2:
-        raise DatasetError(f"{name}: {len(slices)} slice, which is no volume; give a stack of slices")
-    for one in slices:
-        missing = [word for word in _NEEDED if not one.get(word)]
-        if missing or len(one.get("ImageOrientationPatient") or ()) != 6:
-            raise DatasetError(f"{name}: a slice without {', '.join(missing) or 'orientation'}; export the series anew")
-    axes = np.array([one.ImageOrientationPatient for one in slices], dtype=np.float64)
-    if np.abs(axes - axes[0]).max() > _COSINE:
-        raise DatasetError(f"{name}: slices of more than one orientation; split the series")
-    across = axes[0].reshape(2, 3)
-    normal = np.cross(across[0], across[1])
-    if abs(np.linalg.norm(normal) - 1) > 1e-3:
-        raise DatasetError(f"{name}: axes of {axes[0].tolist()} are not at right angles; export the series anew")
-    return normal / np.linalg.norm(normal), across
-
-
-def _geometry(
-    slices: Sequence["Dataset"], normal: NDArray[np.float64], across: NDArray[np.float64], name: str
-) -> Geometry:
-    places = np.array([one.ImagePositionPatient for one in slices], dtype=np.float64)
-    shapes = {(int(one.Rows), int(one.Columns), *map(float, one.PixelSpacing)) for one in slices}
-    if len(shapes) != 1:
-        raise DatasetError(f"{name}: slices of {len(shapes)} sizes or spacings; split the series")
-    steps = np.diff(places @ normal)
-    spacing = float(steps.mean())
-    if steps.min() < 1e-3:
-        raise DatasetError(f"{name}: two slices at one place; split the series, or remove what is doubled")
-    if np.abs(steps - spacing).max() > max(_SPACING_SHARE * spacing, _APART_MM):
-        raise DatasetError(
-            f"{name}: slices {steps.min():.2f} to {steps.max():.2f} mm apart; one is missing, or they are uneven"
-        )
-    sideways = np.linalg.norm(places - places[0] - np.outer((places - places[0]) @ normal, normal), axis=1)
-    if sideways.max() > _APART_MM:
-        raise DatasetError(f"{name}: slices are shifted by {sideways.max():.2f} mm (gantry tilt?); resample it first")
-    rows, columns, row_mm, column_mm = shapes.pop()
-    size = int(columns), int(rows), len(slices)
-    if math.prod(size) > MAX_VOXELS:
-        raise DatasetError(f"{name}: {size} voxels, more than {MAX_VOXELS}; export a smaller one")
-    return Geometry(
-        size,
-        (float(column_mm), float(row_mm), spacing),
-        as_triple(places[0]),
-        tuple(np.stack([*across, normal], axis=1).ravel().tolist()),
-    )
+    new, decimal = library.dataset.Dataset, library.valuerep.format_number_as_ds
+    shared, orientation, measures = new(), new(), new()
+    orientation.ImageOrientationPatient = [decimal(value) for value in frames[0].orientation]
+    measures.PixelSpacing = [decimal(value) for value in frames[0].spacing_mm]
+    measures.SliceThickness = measures.SpacingBetweenSlices = f"{step_mm:.6g}"
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
+    place_of = {frame.index: frame.position_mm for frame in frames}
+    groups = []
+    for index in range(count):
+        own, position = new(), new()
+        position.ImagePositionPatient = [decimal(mm) for mm in place_of.get(index, frames[0].position_mm)]
+        own.PlanePositionSequence = [position]
+        groups.append(own)
+    made.update(orientation)  # of the first plane, as of a slice: the report asks for it, and leaves it out in the end
+    made.update(measures)
+    made.ImagePositionPatient = groups[frames[0].index].PlanePositionSequence[0].ImagePositionPatient
+    made.NumberOfFrames = count
+    made.SharedFunctionalGroupsSequence, made.PerFrameFunctionalGroupsSequence = [shared], groups

@@ -38,13 +38,13 @@ def segmentation(study: SourceStudy, roi: Volume, result: Result) -> "Dataset":
     mask = (roi.array != 0).astype(np.uint8)
     if not mask.any():
         raise DatasetError(f"case {study.case}: its ROI is empty; there is nothing to write back")
-    described = _segment(study, roi, result)
+    described, stored = _segment(study, roi, result), series.as_stored(mask)
 
     def build(uid: str) -> "Dataset":
         seg = highdicom("seg")
         return seg.Segmentation(  # type: ignore[no-any-return]
             source_images=list(series.datasets),
-            pixel_array=mask,
+            pixel_array=stored,
             segmentation_type=seg.SegmentationTypeValues.BINARY,
             segment_descriptions=[described],
             series_instance_uid=uid,

@@ -90,6 +90,12 @@ def list_inputs(images: Path, rois: Path | None, record: Takes) -> list[InputCas
     return cases
 
 
+def with_refused(cases: Sequence[InputCase], refused: Mapping[str, str]) -> list[InputCase]:
+    """`cases`, and those of `refused`, of which it says why they cannot be scored, in the order of ids."""
+    barred = [InputCase(case, {}, None, gap=reason) for case, reason in refused.items()]
+    return sorted([*cases, *barred], key=lambda case: case.id)
+
+
 def files_of_nobody(images: Path, cases: Sequence[InputCase]) -> list[str]:
     """Names of what lies in folder `images`, is not hidden, and has no part in any of `cases`."""
     known = {path.name for case in cases for path in case.images.values()} | {

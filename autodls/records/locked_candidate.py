@@ -61,6 +61,11 @@ class LockedCandidate(Record):
         return self
 
     @property
+    def roi_channel(self) -> str:
+        """The channel on whose grid the ROI lies."""
+        return self.preprocessing.roi_channel
+
+    @property
     def mask_labels(self) -> RoiLabels:
         """Values of an ROI that mean tumour, and the others."""
         return RoiLabels(self.roi_labels, self.other_labels)

@@ -100,7 +100,7 @@ def _facts(page: CasePage) -> list[str]:
     return [
         f"DLS {found.dls:.3f}",
         f"cut-off {found.cutoff:.3f}: called {found.call}",
-        f"spread over folds {found.spread:.3f}",
+        *([f"spread over folds {found.spread:.3f}"] if found.spread is not None else []),
         *(f"{drawn_name(name)} alone {score:.3f}" for name, score in found.sequences.items()),
         f"ROI {volume:.1f} ml, {found.roi_words}",
     ]

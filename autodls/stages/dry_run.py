@@ -89,25 +89,28 @@ def dry_predict(
     *,
     overwrite: bool = False,
     series: Sequence[str] = (),
+    roi_names: Sequence[str] = (),
 ) -> Iterator[str]:
     """Which cases `predict` would score, by which model; of DICOM also which series they have."""
     from autodls.inference.inputs import list_inputs
-    from autodls.inference.model_files import check_model_folder
     from autodls.inference.prediction import prediction_of
+    from autodls.records.locked_candidate import LockedCandidate
     from autodls.records.results_folder import ResultsFolder
     from autodls.stages.places import require_output
-    from autodls.stages.predict_dicom import dry_predict_dicom, takes_dicom
+    from autodls.stages.predict_dicom import dry_predict_dicom, record_of, takes_dicom
 
     require_output(output, read=[images, *([rois] if rois else [])])
     ResultsFolder(output, "scores.csv", finished_rows(prediction_of(output)).name, overwrite).require_free()
-    record = check_model_folder(model).record
-    if series or takes_dicom(images):
+    record, _ = record_of(model, rois=rois is not None or bool(roi_names))
+    if isinstance(record, LockedCandidate):
+        yield f"model: {model}, the locked candidate '{record.candidate}', without networks"
+    else:
         yield f"model: {model}, {record.folds} folds, trained on {record.rois} ROIs"
-        yield from dry_predict_dicom(images, record, series)
+    if series or roi_names or takes_dicom(images):
+        yield from dry_predict_dicom(images, record, series, roi_names)
         yield _NOTHING
         return
     cases = list_inputs(images, rois, record)
-    yield f"model: {model}, {record.folds} folds, trained on {record.rois} ROIs"
     drawn = "ROIs drawn by the model's networks" if rois is None else f"ROIs of {rois}"
     yield f"{len(cases)} cases to be scored, {drawn}; scores.csv and predict.json would be written to {output}"
     yield _NOTHING

@@ -15,7 +15,7 @@ from autodls.records.model_folders import PROVENANCE
 from autodls.records.results_folder import ResultsFolder, clear_unfinished
 from autodls.records.workspace import finished_rows
 from autodls.stages.places import require_output
-from autodls.stages.predict_candidate import is_candidate, predict_candidate
+from autodls.stages.predict_candidate import candidate_record, is_candidate, predict_candidate
 from autodls.stages.provenance import files_below, note_output
 from autodls.watch import SILENT, Watch
 
@@ -84,16 +84,15 @@ def predict(
     if heatmaps and results is None:
         raise ArgumentError("heat maps are files, and there is no folder for them; name one as the output (-o)")
     if not isinstance(model, OpenModel) and is_candidate(model):
-        if heatmaps:
-            raise ArgumentError(f"{model}: a locked candidate has no networks, and so no heat maps")
-        return predict_candidate(images, results, model, rois, workers, watch)
+        candidate_record(model, rois=rois is not None, heatmaps=heatmaps)
+        return predict_candidate(images, results, model, rois, workers, watch, refused or {})
     opened = model if isinstance(model, OpenModel) else open_model(model, device)
-    from autodls.inference.inputs import list_inputs
+    from autodls.inference.inputs import list_inputs, with_refused
 
     locked = opened.locked
     for caution in locked.caveats:
         watch.note(f"warning: {caution}")
-    cases = _with_refused(list_inputs(images, rois, locked.record), refused or {})
+    cases = with_refused(list_inputs(images, rois, locked.record), refused or {})
     _tell_unused(images, cases, watch)
     with _folder_of_masks(results, drawn=rois is None) as folder:
         masks = {case.id: folder / f"{case.id}{locked.record.file_ending}" for case in cases}
@@ -106,13 +105,6 @@ def predict(
         where = "" if results is None else "; column 'failed' of scores.csv says why"
         watch.note(f"{len(prediction.failed)} of {len(cases)} cases not scored{where}")
     return prediction
-
-
-def _with_refused(cases: "Sequence[InputCase]", refused: "Mapping[str, str]") -> "list[InputCase]":
-    from autodls.inference.inputs import InputCase
-
-    barred = [InputCase(case, {}, None, gap=reason) for case, reason in refused.items()]
-    return sorted([*cases, *barred], key=lambda case: case.id)
 
 
 @dataclass(frozen=True)

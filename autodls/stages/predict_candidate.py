@@ -1,6 +1,6 @@
 """`predict` with a locked candidate: features and coefficients in the place of networks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from autodls import __version__
 from autodls.errors import ArgumentError, AutoDLSError, ModelFolderError
-from autodls.inference.inputs import InputCase, list_inputs, without_folders
+from autodls.inference.inputs import InputCase, list_inputs, with_refused, without_folders
 from autodls.inference.prediction import CaseFailure, CaseScore, Prediction, prediction_of, write_prediction
 from autodls.parallel import map_parallel
 from autodls.records.files import sha256_of_input
@@ -27,18 +27,35 @@ def is_candidate(folder: Path) -> bool:
     return (folder / CANDIDATE).is_file() and not ModelFolder(folder).record.exists()
 
 
+def candidate_record(folder: Path, *, rois: bool, heatmaps: bool) -> LockedCandidate:
+    """The candidate in `folder`; raises ArgumentError where no ROIs are given, or heat maps are asked of it."""
+    if heatmaps:
+        raise ArgumentError(f"{folder}: a locked candidate has no networks, and so no heat maps")
+    if not rois:
+        raise ArgumentError(
+            f"{folder}: a locked candidate draws no ROIs; give the folder of ROIs with --rois, or of DICOM their name "
+            "with --roi-name"
+        )
+    return LockedCandidate.load(folder / CANDIDATE, REPAIR, ModelFolderError)
+
+
 def predict_candidate(
-    images: Path, results: ResultsFolder | None, folder: Path, rois: Path | None, workers: int, watch: Watch
+    images: Path,
+    results: ResultsFolder | None,
+    folder: Path,
+    rois: Path | None,
+    workers: int,
+    watch: Watch,
+    refused: Mapping[str, str],
 ) -> Prediction:
     """Score the cases of `images` with their ROIs in `rois` by the candidate in `folder`, into `results` if given.
 
-    Raises ArgumentError without ROIs, or with another version of the library that measures features.
+    `refused` says of cases that have no image why they are not scored. Raises ArgumentError with another version of the
+    library that measures features.
     """
-    if rois is None:
-        raise ArgumentError(f"{folder}: a locked candidate draws no ROIs; give the folder of ROIs with --rois")
     locked, sha256 = LockedCandidate.load_hashed(folder / CANDIDATE, REPAIR, ModelFolderError)
     _require_library(locked)
-    cases = list_inputs(images, rois, locked)
+    cases = with_refused(list_inputs(images, rois, locked), refused)
     with watch.progress("scoring", len(cases)) as advance:
         found = map_parallel(partial(_scored, locked), cases, [case.id for case in cases], workers, advance)
     prediction = Prediction(

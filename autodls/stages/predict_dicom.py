@@ -1,33 +1,37 @@
 """`predict` on DICOM: scores into one folder, which names nobody, objects for the archive into another."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from autodls.errors import ArgumentError, DatasetError
 from autodls.inference.model_files import check_model_folder
 from autodls.records.dicom_folder import DicomFolder
-from autodls.records.files import write_bytes
-from autodls.records.heatmap_folder import HeatmapFolder
-from autodls.records.lock import locked_output
-from autodls.records.results_folder import ResultsFolder, clear_unfinished
-from autodls.records.roi_labels import AUTOMATIC_LABELS
-from autodls.records.scores import write_csv
+from autodls.records.locked_candidate import CANDIDATE
+from autodls.records.model_folders import ModelFolder
+from autodls.records.results_folder import ResultsFolder
+from autodls.stages.dicom_results import ResultWriter, bare, write_back
 from autodls.stages.places import real_place, require_output
 from autodls.stages.predict import predict
-from autodls.stages.provenance import files_below, note_output
+from autodls.stages.predict_candidate import candidate_record, is_candidate
 from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
-    from autodls.dicom.results import Result
     from autodls.dicom.studies import FoundStudy
     from autodls.dicom.study import SourceStudy
     from autodls.imaging.geometry import Volume
-    from autodls.inference.prediction import CaseScore, Prediction
+    from autodls.inference.prediction import Prediction
+    from autodls.records.locked_candidate import LockedCandidate
     from autodls.records.model import ModelRecord
+
+    Recorded = ModelRecord | LockedCandidate
 
 _OPTION = "--dicom"
 
@@ -55,6 +59,7 @@ def predict_any(
     model: Path,
     dicom: Path | None = None,
     series: Sequence[str] = (),
+    roi_names: Sequence[str] = (),
     rois: Path | None = None,
     heatmaps: bool = False,
     overwrite: bool = False,
@@ -62,9 +67,9 @@ def predict_any(
     workers: int = 1,
     watch: Watch = SILENT,
 ) -> PredictedStudies:
-    """`predict_dicom` where `images` holds DICOM or `dicom` or `series` is given, else `predict`; raises as they do."""
-    as_dicom = dicom is not None or bool(series) or takes_dicom(images)
-    stage = partial(predict_dicom, dicom=dicom, series=series) if as_dicom else predict
+    """`predict_dicom` where `images` holds DICOM or an option of it is given, else `predict`; raises as they do."""
+    as_dicom = dicom is not None or bool(series) or bool(roi_names) or takes_dicom(images)
+    stage = partial(predict_dicom, dicom=dicom, series=series, roi_names=roi_names) if as_dicom else predict
     found = stage(
         images,
         output,
@@ -86,6 +91,7 @@ def predict_dicom(
     model: Path,
     dicom: Path | None = None,
     series: Sequence[str] = (),
+    roi_names: Sequence[str] = (),
     rois: Path | None = None,
     heatmaps: bool = False,
     overwrite: bool = False,
@@ -95,26 +101,30 @@ def predict_dicom(
 ) -> PredictedStudies:
     """Score every study below folder `images`, as `predict`, into folder `output`; cases are P0001, P0002, ...
 
-    `series` says as CHANNEL=DESCRIPTION which series is a channel of the model; one that is not named has the channel's
-    own name. `rois` holds CASE.nii.gz on the grid of the series of the ROI channel. Into folder `dicom` goes for each
-    case that was scored: the ROI (SEG), the score (SR), a page (PDF) and, with `heatmaps`, their pictures.
+    Studies are read as an import reads them: nested, in archives, compressed, multi-frame, PET in SUV. `series` says as
+    CHANNEL=DESCRIPTION which series is a channel of the model; one that is not named has the channel's own name. `rois`
+    holds CASE.nii.gz on the grid of the series of the ROI channel; with `roi_names` (`GTV*`) ROIs are those of RTSTRUCT
+    and SEG among the studies that are drawn on that series. Into folder `dicom` goes for each case that was scored: the
+    ROI (SEG), the score (SR), a page (PDF) and, with `heatmaps`, their pictures.
 
     Raises ArgumentError as `predict`, DatasetError where no study can be read, ModelFolderError.
     """
+    if rois is not None and roi_names:
+        raise ArgumentError("--rois gives ROIs as images, --roi-name those of the studies; leave one of them out")
     folder = None if dicom is None else _free_folder(dicom, output, [images, *([rois] if rois else [])], overwrite)
-    record = check_model_folder(model).record
-    studies, refused = _read_studies(images, record, series)
-    for case, reason in refused.items():
-        watch.note(f"not read: case {case}: {reason}")
-    if not studies:
-        raise DatasetError(f"{images}: no study can be scored: {next(iter(refused.values()))}")
-    with tempfile.TemporaryDirectory(prefix="autodls-") as work:
-        readable = _convert(studies, Path(work), record, refused, watch)
+    record, file = record_of(model, rois=rois is not None or bool(roi_names), heatmaps=heatmaps)
+    with _found_studies(images, workers, watch) as found, tempfile.TemporaryDirectory(prefix="autodls-") as work:
+        studies, refused = _read_studies(found, record, series)
+        for case, reason in refused.items():
+            watch.note(f"not read: case {case}: {reason}")
+        places = Path(work, "images"), Path(work, "rois") if roi_names else None
+        readable = _convert(studies, places, record, roi_names, refused, watch)
+        drawn = places[1] or rois
         prediction = predict(
-            Path(work),
+            places[0],
             output,
             model=model,
-            rois=rois,
+            rois=drawn,
             heatmaps=heatmaps,
             overwrite=overwrite,
             device=device,
@@ -122,25 +132,58 @@ def predict_dicom(
             watch=watch,
             refused=refused,
         )
-    if folder is None:
-        return PredictedStudies(prediction)
-    writer = _Writer(record, prediction, readable, output, rois, heatmaps)
-    return _write_back(folder, writer, watch, model)
+        if folder is None:
+            return PredictedStudies(prediction)
+        writer = ResultWriter(record, record.dataset, prediction, readable, output, drawn, heatmaps)
+        written = write_back(folder, writer, watch, file)
+    return PredictedStudies(prediction, written.objects, written.unwritten)
 
 
-def dry_predict_dicom(images: Path, record: "ModelRecord", series: Sequence[str]) -> Iterator[str]:
-    """What each study of folder `images` would be scored from, and what its series are called."""
-    from autodls.dicom.studies import find_studies
+def dry_predict_dicom(
+    images: Path, record: "Recorded", series: Sequence[str], roi_names: Sequence[str] = (), workers: int = 1
+) -> Iterator[str]:
+    """What each study of folder `images` would be scored from, and what its series and their ROIs are called."""
+    from autodls.dicom.studies import description_of
 
-    for study in find_studies(images):
-        try:
-            found = _as_channels(study, record, series)
-            used = ", ".join(f"{channel} of {len(stack.datasets)} slices" for channel, stack in found.series.items())
-            yield f"{study.case}: {used}"
-        except DatasetError as failure:
-            yield f"{study.case}: not scored: {failure}"
-        names = ", ".join(f"'{one.description}' ({len(one.slices)})" for one in study.series.values())
-        yield f"{study.case}: series {names}"
+    with _found_studies(images, workers, SILENT) as studies:
+        for study in studies:
+            try:
+                used = _as_channels(study, record, series)
+                rois = study.rois_on(used.reference.part, roi_names) if roi_names else ()
+                named = ", ".join(f"{channel} of {len(one.frames)} slices" for channel, one in used.series.items())
+                drawn = f"; ROI {' and '.join(repr(roi.name) for roi in rois)}" if rois else ""
+                yield f"{study.case}: {named}{drawn}"
+            except DatasetError as failure:
+                yield f"{study.case}: not scored: {failure}"
+            names = ", ".join(
+                f"'{description_of(parts)}' ({sum(len(part.stack.frames) for part in parts)})"
+                + (f" like {study.likely[uid]}" if study.likely.get(uid) else "")
+                for uid, parts in study.series.items()
+            )
+            yield f"{study.case}: series {names}"
+            if drawn_here := [roi for roi in study.listed.rois.values() if set(roi.series) & set(study.series)]:
+                yield f"{study.case}: ROIs {', '.join(repr(roi.name) for roi in drawn_here)}"
+
+
+@contextmanager
+def _found_studies(images: Path, workers: int, watch: Watch) -> "Iterator[list[FoundStudy]]":
+    """The studies of a folder, as import's readers find them; what they pass over is told by its reason alone."""
+    from autodls.dicom.reading import require_pydicom
+
+    require_pydicom()
+    from autodls.dicom.series import NO_DICOM, find_series
+    from autodls.dicom.sources import opened_sources
+    from autodls.dicom.studies import studies_of
+
+    with opened_sources(images) as sources:
+        with watch.progress("reading headers", -(-len(sources.files) // 64)) as advance:
+            found = find_series(sources, workers, advance)
+        studies = studies_of(found, images)
+        reasons = Counter(why for why in found.unused.values() if why != NO_DICOM)
+        reasons.update(studies[0].listed.faults.values())
+        for why, count in sorted(reasons.items()):
+            watch.note(f"not used: {count} files: {why}")
+        yield studies
 
 
 def _free_folder(dicom: Path, output: Path, read: Sequence[Path], overwrite: bool) -> ResultsFolder:
@@ -156,22 +199,29 @@ def _free_folder(dicom: Path, output: Path, read: Sequence[Path], overwrite: boo
     return results
 
 
+def record_of(model: Path, *, rois: bool, heatmaps: bool = False) -> "tuple[Recorded, Path]":
+    """The record of a model, or of a locked candidate, and its file; raises as `candidate_record`, ModelFolderError."""
+    if is_candidate(model):
+        return candidate_record(model, rois=rois, heatmaps=heatmaps), model / CANDIDATE
+    return check_model_folder(model).record, ModelFolder(model).record
+
+
 def _read_studies(
-    images: Path, record: "ModelRecord", series: Sequence[str]
+    found: "Sequence[FoundStudy]", record: "Recorded", series: Sequence[str]
 ) -> "tuple[dict[str, tuple[FoundStudy, SourceStudy]], dict[str, str]]":
     """Studies by case, as they were found and as they are used, and why others cannot be scored."""
-    from autodls.dicom.studies import find_studies
-
     studies, refused = {}, {}
-    for study in find_studies(images):
+    for study in found:
         try:
             studies[study.case] = (study, _as_channels(study, record, series))
         except DatasetError as failure:
-            refused[study.case] = _bare(study.case, failure)
+            refused[study.case] = bare(study.case, failure)
+    if not studies:
+        raise DatasetError(f"no study can be scored: {next(iter(refused.values()))}")
     return studies, refused
 
 
-def _as_channels(study: "FoundStudy", record: "ModelRecord", series: Sequence[str]) -> "SourceStudy":
+def _as_channels(study: "FoundStudy", record: "Recorded", series: Sequence[str]) -> "SourceStudy":
     from autodls.dicom.studies import named_series
 
     channels = list(record.channel_names.values())
@@ -180,26 +230,32 @@ def _as_channels(study: "FoundStudy", record: "ModelRecord", series: Sequence[st
 
 def _convert(
     studies: "Mapping[str, tuple[FoundStudy, SourceStudy]]",
-    work: Path,
-    record: "ModelRecord",
+    places: tuple[Path, Path | None],
+    record: "Recorded",
+    roi_names: Sequence[str],
     refused: dict[str, str],
     watch: Watch,
 ) -> "dict[str, tuple[FoundStudy, SourceStudy]]":
-    """Write the channels of every study into folder `work`; one that cannot be read goes over to `refused`."""
+    """Write the channels and ROIs of every study into two folders; one that cannot be read goes over to `refused`."""
     from autodls.imaging.volumes import write_volume
 
     readable = {}
+    for folder in filter(None, places):
+        folder.mkdir()
     with watch.progress("reading studies", len(studies)) as advance:
         for case, (found, study) in studies.items():
             try:
                 volumes = {channel: study.volume(channel) for channel in study.series}
+                roi = _painted(found, study, record, roi_names, watch) if roi_names else None
             except DatasetError as failure:
-                refused[case] = _bare(case, failure)
+                refused[case] = bare(case, failure)
                 watch.note(f"not read: case {case}: {refused[case]}")
                 continue
             for index, channel in record.channel_names.items():
                 if channel in volumes:
-                    write_volume(work / f"{case}_{int(index):04d}{record.file_ending}", volumes[channel])
+                    write_volume(places[0] / f"{case}_{int(index):04d}{record.file_ending}", volumes[channel])
+            if roi is not None and places[1] is not None:
+                write_volume(places[1] / f"{case}{record.file_ending}", roi)
             readable[case] = (found, study)
             advance(case)
     if not readable:
@@ -207,94 +263,23 @@ def _convert(
     return readable
 
 
-def _bare(case: str, failure: Exception) -> str:
-    return str(failure).removeprefix(f"case {case}: ")
+def _painted(
+    found: "FoundStudy", study: "SourceStudy", record: "Recorded", names: Sequence[str], watch: Watch
+) -> "Volume":
+    """The ROIs of these names on the grid of their series, joined, with a value that means tumour to the model."""
+    from autodls.dicom.conversion import paint_roi
+    from autodls.dicom.stacks import UnfitError
+    from autodls.imaging.geometry import Volume
 
-
-@dataclass(frozen=True)
-class _Writer:
-    """What DICOM objects are made from."""
-
-    record: "ModelRecord"
-    prediction: "Prediction"
-    studies: "Mapping[str, tuple[FoundStudy, SourceStudy]]"
-    output: Path
-    rois: Path | None
-    heatmaps: bool
-
-    def write(self, folder: DicomFolder, score: "CaseScore") -> list[Path]:
-        """Make the objects of a case in `folder`; raises DatasetError where its ROI or image cannot be read now."""
-        from autodls.dicom.results import to_bytes
-        from autodls.dicom.write_capture import captures
-        from autodls.dicom.write_pdf import encapsulated_page
-        from autodls.dicom.write_seg import segmentation
-        from autodls.dicom.write_sr import report
-        from autodls.report.result_page import CasePage, page_pdf, picture_with_banner
-
-        case, study, result = score.case, self.studies[score.case][1], self._result(score)
-        roi, pictures = self._roi(score, study), self._pictures(score.case)
-        segment = segmentation(study, roi, result)
-        image = study.volume(study.roi_channel)
-        page = CasePage(case, result, study.roi_channel, image, roi, pictures[0] if pictures else None)
-        objects = {
-            folder.segmentation(case): segment,
-            folder.report(case): report(study, roi, segment, result),
-            folder.page(case): encapsulated_page(study, page_pdf(page), result),
-        }
-        shown = captures(study, [picture_with_banner(picture) for picture in pictures], result)
-        objects |= {folder.heatmap(case, number): one for number, one in enumerate(shown, start=1)}
-        for path, made in objects.items():
-            write_bytes(path, to_bytes(made))
-        return list(objects)
-
-    def _roi(self, score: "CaseScore", study: "SourceStudy") -> "Volume":
-        from autodls.imaging.rois import read_roi_on
-
-        drawn = score.rois == "auto"
-        place = self.output / "rois" if drawn or self.rois is None else self.rois
-        labels, name = AUTOMATIC_LABELS if drawn else self.record.mask_labels, f"{score.case}{self.record.file_ending}"
-        return read_roi_on(place / name, labels, study.reference.geometry).volume
-
-    def _pictures(self, case: str) -> list[Path]:
-        maps = HeatmapFolder(self.output / "heatmaps")
-        return [maps.fused_picture(case), maps.sequences_picture(case)] if self.heatmaps else []
-
-    def _result(self, score: "CaseScore") -> "Result":
-        from autodls.dicom.results import Result
-
-        return Result(
-            target=self.prediction.target,
-            dls=score.dls,
-            cutoff=score.cutoff,
-            call=score.call,
-            spread=score.spread,
-            roi_kind=score.rois,
-            model=self.record.dataset,
-            model_sha256=self.prediction.model_sha256,
-            version=self.prediction.version,
-            sequences=score.sequences,
-            flags=score.flags,
-        )
-
-
-def _write_back(results: ResultsFolder, writer: _Writer, watch: Watch, model: Path) -> PredictedStudies:
-    written: dict[str, tuple[Path, ...]] = {}
-    unwritten: dict[str, str] = {}
-    unfinished, scores = DicomFolder(results.unfinished), writer.prediction.cases
-    with locked_output(results.root), watch.progress("writing DICOM", len(scores)) as advance:
-        results.require_free()
-        clear_unfinished(results)
-        for score in scores:
-            try:
-                made = writer.write(unfinished, score)
-                written[score.case] = tuple(results.root / path.relative_to(unfinished.root) for path in made)
-            except DatasetError as failure:
-                unwritten[score.case] = _bare(score.case, failure)
-                watch.note(f"not written as DICOM: case {score.case}: {unwritten[score.case]}")
-            advance(score.case)
-        rows = [[case, study.uid, "yes" if case in written else ""] for case, (study, _) in writer.studies.items()]
-        write_csv(unfinished.studies, ["case", "study_instance_uid", "written"], rows)
-        made_from = [model / "model.json"]
-        note_output(watch.command, unfinished.root, "predict", None, made_from, files_below(unfinished.root))
-        results.publish(files_below(unfinished.root))
-    return PredictedStudies(writer.prediction, written, unwritten)
+    rois, grid = found.rois_on(study.reference.part, names), study.reference.geometry
+    try:
+        painted = [paint_roi(roi, grid) for roi in rois]
+    except UnfitError as failure:
+        raise DatasetError(f"case {study.case}: its ROI: {failure}") from None
+    except OSError as failure:
+        raise DatasetError(f"case {study.case}: its ROI cannot be read ({failure.strerror})") from None
+    joined = [f"{len(rois)} ROIs fit --roi-name and are joined"] if len(rois) > 1 else []
+    for said in (*joined, *(note for one in painted for note in one.notes), *(roi.doubt for roi in rois if roi.doubt)):
+        watch.note(f"case {study.case}: its ROI: {said}")
+    mask, tumour = np.logical_or.reduce([one.mask for one in painted]), min(record.mask_labels)
+    return Volume(mask.astype(np.min_scalar_type(tumour)) * tumour, grid)
