@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[1]
 HELD = ("torch==2.13.0",)  # tried on a GPU and on a CPU; others are brought in by hand
-# PyTorch's own build without CUDA, of download.pytorch.org, for Linux and Python 3.11: a smaller download than PyPI's.
+# PyTorch's own build without CUDA, for Linux and Python 3.11: a smaller download than PyPI's.
 OTHER_BUILDS = {"torch==2.13.0": ("6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b",)}
 # What some dependencies are built with, which come as source alone, and what hatchling needs to install a checkout.
 BUILDERS = ("setuptools", "editables")
