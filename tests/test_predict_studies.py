@@ -9,14 +9,18 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from command_line import autodls
-from dicom_studies import found_in, places_of, pydicom, require_valid, studies_in, write_study
+from dicom_studies import RESULT, found_in, places_of, pydicom, require_valid, studies_in, write_study
 from pydicom.uid import RLELossless
 from tiny_dicom import Series, Study, edit, enhanced, head, rtstruct, seg
 from tiny_model_folder import SEQUENCES, small_volume_plan, write_model_folder
 from tiny_models import tiny_model
 
+from autodls.dicom.results import to_bytes
 from autodls.dicom.volume import read_stack
+from autodls.dicom.write_seg import segmentation
 from autodls.errors import DatasetError
+from autodls.imaging.geometry import Volume
+from autodls.imaging.volumes import write_volume
 from autodls.records.dataset import Target
 from autodls.records.locked_candidate import CANDIDATE, VOLUME, LockedCandidate
 from autodls.records.scale import LogisticScale
@@ -163,6 +167,48 @@ def test_one_of_several_volumes_of_a_series_is_named_by_its_number(tmp_path):
     for number, seed in ((1, 12), (2, 80)):
         chosen = found.as_channels(["T2"], "T2", {"T2": f"ax de#{number}"})
         assert (chosen.volume("T2").array == head(seed)).all() and len(chosen.reference.datasets) == 8
+
+
+def enhanced_of_two_echoes(series, path):
+    """One image: its second half lies where the first does, with another echo."""
+    one = pydicom.dcmread(enhanced(series, path))
+    half = len(series.array) // 2
+    for at, frame in enumerate(one.PerFrameFunctionalGroupsSequence[half:]):
+        frame.PlanePositionSequence[0].ImagePositionPatient = [float(mm) for mm in series.position(at)]
+        frame.MREchoSequence[0].EffectiveEchoTime = 80.0
+    one.SeriesDescription, one.PatientSex = "DE", ""
+    one.save_as(path)
+
+
+def test_frames_of_a_multi_frame_image_keep_their_numbers_where_it_holds_two_volumes(tmp_path):
+    enhanced_of_two_echoes(Series(Study(), head(3)), tmp_path / "in" / "one")
+    (found,) = studies_in(tmp_path / "in")
+    study = found.as_channels(["T1"], "T1", {"T1": "DE#2"})
+    assert (study.volume("T1").array == head(3)[4:]).all()
+    roi = np.zeros(study.reference.geometry.size_xyz[::-1], dtype=np.uint8)
+    roi[1:3, 5:9, 4:9] = 1
+    made = segmentation(study, Volume(roi, study.reference.geometry), RESULT)
+    frames = [one.DerivationImageSequence[0].SourceImageSequence[0] for one in made.PerFrameFunctionalGroupsSequence]
+    assert sorted(one.ReferencedFrameNumber for one in frames) == [6, 7]
+    require_valid(made, folder=tmp_path)
+    (tmp_path / "seg.dcm").write_bytes(to_bytes(made))
+    write_volume(tmp_path / "roi.nii.gz", Volume(roi, study.reference.geometry))
+    ours, theirs = (np.array(sorted(places_of(tmp_path / name))) for name in ("roi.nii.gz", "seg.dcm"))
+    assert ours.shape == theirs.shape and np.abs(ours.mean(axis=0) - theirs.mean(axis=0)).max() < 2e-3
+
+
+def test_planes_in_several_multi_frame_images_are_read_and_not_written_back(tmp_path):
+    whole = Series(Study(), head(4))
+    for name, at in (("low", 0), ("high", 4)):
+        origin = tuple(float(mm) for mm in whole.position(at))
+        half = Series(whole.study, whole.array[at : at + 4], origin=origin, tags={}, uid=whole.uid)
+        edit(enhanced(half, tmp_path / name), SeriesDescription="T1")
+    (found,) = studies_in(tmp_path)
+    study = found.as_channels(["T1"], "T1", {})
+    assert (study.volume("T1").array == whole.array).all()
+    roi = Volume(np.ones(whole.array.shape, dtype=np.uint8), study.reference.geometry)
+    with pytest.raises(DatasetError, match="series of T1: its planes lie in 2 multi-frame images"):
+        segmentation(study, roi, RESULT)
 
 
 def test_pet_is_read_in_suv_as_by_an_import(tmp_path):

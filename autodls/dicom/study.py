@@ -81,7 +81,7 @@ class SourceSeries:
         if missing := [word for word in _NEEDED if not made.get(word)]:
             raise DatasetError(f"{self.name}: a slice without {', '.join(missing)}; export the series anew")
         if groups := items(read, "PerFrameFunctionalGroupsSequence"):
-            _group(made, len(groups), frames, step_mm)
+            _group(made, len(groups), frames, self.geometry)
         else:
             made.setdefault("SliceThickness", f"{step_mm:.6g}")  # which readers of a segmentation need
         return made
@@ -141,20 +141,25 @@ class SourceStudy:
             raise DatasetError(f"{series.name}: its files cannot be read ({failure.strerror})") from None
 
 
-def _group(made: "Dataset", count: int, frames: list[Frame], step_mm: float) -> None:
-    """Give the header of a multi-frame image the places of its frames; those of no plane lie where the first does."""
+def _group(made: "Dataset", count: int, frames: list[Frame], grid: Geometry) -> None:
+    """Give the header of a multi-frame image the places of its frames.
+
+    Those of other volumes are put beyond the last plane, one by one: highdicom wants no two at one place, and writes
+    none that is empty.
+    """
     library = pydicom()
     new, decimal = library.dataset.Dataset, library.valuerep.format_number_as_ds
     shared, orientation, measures = new(), new(), new()
     orientation.ImageOrientationPatient = [decimal(value) for value in frames[0].orientation]
     measures.PixelSpacing = [decimal(value) for value in frames[0].spacing_mm]
-    measures.SliceThickness = measures.SpacingBetweenSlices = f"{step_mm:.6g}"
+    measures.SliceThickness = measures.SpacingBetweenSlices = f"{grid.spacing_mm[2]:.6g}"
     shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
     place_of = {frame.index: frame.position_mm for frame in frames}
     groups = []
     for index in range(count):
         own, position = new(), new()
-        position.ImagePositionPatient = [decimal(mm) for mm in place_of.get(index, frames[0].position_mm)]
+        place = place_of.get(index) or grid.index_to_physical([0, 0, grid.size_xyz[2] + index]).tolist()
+        position.ImagePositionPatient = [decimal(mm) for mm in place]
         own.PlanePositionSequence = [position]
         groups.append(own)
     made.update(orientation)  # of the first plane, as of a slice: the report asks for it, and leaves it out in the end
