@@ -5,6 +5,7 @@ import json
 import os
 import random
 import shutil
+import sys
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -95,6 +96,13 @@ def _write_case(folder: Path, case: str, positive: bool, channels: Iterable[int]
     grid = _grid(0)
     roi = (np.linalg.norm(_places_mm(grid) - centre_mm, axis=-1) < radius_mm).astype(np.uint8)
     _write(folder / "labelsTr" / f"{case}.nii.gz", roi, grid)
+
+
+@pytest.fixture(autouse=True)
+def shapes_of_real_networks() -> None:
+    """Forget what shapes weights must have: another test may have made the networks smaller."""
+    if (weights := sys.modules.get("autodls.training.weights")) is not None:
+        weights._expected_shapes.cache_clear()
 
 
 @pytest.fixture(scope="session")

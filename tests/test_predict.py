@@ -202,7 +202,10 @@ class TestFiles:
 
     def test_predict_json(self, out, study, model):
         written = json.loads((out / "predict.json").read_text())
-        assert set(written) == {"format", "version", "model_sha256", "target", "cases", "failed", "inputs"}
+        assert set(written) == {
+            "format", "version", "model_sha256", "target", "cases", "failed", "inputs", "computed_in",
+        }  # fmt: skip
+        assert written["computed_in"] == model.computed_in
         assert written["target"] == model.record.target.name and written["model_sha256"] == model.sha256
         assert [failure["case"] for failure in written["failed"]] == ["case_02"]
         digest = hashlib.sha256(image(study, "case_00", 1).read_bytes()).hexdigest()

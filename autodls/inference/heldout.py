@@ -36,11 +36,13 @@ def score_held_out(
     results = _kept(model, cases, record, inputs)
     for case in results:
         advance(case)
+    computed_in = _computed_in(record) if results else []
     fresh = [InputCase(case.id, case.images, case.roi, gap=case.gap) for case in cases if case.id not in results]
     if fresh:
         networks, rois = load()
         log = ScoreLog(finished_rows(record), networks)
         made = predict_cases(networks, fresh, rois, advance, workers, log)
+        computed_in.append(networks.computed_in)
         results |= {result.case: result for result in _results(made)}
         inputs |= {case: found for case, found in made.inputs.items() if found}  # as they were when they were read
     in_order = [results[case.id] for case in cases]
@@ -51,7 +53,14 @@ def score_held_out(
         cases=tuple(result for result in in_order if isinstance(result, CaseScore)),
         failed=tuple(result for result in in_order if isinstance(result, CaseFailure)),
         inputs=inputs,
+        computed_in="; ".join(dict.fromkeys(computed_in)) or None,
     )
+
+
+def _computed_in(record: Path) -> list[str]:
+    """In what the networks computed the scores that are kept; none where an older version does not say."""
+    said = Prediction.load(record, "run 'autodls evaluate'").computed_in
+    return said.split("; ") if said else []
 
 
 def write_held_out(

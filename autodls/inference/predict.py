@@ -47,6 +47,7 @@ def predict_cases(
         cases=tuple(result for result in results.values() if isinstance(result, CaseScore)),
         failed=tuple(result for result in results.values() if isinstance(result, CaseFailure)),
         inputs=inputs,
+        computed_in=model.computed_in,
     )
 
 

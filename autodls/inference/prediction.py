@@ -50,6 +50,9 @@ class Prediction(Record):
     cases: tuple[CaseScore, ...]
     failed: tuple[CaseFailure, ...]
     inputs: dict[str, dict[str, str]]
+    computed_in: str | None = Field(
+        default=None, description="numbers and device of the networks; several, with ; between, where some were kept"
+    )
 
     @property
     def sequences(self) -> tuple[str, ...]:

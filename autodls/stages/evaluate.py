@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,14 +60,14 @@ class Evaluated:
 class _Scoring:
     """Where networks are computed and by whom, by how many processes images are read, and who waits.
 
-    `computed_in` is in what they were computed.
+    `computed_in` is in what all scores were computed, those that are kept included.
     """
 
     device: "torch.device"
     workers: int
     watch: Watch
     executor: Executor = LOCAL
-    computed_in: str | None = None
+    computed_in: dict[str, None] = field(default_factory=dict)
 
 
 def evaluate(
@@ -104,7 +104,7 @@ def evaluate(
         results = study_results(study)
         _require_same(dataset, read_from)
         write_results(session.workspace, results)
-        _note(watch.command, session.workspace, study, results, scoring.computed_in)
+        _note(watch.command, session.workspace, study, results, "; ".join(scoring.computed_in) or None)
     warnings = tuple(told_together(results.metrics))
     for warning in warnings:
         watch.note(f"warning: {warning}")
@@ -139,9 +139,10 @@ def _note(
     scores = [path for name in study.dataset.held_out for path in _held_out_files(workspace, name)]
     tables = [workspace.table(name) for name in ("tumour_volume", *results.tables)]
     figures = [workspace.figures / f"{name}.{ending}" for name in results.figures for ending in ("csv", "png", "svg")]
-    precision = precision_of_all(workspace, "evaluate", workspace.model.record, computed_in) if scores else None
+    if scores and computed_in is None:  # scores that an older version made do not say it
+        computed_in = precision_of_all(workspace, "evaluate", workspace.model.record, None)
     made = [workspace.metrics, *scores, *tables, *figures]
-    note_run(command, workspace, "evaluate", study.seed, made_from, made, precision)
+    note_run(command, workspace, "evaluate", study.seed, made_from, made, computed_in)
 
 
 def _held_out_files(workspace: Workspace, cohort: str) -> tuple[Path, Path]:
@@ -235,6 +236,8 @@ def _held_out(session: Session, model: ModelRecord, plan: Plan, scoring: _Scorin
             if scoring.executor.name != "local":
                 score_away(scoring.executor, session.workspace, model, given, name, scoring.device, scoring.watch)
             prediction = score_held_out(model, load, given, record, advance, scoring.workers)
+            if prediction.computed_in:
+                scoring.computed_in |= dict.fromkeys(prediction.computed_in.split("; "))
             labels = {case.id: case.label for case in cases}
             write_held_out(session.workspace.heldout_scores(name), record, prediction, plan.sequences, labels)
             scored[cohort_name(name)] = _scored_cohort(cases, prediction)
@@ -252,7 +255,6 @@ def _load(session: Session, scoring: _Scoring) -> "tuple[LockedModel, RoiSource]
 
     workspace, device = session.workspace, scoring.device
     model = load_model(workspace.model.root, device, streamed=True)
-    scoring.computed_in = model.computed_in
     if workspace.rois == "manual":
         return model, RoiSource(model.record)
     return model, RoiSource(model.record, _heldout_drawer(workspace, model.record, device).used, workspace.heldout_roi)
