@@ -1,7 +1,9 @@
 """A stage of a fold as a job: alone in a folder of its own it makes the bytes that it makes among the others."""
 
 import random
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from command_line import autodls
@@ -10,7 +12,9 @@ from tiny_study import hashes, study_plan, tiny_study, use_tiny_resnet
 from tiny_workspace import tiny_workspace
 
 from autodls.errors import ArgumentError, AutoDLSError, TrainingError
+from autodls.inference import predict
 from autodls.inference.inputs import InputCase
+from autodls.inference.score_log import finished_scores
 from autodls.jobs import executor as executors
 from autodls.jobs import score as score_jobs
 from autodls.jobs import segment as segment_jobs
@@ -287,6 +291,72 @@ class TestScores:
         self.by_jobs(asked, tmp_path / "machines", sent=True, told=told, lose=(lost,))
         assert told == [f"warning: {lost} was lost: its machine is gone; it is done again"]
         assert len(asked.finished.read_text().splitlines()) == len(asked.cases) - 1
+
+    def test_a_file_that_cannot_be_read_stops_no_other(self, held_out, tmp_path, monkeypatch):
+        _, _, asked = held_out
+        image, read = next(iter(asked.cases[0].images.values())), np.fromfile
+
+        def refuse(path, *kind):
+            if path == image:
+                raise PermissionError(path)
+            return read(path, *kind)
+
+        monkeypatch.setattr(np, "fromfile", refuse)
+        self.by_jobs(asked, tmp_path / "machines", sent=True)
+        finished = [line.score.case for line in finished_scores(asked.finished)]
+        assert sorted(finished) == [case.id for case in asked.cases[1:]]
+
+    @pytest.mark.parametrize("other", ["type of number", "model", "version"])
+    def test_what_another_model_version_or_type_of_number_scored_is_refused(
+        self, held_out, tmp_path, other, monkeypatch
+    ):
+        _, _, asked = held_out
+        works, inputs = score_jobs._begin(asked, sent=True)
+        changes = {
+            "type of number": ("autodls.inference.model_folder.computed_in", lambda _plan, _device: "cpu bfloat16"),
+            "version": ("autodls.inference.score_log.__version__", "0.0.1"),
+        }
+        machines = Machines(tmp_path / "machines", inputs.received())
+        with monkeypatch.context() as there:
+            if other == "model":
+                load = score_jobs.load_model
+                there.setattr(score_jobs, "load_model", lambda *a, **k: replace(load(*a, **k), sha256="0" * 64))
+            else:
+                there.setattr(*changes[other])
+            machines.submit(works[0].ready()[:1])
+            (ended,) = machines.ended()
+        with pytest.raises(AutoDLSError, match=r"case case_\d\d: scored by .* on a machine of the cluster, expected"):
+            works[0].keep(ended.job, ended.files)
+        assert not asked.finished.exists()
+
+    def test_a_job_that_was_stopped_continues_in_its_folder(self, held_out, tmp_path, monkeypatch):
+        _, _, asked = held_out
+        monkeypatch.setattr("autodls.inference.prepare.BLOCK_CASES", 2)
+        (work,), inputs = score_jobs._begin(asked, sent=False)
+        job, folder = work.ready()[0], tmp_path / "job"
+
+        def stop(case):
+            if case == job.cases[3].id:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            job.do(inputs.received(), folder, stop)
+        done = job.epochs(folder)
+        assert done == [case.id for case in job.cases[:4]] and job.made(folder) == {}
+        asked_again = []
+        networks = predict.score_samples
+        monkeypatch.setattr(
+            predict,
+            "score_samples",
+            lambda model, samples: asked_again.extend(one.case for one in samples) or networks(model, samples),
+        )
+        work.keep(job, job.do(inputs.received(), folder, lambda _case: None))
+        assert asked_again == [case.id for case in job.cases[4:]]
+        assert [line.score.case for line in finished_scores(asked.finished)] == [case.id for case in job.cases]
+
+    def test_a_table_is_evaluated_here(self, tmp_path):
+        answer = autodls("evaluate", "--scores", tmp_path / "t.csv", "--executor", "slurm")
+        assert answer.status == 2 and "--executor slurm: is for the held-out cases of a dataset" in answer.complaint
 
     def test_rois_that_have_to_be_drawn_are_not_for_a_cluster(self, tmp_path):
         place = Workspace(tmp_path).of("auto")

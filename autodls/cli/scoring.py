@@ -109,6 +109,7 @@ def evaluate(
     columns = (tuple(score or ()), label, cohort, patient, tuple(cutoff or ()), cutoff_from, time, event, landmark)
     request = TableRequest(scores or Path(), *columns, tuple(out_of_fold or ()), output, overwrite)
     if scores is not None:
+        _refuse_cluster(who.name)
         _evaluate_table(request, as_json=as_json, dry_run=dry_run)
         return
     refuse_without_table(request)
@@ -123,6 +124,16 @@ def evaluate(
     found = judge(dataset, workspace, rois, device=device, workers=workers, executor=who, watch=Terminal())
     show_evaluated(found, as_json=as_json)
     raise typer.Exit(1 if found.unscored else 0)
+
+
+def _refuse_cluster(executor: str) -> None:
+    from autodls.errors import ArgumentError
+
+    if executor != "local":
+        raise ArgumentError(
+            f"--executor {executor}: is for the held-out cases of a dataset; a table (--scores) is evaluated here, so "
+            "leave it out"
+        )
 
 
 def _evaluate_table(request: "TableRequest", *, as_json: bool, dry_run: bool) -> None:

@@ -2,12 +2,13 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls import __version__
+from autodls.errors import AutoDLSError
 from autodls.inference.inputs import InputCase
 from autodls.inference.prediction import CaseScore
 from autodls.limits import MOST_JSON_BYTES
@@ -43,7 +44,7 @@ class ScoreLog:
         self.path = path
         self._said = set(model.caveats)
         self._made_by = {"version": __version__, "model_sha256": model.sha256, "computed_in": model.computed_in}
-        self._known = {line.score.case: line for line in _lines(path) if self._fits(line)}
+        self._known = {line.score.case: line for line in finished_scores(path) if self._fits(line)}
         if os.path.lexists(path):
             write_bytes(path, b"".join(map(_as_bytes, self._known.values())))
 
@@ -65,10 +66,26 @@ class ScoreLog:
 
     def keep(self, finished: Iterable[tuple[InputCase, Mapping[str, str], CaseScore]]) -> None:
         """Append scores, each with its case and the SHA-256 of its inputs, and wait until the disk has them."""
-        lines = [
-            FinishedScore(**self._made_by, inputs=dict(inputs), unused=dict(case.unused), score=score)
-            for case, inputs, score in finished
-        ]
+        self._append(
+            [
+                FinishedScore(**self._made_by, inputs=dict(inputs), unused=dict(case.unused), score=score)
+                for case, inputs, score in finished
+            ]
+        )
+
+    def take(self, lines: Sequence[FinishedScore]) -> None:
+        """Append what the log of another machine holds; raises AutoDLSError for what this run would not have made."""
+        if strange := next((line for line in lines if not self._fits(line)), None):
+            found = (f"AutoDLS {strange.version}", f"model {strange.model_sha256[:8]}", strange.computed_in)
+            own = (f"AutoDLS {__version__}", f"model {self._made_by['model_sha256'][:8]}", self._made_by["computed_in"])
+            raise AutoDLSError(
+                f"case {strange.score.case}: scored by {', '.join(found)} on a machine of the cluster, expected "
+                f"{', '.join(own)}; give all machines the same version and kind of processor, and leave the model "
+                "folder alone meanwhile"
+            )
+        self._append(lines)
+
+    def _append(self, lines: Sequence[FinishedScore]) -> None:
         if not lines:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,9 +103,14 @@ def _as_bytes(line: FinishedScore) -> bytes:
     return json.dumps(line.model_dump(mode="json")).encode() + b"\n"
 
 
-def _lines(path: Path) -> Iterator[FinishedScore]:
-    """The lines of a log that can be read; none where there is no such file."""
+def finished_scores(path: Path) -> Iterator[FinishedScore]:
+    """The lines of the log `path` that can be read; none where there is no such file."""
     with suppress(OSError):
-        for line in read_bounded(path, MOST_JSON_BYTES).split(b"\n"):
-            with suppress(ValueError, RecursionError):
-                yield FinishedScore.model_validate(parse_json(line.decode()))
+        yield from scores_in(read_bounded(path, MOST_JSON_BYTES))
+
+
+def scores_in(content: bytes) -> Iterator[FinishedScore]:
+    """The same of the bytes of a log."""
+    for line in content.split(b"\n"):
+        with suppress(ValueError, RecursionError):
+            yield FinishedScore.model_validate(parse_json(line.decode()))

@@ -8,20 +8,20 @@ from typing import Protocol
 
 import torch
 
+from autodls.errors import AutoDLSError
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import load_model
 from autodls.inference.predict import predict_cases
-from autodls.inference.prediction import Prediction
 from autodls.inference.rois import RoiSource
-from autodls.inference.score_log import ScoreLog
+from autodls.inference.score_log import ScoreLog, finished_scores, scores_in
 from autodls.jobs.clusters import Undone, do_on
 from autodls.jobs.executor import Executor, Note
 from autodls.jobs.job import Inputs
 from autodls.jobs.sent_files import SentFiles
 from autodls.models.device import resolve_device
-from autodls.records.base import parse_json
 
 _SCORES = "scores.json"
+_LOG = "finished.jsonl"  # in the folder of a job
 _ROI = "roi"
 CASES_A_JOB = 8
 JOBS_AHEAD = 8  # that are handed out at a time: with Ray each holds its images in memory
@@ -136,17 +136,18 @@ class ScoreJob:
         if self.files is not None:
             self.files.write(folder)
             cases = tuple(_placed(case, folder) for case in cases)
-        predict_cases(model, cases, RoiSource(model.record), report).save(folder / _SCORES)
+        log = ScoreLog(folder / _LOG, model)
+        predict_cases(model, cases, RoiSource(model.record), report, log=log).save(folder / _SCORES)
         return self.made(folder)
 
     def made(self, folder: Path) -> dict[str, bytes]:
-        """The scores, where they are done."""
-        path = folder / _SCORES
-        return {_SCORES: path.read_bytes()} if path.is_file() else {}
+        """The log of its scores, where they are done; without lines where no case could be scored."""
+        log = folder / _LOG
+        return {_LOG: log.read_bytes() if log.is_file() else b""} if (folder / _SCORES).is_file() else {}
 
     def epochs(self, folder: Path) -> list[str]:
-        """The cases that are scored, of which nobody knows before all are."""
-        return [case.id for case in self.cases] if (folder / _SCORES).is_file() else []
+        """The cases whose scores are finished in `folder`."""
+        return [line.score.case for line in finished_scores(folder / _LOG)]
 
 
 @dataclass
@@ -166,20 +167,20 @@ class ScoreWork:
         self.begun |= {index for index, _ in parts}
         threads = torch.get_num_threads()
         return [
-            ScoreJob(index, cases, SentFiles.of(_files(cases)) if self.sent else None, self.device, threads)
+            ScoreJob(index, cases, SentFiles.readable(_files(cases)) if self.sent else None, self.device, threads)
             for index, cases in parts
         ]
 
     def keep(self, job: ScoreJob, files: Mapping[str, bytes]) -> None:
-        """Add the scores to the log."""
-        made = Prediction.parse(parse_json(files[_SCORES].decode()), job.name, "run the command again")
-        cases = {case.id: case for case in job.cases}
-        self.log.keep((cases[score.case], made.inputs[score.case], score) for score in made.cases)
+        """Add the scores to the log; raises AutoDLSError where another version, model or type of number made them."""
+        if _LOG not in files:
+            raise AutoDLSError(f"{job.name}: did not come back; run the same command again: what is done is kept")
+        self.log.take(list(scores_in(files[_LOG])))
         self.begun.remove(job.index)
 
 
 def _files(cases: Sequence[InputCase]) -> dict[str, Path]:
-    """The files of `cases` that can be read, by the name that `_placed` gives them."""
+    """The files of `cases`, by the name that `_placed` gives them."""
     given = {f"{case.id}/{name}": path for case in cases for name, path in _paths(case).items()}
     return {f"{where}/{path.name}": path for where, path in given.items() if path.is_file()}
 

@@ -1,6 +1,7 @@
 """Files that travel to machines which share no folder with this one."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,15 @@ class SentFiles:
     def of(cls, files: Mapping[str, Path]) -> "SentFiles":
         """Those of `files`, by the name that they are to have; raises OSError where one cannot be read."""
         return cls({name: np.fromfile(path, np.uint8) for name, path in files.items()})
+
+    @classmethod
+    def readable(cls, files: Mapping[str, Path]) -> "SentFiles":
+        """The same of those that can be read; whoever wants another says so when he opens it."""
+        found: dict[str, NDArray[np.uint8]] = {}
+        for name, path in files.items():
+            with suppress(OSError):
+                found[name] = np.fromfile(path, np.uint8)
+        return cls(found)
 
     @classmethod
     def below(cls, root: Path, paths: Iterable[Path]) -> "SentFiles":
