@@ -10,7 +10,9 @@ import time
 
 import pytest
 import torch
+from test_stages_scoring import Listener
 from tiny_study import hashes, study_plan, tiny_study
+from tiny_workspace import tiny_workspace
 
 from autodls.errors import ArgumentError, AutoDLSError
 from autodls.jobs.executor import Executor
@@ -18,6 +20,7 @@ from autodls.jobs.segment import train_networks_on
 from autodls.jobs.train import train_on
 from autodls.segmentation.run import throw_away
 from autodls.segmentation.stage import prepare_cohort
+from autodls.stages.evaluate import evaluate
 
 pytestmark = pytest.mark.cluster
 ALL = ("*.safetensors", "*.csv", "fold.json")
@@ -131,6 +134,33 @@ def test_nnunet_on_two_nodes_makes_the_bytes_of_this_machine(segmented, cluster)
     assert study.weights() == expected
 
 
+@pytest.fixture
+def held_out(tmp_path, make_dataset):
+    """Held-out cases that are not scored, and their scores by this machine, where the second has no ROI."""
+    data = make_dataset(tmp_path / "data", training=8, held_out=12)
+    (data / "labelsTr" / "case_09.nii.gz").unlink()
+    here, there = (tiny_workspace(data, tmp_path / name) for name in ("here", "there"))
+    evaluate_on(Executor(), data, here)
+    return data, there, scores_of(here)
+
+
+def evaluate_on(executor, data, place):
+    listener = Listener()
+    evaluate(data, place.root, executor=executor, watch=listener)
+    return listener
+
+
+def scores_of(place):
+    return [path.read_bytes() for path in (place.heldout_scores("external"), place.metrics)]
+
+
+def test_held_out_cases_on_two_nodes_get_the_scores_of_this_machine(held_out, cluster):
+    data, place, expected = held_out
+    told = evaluate_on(Executor("ray", cluster.address), data, place)
+    assert scores_of(place) == expected
+    assert told.steps["held-out cases by ray"][1] == 12 and not any("was lost" in line for line in told.notes)
+
+
 def test_nobody_answers(tmp_path):
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'autodls[ray]'")
     with pytest.raises(ArgumentError, match=r"--address 127.0.0.1:9: no Ray cluster answers there"):
@@ -190,6 +220,11 @@ class TestSubmitit:
         study, expected = segmented
         assert segment_on(Executor("slurm", cluster="local"), study)[0] == []
         assert study.weights() == expected and not study.workspace.jobs.exists()
+
+    def test_held_out_cases(self, held_out):
+        data, place, expected = held_out
+        evaluate_on(Executor("slurm", cluster="local"), data, place)
+        assert scores_of(place) == expected and not place.jobs.exists()
 
     def test_what_sbatch_is_given(self, tmp_path, monkeypatch):
         from autodls.jobs.slurm_pool import new_executor

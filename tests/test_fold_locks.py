@@ -1,6 +1,8 @@
 """Folds are trained at the same time in one workspace; what belongs to all of them waits, or is told."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -11,7 +13,9 @@ from tiny_study import hashes
 
 from autodls.errors import AutoDLSError
 from autodls.records.lock import locked, locked_fold, shared
+from autodls.records.segmentation import SegmentedCohort
 from autodls.records.workspace import Workspace
+from autodls.segmentation.run import throw_away
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +48,40 @@ def test_two_folds_at_once_in_one_workspace(planned):
     before = hashes(planned / "autodls" / "folds", "*.safetensors")
     assert len(before) == 6 and autodls("train", "fold", "all", "-d", planned).status == 0
     assert hashes(planned / "autodls" / "folds", "*.safetensors") == before
+
+
+def test_two_folds_of_nnunet_at_once_in_one_workspace(segmented_study, tmp_path):
+    """`segment fold 0` and `segment fold 1` side by side: weights, ROIs and record of one run after the other."""
+    study = segmented_study.copy(tmp_path / "workspace")
+    expected = everything_of(study)
+    throw_away(study.run(), [0, 1])
+    shutil.rmtree(study.workspace.auto_roi("x").parent)
+    words = [sys.executable, "-m", "autodls", "segment", "fold"]
+    place = ["-d", study.dataset, "-w", study.root, "--workers", "1"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    folds = [
+        subprocess.Popen(
+            [*words, fold, *place], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+        for fold in "01"
+    ]
+    deadline = time.monotonic() + 120
+    locks = [study.workspace.segmentation_lock(fold) for fold in (0, 1)]
+    while not all(lock.exists() for lock in locks) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    refused = autodls("segment", "fold", "all", *place)
+    said = [fold.communicate(timeout=280) for fold in folds]
+    assert [fold.returncode for fold in folds] == [0, 0], said
+    assert refused.status == 1 and "or a fold of it; wait for it" in refused.complaint
+    assert everything_of(study) == expected
+    made = json.loads(study.workspace.provenance.read_text())["commands"]["segment"]["files"]
+    assert len(SegmentedCohort.load(study.workspace.segmented, "").cases) == 12 and made
+
+
+def everything_of(study):
+    """Weights of nnU-Net, automatic ROIs and the record of them."""
+    rois = hashes(study.workspace.auto_roi("x").parent, "*.nii.gz")
+    return study.weights(), rois, SegmentedCohort.load(study.workspace.segmented, "")
 
 
 class TestLocks:
