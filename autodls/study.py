@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from autodls.stages.benchmark_sequences import Sequences
     from autodls.stages.compare import ComparedStudy
     from autodls.stages.demo import Demo
+    from autodls.stages.dicom_places import Imported
     from autodls.stages.evaluate import Evaluated
     from autodls.stages.explain import Explained
-    from autodls.stages.import_dicom import Imported
     from autodls.stages.plan import Planned
     from autodls.stages.predict_dicom import PredictedStudies
     from autodls.stages.preprocess import Preprocessed

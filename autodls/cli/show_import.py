@@ -5,7 +5,8 @@ from dataclasses import asdict
 
 from autodls.cli.console import note, say, say_json, show_table
 from autodls.limits import MOST_SHOWN
-from autodls.stages.import_dicom import Imported, table_rows
+from autodls.stages.dicom_places import Imported
+from autodls.stages.import_dicom import table_rows
 
 _SHOWN = ("row", "case", "role", "modality", "plane", "planes", "why", "ambiguous")
 

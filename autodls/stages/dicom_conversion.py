@@ -20,7 +20,7 @@ from autodls.parallel import map_parallel
 from autodls.records.files import remove_stale, sha256_of_bytes, sha256_of_file, write_bytes
 from autodls.records.listing import IMAGES, LABELS
 from autodls.records.lock import locked_output
-from autodls.stages.dicom_places import ImportPlaces
+from autodls.stages.dicom_places import Imported, ImportPlaces
 from autodls.stages.provenance import note_output
 from autodls.watch import Watch
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from autodls.dicom.cases import StudyCase
     from autodls.dicom.dataset_files import LabelSource
     from autodls.dicom.listing import Listed
-    from autodls.stages.import_dicom import Imported
 
 _DESCRIPTION, _CLINICAL = "dataset.json", "clinical.csv"
 _PERSONS = (_DESCRIPTION, _CLINICAL)  # a person may edit these: then they stay as they are
@@ -39,10 +38,10 @@ def convert_all(
     places: ImportPlaces,
     listed: "Listed",
     labels: "LabelSource | None",
-    counts: "Imported",
+    counts: Imported,
     workers: int,
     watch: Watch,
-) -> "Imported":
+) -> Imported:
     """Convert by series.csv; returns what was done. Raises as `import_dicom`."""
     choices = read_choices(places.table, [*listed.parts, *listed.rois])
     wanted = chosen(places.table, choices, listed.parts, listed.rois, listed.drawn_on, listed.studies)

@@ -23,6 +23,32 @@ with the dataset.
 
 
 @dataclass(frozen=True)
+class Imported:
+    """What came of an import: `step` says which of the two it was, `table` where series.csv lies.
+
+    `series` and `rois` count rows of the table, `proposed` those with a role, `ambiguous` those to look at, `refused`
+    those that cannot be converted; `cases` and `images` count what was converted, `missing` says what the dataset still
+    lacks, `notes` what should be known of it.
+    """
+
+    step: str
+    dataset: Path
+    table: Path
+    series: int
+    rois: int
+    proposed: int
+    ambiguous: int
+    refused: int
+    unused: int
+    patients: int
+    cases: int = 0
+    images: int = 0
+    masks: int = 0
+    missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ImportPlaces:
     """The DICOM folder, the dataset, and the confidential folder with everything that may name somebody."""
 

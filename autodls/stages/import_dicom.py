@@ -7,7 +7,6 @@ folder beside the dataset, never in it.
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,39 +15,13 @@ from autodls.errors import ArgumentError
 from autodls.records.files import write_text
 from autodls.records.lock import locked_output
 from autodls.records.table import read_table
-from autodls.stages.dicom_places import README, ImportPlaces
+from autodls.stages.dicom_places import README, Imported, ImportPlaces
 from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
     from autodls.dicom.dataset_files import LabelSource
     from autodls.dicom.listing import Listed
     from autodls.dicom.series import Found
-
-
-@dataclass(frozen=True)
-class Imported:
-    """What came of an import: `step` says which of the two it was, `table` where series.csv lies.
-
-    `series` and `rois` count rows of the table, `proposed` those with a role, `ambiguous` those to look at, `refused`
-    those that cannot be converted; `cases` and `images` count what was converted, `missing` says what the dataset still
-    lacks, `notes` what should be known of it.
-    """
-
-    step: str
-    dataset: Path
-    table: Path
-    series: int
-    rois: int
-    proposed: int
-    ambiguous: int
-    refused: int
-    unused: int
-    patients: int
-    cases: int = 0
-    images: int = 0
-    masks: int = 0
-    missing: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 def import_dicom(
