@@ -47,13 +47,6 @@ def given(strengths, chosen=("clinical",) * FOLDS, labels=LABELS, patients=None,
     )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_resamples():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("autodls.analysis.added_by_network._RESAMPLES", 50)
-        yield
-
-
 def test_the_nested_auc_is_of_what_each_fold_chose_and_the_cost_is_what_the_best_looking_one_has_more():
     chosen = (DEEP, "clinical", "clinical", DEEP)
     found = comparison(given({"clinical": 0.5, DEEP: 0.6}, chosen))
@@ -79,6 +72,17 @@ def test_a_network_that_adds_is_said_to_and_one_that_does_not_is_nothing_that_th
     assert not nothing.adds
     assert "the network adds nothing that this cohort can show" in nothing.sentence
     assert nothing.net_benefit_deep.value < 0
+
+
+def test_a_network_that_goes_with_the_outcome_and_gains_nothing_is_said_to_do_both():
+    """The likelihood ratio alone is no gain, and a sentence that names a small P says what it is not."""
+    for seed in range(40):
+        (found,) = comparison(given({"clinical": 1.2, DEEP: 0.6}, seed=seed)).adds
+        ratio, gain = found.likelihood_ratio, found.delta_with
+        if ratio.p < 0.05 and ratio.sign == 1 and gain.low <= 0:
+            assert not found.adds and "goes with the outcome" in found.sentence and "but no gain" in found.sentence
+            return
+    raise AssertionError("no such cohort among forty")
 
 
 def test_with_networks_that_know_nothing_it_is_rarely_said_that_they_add():

@@ -48,7 +48,6 @@ def quick(monkeypatch):
     monkeypatch.setattr("autodls.candidates.learners._TREES", 5)
     monkeypatch.setattr("autodls.candidates.learners._RIDGE", (0.1, 1.0))
     monkeypatch.setattr("autodls.candidates.nested.MOST_PARTS", 2)
-    monkeypatch.setattr("autodls.analysis.added_by_network._RESAMPLES", 20)
 
 
 def planned(place, cohort):

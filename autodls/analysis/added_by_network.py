@@ -4,10 +4,9 @@ The simple candidate enters by its out-of-fold log-odds, as the networks' score 
 it twice, but a candidate that is poorly estimated leaves more to be added: what is found here is an upper bound.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 
 from autodls.analysis.comparison_results import AddedValue, Difference, NetworkAdds
@@ -15,7 +14,9 @@ from autodls.analysis.out_of_fold import cross_fitted
 from autodls.analysis.shortcuts import added_value
 from autodls.candidates.fold import DEEP
 from autodls.evaluation.arrays import Bools, Floats
+from autodls.evaluation.bootstrap import bootstrap
 from autodls.evaluation.clusters import is_clustered
+from autodls.evaluation.decision_curve import net_benefit_at
 from autodls.evaluation.delong import auc, compare_aucs
 from autodls.evaluation.results import Estimate
 from autodls.records.comparison import FoldComparison
@@ -25,7 +26,6 @@ from autodls.seeding import generator
 OVER = ("clinical", "radiomics")
 CHANCE = "0.5"
 _ALPHA = 0.05
-_RESAMPLES = 2000
 _CLUSTERED = "some patients have several cases, which the likelihood-ratio test takes for independent"
 
 
@@ -75,7 +75,9 @@ def _beside(
         delta_deep=deep,
         delta_with=with_deep,
         threshold=threshold,
-        net_benefit={name: _net_benefit(truth, chances[name], threshold) for name in judged},
+        net_benefit={
+            name: float(net_benefit_at(truth, chances[name], threshold, np.ones((1, len(truth))))[0]) for name in judged
+        },
         net_benefit_deep=gains[DEEP],
         net_benefit_with=gains.get(both) if both is not None else None,
         adds=adds,
@@ -100,36 +102,28 @@ def _sentence(over: str, ratio: AddedValue, shown: Difference, *, adds: bool) ->
     )
     if adds:
         return f"Beside {over}, the network adds to the score: {gain}, {tested}."
+    if ratio.p is not None and ratio.p < _ALPHA and ratio.sign == 1:
+        return (
+            f"Beside {over}, the network's score goes with the outcome ({tested}, at its most favourable), but no gain "
+            f"that this cohort can show comes of it: {gain}."
+        )
     return f"Beside {over}, the network adds nothing that this cohort can show: {gain}, {tested}."
-
-
-def _net_benefit(truth: NDArray[np.bool_], chances: Floats, threshold: float) -> float:
-    called = chances >= threshold
-    odds = threshold / (1 - threshold)
-    return float(((called & truth).sum() - odds * (called & ~truth).sum()) / len(truth))
 
 
 def _net_benefit_gains(
     truth: Bools, chances: Mapping[str, Floats], over: str, threshold: float, members: Sequence[str], seed: int
 ) -> dict[str, Estimate]:
     """Net benefit of each candidate less that of `over`, with percentile limits of a bootstrap over patients."""
-    rng = generator(seed, "compare", "net benefit", over)
-    rows = list(_resampled(members, rng))
-    others = [name for name in chances if name != over]
-    values = {
-        name: [_net_benefit(truth[r], chances[name][r], threshold) for r in (np.arange(len(truth)), *rows)]
-        for name in chances
+    names = [name for name in chances if name != over]
+
+    def gains(counts: Floats) -> Floats:
+        less = net_benefit_at(truth, chances[over], threshold, counts)
+        return np.stack([net_benefit_at(truth, chances[name], threshold, counts) - less for name in names])
+
+    once = gains(np.ones((1, len(truth))))[:, 0].tolist()
+    drawn = bootstrap(gains, members, generator(seed, "compare", "net benefit", over))
+    limits = np.percentile(drawn, [2.5, 97.5], axis=1).T.tolist()
+    return {
+        name: Estimate(value=value, low=low, high=high)
+        for name, value, (low, high) in zip(names, once, limits, strict=True)
     }
-    found = {}
-    for name in others:
-        gains = np.array(values[name]) - np.array(values[over])
-        low, high = np.percentile(gains[1:], [2.5, 97.5]).tolist()
-        found[name] = Estimate(value=float(gains[0]), low=low, high=high)
-    return found
-
-
-def _resampled(members: Sequence[str], rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:
-    names, which = np.unique(np.asarray(members), return_inverse=True)
-    rows = [np.flatnonzero(which == at) for at in range(len(names))]
-    for _ in range(_RESAMPLES):
-        yield np.concatenate([rows[at] for at in rng.integers(0, len(names), len(names))])

@@ -59,6 +59,16 @@ def net_benefit(labels: ArrayLike, probabilities: ArrayLike) -> tuple[NetBenefit
     )
 
 
+def net_benefit_at(labels: ArrayLike, probabilities: ArrayLike, threshold: float, counts: Floats) -> Floats:
+    """The net benefit at one `threshold` in every resample of `counts` (resamples, n); see `net_benefit`.
+
+    >>> float(net_benefit_at([0, 1], [0.3, 0.6], 0.5, np.ones((1, 2)))[0])
+    0.5
+    """
+    positive, values = checked_pair(labels, probabilities)
+    return _curve(positive.astype(np.float64), values, counts, np.array([threshold]))[:, 0]
+
+
 def net_benefit_band(
     labels: ArrayLike, probabilities: ArrayLike, counts: Floats, patients: Patients = None
 ) -> NetBenefitBand | None:
@@ -90,9 +100,9 @@ def _patients(names: NDArray[np.generic], rows: Bools) -> Floats:
     return np.array([len(np.unique(names[held])) for held in rows.T], dtype=np.float64)
 
 
-def _curve(positive: Floats, values: Floats, counts: Floats) -> Floats:
-    called = (values[:, None] >= THRESHOLDS[None]).astype(np.float64)
-    gain = positive[:, None] * called - (1 - positive)[:, None] * called * _odds()
+def _curve(positive: Floats, values: Floats, counts: Floats, thresholds: Floats = THRESHOLDS) -> Floats:
+    called = (values[:, None] >= thresholds[None]).astype(np.float64)
+    gain = positive[:, None] * called - (1 - positive)[:, None] * called * (thresholds / (1 - thresholds))
     return np.asarray(counts @ gain / counts.sum(axis=1, keepdims=True))
 
 
