@@ -4,35 +4,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from autodls.study_folder import PathLike, StudyFolder
+from autodls.study_folder import PathLike, path_of
+from autodls.study_training import StudyTraining, executor_named
 from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
-    from autodls.dicom.dataset_files import LabelSource
     from autodls.evaluation.metrics_record import Metrics
     from autodls.inference.prediction import Prediction
-    from autodls.jobs.executor import Executor
-    from autodls.planning.check import CheckReport
     from autodls.records.model_folders import RoiKind
-    from autodls.records.plan import Plan
     from autodls.records.update import Method
     from autodls.stages.benchmark_rois import Benchmarked
     from autodls.stages.benchmark_sequences import Sequences
     from autodls.stages.compare import ComparedStudy
     from autodls.stages.demo import Demo
-    from autodls.stages.dicom_places import Imported
     from autodls.stages.evaluate import Evaluated
     from autodls.stages.explain import Explained
-    from autodls.stages.plan import Planned
     from autodls.stages.predict_dicom import PredictedStudies
-    from autodls.stages.preprocess import Preprocessed
-    from autodls.stages.segment import Segmented
-    from autodls.stages.train import Trained
     from autodls.stages.update import Updated
     from autodls.stages.verify import Verified
 
 
-class Study(StudyFolder):
+class Study(StudyTraining):
     """A dataset folder and its workspace.
 
     Nothing is read, and no folder is made, before a stage needs it. Every stage may be stopped and called again: it
@@ -59,142 +51,6 @@ class Study(StudyFolder):
     >>> study.train(); study.evaluate().metrics                             # doctest: +SKIP
     """
 
-    def __init__(
-        self, dataset: PathLike, workspace: PathLike | None = None, watch: Watch = SILENT, *, name: str | None = None
-    ) -> None:
-        super().__init__(dataset, workspace, name)
-        self.watch = watch
-
-    def import_dicom(
-        self,
-        dicom: PathLike,
-        *,
-        confidential: PathLike | None = None,
-        roi_names: Sequence[str] = (),
-        labels: "LabelSource | None" = None,
-        restart: bool = False,
-        workers: int = 1,
-    ) -> "Imported":
-        """Make the dataset of the DICOM studies in the folder `dicom`, as `autodls import`, in two calls.
-
-        The first writes series.csv (`table`), for a person to correct; the second converts by it. `confidential` is
-        where it and ids.csv lie, DATASET-confidential unless given; `roi_names` are patterns (`GTV*`) of the tumour.
-        """
-        from autodls.stages.import_dicom import import_dicom
-
-        place = None if confidential is None else Path(confidential)
-        return import_dicom(
-            Path(dicom),
-            self.dataset,
-            confidential=place,
-            roi_names=roi_names,
-            labels=labels,
-            restart=restart,
-            workers=workers,
-            watch=self.watch,
-        )
-
-    def check(self, *, workers: int = 1) -> "CheckReport":
-        """Check table, files and every image; `problems` has a line each, `errors` those that must be repaired."""
-        from autodls.stages.check import check
-
-        return check(self.dataset, workers=workers, watch=self.watch)
-
-    def plan(
-        self,
-        preset: PathLike = "auto",
-        *,
-        memory_gib: float | None = None,
-        device: Literal["auto", "cpu", "cuda"] = "auto",
-        encoder_weights: str | None = None,
-        encoder: str | None = None,
-        encoder_frozen: bool = False,
-        workers: int = 1,
-        restart: bool = False,
-    ) -> "Planned":
-        """Measure the training cohort and derive the plan, each value with its reason.
-
-        `preset` is auto, paper, or a file; `memory_gib` what training may use, in GiB; `encoder_weights` imagenet,
-        random or a file; `encoder` is the network, and `encoder_frozen` says that it keeps these weights. The plan that
-        it replaces is kept; where folds are trained by it, only with `restart`. Of what comes back, `plan` is the plan,
-        and `warnings` say what to look at before it is trained.
-        """
-        from autodls.planning.request import PlanRequest
-        from autodls.stages.plan import plan
-
-        request = PlanRequest(str(preset), memory_gib, device, encoder_weights, encoder, encoder_frozen)
-        return plan(self.dataset, self._place(new=True), request, workers=workers, restart=restart, watch=self.watch)
-
-    def explain_plan(self) -> "Plan":
-        """The plan that is there, checked against the dataset; `told_reasons` says of each value why."""
-        from autodls.stages.plan import explain_plan
-
-        return explain_plan(self.dataset, self._place())
-
-    def preprocess(self, *, workers: int = 1) -> "Preprocessed":
-        """Make the 2.5D samples of the training cohort; `train` does it where it is not done."""
-        from autodls.stages.preprocess import preprocess
-
-        return preprocess(self.dataset, self._place(), workers=workers, watch=self.watch)
-
-    def segment(
-        self,
-        fold: int | Literal["all"] = "all",
-        *,
-        restart: bool = False,
-        workers: int = 1,
-        executor: Literal["local", "ray", "slurm"] = "local",
-        address: str | None = None,
-        slurm: Mapping[str, str | int] | None = None,
-    ) -> "Segmented":
-        """Train nnU-Net on the manual ROIs, and draw every training case by the fold that did not see it.
-
-        `executor`, `address` and `slurm`: see `train`.
-        """
-        from autodls.stages.segment import segment
-
-        return segment(
-            self.dataset,
-            self._place(),
-            str(fold),
-            restart=restart,
-            workers=workers,
-            executor=_executor(executor, address, slurm),
-            watch=self.watch,
-        )
-
-    def train(
-        self,
-        fold: int | Literal["all"] = "all",
-        rois: "RoiKind" = "manual",
-        *,
-        restart: bool = False,
-        workers: int = 1,
-        at_once: int | None = None,
-        executor: Literal["local", "ray", "slurm"] = "local",
-        address: str | None = None,
-        slurm: Mapping[str, str | int] | None = None,
-    ) -> "Trained":
-        """Train one fold, or every fold of the plan, and lock the model once all are trained.
-
-        `rois`: on manual or automatic ones; `at_once`: networks that share a GPU, or folds at the same time on a CPU;
-        `executor`: this machine, a Ray cluster at `address`, or SLURM, whose sbatch is told `slurm`, such as
-        {"partition": "gpu"}.
-        """
-        from autodls.stages.train import train
-
-        return train(
-            self.dataset,
-            self._place(),
-            str(fold),
-            rois,
-            restart=restart,
-            workers=workers,
-            at_once=at_once,
-            executor=_executor(executor, address, slurm),
-            watch=self.watch,
-        )
-
     def evaluate(
         self,
         rois: "RoiKind | None" = None,
@@ -217,7 +73,7 @@ class Study(StudyFolder):
             rois,
             device=device,
             workers=workers,
-            executor=_executor(executor, address, slurm),
+            executor=executor_named(executor, address, slurm),
             watch=self.watch,
         )
 
@@ -250,9 +106,9 @@ class Study(StudyFolder):
 
         return predict(
             Path(images),
-            _path(output),
+            path_of(output),
             model=model_of(self.workspace, drawn=rois is None),
-            rois=_path(rois),
+            rois=path_of(rois),
             heatmaps=heatmaps,
             overwrite=overwrite,
             device=device,
@@ -286,10 +142,10 @@ class Study(StudyFolder):
             Path(images),
             Path(output),
             model=model_of(self.workspace, drawn=rois is None and not roi_names),
-            dicom=_path(dicom),
+            dicom=path_of(dicom),
             series=series,
             roi_names=roi_names,
-            rois=_path(rois),
+            rois=path_of(rois),
             heatmaps=heatmaps,
             overwrite=overwrite,
             device=device,
@@ -352,7 +208,7 @@ class Study(StudyFolder):
         """Write the study as one HTML file, results/report.html of the workspace unless named; returns its path."""
         from autodls.stages.report import report
 
-        return report(self.dataset, self._place(), _path(output), rois, overwrite=overwrite, watch=self.watch)
+        return report(self.dataset, self._place(), path_of(output), rois, overwrite=overwrite, watch=self.watch)
 
     def verify(self, *, workers: int = 1) -> "Verified":
         """Check every hash of the workspace against what it was derived from, images included."""
@@ -423,17 +279,5 @@ class Study(StudyFolder):
         scores = (score,) if isinstance(score, str) else tuple(score)
         cutoffs = tuple(f"{name}={value!r}" for name, value in (cutoff or {}).items())
         columns = (Path(table), scores, label, cohort, patient, cutoffs, cutoff_from, time, event, landmark)
-        request = TableRequest(*columns, tuple(out_of_fold), _path(output), overwrite)
+        request = TableRequest(*columns, tuple(out_of_fold), path_of(output), overwrite)
         return evaluate_scores(request, watch=watch)
-
-
-def _executor(
-    name: Literal["local", "ray", "slurm"], address: str | None, slurm: Mapping[str, str | int] | None
-) -> "Executor":
-    from autodls.jobs.executor import executor_of
-
-    return executor_of(name, address, [f"{option}={value}" for option, value in (slurm or {}).items()])
-
-
-def _path(given: PathLike | None) -> Path | None:
-    return None if given is None else Path(given)

@@ -120,3 +120,8 @@ class StudyFolder:
         }
         done = ", ".join(word for word, is_done in made.items() if is_done) or "nothing done yet"
         return f"<Study of {self.dataset}, workspace {place.root}: {done}>"
+
+
+def path_of(given: PathLike | None) -> Path | None:
+    """`given` as a path, where it is given."""
+    return None if given is None else Path(given)

@@ -109,7 +109,8 @@ def cross_fit(
 ) -> CrossFitted:
     """Every case by an update whose method, map and cut-off come from the other `folds` (n,) alone.
 
-    The cut-off goes by `rule` ("youden", "class_medians"); a method that is `asked` for is not chosen.
+    Whether a slope may be tried goes by the classes of all cases, as for the update that is delivered. The cut-off goes
+    by `rule` ("youden", "class_medians"); a method that is `asked` for is not chosen.
     """
     fold_of, slope = np.asarray(folds), has_enough_for_slope(labels)
     probabilities, called = np.empty(len(labels)), np.empty(len(labels), dtype=np.bool_)

@@ -1,0 +1,169 @@
+"""A study up to its locked model: one method for each stage that a training cohort goes through."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from autodls.study_folder import PathLike, StudyFolder
+from autodls.watch import SILENT, Watch
+
+if TYPE_CHECKING:
+    from autodls.dicom.dataset_files import LabelSource
+    from autodls.jobs.executor import Executor
+    from autodls.planning.check import CheckReport
+    from autodls.records.model_folders import RoiKind
+    from autodls.records.plan import Plan
+    from autodls.stages.dicom_places import Imported
+    from autodls.stages.plan import Planned
+    from autodls.stages.preprocess import Preprocessed
+    from autodls.stages.segment import Segmented
+    from autodls.stages.train import Trained
+
+
+class StudyTraining(StudyFolder):
+    """What makes the locked model of a study; `watch` is told of progress and warnings. See `Study`."""
+
+    def __init__(
+        self, dataset: PathLike, workspace: PathLike | None = None, watch: Watch = SILENT, *, name: str | None = None
+    ) -> None:
+        super().__init__(dataset, workspace, name)
+        self.watch = watch
+
+    def import_dicom(
+        self,
+        dicom: PathLike,
+        *,
+        confidential: PathLike | None = None,
+        roi_names: Sequence[str] = (),
+        labels: "LabelSource | None" = None,
+        restart: bool = False,
+        workers: int = 1,
+    ) -> "Imported":
+        """Make the dataset of the DICOM studies in the folder `dicom`, as `autodls import`, in two calls.
+
+        The first writes series.csv (`table`), for a person to correct; the second converts by it. `confidential` is
+        where it and ids.csv lie, DATASET-confidential unless given; `roi_names` are patterns (`GTV*`) of the tumour.
+        """
+        from autodls.stages.import_dicom import import_dicom
+
+        place = None if confidential is None else Path(confidential)
+        return import_dicom(
+            Path(dicom),
+            self.dataset,
+            confidential=place,
+            roi_names=roi_names,
+            labels=labels,
+            restart=restart,
+            workers=workers,
+            watch=self.watch,
+        )
+
+    def check(self, *, workers: int = 1) -> "CheckReport":
+        """Check table, files and every image; `problems` has a line each, `errors` those that must be repaired."""
+        from autodls.stages.check import check
+
+        return check(self.dataset, workers=workers, watch=self.watch)
+
+    def plan(
+        self,
+        preset: PathLike = "auto",
+        *,
+        memory_gib: float | None = None,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+        encoder_weights: str | None = None,
+        encoder: str | None = None,
+        encoder_frozen: bool = False,
+        workers: int = 1,
+        restart: bool = False,
+    ) -> "Planned":
+        """Measure the training cohort and derive the plan, each value with its reason.
+
+        `preset` is auto, paper, or a file; `memory_gib` what training may use, in GiB; `encoder_weights` imagenet,
+        random or a file; `encoder` is the network, and `encoder_frozen` says that it keeps these weights. The plan that
+        it replaces is kept; where folds are trained by it, only with `restart`. Of what comes back, `plan` is the plan,
+        and `warnings` say what to look at before it is trained.
+        """
+        from autodls.planning.request import PlanRequest
+        from autodls.stages.plan import plan
+
+        request = PlanRequest(str(preset), memory_gib, device, encoder_weights, encoder, encoder_frozen)
+        return plan(self.dataset, self._place(new=True), request, workers=workers, restart=restart, watch=self.watch)
+
+    def explain_plan(self) -> "Plan":
+        """The plan that is there, checked against the dataset; `told_reasons` says of each value why."""
+        from autodls.stages.plan import explain_plan
+
+        return explain_plan(self.dataset, self._place())
+
+    def preprocess(self, *, workers: int = 1) -> "Preprocessed":
+        """Make the 2.5D samples of the training cohort; `train` does it where it is not done."""
+        from autodls.stages.preprocess import preprocess
+
+        return preprocess(self.dataset, self._place(), workers=workers, watch=self.watch)
+
+    def segment(
+        self,
+        fold: int | Literal["all"] = "all",
+        *,
+        restart: bool = False,
+        workers: int = 1,
+        executor: Literal["local", "ray", "slurm"] = "local",
+        address: str | None = None,
+        slurm: Mapping[str, str | int] | None = None,
+    ) -> "Segmented":
+        """Train nnU-Net on the manual ROIs, and draw every training case by the fold that did not see it.
+
+        `executor`, `address` and `slurm`: see `train`.
+        """
+        from autodls.stages.segment import segment
+
+        return segment(
+            self.dataset,
+            self._place(),
+            str(fold),
+            restart=restart,
+            workers=workers,
+            executor=executor_named(executor, address, slurm),
+            watch=self.watch,
+        )
+
+    def train(
+        self,
+        fold: int | Literal["all"] = "all",
+        rois: "RoiKind" = "manual",
+        *,
+        restart: bool = False,
+        workers: int = 1,
+        at_once: int | None = None,
+        executor: Literal["local", "ray", "slurm"] = "local",
+        address: str | None = None,
+        slurm: Mapping[str, str | int] | None = None,
+    ) -> "Trained":
+        """Train one fold, or every fold of the plan, and lock the model once all are trained.
+
+        `rois`: on manual or automatic ones; `at_once`: networks that share a GPU, or folds at the same time on a CPU;
+        `executor`: this machine, a Ray cluster at `address`, or SLURM, whose sbatch is told `slurm`, such as
+        {"partition": "gpu"}.
+        """
+        from autodls.stages.train import train
+
+        return train(
+            self.dataset,
+            self._place(),
+            str(fold),
+            rois,
+            restart=restart,
+            workers=workers,
+            at_once=at_once,
+            executor=executor_named(executor, address, slurm),
+            watch=self.watch,
+        )
+
+
+def executor_named(
+    name: Literal["local", "ray", "slurm"], address: str | None, slurm: Mapping[str, str | int] | None
+) -> "Executor":
+    """The executor that these words name; raises ArgumentError for those of another one."""
+    from autodls.jobs.executor import executor_of
+
+    return executor_of(name, address, [f"{option}={value}" for option, value in (slurm or {}).items()])
