@@ -16,9 +16,13 @@ from autodls.analysis import updating
 from autodls.analysis.update_figures import FirstModel, Site, update_of
 from autodls.analysis.updating import Choice, choose_method, cross_fit, fit_update, has_enough_for_slope, log_odds_of
 from autodls.errors import ArgumentError, DatasetError
+from autodls.planning.fingerprint import inputs_sha256
+from autodls.planning.splits import make_splits
+from autodls.records.cohort import read_cohort
 from autodls.records.files import sha256_of_file
 from autodls.records.model import ModelRecord
 from autodls.records.model_folders import PROVENANCE
+from autodls.records.plan import Plan
 from autodls.stages.update import update
 from autodls.stages.verify import verify
 
@@ -348,6 +352,21 @@ def test_the_cohort_that_it_was_trained_on_is_refused(tmp_path, make_dataset):
     workspace = tiny_workspace(dataset, dataset / "autodls")
     with pytest.raises(DatasetError, match="trained on this very cohort"):
         updated(workspace.model.root, dataset, tmp_path / "new")
+
+
+def test_the_cohort_that_it_was_trained_on_is_known_again_wherever_its_workspace_lies(tmp_path, make_dataset):
+    """As the demo has it: the workspace beside the dataset, and of the study only the model folder is at hand."""
+    from tiny_workspace import tiny_workspace
+
+    dataset = make_dataset(tmp_path / "home", training=24, held_out=0)
+    model = tiny_workspace(dataset, tmp_path / "elsewhere").model
+    training, cases = Plan.load(model.plan, "").training, read_cohort(dataset).training
+    splits = make_splits(cases, training.folds, training.inner_holdout, training.seed)
+    splits = splits.model_copy(update={"inputs_sha256": inputs_sha256(cases)})
+    record = ModelRecord.load(model.record, "").model_copy(update={"splits_sha256": splits.sha256()})
+    record.sealed().save(model.record)
+    with pytest.raises(DatasetError, match="trained on this very cohort"):
+        updated(model.root, dataset, tmp_path / "new")
 
 
 def test_a_folder_with_results_is_not_written_over(copied):

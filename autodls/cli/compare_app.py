@@ -20,10 +20,11 @@ def compare(
     workers: options.WorkersOption = options.WORKERS,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Compare the networks with clinical columns, tumour volume, radiomics and both together, on the same folds.
+    """Compare the networks with what is simpler, on the same folds.
 
-    The choice between them is made inside each fold, so that the AUC of whatever was chosen is honest. Radiomics needs
-    pip install 'autodls[radiomics]'; what a study does not allow is left out, with the reason.
+    That is clinical columns, tumour volume and radiomics, alone and together with the networks. The choice between them
+    is made inside each fold, so that the AUC of whatever was chosen is honest. Radiomics needs pip install
+    'autodls[radiomics]'; what a study does not allow is left out, with the reason.
     """
     workspace = options.experiment_of(dataset, workspace, name)
     from autodls.stages.compare import compare as run

@@ -33,7 +33,7 @@ def import_(
     workers: WorkersOption = WORKERS,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a dataset of DICOM studies: first the table of their series, then, by that table, the images.
+    """Make a dataset of DICOM studies, by a table of their series.
 
     The first call writes series.csv into DATASET-confidential and converts nothing; look at it, and correct it. The
     second converts by the table alone. Case ids are new; ids.csv, which says whose they are, lies beside series.csv.

@@ -23,10 +23,11 @@ def update(
     workers: WorkersOption = WORKERS,
     as_json: JsonOption = False,
 ) -> None:
-    """Fit a locked model's probability and cut-off to another site; its networks stay as they are.
+    """Recalibrate a locked model, and its cut-off, at another site.
 
-    Takes the labelled training cohort of the dataset, at least ten cases of each class, one a patient; every figure of
-    the updated model is from cases that did not fit it. It may say that no update is needed: then nothing is written.
+    Its networks stay as they are. Takes the labelled training cohort of the dataset, at least ten cases of each class,
+    one a patient; every figure of the updated model is from cases that did not fit it. It may say that no update is
+    needed: then nothing is written.
     """
     from autodls.cli.show_update import show_updated
     from autodls.stages.update import update as fit

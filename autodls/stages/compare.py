@@ -75,6 +75,10 @@ def compare(
     each other.
     """
     place = planned_workspace(dataset, workspace)
+    if isinstance(lock, str):
+        from autodls.candidates.locking import require_lockable
+
+        require_lockable(lock)  # before minutes of work
     with locked(place):
         session = Session.open(dataset, place.root, trained_rois(place, rois))
         plan = session.plan()

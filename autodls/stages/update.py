@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autodls.errors import DatasetError, InputError
+from autodls.errors import DatasetError, InputError, PlanError
 from autodls.inference.model_files import CheckedFolder, check_model_folder
 from autodls.records.case import Case
 from autodls.records.cohort import Cohort, read_cohort
 from autodls.records.listing import IMAGES, LABELS
 from autodls.records.lock import locked_output
 from autodls.records.model_folders import PROVENANCE, ModelFolder
+from autodls.records.plan import TrainingPlan
 from autodls.records.results_folder import ResultsFolder, clear_unfinished
 from autodls.records.splits import Splits
 from autodls.records.update import Method, ModelUpdate
@@ -65,6 +66,7 @@ def update(
     """
     checked, cohort = check_model_folder(model), read_cohort(dataset)
     _require_same_question(checked, cohort)
+    _require_other_cases(checked, cohort, workers)
     run = _Run(checked, cohort, method, device, workers, watch)
     _require_enough(run, run.cases, "labelled cases in the training cohort")
     if output is None:
@@ -187,19 +189,38 @@ def _require_same_question(checked: CheckedFolder, cohort: Cohort) -> None:
                 f"{path}: {name} is {found}, the model has {expected}; a model is updated on cases of its own question "
                 "and channels: correct dataset.json, or train a model of its own"
             )
-    if _is_trained_on(checked, cohort):
+
+
+def _require_other_cases(checked: CheckedFolder, cohort: Cohort, workers: int) -> None:
+    """Raise DatasetError where the model was trained on this training cohort, wherever the workspace lies.
+
+    A model folder names no case. But the splits that it was locked from follow from the cases, their images and the
+    plan; those that lie in DATASET/autodls may have been drawn otherwise. Parts of the cohort, or a changed one, cannot
+    be known again.
+    """
+    locked_from = checked.record.splits_sha256
+    if locked_from in (_splits_beside(cohort), _splits_anew(checked.plan.training, cohort, workers)):
         raise DatasetError(
             f"{cohort.folder}: the model was trained on this very cohort; update it on cases that it has not seen"
         )
 
 
-def _is_trained_on(checked: CheckedFolder, cohort: Cohort) -> bool:
-    """Whether a study of the dataset, where it lies by default, has the splits that the model was locked from."""
-    path = Workspace(cohort.folder / "autodls").splits
+def _splits_beside(cohort: Cohort) -> str | None:
     try:
-        return path.is_file() and Splits.load(path, "").sha256() == checked.record.splits_sha256
+        return Splits.load(Workspace(cohort.folder / "autodls").splits, "").sha256()
     except InputError:
-        return False
+        return None
+
+
+def _splits_anew(training: TrainingPlan, cohort: Cohort, workers: int) -> str | None:
+    from autodls.planning.fingerprint import inputs_sha256
+    from autodls.planning.splits import make_splits
+
+    try:
+        drawn = make_splits(cohort.training, training.folds, training.inner_holdout, training.seed)
+    except PlanError:  # too few cases for as many folds
+        return None
+    return drawn.model_copy(update={"inputs_sha256": inputs_sha256(cohort.training, workers)}).sha256()
 
 
 def _require_enough(run: _Run, cases: Sequence[Case], what: str) -> None:
