@@ -161,8 +161,12 @@ class TestPlan:
         fitted = derive_plan(fingerprint(), AUTO, CPU, encoder="efficientnet_lite0")
         assert plan.budget.predicted_training_minutes < fitted.budget.predicted_training_minutes
         assert plan.budget.predicted_memory_gib < fitted.budget.predicted_memory_gib
-        with pytest.raises(PlanError, match="encoder_frozen with encoder_weights random"):
+        with pytest.raises(PlanError) as refused:
             derive_plan(fingerprint(), AUTO, CPU, "random", "resnet18", encoder_frozen=True)
+        assert str(refused.value) == (
+            "preset auto: encoder_frozen with encoder_weights random: nothing would be learnt; set one otherwise; "
+            "correct what the preset or the command line gives"
+        )
 
     def test_a_plan_of_an_older_version_keeps_its_bytes_and_its_keys(self):
         plan = derive_plan(fingerprint(), AUTO, CPU)

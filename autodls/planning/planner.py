@@ -60,7 +60,7 @@ def derive_plan(
             "reasons": _reasons(decided) | {"expectation": expectation.statement},
         },
         f"preset {preset.name}",
-        "correct the values that the preset gives",
+        "correct what the preset or the command line gives",
     )
     return parsed.with_derived()
 

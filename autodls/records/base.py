@@ -67,10 +67,12 @@ def json_bytes(content: dict[str, Any]) -> bytes:
 def first_fault(failure: ValidationError) -> str:
     """One line for the first of the faults that pydantic found."""
     faults = failure.errors(include_url=False)
-    field = ".".join(str(part) for part in faults[0]["loc"]) or "record"
+    field = ".".join(str(part) for part in faults[0]["loc"])
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    found = shortened(repr(faults[0].get("input")), 60)
     what = shortened(faults[0]["msg"].removeprefix("Value error, "), _MOST_TOLD_SIGNS)
+    if not field and faults[0]["type"] == "value_error":  # fields that do not go together: the message names them
+        return f"{what}{more}"
+    field, found = field or "record", shortened(repr(faults[0].get("input")), 60)
     return f"field '{shortened(field, 100)}': {what}, found {found}{more}"
 
 
