@@ -20,7 +20,7 @@ from autodls.records.model_folders import FoldFolder
 from autodls.records.scale import LogisticScale
 from autodls.records.scores import FUSED, read_fold_scores
 from autodls.training.fine_tuning_stage import fine_tuning_settings
-from autodls.training.fusion_stage import _fusion_settings
+from autodls.training.fusion_stage import fusion_settings
 from autodls.training.locking import lock_model
 from autodls.training.settings import fit_settings
 from autodls.training.settling import is_shown_better, log_losses, settled
@@ -146,11 +146,11 @@ def test_a_transformer_that_learns_nothing_is_not_locked(tmp_path, monkeypatch, 
 def test_the_epoch_of_fusion_and_fine_tuning_is_chosen_where_that_of_encoders_is_not(tmp_path):
     plan = study_plan(kept_epoch="last", fine_tuning_epochs=2)
     fold = tiny_study(tmp_path, plan).splits.folds[0]
-    kept = [make(plan, fold).kept_epoch for make in (_fusion_settings, fine_tuning_settings)]
+    kept = [make(plan, fold).kept_epoch for make in (fusion_settings, fine_tuning_settings)]
     assert (fit_settings(plan, "T1WI", 0).kept_epoch, *kept) == ("last", "best", "best")
 
 
 def test_the_fusion_is_fitted_by_sgd_whatever_fits_the_encoders(tmp_path):
     plan = study_plan(optimizer="adamw", weight_decay=0.05)
-    settings = _fusion_settings(plan, tiny_study(tmp_path, plan).splits.folds[0])
+    settings = fusion_settings(plan, tiny_study(tmp_path, plan).splits.folds[0])
     assert (settings.optimizer, settings.weight_decay, settings.learning_rate) == ("sgd", 1e-4, 0.03)

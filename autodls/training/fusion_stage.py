@@ -11,6 +11,7 @@ from autodls.models.fold_files import load_encoder, save_fusion
 from autodls.models.folded import FoldedEncoder
 from autodls.models.fusion import FusionTransformer
 from autodls.models.network import FoldModel, new_fusion, scoring_dtype
+from autodls.models.pca import ChannelPCA
 from autodls.records.plan import Plan
 from autodls.records.splits import Fold
 from autodls.seeding import stream_seed
@@ -61,51 +62,65 @@ class FusionTask:
         return logits
 
 
+@dataclass(frozen=True)
+class FusionInputs:
+    """What the fusion of a fold is fitted with: its task, what made the maps, and the early-stopping set's input."""
+
+    task: FusionTask
+    encoders: dict[str, FoldedEncoder]
+    projections: dict[str, ChannelPCA]
+    inner_view: Tensor
+
+
 def train_fusion(run: FoldRun, report: Report) -> None:
     """Fit PCA, transformer and score scales of a fold and write them to its folder.
 
-    PCA sees the train part alone; the transformer's epoch and the scales come from the inner hold-out, which the
-    encoders did not see: their features of the train part are over-fitted, and so is what a fusion says of them.
+    The transformer's epoch and the scales come from the inner hold-out, which the encoders did not see: their features
+    of the train part are over-fitted, and so is what a fusion says of them.
     """
+    plan, settings = run.plan, fusion_settings(run.plan, run.fold)
+    given = fusion_inputs(run, settings.seed)
+    task = given.task
+    state = fit(task, settings, run.keys.of[FUSION], run.folder.resume(FUSION), report)
+    unscaled = FoldModel(given.encoders, given.projections, task.model.eval(), {})
+    model = settled(unscaled, given.inner_view, task.inner_present, task.inner_labels, plan)
+    note = {"key": run.keys.of[FUSION], "fold": run.fold.index, "best_epoch": state.best_epoch}
+    save_fusion(run.folder, model, {**note, **encoders_note(run.folder, plan.sequences)})
+    run.folder.resume(FUSION).unlink(missing_ok=True)
+
+
+def fusion_inputs(run: FoldRun, seed: int) -> FusionInputs:
+    """Feature maps of a fold's train part, in several views, and of its inner hold-out; PCA sees the first alone."""
     data, fold, plan = run.data, run.fold, run.plan
-    device = data.pixels.device
     encoders = _scoring_encoders(run)
     train, inner = data.rows(fold.train), data.rows(fold.inner)
-    settings = _fusion_settings(plan, fold)
     projections, seen = {}, []
     for index, name in enumerate(plan.sequences):
         planes = data.pixels[train, index]
         frozen = plan.network.encoder_frozen
-        views = own_views(planes, fold.train, plan) if frozen else _views(planes, plan, settings.seed)
+        views = own_views(planes, fold.train, plan) if frozen else _views(planes, plan, seed)
         centre = _features(encoders[name], next(views))
         projections[name] = fit_pca(centre, data.present[train, index], plan.network.pca_dims)
         augmented = (_features(encoders[name], view) for view in views)
         seen.append(torch.stack([projections[name].project(maps) for maps in chain([centre], augmented)]))
     fusion = new_fusion(plan, projections[plan.sequences[0]].components.shape[0])
-    fusion.start_from_random(torch.Generator().manual_seed(stream_seed(settings.seed, "weights")))
+    fusion.start_from_random(torch.Generator().manual_seed(stream_seed(seed, "weights")))
     inner_view = centre_crop(data.pixels[inner], plan.preprocessing.input_size_px)
+    inner_maps = [
+        projections[name].project(_features(encoders[name], inner_view[:, index]))
+        for index, name in enumerate(plan.sequences)
+    ]
     task = FusionTask(
-        fusion.to(device),
+        fusion.to(data.pixels.device),
         torch.stack(seen, dim=2),
         data.present[train],
         data.labels[train],
-        torch.stack(
-            [
-                projections[name].project(_features(encoders[name], inner_view[:, index]))
-                for index, name in enumerate(plan.sequences)
-            ],
-            dim=1,
-        ),
+        torch.stack(inner_maps, dim=1),
         data.present[inner],
         data.labels[inner],
         plan,
     )
-    state = fit(task, settings, run.keys.of[FUSION], run.folder.resume(FUSION), report)
-    unscaled = FoldModel(encoders, projections, fusion.eval(), {})
-    model = settled(unscaled, inner_view, data.present[inner], data.labels[inner], plan)
-    note = {"key": run.keys.of[FUSION], "fold": fold.index, "best_epoch": state.best_epoch}
-    save_fusion(run.folder, model, {**note, **encoders_note(run.folder, plan.sequences)})
-    run.folder.resume(FUSION).unlink(missing_ok=True)
+    return FusionInputs(task, encoders, projections, inner_view)
 
 
 def _scoring_encoders(run: FoldRun) -> dict[str, FoldedEncoder]:
@@ -119,7 +134,8 @@ def _scoring_encoders(run: FoldRun) -> dict[str, FoldedEncoder]:
     return {name: encoder() for name, encoder in zip(names, loaded, strict=True)}
 
 
-def _fusion_settings(plan: Plan, fold: Fold) -> FitSettings:
+def fusion_settings(plan: Plan, fold: Fold) -> FitSettings:
+    """How the fusion of a fold is fitted."""
     settings = fit_settings(plan, FUSION, fold.index)
     epochs = plan.training.fusion_epochs
     return replace(
