@@ -1,5 +1,6 @@
 """What is said of candidates: what choosing cost, what the network adds, and that it is said in the report."""
 
+from dataclasses import replace
 from html import escape
 
 import numpy as np
@@ -103,6 +104,36 @@ def test_with_several_cases_of_a_patient_there_is_no_likelihood_ratio_and_interv
     assert found.adds[0].likelihood_ratio.p is None and "several cases" in found.adds[0].likelihood_ratio.reason
     assert not found.adds[0].adds, "without the test it is not said"
     assert found.candidates[DEEP].auc.method == "bootstrap-patients-cv"
+
+
+def stretched(one, index, slope, intercept):
+    """The same folds, but that fold `index` scores the integrated candidate on another scale."""
+
+    def moved(scores):
+        odds = scores["integrated_clinical"]
+        return {**scores, "integrated_clinical": {case: slope * value + intercept for case, value in odds.items()}}
+
+    folds = [
+        fold.model_copy(update={"scores": moved(fold.scores), "early": moved(fold.early)})
+        if fold.fold == index
+        else fold
+        for fold in one.folds
+    ]
+    return replace(one, folds=folds)
+
+
+def test_folds_are_on_one_scale_before_scores_that_networks_are_part_of_are_pooled():
+    """A fold's weights and intercept, from few cases, are no reason to rank its cases before those of another."""
+    plain = given({"clinical": 0.5, DEEP: 0.9}, ("integrated_clinical",) * FOLDS)
+    early = [
+        {name: dict(list(scores.items())[:20]) for name, scores in plain.folds[index - 1].scores.items()}
+        for index in range(FOLDS)
+    ]
+    folds = [fold.model_copy(update={"early": seen}) for fold, seen in zip(plain.folds, early, strict=True)]
+    plain = replace(plain, folds=folds)
+    expected, found = comparison(plain), comparison(stretched(plain, 2, 6.0, 3.0))
+    assert found.candidates["integrated_clinical"].auc == expected.candidates["integrated_clinical"].auc
+    assert found.chosen.auc == expected.chosen.auc and found.differences == expected.differences
 
 
 def test_folds_that_compare_other_candidates_are_refused():

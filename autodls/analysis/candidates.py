@@ -27,6 +27,8 @@ from autodls.evaluation.delong import auc, auc_with_ci, compare_aucs, holm
 from autodls.evaluation.intervals import printed_auc
 from autodls.evaluation.results import Auc
 from autodls.records.comparison import FoldComparison
+from autodls.records.scale import LogisticScale
+from autodls.training.common_scale import shared_scales
 
 NESTED = (
     "Settings of every candidate, redundant features, scales and imputation, the weights of integrated scores and the "
@@ -36,8 +38,11 @@ NESTED = (
 NOT_NESTED = (
     "Networks are judged for the choice on the early-stopping set alone, which has also decided when their training "
     "stopped and so speaks for them, and which is small: the choice for or against them is uncertain. What the plan "
-    "decided for the whole training cohort (encoder, crop, intensities) is not chosen again in each fold."
+    "decided for the whole training cohort (encoder, crop, intensities) is not chosen again in each fold. The scores "
+    "of networks, and of what they are part of, are put on one scale for all folds by location and spread on the "
+    "early-stopping sets, and by one slope and one intercept each from all of these."
 )
+_AS_IT_IS = LogisticScale(slope=1.0, intercept=0.0)
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,8 @@ def comparison(given: Compared) -> Comparison:
     truth = np.array([given.labels[case] for case in cases], dtype=bool)
     members = [given.patients[case] for case in cases]
     scores = {name: _pooled(given, name, cases) for name in names}
-    nested = np.array([score for fold in given.folds for score in fold.scores[fold.chosen].values()])
+    chosen_by = {case: fold.chosen for fold in given.folds for case in fold.scores[names[0]]}
+    nested = np.array([scores[chosen_by[case]][at] for at, case in enumerate(cases)])
     judged = {name: _auc(truth, values, members, given.seed) for name, values in scores.items()}
     best = max(names, key=lambda name: _or_less(judged[name].value))
     chosen = Chosen(
@@ -99,8 +105,18 @@ def _names(folds: Sequence[FoldComparison]) -> list[str]:
 
 
 def _pooled(given: Compared, name: str, cases: Sequence[str]) -> Floats:
-    own = {case: score for fold in given.folds for case, score in fold.scores[name].items()}
-    held = given.pooled.get(name, own)
+    """Log-odds of `cases`; of integrated candidates on one scale, by the rule that the networks' are put on one by.
+
+    Their own weights and intercepts, from ten to fifty cases a fold, part the folds as much as a network's would.
+    """
+    maps = [_AS_IT_IS] * len(given.folds)
+    if name in given.stacks:
+        maps = shared_scales([fold.early.get(name, {}) for fold in given.folds], given.labels)
+    held = given.pooled.get(name) or {
+        case: float(scale.log_odds(np.array([score]))[0])
+        for fold, scale in zip(given.folds, maps, strict=True)
+        for case, score in fold.scores[name].items()
+    }
     return np.array([held[case] for case in cases], dtype=np.float64)
 
 

@@ -70,7 +70,7 @@ def compare_fold(task: FoldTask) -> FoldComparison:
     inner = inner_aucs(task.learners, task.whole)
     scores = {name: one.model.log_odds(task.test) for name, one in learned.items()}
     settings = {name: one.setting for name, one in learned.items()}
-    stopping: dict[str, float | None] = {}
+    early: dict[str, Floats] = {}
     if task.deep is not None:
         early = _early(task, {name: fit_choosing(one, task.train).model for name, one in task.learners.items()})
         scores[DEEP] = _scaled(task, task.test)
@@ -80,11 +80,12 @@ def compare_fold(task: FoldTask) -> FoldComparison:
             scores[name] = stack.log_odds(np.column_stack([scores[part] for part in parts]))
             settings[name] = ", ".join(f"{part} {w:.2f}" for part, w in zip(parts, stack.weights, strict=True))
             early[name] = cross_fitted(seen, task.stopping.labels, task.stopping.patients)
-        stopping = {name: auc(task.stopping.labels, values) for name, values in early.items()}
+    stopping = {name: auc(task.stopping.labels, values) for name, values in early.items()}
     return FoldComparison(
         key=task.key,
         fold=task.index,
         scores={name: dict(zip(task.test, values.tolist(), strict=True)) for name, values in scores.items()},
+        early={name: dict(zip(task.stopping.cases, values.tolist(), strict=True)) for name, values in early.items()},
         settings=settings,
         inner=inner,
         stopping=stopping,

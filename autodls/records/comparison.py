@@ -35,6 +35,11 @@ class FoldComparison(Record):
     key: str = Field(description="SHA-256 of what it is derived from")
     fold: int
     scores: dict[str, dict[str, float]] = Field(description="log-odds of the test cases, by candidate and case")
+    early: dict[str, dict[str, float]] = Field(
+        default={},
+        description="the same of the early-stopping cases, by models that were fitted without them (integrated ones "
+        "are cross-fitted there): what puts the folds on one scale",
+    )
     settings: dict[str, str] = Field(description="what was chosen inside the training part, by candidate")
     inner: dict[str, float | None] = Field(description="AUC by cross-validation within the training part")
     stopping: dict[str, float | None] = Field(description="AUC on the early-stopping set, by models fitted without it")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from autodls.candidates.nested import Part
     from autodls.report.drawn import ReportTable
 
-_FORMAT = 2  # of how a fold is compared: another number, and all folds are compared anew
+_FORMAT = 3  # of how a fold is compared: another number, and all folds are compared anew
 _TRAIN_FIRST = "run 'autodls train fold all'"
 INTEGRATED = "integrated"
 

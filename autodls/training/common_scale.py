@@ -35,7 +35,7 @@ def common_scales(
 
     `labels` are by case. A row that some fold has for fewer than five cases of its inner hold-out stays as it is.
     """
-    by_row = {row: _of_row([_inner(fold, row) for fold in folds], labels) for row in rows}
+    by_row = {row: shared_scales([_inner(fold, row) for fold in folds], labels) for row in rows}
     return tuple({row: scales[index] for row, scales in by_row.items()} for index in range(len(folds)))
 
 
@@ -43,7 +43,8 @@ def _inner(fold: Sequence[FoldScore], row: str) -> dict[str, float]:
     return {score.case: score.log_odds[row] for score in fold if score.part == "inner" and row in score.log_odds}
 
 
-def _of_row(inner: Sequence[Mapping[str, float]], labels: Mapping[str, bool]) -> list[LogisticScale]:
+def shared_scales(inner: Sequence[Mapping[str, float]], labels: Mapping[str, bool]) -> list[LogisticScale]:
+    """For each fold the map to the scale that all share, from one score of its early-stopping cases, by case."""
     as_it_is = [LogisticScale(slope=1.0, intercept=0.0)] * len(inner)
     if min(len(scores) for scores in inner) < _LEAST_CASES:
         return as_it_is
