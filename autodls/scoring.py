@@ -10,9 +10,11 @@ from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
     from autodls.inference.prediction import Prediction
+    from autodls.records.export import Runtime
     from autodls.records.model import ModelRecord
     from autodls.records.plan import Plan
     from autodls.records.update import Method
+    from autodls.stages.export import Exported
     from autodls.stages.update import Updated
     from autodls.stages.verify import Verified
 
@@ -148,6 +150,28 @@ class Model:
         return update(
             Path(dataset), target, model=self.folder, method=method, device=device, workers=workers, watch=watch
         )
+
+    def export(
+        self,
+        output: PathLike,
+        to: "Runtime" = "onnx",
+        *,
+        images: PathLike | None = None,
+        rois: PathLike | None = None,
+        workers: int = 1,
+        watch: Watch = SILENT,
+    ) -> "Exported":
+        """Write this model into the new folder `output` for onnxruntime ("onnx") or as a MONAI bundle ("monai").
+
+        As `autodls export`: what is written is run, also on the cases of `images` with `rois` where they are given, and
+        `record.shown` says how far its scores are from ours. Raises AutoDLSError where that is too far; nothing is
+        written then.
+        """
+        from autodls.stages.export import export
+
+        cases = None if images is None else Path(images)
+        drawn = None if rois is None else Path(rois)
+        return export(Path(output), model=self.folder, to=to, images=cases, rois=drawn, workers=workers, watch=watch)
 
     def __repr__(self) -> str:
         record = self.record

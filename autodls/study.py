@@ -11,6 +11,7 @@ from autodls.watch import SILENT, Watch
 if TYPE_CHECKING:
     from autodls.evaluation.metrics_record import Metrics
     from autodls.inference.prediction import Prediction
+    from autodls.records.export import Runtime
     from autodls.records.model_folders import RoiKind
     from autodls.records.update import Method
     from autodls.stages.benchmark_rois import Benchmarked
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from autodls.stages.demo import Demo
     from autodls.stages.evaluate import Evaluated
     from autodls.stages.explain import Explained
+    from autodls.stages.export import Exported
     from autodls.stages.predict_dicom import PredictedStudies
     from autodls.stages.update import Updated
     from autodls.stages.verify import Verified
@@ -177,6 +179,21 @@ class Study(StudyTraining):
             workers=workers,
             watch=self.watch,
         )
+
+    def export(
+        self,
+        output: PathLike,
+        to: "Runtime" = "onnx",
+        *,
+        images: PathLike | None = None,
+        rois: PathLike | None = None,
+        workers: int = 1,
+    ) -> "Exported":
+        """Write this study's model for another runtime, as `autodls export`: `record.shown` says how equal it is."""
+        from autodls.stages import export, session
+
+        model, given = session.model_of(self.workspace, drawn=False), {"images": path_of(images), "rois": path_of(rois)}
+        return export.export(Path(output), model=model, to=to, **given, workers=workers, watch=self.watch)
 
     def explain(
         self,

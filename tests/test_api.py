@@ -206,6 +206,7 @@ CALLS = {
     "import_dicom": lambda study: study.import_dicom("dicom", roi_names=["GTV*"], workers=2),
     "compare": lambda study: study.compare(lock="volume"),
     "update": lambda study: study.update("model", "new", method="intercept"),
+    "export": lambda study: study.export("out", "monai", images="i", rois="r", workers=2),
     "benchmark_sequences": lambda study: study.benchmark_sequences(device="cpu"),
     "evaluate": lambda study: study.evaluate("auto", device="cpu", workers=2),
     "explain": lambda study: study.explain(["a", "b"], "auto"),
@@ -224,6 +225,7 @@ ELSEWHERE = {
         **dict.fromkeys(("dicom", "series", "roi_name"), "predict_dicom"),
     },
     "compare": {"candidate": "lock"},
+    "export": {"model": "load_model(MODEL).export"},
     "import": {"roi_name": "roi_names", **dict.fromkeys(("label_id", "target", "positive", "keep"), "labels")},
     "train fold": {"which": "fold"},
     "segment fold": {"which": "fold"},
@@ -268,7 +270,7 @@ class TestStudy:
             assert {"folder" if option == "output" else option for option in options} <= words
         else:
             assert {ELSEWHERE.get(name, {}).get(option, option) for option in options} - words <= {
-                "explain_plan", "load_model(MODEL).predict", "predict_dicom",
+                "explain_plan", "load_model(MODEL).predict", "load_model(MODEL).export", "predict_dicom",
             }  # fmt: skip
         assert not any(option.name == "dry_run" for option in found.params) or hasattr(Study, f"dry_{name.split()[0]}")
 

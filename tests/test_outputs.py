@@ -58,6 +58,9 @@ COMMANDS = {
         "evaluate", "--scores", root / "table/scores.csv", "--label", "y", "--score", "dls", "-o",
     ),
     "report": lambda root: ("report", "-d", root / "data", "-o"),
+    "export": lambda root: (
+        "export", "-m", root / "model", "-i", root / "data/imagesTr", "--rois", root / "data/labelsTr", "-o",
+    ),
     "plan": lambda root: ("plan", "-d", root / "data", "-w"),
 }  # fmt: skip
 
@@ -78,7 +81,7 @@ class TestEveryOutputAgainstEveryInputPlace:
             targets = [name for name in targets if "folds" not in name]
         before = snapshot(places)
         for target in targets:
-            answer = autodls(*words, places / target, *(more if command != "plan" else ()))
+            answer = autodls(*words, places / target, *(more if command not in ("plan", "export") else ()))
             assert answer.status == 2 and answer.complaint, f"{target}: {answer}"
             assert snapshot(places) == before, f"{command} into {target} changed something"
 
@@ -105,7 +108,7 @@ class TestOfOtherCommands:
         answer = autodls("demo", places / target, "--cases", 4)
         assert answer.status == 2 and answer.complaint and snapshot(places) == before
 
-    @pytest.mark.parametrize("command", ["predict", "evaluate", "report", "plan"])
+    @pytest.mark.parametrize("command", ["predict", "evaluate", "report", "export", "plan"])
     def test_links_that_lead_in_a_circle(self, places, tmp_path, command):
         for name in ("round", "round.html"):
             (tmp_path / name).symlink_to(name)

@@ -13,6 +13,7 @@ from autodls import __version__
 from autodls.cli import options
 from autodls.cli.compare_app import compare
 from autodls.cli.console import Terminal, say
+from autodls.cli.export_app import export
 from autodls.cli.groups import benchmark_app, segment_app, train_app
 from autodls.cli.import_app import import_
 from autodls.cli.manner import as_asked, with_manners
@@ -21,8 +22,8 @@ from autodls.cli.update_app import update
 from autodls.machine import tune_process
 
 _ORDER = (
-    "import", "check", "plan", "preprocess", "segment", "train", "predict", "update", "evaluate", "compare", "explain",
-    "benchmark", "report", "verify", "demo",
+    "import", "check", "plan", "preprocess", "segment", "train", "predict", "update", "export", "evaluate", "compare",
+    "explain", "benchmark", "report", "verify", "demo",
 )  # fmt: skip
 
 
@@ -134,7 +135,7 @@ def preprocess(
     say(f"{len(done.keys)} samples in {done.folder}. Next: autodls train fold all")
 
 
-for command in (predict, update, evaluate, compare, explain):
+for command in (predict, update, export, evaluate, compare, explain):
     app.command()(command)
 
 

@@ -1,5 +1,8 @@
 """A model folder beside another with the same networks."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from autodls.errors import ModelFolderError
 from autodls.inference.model_files import REPAIR, CheckedFolder
 from autodls.records.files import link_or_copy, write_text
@@ -14,11 +17,29 @@ def write_with_networks_of(checked: CheckedFolder, record: ModelRecord, card: st
     Files are hard links where the file system has them, else copies. Raises ModelFolderError where one is no longer
     what the record of `checked` names.
     """
-    for name, sha256 in _files(checked).items():
-        link_or_copy(checked.folder.root / name, target.root / name)
-        require_unaltered(target.root / name, sha256, REPAIR)
+    _place(checked, _files(checked), target)
     write_text(target.card, card)
     record.save(target.record)
+
+
+def copy_model(checked: CheckedFolder, target: ModelFolder) -> None:
+    """The model of `checked` once more, byte for byte; raises as `write_with_networks_of`."""
+    files = _files(checked)
+    if checked.record.card_sha256 is not None:
+        files[checked.folder.card.name] = checked.record.card_sha256
+    files[checked.folder.record.name] = checked.sha256
+    _place(checked, files, target)
+
+
+def copy_plan(checked: CheckedFolder, folder: Path) -> None:
+    """The plan of `checked` alone, byte for byte, in `folder`; raises as `write_with_networks_of`."""
+    _place(checked, {checked.folder.plan.name: checked.record.plan_sha256}, ModelFolder(folder))
+
+
+def _place(checked: CheckedFolder, files: Mapping[str, str], target: ModelFolder) -> None:
+    for name, sha256 in files.items():
+        link_or_copy(checked.folder.root / name, target.root / name)
+        require_unaltered(target.root / name, sha256, REPAIR)
 
 
 def _files(checked: CheckedFolder) -> dict[str, str]:

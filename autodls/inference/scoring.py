@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from autodls.errors import AutoDLSError
 from autodls.inference.model_folder import LockedModel
@@ -20,13 +21,17 @@ def score_sample(model: LockedModel, sample: Sample) -> EnsembleScores:
 
 def score_samples(model: LockedModel, samples: Sequence[Sample]) -> list[EnsembleScores]:
     """The score of every stored sample, cropped to the network's input at its centre."""
-    size_px = model.plan.preprocessing.input_size_px
-    top, left = ((side - size_px) // 2 for side in samples[0].pixels.shape[-2:])
-    guided = model.plan.network.roi_guided
-    inputs = (sample.network_input(roi_guided=guided) for sample in samples)
-    crops = np.stack([seen[:, :, top : top + size_px, left : left + size_px] for seen in inputs])
+    crops = np.stack([network_input(model, sample) for sample in samples])
     present = np.stack([sample.present for sample in samples])
     return model.score(torch.from_numpy(crops), torch.from_numpy(present)).by_case()
+
+
+def network_input(model: LockedModel, sample: Sample) -> NDArray[np.float32]:
+    """The middle of a sample, [sequence, channel, H, W], as the networks of `model` take it."""
+    size_px = model.plan.preprocessing.input_size_px
+    top, left = ((side - size_px) // 2 for side in sample.pixels.shape[-2:])
+    seen = sample.network_input(roi_guided=model.plan.network.roi_guided)
+    return seen[:, :, top : top + size_px, left : left + size_px]
 
 
 def _require_finite(sample: Sample, scores: EnsembleScores) -> None:

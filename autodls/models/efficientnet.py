@@ -99,7 +99,7 @@ def feature_map(pictures: Tensor, names: Container[str], _stem_px: int, convolve
 
 def _same(name: str, x: Tensor, stride: int, kernel_px: int, convolve: Convolve) -> Tensor:
     """Convolve with TensorFlow's "same" padding: the map has a cell for each stride begun."""
-    side = x.shape[-1]
+    side = int(x.shape[-1])  # a tracer has a tensor for it
     padding = max(0, (-(-side // stride) - 1) * stride + kernel_px - side)
     if padding % 2 == 0:
         return convolve(name, x, stride, padding // 2)

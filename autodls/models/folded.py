@@ -112,7 +112,7 @@ class FoldedEncoder:
 
     @property
     def _stem_px(self) -> int:
-        return self._stem[0].shape[-1]
+        return int(self._stem[0].shape[-1])  # a tracer has a tensor for it
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "FoldedEncoder":
         """The same on `device`, computing its convolutions in `dtype`."""

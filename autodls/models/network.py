@@ -84,10 +84,22 @@ class FoldModel:
             for batch in torch.split(planes, batch_cases):
                 if given_up is not None and given_up.is_set():
                     raise CancelledError(f"{sequence}: another network failed, or the run was stopped")
-                features = encoder.features(batch)
-                margins.append(class_logit(encoder.logits(features, batch)))
-                maps.append(self.projections[sequence].project(features))
+                seen = self._seen(sequence, encoder, batch)
+                margins.append(seen.margin)
+                maps.append(seen.maps)
         return EncoderOutput(torch.cat(margins), torch.cat(maps))
+
+    def _seen(self, sequence: str, encoder: FoldedEncoder, planes: Tensor) -> EncoderOutput:
+        features = encoder.features(planes)
+        margin = class_logit(encoder.logits(features, planes))
+        return EncoderOutput(margin, self.projections[sequence].project(features))
+
+    def all_logits(self, pixels: Tensor, present: Tensor) -> Tensor:
+        """The same as `logits` as one expression, which can be traced: float32 [case, row], the fused one first."""
+        seen = [self._seen(name, self.encoders[name], pixels[:, at]) for at, name in enumerate(self.encoders)]
+        margins = torch.stack([one.margin for one in seen], dim=1)
+        fused = self.fused_margin(torch.stack([one.maps for one in seen], dim=1), margins, present)
+        return torch.cat([fused[:, None], margins.where(present, torch.nan)], dim=1)
 
     def fuse(self, seen: Sequence[EncoderOutput], present: Tensor, batch_cases: int) -> FoldLogits:
         """The logits of cases of which the sequences, in their order, have been `seen`."""

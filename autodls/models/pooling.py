@@ -36,7 +36,7 @@ def map_of_case(maps: Tensor, inputs: Tensor) -> Tensor:
     """Feature maps of pictures [picture, channel, h, w] as one of each case, [case, channel, h, w]: those of its planes
     behind each other.
     """
-    return maps.reshape(len(inputs), -1, *maps.shape[2:])
+    return maps.reshape(inputs.shape[0], -1, *maps.shape[2:])
 
 
 def pool(features: Tensor, inputs: Tensor, stride_px: int, first_px: int = 0) -> Tensor:
@@ -49,7 +49,7 @@ def pool(features: Tensor, inputs: Tensor, stride_px: int, first_px: int = 0) ->
     features = features.float()
     if inputs.shape[1] == PLANE_COUNT:
         return features.mean(dim=(2, 3))
-    maps = features.reshape(len(features), PLANE_COUNT, -1, *features.shape[2:])
+    maps = features.reshape(features.shape[0], PLANE_COUNT, -1, *features.shape[2:])
     roi = inputs[:, PLANE_COUNT:, first_px:, first_px:].float()
     share = functional.avg_pool2d(roi, stride_px + 1, stride_px, stride_px // 2, count_include_pad=False)
     share = share.where(share.sum(dim=(2, 3), keepdim=True) > 0, 1.0)
