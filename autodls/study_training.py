@@ -79,9 +79,9 @@ class StudyTraining(StudyFolder):
         """Measure the training cohort and derive the plan, each value with its reason.
 
         `preset` is auto, paper, or a file; `memory_gib` what training may use, in GiB; `encoder_weights` imagenet,
-        random or a file; `encoder` is the network, and `encoder_frozen` says that it keeps these weights. The plan that
-        it replaces is kept; where folds are trained by it, only with `restart`. Of what comes back, `plan` is the plan,
-        and `warnings` say what to look at before it is trained.
+        random, a file, or the folder of a MONAI bundle; `encoder` is the network, and `encoder_frozen` says that it
+        keeps these weights. The plan that it replaces is kept; where folds are trained by it, only with `restart`. Of
+        what comes back, `plan` is the plan, and `warnings` say what to look at before it is trained.
         """
         from autodls.planning.request import PlanRequest
         from autodls.stages.plan import plan

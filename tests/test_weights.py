@@ -6,11 +6,13 @@ from urllib.error import URLError
 
 import pytest
 import torch
+from monai.networks import nets
 from safetensors.torch import save_file
 
+from autodls import Study
 from autodls.errors import WeightsError
 from autodls.models.encoder import SequenceEncoder
-from autodls.training.weights import encoder_weights, start_sha256
+from autodls.training.weights import encoder_weights, start_sha256, weights_file
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +81,61 @@ def test_file_with_the_names_of_torchvision_is_loaded(tmp_path, name):
     assert torch.equal(kernel, state["layer3.5.conv2.weight"])
 
 
+def monais(name="resnet18"):
+    """State dict of MONAI's own 2D network, with its own names and its own classes."""
+    net = getattr(nets, name)(spatial_dims=2, n_input_channels=3, num_classes=4, bias_downsample=False)
+    return net.state_dict()
+
+
+WRAPPED = {
+    "plain": lambda state: state,
+    "module": lambda state: {f"module.{key}": value for key, value in state.items()},
+    "model": lambda state: {"model": state, "epoch": 3, "optimizer": {"lr": 0.1}},
+    "state_dict": lambda state: {"epoch": 3, "state_dict": WRAPPED["module"](state)},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "wrapped"),
+    [*(("model.pt", wrapped) for wrapped in WRAPPED), ("model.safetensors", "plain"), ("model.safetensors", "module")],
+)
+def test_weights_of_a_monai_bundle_are_an_encoder(tmp_path, name, wrapped):
+    state = monais()
+    content = WRAPPED[wrapped](state)
+    (tmp_path / "models").mkdir()
+    path = write(tmp_path / "models" / name, content)
+    assert weights_file(str(tmp_path)) == str(path)
+    found = encoder_weights("resnet18", str(path))
+    encoder = SequenceEncoder("resnet18", 0.0, 0.1)
+    encoder.start_from_weights(found, torch.Generator().manual_seed(0))
+    for key in ("conv1.weight", "layer2.0.downsample.0.weight", "layer4.1.bn2.running_var"):
+        assert torch.equal(encoder.net.state_dict()[key], state[key])
+
+
+def test_a_plan_takes_the_folder_of_a_bundle_and_names_its_file(make_dataset, tmp_path):
+    dataset, bundle = make_dataset(tmp_path / "dataset", training=12, held_out=0), tmp_path / "bundle"
+    (bundle / "models").mkdir(parents=True)
+    study = Study(dataset)
+    with pytest.raises(WeightsError, match="a folder without models/model"):
+        study.plan(encoder="resnet18", encoder_weights=str(bundle), device="cpu")
+    path = write(bundle / "models" / "model.pt", monais())
+    made = study.plan(encoder="resnet18", encoder_weights=str(bundle), device="cpu").plan
+    assert made.network.encoder_weights == str(path) and not made.network.roi_guided
+
+
+@pytest.mark.parametrize("source", ["imagenet", "random", "somewhere/weights.pth"])
+def test_what_is_no_folder_stays_as_it_is(source):
+    assert weights_file(source) == source
+
+
+def test_a_folder_without_weights_is_one_line(tmp_path):
+    (tmp_path / "models").mkdir()
+    torch.jit.script(torch.nn.ReLU()).save(str(tmp_path / "models" / "model.ts"))
+    with pytest.raises(WeightsError, match=r"a folder without models/model.safetensors or models/model.pt"):
+        weights_file(str(tmp_path))
+    assert "not readable as plain tensors" in refused(tmp_path / "models" / "model.ts")
+
+
 def test_first_files_of_torchvision_without_counters_are_loaded(tmp_path):
     state = {name: value for name, value in thin_state().items() if not name.endswith("num_batches_tracked")}
     assert len(encoder_weights("resnet50", str(write(tmp_path / "old.pth", state)))) == len(state)
@@ -94,7 +151,10 @@ def without(name):
         (lambda: thin_state("resnet101"), "unknown tensor layer3.10.bn1.bias"),
         (lambda: without("layer1.0.conv1.weight"), "1 tensors of resnet50 are missing, e.g. layer1.0.conv1.weight"),
         (lambda: thin_state() | {"conv1.weight": torch.zeros(64, 1, 7, 7)}, "conv1.weight has shape (64, 1, 7, 7)"),
-        (lambda: {"state_dict": thin_state()}, "'state_dict' is a dict, not a tensor"),
+        (lambda: {"weights": thin_state()}, "'weights' is a dict, not a tensor"),
+        (lambda: {"state_dict": {"a": 1.0}, "epoch": 3}, "'a' is a float, not a tensor"),
+        (lambda: {"model": {**thin_state(), "layer1.0.downsample.0.bias": torch.zeros(256)}}, "downsample.0.bias"),
+        (lambda: {"module.conv1.weight": torch.zeros(64, 1, 7, 7, 7)}, "of a 3D network, as MedicalNet's are (conv1"),
         (lambda: thin_state() | {"bn1.bias": 3.0}, "'bn1.bias' is a float, not a tensor"),
         (lambda: {1: torch.zeros(1)}, "1 is a Tensor"),
         (lambda: [torch.zeros(1)], "holds a list"),

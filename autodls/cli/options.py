@@ -65,7 +65,7 @@ WeightsOption = Annotated[
     typer.Option(
         "--encoder-weights",
         metavar="WEIGHTS",
-        help="imagenet, random, or a file (.pth, .safetensors); else by the preset.",
+        help="imagenet, random, a file (.pth, .safetensors), or the folder of a MONAI bundle; else by the preset.",
     ),
 ]
 AtOnceOption = Annotated[

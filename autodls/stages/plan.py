@@ -71,7 +71,7 @@ def plan(
             fingerprint,
             preset,
             resources,
-            request.encoder_weights,
+            _weights_of(request),
             request.encoder,
             encoder_frozen=request.encoder_frozen,
         )
@@ -107,6 +107,15 @@ def explain_plan(
     if request not in (None, PlanRequest()):
         watch.note("--explain shows the plan that is there: options that make one are for 'autodls plan' without it")
     return found.model_copy(update={"reasons": found.told_reasons})
+
+
+def _weights_of(request: PlanRequest) -> str | None:
+    """What the person asks for: of a MONAI bundle the file in its folder."""
+    if request.encoder_weights is None or not Path(request.encoder_weights).is_dir():
+        return request.encoder_weights
+    from autodls.training.weights import weights_file
+
+    return weights_file(request.encoder_weights)
 
 
 def _require_weights(plan: Plan) -> None:

@@ -34,6 +34,10 @@ _RADIMAGENET = {
     for number, name in {0: "conv1", 1: "bn1", 4: "layer1", 5: "layer2", 6: "layer3", 7: "layer4"}.items()
 }
 _HEAD = "fc."  # the last layer, which has other classes
+_INNER = ("state_dict", "model")  # where checkpoints hold weights, beside an optimizer and such
+_PARALLEL = "module."  # before each name of a network that was trained on several GPUs
+_BUNDLE = "models"  # of a MONAI bundle, the folder of its weights
+_OF_A_BUNDLE = ("model.safetensors", "model.pt")
 
 
 @cache
@@ -50,6 +54,21 @@ def encoder_weights(encoder: str, source: str, sha256: str | None = None) -> Map
     weights = _renamed(_imagenet(encoder) if source == IMAGENET else _read(Path(source), sha256))
     _check(weights, encoder, source)
     return weights
+
+
+def weights_file(source: str) -> str:
+    """`source`, or the file of weights in it where it is the folder of a MONAI bundle.
+
+    Raises WeightsError for a folder without one.
+    """
+    folder = Path(source)
+    if source in (RANDOM, IMAGENET) or not folder.is_dir():
+        return source
+    for name in _OF_A_BUNDLE:
+        if (path := folder / _BUNDLE / name).is_file():
+            return str(path)
+    expected = " or ".join(f"{_BUNDLE}/{name}" for name in _OF_A_BUNDLE)
+    raise WeightsError(f"encoder weights {source}: a folder without {expected}, as a MONAI bundle has them; {_WAYS}")
 
 
 def start_sha256(source: str) -> str | None:
@@ -114,11 +133,21 @@ def _read(path: Path, sha256: str | None) -> dict[str, Tensor]:
         raise WeightsError(f"encoder weights {path}: not readable as plain tensors ({reason}); {_WAYS}") from None
     except Exception as failure:  # torch wraps what its restricted unpickler refuses in pickle's own error
         raise WeightsError(f"encoder weights {path}: refused ({type(failure).__name__}); {_WAYS}") from None
+    weights = _unwrapped(weights)
     if not isinstance(weights, dict):
         raise WeightsError(f"encoder weights {path}: holds a {type(weights).__name__}, not a dict of tensors; {_WAYS}")
     for name, value in weights.items():
         if not (isinstance(name, str) and isinstance(value, Tensor)):
             raise WeightsError(f"encoder weights {path}: {name!r} is a {type(value).__name__}, not a tensor; {_WAYS}")
+    return weights
+
+
+def _unwrapped(weights: Any) -> Any:
+    """The state dict in a checkpoint, as MONAI and MedicalNet write them, with the names of the network itself."""
+    if isinstance(weights, dict):
+        weights = next((weights[key] for key in _INNER if isinstance(weights.get(key), dict)), weights)
+    if isinstance(weights, dict) and weights and all(str(name).startswith(_PARALLEL) for name in weights):
+        return {name.removeprefix(_PARALLEL): value for name, value in weights.items()}
     return weights
 
 
@@ -151,6 +180,11 @@ def _check(weights: Mapping[str, Tensor], encoder: str, source: str) -> None:
         raise WeightsError(
             f"encoder weights {source}: of a vision transformer, as DINOv2's are; expected those of {encoder}, a "
             f"convolutional network; {_WAYS}"
+        )
+    if solid := next((name for name, value in found.items() if value.ndim == 5), None):
+        raise WeightsError(
+            f"encoder weights {source}: of a 3D network, as MedicalNet's are ({solid} has shape "
+            f"{tuple(found[solid].shape)}); expected those of {encoder}, which sees planes; {_WAYS}"
         )
     # torchvision's first files have no counters; with a fixed momentum nothing depends on them.
     if missing := sorted(name for name in expected.keys() - found.keys() if not name.endswith("num_batches_tracked")):
