@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from autodls.stages.explain import Explained
     from autodls.stages.export import Exported
     from autodls.stages.predict_dicom import PredictedStudies
+    from autodls.stages.run import StudyRun
     from autodls.stages.update import Updated
     from autodls.stages.verify import Verified
 
@@ -52,6 +53,24 @@ class Study(StudyTraining):
     >>> study.check().errors, study.plan().warnings                         # doctest: +SKIP
     >>> study.train(); study.evaluate().metrics                             # doctest: +SKIP
     """
+
+    def run(
+        self,
+        rois: "RoiKind" = "manual",
+        *,
+        preset: PathLike | None = None,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+        compare: bool = False,
+        workers: int = 1,
+    ) -> "StudyRun":
+        """Do every stage that is not done yet, in order, to the report: `report`, `stages`, `results`.
+
+        `rois` "auto": nnU-Net draws them; `preset` and `device`: of a plan that is not there yet; `compare`: candidates
+        beside the networks too.
+        """
+        from autodls.stages.run import run
+
+        return run(self._run_settings(rois, preset, device, compare, workers), watch=self.watch)
 
     def evaluate(
         self,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from autodls.records.plan import Plan
     from autodls.records.workspace import Workspace
     from autodls.scoring import Model
+    from autodls.stages.run_standing import RunSettings
 
 PathLike = str | os.PathLike[str]
 
@@ -66,6 +67,33 @@ class StudyFolder:
         from autodls.scoring import load_model
 
         return load_model(self.workspace.of(rois).model.root, device)
+
+    def dry_run(
+        self,
+        rois: "RoiKind" = "manual",
+        *,
+        preset: PathLike | None = None,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+        compare: bool = False,
+        workers: int = 1,
+    ) -> tuple[str, ...]:
+        """Which stages `run` would do, and how long it may take, in lines; nothing is written."""
+        from autodls.stages.run import dry_run
+
+        return tuple(dry_run(self._run_settings(rois, preset, device, compare, workers)))
+
+    def _run_settings(
+        self,
+        rois: "RoiKind",
+        preset: PathLike | None,
+        device: Literal["auto", "cpu", "cuda"],
+        compare: bool,
+        workers: int,
+    ) -> "RunSettings":
+        from autodls.stages.run_standing import RunSettings
+
+        given = None if preset is None else str(preset)
+        return RunSettings(self.dataset, self._place(new=True), rois, given, device, compare, workers)
 
     def dry_train(
         self,

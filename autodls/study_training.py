@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from autodls.records.model_folders import RoiKind
     from autodls.records.plan import Plan
     from autodls.stages.dicom_places import Imported
+    from autodls.stages.init import Initialised
     from autodls.stages.plan import Planned
     from autodls.stages.preprocess import Preprocessed
     from autodls.stages.segment import Segmented
@@ -54,6 +55,46 @@ class StudyTraining(StudyFolder):
             roi_names=roi_names,
             labels=labels,
             restart=restart,
+            workers=workers,
+            watch=self.watch,
+        )
+
+    def init(
+        self,
+        folder: PathLike,
+        table: PathLike,
+        outcome: str,
+        *,
+        positive: str | None = None,
+        case: str | None = None,
+        patient: str | None = None,
+        cohort: str | None = None,
+        training: str | None = None,
+        site: str | None = None,
+        clinical: str | None = None,
+        channel: Sequence[str] = (),
+        roi_channel: str | None = None,
+        yes: bool = False,
+        overwrite: bool = False,
+        workers: int = 1,
+    ) -> "Initialised":
+        """Make this dataset of a `folder` of images and a `table`, as `autodls init`, and check it.
+
+        Options are those of the command; guesses are taken with `yes` alone, and told in `guesses`. Where `folder` is
+        the dataset itself, as in nnU-Net's form, only dataset.json and the table are written.
+        """
+        from autodls.stages.init import given_answers, init
+
+        said = {"outcome": outcome, "positive": positive, "case": case, "patient": patient, "cohort": cohort,
+                "training": training, "site": site, "clinical": clinical, "roi_channel": roi_channel}  # fmt: skip
+        output = None if Path(folder) == self.dataset else self.dataset
+        return init(
+            Path(folder),
+            Path(table),
+            given_answers(said, channel),
+            output,
+            yes=yes,
+            overwrite=overwrite,
             workers=workers,
             watch=self.watch,
         )

@@ -24,7 +24,7 @@ from tiny_workspace import tiny_workspace
 from autodls.errors import ArgumentError
 from autodls.phantom import cohort as phantom_cohort
 from autodls.records.results_folder import UNFINISHED
-from autodls.stages import demo as demo_stage
+from autodls.stages import run as run_stage
 from autodls.stages import segment as segment_stage
 
 OVERWRITE = ("predict", "evaluate table", "report")
@@ -100,6 +100,9 @@ def commands(root, target):
         "segment": ("segment", "fold", "0", *study, "-w", target, "--workers", 1),
         "benchmark rois": ("benchmark", "rois", *study, "-w", target, *one),
         "demo": ("demo", target, "--cases", 4),
+        "run": ("run", *study, "-w", target, *one),
+        "init": ("init", root / "dataset/imagesTr", "--table", root / "dataset/clinical.csv", "--outcome", "cps",
+                 "--positive", ">= 20", "-o", target, "--yes", *one),
         "check": ("check", "-d", target, *one),
         "verify": ("verify", target, *one),
         "--log": ("verify", root / "model", *one, "--log", target),
@@ -193,7 +196,7 @@ def _quick():
 
     with (
         mock.patch.object(phantom_cohort, "map_parallel", lambda *_: None),
-        mock.patch.object(demo_stage, "check", stop),
+        mock.patch.object(run_stage, "check", stop),
         mock.patch.object(segment_stage, "prepare_cohort", stop),
     ):
         yield

@@ -204,6 +204,8 @@ CALLS = {
         "images", "out", dicom="back", series=["T1WI=t1"], roi_names=["GTV"]
     ),
     "import_dicom": lambda study: study.import_dicom("dicom", roi_names=["GTV*"], workers=2),
+    "init": lambda study: study.init("scans", "t.csv", "y", yes=True),
+    "run": lambda study: study.run("auto", preset="paper", compare=True),
     "compare": lambda study: study.compare(lock="volume"),
     "update": lambda study: study.update("model", "new", method="intercept"),
     "export": lambda study: study.export("out", "monai", images="i", rois="r", workers=2),
@@ -268,6 +270,8 @@ class TestStudy:
             assert {OF_TABLE.get(option, option) for option in options} <= words | of_table
         elif name == "demo":
             assert {"folder" if option == "output" else option for option in options} <= words
+        elif name == "init":
+            assert options - words == {"output"}  # the dataset of the study
         else:
             assert {ELSEWHERE.get(name, {}).get(option, option) for option in options} - words <= {
                 "explain_plan", "load_model(MODEL).predict", "load_model(MODEL).export", "predict_dicom",

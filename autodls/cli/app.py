@@ -16,14 +16,16 @@ from autodls.cli.console import Terminal, say
 from autodls.cli.export_app import export
 from autodls.cli.groups import benchmark_app, segment_app, train_app
 from autodls.cli.import_app import import_
+from autodls.cli.init_app import init
 from autodls.cli.manner import as_asked, with_manners
+from autodls.cli.run_app import run
 from autodls.cli.scoring import evaluate, explain, predict
 from autodls.cli.update_app import update
 from autodls.machine import tune_process
 
 _ORDER = (
-    "import", "check", "plan", "preprocess", "segment", "train", "predict", "update", "export", "evaluate", "compare",
-    "explain", "benchmark", "report", "verify", "demo",
+    "import", "init", "run", "check", "plan", "preprocess", "segment", "train", "predict", "update", "export",
+    "evaluate", "compare", "explain", "benchmark", "report", "verify", "demo",
 )  # fmt: skip
 
 
@@ -135,7 +137,7 @@ def preprocess(
     say(f"{len(done.keys)} samples in {done.folder}. Next: autodls train fold all")
 
 
-for command in (predict, update, export, evaluate, compare, explain):
+for command in (init, run, predict, update, export, evaluate, compare, explain):
     app.command()(command)
 
 
@@ -190,11 +192,14 @@ def demo(
     ] = False,
 ) -> None:
     """Run every stage on a phantom cohort. No data needed, minutes on a laptop."""
-    from autodls.cli.show_study import show_demo, show_stage
-    from autodls.stages.demo import demo as run
+    from autodls.cli.show_study import show_demo
+    from autodls.cli.stage_view import StageView
+    from autodls.stages.demo import demo as write_and_run
 
     asked = (output, cases, difficulty, seed)
-    show_demo(run(*asked, permute_labels=permute_labels, done=show_stage, watch=Terminal()))
+    with StageView() as view:
+        made = write_and_run(*asked, permute_labels=permute_labels, told=view.told, watch=view)
+    show_demo(made)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from autodls.stages.streams import open_closed_streams, reader_is_gone, spell_un
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
 _STOPPED = "stopped; run the same command again to continue where it was"
 _SECONDS_BETWEEN_LINES = 30.0
@@ -137,9 +137,12 @@ def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]],
 class ProgressBar:
     """A progress bar; where stderr is no terminal, such as in a log file, a line is written now and then instead."""
 
-    def __init__(self, bar: "Progress", title: str, total: int) -> None:
+    def __init__(self, bar: "Progress", title: str, total: int, task: "TaskID | None" = None) -> None:
         self._bar, self._title, self._total, self._began = bar, title, total, time.monotonic()
-        self._task = bar.add_task(title, total=total, word="")
+        self._own = task is None
+        self._task = bar.add_task(title, total=total, word="") if task is None else task
+        if not self._own:
+            bar.update(self._task, total=total, completed=0, word=title)
         self._done = 0
         self._told = time.monotonic()
 
@@ -152,7 +155,8 @@ class ProgressBar:
         from rich.markup import escape
 
         self._done = done
-        self._bar.update(self._task, completed=done, word=escape(in_one_line(word)))
+        beside = word if self._own else f"{self._title}: {word}"
+        self._bar.update(self._task, completed=done, word=escape(in_one_line(beside)))
         if time.monotonic() - self._told > _SECONDS_BETWEEN_LINES:
             self._told = time.monotonic()
             line = f"{self._title} {done}/{self._total}: {word}"

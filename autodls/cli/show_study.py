@@ -1,7 +1,6 @@
 """What check, plan, segment, train and demo found, as a person sees it."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls.cli.console import note, say, say_json, show_table
@@ -12,12 +11,12 @@ from autodls.planning.segmentation_time import in_words, segmentation_time
 from autodls.records.automatic_roi import MaskSource
 from autodls.records.plan import Plan
 from autodls.report.tables.plan import CHECK_HEADER, check_rows, plan_rows
-from autodls.stages.plan import Planned
 from autodls.stages.segment import Segmented
 from autodls.stages.train import Trained
 
 if TYPE_CHECKING:
-    from autodls.stages.demo import Demo, StageResult
+    from autodls.stages.demo import Demo
+    from autodls.stages.run import StudyRun
 
 _SOURCES: dict[MaskSource, str] = {
     "threshold": "drawn at 0.5",
@@ -26,7 +25,7 @@ _SOURCES: dict[MaskSource, str] = {
 }
 
 
-def show_check(report: CheckReport, *, as_json: bool = False) -> None:
+def show_check(report: CheckReport, *, as_json: bool = False, following: str = "autodls plan") -> None:
     """The cases of each cohort, what is wrong, and whether it must be repaired."""
     if as_json:
         say_json(asdict(report))
@@ -38,7 +37,7 @@ def show_check(report: CheckReport, *, as_json: bool = False) -> None:
         if len(report.problems) > MOST_SHOWN:
             say(f"and {len(report.problems) - MOST_SHOWN} more, which --json lists\n")
     verdict = "nothing is wrong" if not report.errors else f"{len(report.errors)} errors must be repaired"
-    say(f"{verdict}; {len(report.warnings)} warnings. Next: autodls plan" if not report.errors else verdict)
+    say(f"{verdict}; {len(report.warnings)} warnings. Next: {following}" if not report.errors else verdict)
 
 
 def show_plan(plan: Plan, *, as_json: bool = False, reasons: bool = False) -> None:
@@ -96,23 +95,22 @@ def show_trained(done: Trained, *, as_json: bool = False) -> None:
         note(f"next: autodls predict -i IMAGES {given}-o OUT, or autodls evaluate{chosen} for the held-out cohorts")
 
 
-def show_stage(result: "StageResult") -> None:
-    """A stage of the demo, as its own command shows it."""
-    if isinstance(result, CheckReport):
-        show_check(result)
-    elif isinstance(result, Planned):
-        show_plan(result.plan)
-    elif isinstance(result, Trained):
-        show_trained(result)
-    elif isinstance(result, Path):
-        say(f"report: {result}")
-    else:
-        show_evaluated(result)
+def show_run(done: "StudyRun", *, as_json: bool = False) -> None:
+    """Every stage, the AUCs where they were made now, and where to look."""
+    if as_json:
+        say_json(done.summary)
+        return
+    shown = [[one.name, one.standing, f"{one.seconds:.0f} s" if one.standing == "done" else ""] for one in done.stages]
+    show_table("Stages", ["stage", "", "time"], shown, numbers_from=2)
+    if (evaluated := done.results.get("evaluate")) is not None:
+        show_evaluated(evaluated)
+    say(f"report: {done.report} (open it in a browser)")
 
 
 def show_demo(made: "Demo") -> None:
     """What was reached, and where to look."""
     workspace = made.workspace
+    show_run(made.run)
     show_table(
         "What was reached, beside the best that any score could reach on this phantom",
         ["cohort", "score", "n", "AUC (95% CI)", "best possible"],

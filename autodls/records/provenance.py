@@ -25,7 +25,7 @@ PYTHON = "python"
 HIDDEN = "PATH"
 _OF_PATHS = (  # and names of ROIs, as a header has them
     "-d", "--dataset", "-w", "--workspace", "-i", "--input", "-o", "--output", "-m", "--model", "--scores", "--log",
-    "--confidential", "--labels", "--roi-name",
+    "--confidential", "--labels", "--roi-name", "--table",
     "--dicom", "--series",  # a series may be named by the unique id that a patient's study has
 )  # fmt: skip
 _OUTSIDE = (
@@ -129,15 +129,16 @@ def record_run(
         command=without_paths(typed),
         seed=seed,
         versions=versions(),
-        made_from=_hashes(path.parent, made_from),
-        files=_hashes(path.parent, files),
+        made_from=hashes_of(path.parent, made_from),
+        files=hashes_of(path.parent, files),
         conditions=Conditions.here(precision),
     )
     known = Provenance.beside(path).commands
     Provenance(commands=dict(sorted({**known, name: made}.items()))).sealed().save(path)
 
 
-def _hashes(root: Path, paths: Iterable[Path]) -> dict[str, str]:
+def hashes_of(root: Path, paths: Iterable[Path]) -> dict[str, str]:
+    """SHA-256 of those of `paths` that are files, by the name that a record in the folder `root` has for them."""
     named = {_name(root, path): path for path in paths if path.is_file()}
     return {name: sha256_of_file(path) for name, path in sorted(named.items())}
 

@@ -117,7 +117,7 @@ def _compared(
         )
     )
     place = session.workspace
-    made_from = [place.plan, place.splits, *([place.oof_scores, place.model.record] if networks else [])]
+    made_from = _records_of(place, networks=networks is not None)
     told = found.model_copy(update={"made_from": {path.name: sha256_of_file(path) for path in made_from}})
     for name, why in left_out.items():
         watch.note(f"candidate '{name}' is left out: {why}")
@@ -131,6 +131,20 @@ def _compared(
         made = [*written, *([locked_as] if locked_as else [])]
         _note(watch.command, session, plan, made_from, made)
     return ComparedStudy(place, told, files.tables, locked_as)
+
+
+def _records_of(place: Workspace, *, networks: bool) -> list[Path]:
+    return [place.plan, place.splits, *([place.oof_scores, place.model.record] if networks else [])]
+
+
+def _tables_of(session: Session) -> list[Path]:
+    dataset = session.cohort.folder
+    return [dataset / "dataset.json", table_path(dataset)]
+
+
+def compared_from(session: Session) -> list[Path]:
+    """What a comparison with the networks is made from, besides images."""
+    return [*_tables_of(session), *_records_of(session.workspace, networks=True)]
 
 
 def _lock(
@@ -150,8 +164,7 @@ def _lock(
 def _note(
     command: Sequence[str], session: Session, plan: Plan, made_from: Sequence[Path], written: Sequence[Path]
 ) -> None:
-    dataset = session.cohort.folder
-    sources = [dataset / "dataset.json", table_path(dataset), *made_from]
+    sources = [*_tables_of(session), *made_from]
     made = [*written, session.workspace.table("tumour_volume")]
     note_run(command, session.workspace, "compare", plan.training.seed, sources, [one for one in made if one.is_file()])
 

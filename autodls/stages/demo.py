@@ -2,30 +2,25 @@
 
 import csv
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.score_auc import ScoreAuc
 from autodls.phantom.cohort import PhantomSettings, PhantomTruth, write_cohort
-from autodls.planning.check import CheckReport
-from autodls.planning.request import PlanRequest
 from autodls.records.files import write_text
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
 from autodls.seeding import generator
-from autodls.stages.check import check
-from autodls.stages.evaluate import Evaluated, evaluate
+from autodls.stages.evaluate import Evaluated
 from autodls.stages.places import require_folder, require_no_input
-from autodls.stages.plan import Planned, plan
-from autodls.stages.report import report
-from autodls.stages.train import Trained, train
+from autodls.stages.run import StudyRun, Told, run
+from autodls.stages.run_standing import RunSettings, StageName
 from autodls.watch import SILENT, Watch
 
-StageResult = CheckReport | Planned | Trained | Evaluated | Path
 _CASES, _EXTERNAL_CASES, _DIFFICULTY = 72, 24, 0.1
 _TABLE = "clinical.csv"
+_SHOWN: tuple[StageName, ...] = ("evaluate",)  # whose figures are told at the end, also where they stand
 
 
 @dataclass(frozen=True)
@@ -41,6 +36,7 @@ class Demo:
     evaluated: Evaluated
     report: Path
     permuted: bool
+    run: StudyRun
 
     @property
     def rows(self) -> tuple[ScoreAuc, ...]:
@@ -62,13 +58,13 @@ def demo(
     *,
     permute_labels: bool = False,
     workers: int = 2,
-    done: Callable[[StageResult], None] = lambda _result: None,
+    told: Told = lambda _stage: None,
     watch: Watch = SILENT,
 ) -> Demo:
     """Write a phantom cohort to OUTPUT/dataset and run every stage on it up to the report; what is there stays.
 
     The cohort has 72 cases, or `cases`, and 24 of another hospital; `difficulty` is 0 (plain) to 1 (drowned). With
-    `permute_labels` the target is shuffled over all cases. `done` is called with the result of each stage as it ends.
+    `permute_labels` the target is shuffled over all cases. `told` is called with each stage, as by `run`.
     Raises ArgumentError for a folder that is none of a demo, and settings that cannot be.
     """
     asked = {
@@ -85,14 +81,10 @@ def demo(
         truth = write_cohort(dataset, settings, advance, workers)
     if permute_labels:
         _permute(dataset, seed)
-    root = workspace.root
-    done(check(dataset, workers=workers, watch=watch))
-    if not workspace.plan.exists():
-        done(plan(dataset, root, PlanRequest(preset="demo", device="cpu"), workers=workers, watch=watch))
-    done(train(dataset, root, workers=workers, watch=watch))
-    done(evaluated := evaluate(dataset, root, workers=workers, watch=watch))
-    done(page := report(dataset, root, watch=watch))
-    return Demo(dataset, workspace, truth, evaluated, page, permute_labels)
+    preset = None if workspace.plan.exists() else "demo"
+    wanted = RunSettings(dataset, workspace.root, preset=preset, device="cpu", workers=workers)
+    done = run(wanted, again=_SHOWN, told=told, watch=watch)
+    return Demo(dataset, workspace, truth, done.results["evaluate"], done.report, permute_labels, done)
 
 
 def _permute(dataset: Path, seed: int) -> None:

@@ -26,7 +26,7 @@ def dry_train(
 
     session, plan, splits, folds = _planned(dataset, workspace, which, rois, workers)
     training_device(plan)
-    expected, stored = _sample_keys(session, plan), stored_sample_keys(session.workspace, session.training)
+    expected, stored = sample_keys(session, plan), stored_sample_keys(session.workspace, session.training)
     fitting = sum(stored[case] == key for case, key in expected.items())
     yield f"samples: {fitting} kept, {len(expected) - fitting} to be made"
     found = forecast(session.workspace, session.training, plan, splits, folds, expected)
@@ -128,7 +128,7 @@ def _planned(
     return session, plan, splits, list(chosen_folds(which, len(splits.folds)))
 
 
-def _sample_keys(session: Session, plan: Plan) -> Mapping[str, str]:
+def sample_keys(session: Session, plan: Plan) -> Mapping[str, str]:
     """The keys that the samples of the training cohort are to have."""
     from autodls.preprocessing.case import case_key
 

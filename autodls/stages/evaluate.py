@@ -134,8 +134,7 @@ def _require_same(dataset: Path, given: dict[Path, str]) -> None:
 def _note(
     command: Sequence[str], workspace: Workspace, study: "ScoredStudy", results: "StudyResults", computed_in: str | None
 ) -> None:
-    dataset = study.dataset.folder
-    made_from = [dataset / "dataset.json", table_path(dataset), workspace.oof_scores, workspace.model.record]
+    made_from = evaluated_from(study.dataset.folder, workspace)
     scores = [path for name in study.dataset.held_out for path in _held_out_files(workspace, name)]
     tables = [workspace.table(name) for name in ("tumour_volume", *results.tables)]
     figures = [workspace.figures / f"{name}.{ending}" for name in results.figures for ending in ("csv", "png", "svg")]
@@ -143,6 +142,11 @@ def _note(
         computed_in = precision_of_all(workspace, "evaluate", workspace.model.record, None)
     made = [workspace.metrics, *scores, *tables, *figures]
     note_run(command, workspace, "evaluate", study.seed, made_from, made, computed_in)
+
+
+def evaluated_from(dataset: Path, workspace: Workspace) -> list[Path]:
+    """What an evaluation is made from, besides images."""
+    return [dataset / "dataset.json", table_path(dataset), workspace.oof_scores, workspace.model.record]
 
 
 def _held_out_files(workspace: Workspace, cohort: str) -> tuple[Path, Path]:
@@ -232,7 +236,7 @@ def _held_out(session: Session, model: ModelRecord, plan: Plan, scoring: _Scorin
     ) as advance:
         for name, cases in session.cohort.held_out.items():
             record = session.workspace.heldout_record(name)
-            given = _as_scored(session, cases)
+            given = as_scored(session, cases)
             if scoring.executor.name != "local":
                 score_away(scoring.executor, session.workspace, model, given, name, scoring.device, scoring.watch)
             prediction = score_held_out(model, load, given, record, advance, scoring.workers)
@@ -244,7 +248,7 @@ def _held_out(session: Session, model: ModelRecord, plan: Plan, scoring: _Scorin
     return scored
 
 
-def _as_scored(session: Session, cases: Sequence[Case]) -> list[Case]:
+def as_scored(session: Session, cases: Sequence[Case]) -> list[Case]:
     """The cases as the model is given them: with automatic ROIs, the ensemble draws them from the images."""
     return [replace(case, roi=None) if session.workspace.rois == "auto" else case for case in cases]
 

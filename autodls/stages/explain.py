@@ -112,12 +112,18 @@ def explain(
             with memory_of(where):
                 found = _explain(session, model, chosen, HeatmapFolder(stage), workers, watch)
             _write(HeatmapFolder(stage), found)
-        seed, record = model.plan.training.seed, session.workspace.model.record
-        made = files_below(folder.root)
-        note_run(watch.command, session.workspace, "explain", seed, [record], made, model.computed_in)
+        seed, made = model.plan.training.seed, files_below(folder.root)
+        note_run(watch.command, session.workspace, "explain", seed, explained_from(session), made, model.computed_in)
     for sentence in found.warnings:
         watch.note(f"warning: {sentence}")
     return found
+
+
+def explained_from(session: Session) -> list[Path]:
+    """What the cases are chosen and explained by: the model, and every score that is known."""
+    place = session.workspace
+    held_out = [place.heldout_record(name) for name in session.cohort.held_out]
+    return [place.model.record, place.oof_scores, *held_out]
 
 
 def _explain(

@@ -11,10 +11,11 @@ from autodls.planning.check import table_warnings
 from autodls.planning.decision import Card, Resources, Step, StepCost
 from autodls.planning.fingerprint import extract_fingerprint
 from autodls.planning.planner import derive_plan
-from autodls.planning.presets import load_preset
+from autodls.planning.presets import Preset, load_preset
 from autodls.planning.request import PlanRequest
 from autodls.planning.splits import make_splits, require_both_classes, require_same_draw
 from autodls.records.encoders import ENCODER_SPECS
+from autodls.records.fingerprint import Fingerprint
 from autodls.records.lock import locked
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits
@@ -58,24 +59,11 @@ def plan(
     preset = load_preset(request.preset)
     told = KeepingWatch(watch)
     resources = resources_of(request, told)
-    doubts: list[str] = []
     with locked(session.workspace):
-        with watch.progress("fingerprint", len(session.training)) as advance:
-            fingerprint = extract_fingerprint(session.cohort, workers, advance, doubts.append)
-        for line in doubts:
-            told.note(f"{WARNING}{line}")
+        fingerprint, made = _derived(session, request, preset, resources, workers, told)
         if doubtful := len(table_warnings(dataset)):
             said = plural(doubtful, "warning")
             told.note(f"{WARNING}{said} about the table or the names of files: 'autodls check' lists them")
-        made = derive_plan(
-            fingerprint,
-            preset,
-            resources,
-            _weights_of(request),
-            request.encoder,
-            encoder_frozen=request.encoder_frozen,
-        )
-        _require_weights(made)
         made = _as_measured_before(session.workspace, made)
         take_shared_splits(session.workspace, anew=restart)
         splits = _splits(session, made, told, restart=restart)
@@ -94,6 +82,29 @@ def plan(
         made.save(place.plan)
         note_run(watch.command, place, "plan", made.training.seed, [], [place.fingerprint, place.splits, place.plan])
     return Planned(place, made, told.warnings)
+
+
+def plan_to_be(dataset: Path, workspace: Path | None, request: PlanRequest, *, workers: int, watch: Watch) -> Plan:
+    """The plan that `plan` would make; nothing is written or locked, but every training image is read."""
+    session = Session.open(dataset, workspace)
+    require_own(session.workspace.root)
+    preset = load_preset(request.preset)
+    return _derived(session, request, preset, resources_of(request, watch), workers, watch)[1]
+
+
+def _derived(
+    session: Session, request: PlanRequest, preset: Preset, resources: Resources, workers: int, watch: Watch
+) -> tuple[Fingerprint, Plan]:
+    """What the training cohort is, and the plan that follows; `watch` is told of doubts."""
+    doubts: list[str] = []
+    with watch.progress("fingerprint", len(session.training)) as advance:
+        fingerprint = extract_fingerprint(session.cohort, workers, advance, doubts.append)
+    for line in doubts:
+        watch.note(f"{WARNING}{line}")
+    asked = (_weights_of(request), request.encoder)
+    made = derive_plan(fingerprint, preset, resources, *asked, encoder_frozen=request.encoder_frozen)
+    _require_weights(made)
+    return fingerprint, made
 
 
 def explain_plan(

@@ -6,7 +6,7 @@ from pathlib import Path
 from autodls import __version__
 from autodls.records.files import sha256_of_file
 from autodls.records.model_folders import PROVENANCE
-from autodls.records.provenance import Made, Provenance, record_run
+from autodls.records.provenance import Made, Provenance, hashes_of, record_run
 from autodls.records.workspace import Workspace
 
 
@@ -24,6 +24,20 @@ def note_run(
     `precision` is that of networks, and where they were computed.
     """
     record_run(workspace.provenance, name, command, seed, made_from, files, precision)
+
+
+def is_noted(workspace: Workspace, name: str, made_from: Iterable[Path], needed: Path) -> bool:
+    """Whether the stage `name` has made the file `needed`, by this version, and nothing has changed since.
+
+    Neither what it was `made_from` nor any file that it made; a stage that is not sure is done again.
+    """
+    made = Provenance.beside(workspace.provenance).commands.get(name)
+    if made is None or made.versions.get("autodls") != __version__:
+        return False
+    root = workspace.home
+    made_now = hashes_of(root, [root / file for file in made.files])
+    same = made.made_from == hashes_of(root, made_from) and made.files == made_now
+    return same and needed.relative_to(root).as_posix() in made.files
 
 
 def precision_of_all(workspace: Workspace, name: str, model: Path, now: str | None) -> str | None:

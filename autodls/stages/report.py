@@ -85,5 +85,11 @@ def _require_replaceable(target: Path, *, overwrite: bool) -> None:
 def _note(command: Sequence[str], folder: Workspace, target: Path) -> None:
     """A report elsewhere goes by another name, so that the one in the workspace keeps its own."""
     ours = real_place(target) == real_place(folder.report)
-    made_from = [folder.model.record, folder.metrics]
-    note_run(command, folder, "report" if ours else "report -o", None, made_from, [folder.report if ours else target])
+    made = [folder.report if ours else target]
+    note_run(command, folder, "report" if ours else "report -o", None, reported_from(folder), made)
+
+
+def reported_from(folder: Workspace) -> list[Path]:
+    """The records that a report tells of, as far as they are there."""
+    records = [folder.plan, folder.splits, folder.oof_scores, folder.model.record, folder.metrics]
+    return [*records, folder.heatmaps.summary, folder.comparison, folder.roi_benchmark, folder.table("withheld")]
