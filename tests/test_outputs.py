@@ -62,6 +62,11 @@ COMMANDS = {
         "export", "-m", root / "model", "-i", root / "data/imagesTr", "--rois", root / "data/labelsTr", "-o",
     ),
     "plan": lambda root: ("plan", "-d", root / "data", "-w"),
+    "init": lambda root: (
+        "init", root / "data/imagesTr", "--table", root / "data/clinical.csv", "--outcome", "cps",
+        "--positive", ">= 20",
+        "--yes", "-o",
+    ),
 }  # fmt: skip
 
 
@@ -89,7 +94,9 @@ class TestEveryOutputAgainstEveryInputPlace:
 class TestOfOtherCommands:
     """What the fuzzer found: places that are no `-o`."""
 
-    WORKSPACE = ("train fold 0", "preprocess", "evaluate", "explain", "report", "benchmark rois", "segment fold 0")
+    WORKSPACE = (
+        "train fold 0", "preprocess", "evaluate", "explain", "report", "benchmark rois", "segment fold 0", "run",
+    )  # fmt: skip
 
     @pytest.mark.parametrize("command", WORKSPACE)
     @pytest.mark.parametrize("target", ["model", "person", "data/imagesTr", "round"])
