@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from autodls.study_benchmarks import StudyBenchmarks
 from autodls.study_folder import PathLike, path_of
-from autodls.study_training import StudyTraining, executor_named
+from autodls.study_training import executor_named
 from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from autodls.records.export import Runtime
     from autodls.records.model_folders import RoiKind
     from autodls.records.update import Method
-    from autodls.stages.benchmark_rois import Benchmarked
-    from autodls.stages.benchmark_sequences import Sequences
-    from autodls.stages.compare import ComparedStudy
     from autodls.stages.demo import Demo
     from autodls.stages.evaluate import Evaluated
     from autodls.stages.explain import Explained
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from autodls.stages.verify import Verified
 
 
-class Study(StudyTraining):
+class Study(StudyBenchmarks):
     """A dataset folder and its workspace.
 
     Nothing is read, and no folder is made, before a stage needs it. Every stage may be stopped and called again: it
@@ -97,15 +95,6 @@ class Study(StudyTraining):
             executor=executor_named(executor, address, slurm),
             watch=self.watch,
         )
-
-    def compare(self, rois: "RoiKind | None" = None, *, lock: bool | str = False, workers: int = 1) -> "ComparedStudy":
-        """Every candidate on the same folds, the choice between them nested: `comparison`, `tables`.
-
-        `lock` names a candidate to lock, or is True for the chosen one: `locked` is its record.
-        """
-        from autodls.stages.compare import compare
-
-        return compare(self.dataset, self._place(), rois, lock=lock, workers=workers, watch=self.watch)
 
     def predict(
         self,
@@ -227,18 +216,6 @@ class Study(StudyTraining):
 
         asked = cases if cases is None or isinstance(cases, str) else ",".join(cases)
         return explain(self.dataset, self._place(), asked, rois, device=device, workers=workers, watch=self.watch)
-
-    def benchmark_rois(self, robustness_cases: int = 8, *, workers: int = 1) -> "Benchmarked":
-        """Automatic against manual ROIs: their agreement, and what they do to the score."""
-        from autodls.stages.benchmark_rois import benchmark_rois
-
-        return benchmark_rois(self.dataset, self._place(), robustness_cases, workers=workers, watch=self.watch)
-
-    def benchmark_sequences(self, *, device: str = "auto", workers: int = 1) -> "Sequences":
-        """What each sequence is worth to the locked model: the cases scored with it and as if it were missing."""
-        from autodls.stages.benchmark_sequences import benchmark_sequences
-
-        return benchmark_sequences(self.dataset, self._place(), device=device, workers=workers, watch=self.watch)
 
     def report(self, output: PathLike | None = None, rois: "RoiKind | None" = None, *, overwrite: bool = False) -> Path:
         """Write the study as one HTML file, results/report.html of the workspace unless named; returns its path."""

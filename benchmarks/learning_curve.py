@@ -1,12 +1,13 @@
 """How often does the band of a learning curve hold what more cases bring?
 
-    python benchmarks/learning_curve.py [--cohorts 60] [--only WORLD]
+    python benchmarks/learning_curve.py [--cohorts 60] [--only WORLD] [--fixed]
 
 Made-up cohorts of normal features, of which some few tell a little, and a ridge logistic regression: `measure_curve`
 and `extrapolate` as they are, for two, four and eight times the cases. Held against the mean AUC, on 20,000 new cases,
 of 40 regressions that were fitted on so many. In the last world features are what the images of our phantoms show, the
 signs of the three sequences, beside twelve of noise, and labels theirs; its new cases are 4,000. `moved` is how far the
-middle of the band lies from that on average.
+middle of the band lies from that on average. With `--fixed` folds are drawn once a cohort, and subsets alone anew, as
+`autodls benchmark patients` does it; `--repeats 1` is what it does for networks.
 """
 
 import argparse
@@ -15,9 +16,10 @@ from functools import partial
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
 
 from autodls.evaluation.delong import auc
-from autodls.evaluation.learning_curve import extrapolate, measure_curve
+from autodls.evaluation.learning_curve import FoldRows, curve_of, draw_subsets, extrapolate
 from autodls.phantom.generative import ExpressionModel, draw_patient
 from autodls.phantom.settings import CPS_CUTOFF, PhantomSettings
 
@@ -30,24 +32,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cohorts", type=int, default=60)
     parser.add_argument("--only", help="one world by its name")
+    parser.add_argument("--fixed", action="store_true", help="folds are drawn once a cohort")
+    parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     for name, (draw, new) in WORLDS.items():
         for n in (80, 200) if options.only in (None, name) else ():
-            _world(name, draw, n, options.cohorts, new)
+            _world(name, draw, n, options, new)
 
 
-def _world(name: str, draw: Draw, n: int, cohorts: int, new: int) -> None:
+def _world(name: str, draw: Draw, n: int, options: argparse.Namespace, new: int) -> None:
     chance = np.random.default_rng((n, len(name)))
     targets = [factor * n for factor in (2, 4, 8)]
     truth = [_mean_auc(draw, target, new, chance) for target in targets]
     held, moved, width = [], [], []
-    for _ in range(cohorts):
+    for _ in range(options.cohorts):
         features, labels = draw(n, chance)
 
         def refit(fitted: np.ndarray, scored: np.ndarray, features=features, labels=labels) -> np.ndarray:
             return _fit(features[fitted], labels[fitted]).decision_function(features[scored])
 
-        curve = measure_curve(labels, [str(row) for row in range(n)], refit, chance)
+        folds = _fixed(labels, chance) if options.fixed else None
+        names = [str(row) for row in range(n)]
+        subsets = draw_subsets(labels, names, chance, options.repeats, folds)
+        curve = curve_of(labels, names, subsets, [refit(one.fitted, one.scored) for one in subsets])
         found = [extrapolate(curve, target, chance) for target in targets]
         held.append([one.low <= value <= one.high for one, value in zip(found, truth, strict=True)])
         moved.append([one.value - value for one, value in zip(found, truth, strict=True)])
@@ -55,6 +62,11 @@ def _world(name: str, draw: Draw, n: int, cohorts: int, new: int) -> None:
     parts = (truth, np.mean(held, axis=0), np.mean(moved, axis=0), np.mean(width, axis=0))
     texts = (", ".join(f"{value:.3f}" for value in part) for part in parts)
     print(f"{name}, {n} cases; truth | held | moved | width: {' | '.join(texts)}", flush=True)
+
+
+def _fixed(labels: np.ndarray, chance: np.random.Generator) -> list[FoldRows]:
+    ways = StratifiedKFold(5, shuffle=True, random_state=int(chance.integers(2**31)))
+    return [FoldRows((fitted,), scored) for fitted, scored in ways.split(labels, labels)]
 
 
 def _normal(

@@ -206,10 +206,11 @@ CALLS = {
     "import_dicom": lambda study: study.import_dicom("dicom", roi_names=["GTV*"], workers=2),
     "init": lambda study: study.init("scans", "t.csv", "y", yes=True),
     "run": lambda study: study.run("auto", preset="paper", compare=True),
-    "compare": lambda study: study.compare(lock="volume"),
+    "compare": lambda study: study.compare(also="wide", lock="volume"),
     "update": lambda study: study.update("model", "new", method="intercept"),
     "export": lambda study: study.export("out", "monai", images="i", rois="r", workers=2),
     "benchmark_sequences": lambda study: study.benchmark_sequences(device="cpu"),
+    "benchmark_patients": lambda study: study.benchmark_patients(candidate="deep", repeats=2),
     "evaluate": lambda study: study.evaluate("auto", device="cpu", workers=2),
     "explain": lambda study: study.explain(["a", "b"], "auto"),
     "report": lambda study: study.report("report.html", overwrite=True),
@@ -232,7 +233,8 @@ ELSEWHERE = {
     "train fold": {"which": "fold"},
     "segment fold": {"which": "fold"},
 }
-METHODS = {"import": "import_dicom", **{f"benchmark {what}": f"benchmark_{what}" for what in ("rois", "sequences")}}
+_BENCHMARKS = ("rois", "sequences", "patients")
+METHODS = {"import": "import_dicom", **{f"benchmark {what}": f"benchmark_{what}" for what in _BENCHMARKS}}
 OF_TABLE = {"scores": "table"}
 
 

@@ -1,5 +1,6 @@
 """`autodls compare` in a workspace: what it reads and writes, what it may know, and that it goes on."""
 
+import copy
 import csv
 import json
 import shutil
@@ -11,22 +12,30 @@ from tiny_workspace import tiny_workspace
 
 from autodls.analysis.comparison_results import Comparison
 from autodls.candidates import radiomic_cases, radiomics
+from autodls.candidates.fold import DEEP
 from autodls.candidates.nested import fit_choosing
+from autodls.errors import ArgumentError, AutoDLSError
 from autodls.evaluation.delong import auc_with_ci
 from autodls.imaging.geometry import Volume
 from autodls.imaging.volumes import read_volume, write_volume
 from autodls.inference.inputs import InputCase
+from autodls.jobs import compare as jobs
+from autodls.jobs.dispatch import Ended, dispatch
+from autodls.jobs.executor import LOCAL, Executor
 from autodls.planning.fingerprint import inputs_sha256
 from autodls.records.cohort import read_cohort
 from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.locked_candidate import CANDIDATE, LockedCandidate
 from autodls.records.plan import Plan
-from autodls.records.scores import FUSED, FoldRecord
+from autodls.records.scores import FUSED, FoldRecord, load_fold_scores
+from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
 from autodls.stages import compare as stage
 from autodls.stages.compare import compare
 from autodls.stages.predict_candidate import _measured
+from autodls.training.fold_chain import weight_hashes, write_scores
+from autodls.training.locking import lock_model
 from autodls.verify.results import verify_results
 
 TRAINING = 24
@@ -103,13 +112,15 @@ def test_the_networks_have_the_auc_that_evaluate_gives_them(study):
 # -- walls -------------------------------------------------------------------------------------------------------------
 
 
-def tasks(monkeypatch, dataset, place):
+def tasks(monkeypatch, dataset, place, **settings):
     """What every fold is told."""
     told = []
-    work = stage._kept_or_compared
-    monkeypatch.setattr(stage, "_kept_or_compared", lambda job: told.append(job[0]) or work(job))
-    compare(dataset, place.root)
-    monkeypatch.setattr(stage, "_kept_or_compared", work)
+    work = jobs.compare_on
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            jobs, "compare_on", lambda who, tasks, *more, **also: told.extend(tasks) or work(who, tasks, *more, **also)
+        )
+        compare(dataset, place.root, **settings)
     return told
 
 
@@ -134,7 +145,7 @@ def test_labels_of_test_cases_change_nothing_that_a_fold_says(study, edit_table)
     plan, splits = session.plan(), session.splits(session.plan())
     left_out = {}
     learners, sources = stage.learners_of(session, plan, 1, stage.SILENT, left_out)
-    networks = stage._networks(session, plan, splits, left_out)
+    networks = {DEEP: stage.main_networks(session.workspace, splits, left_out)}
     for case in fold["validation"]:
         label = next(one.label for one in cohort.training if one.id == case)
         edit_table(dataset, case, cps="5" if label else "30")
@@ -146,7 +157,7 @@ def test_labels_of_test_cases_change_nothing_that_a_fold_says(study, edit_table)
     for index in (0, 1):
         task = stage._task(other, plan, splits.folds[index], learners, sources, networks, stacks)
         place.fold_comparison(index).unlink()
-        stage._kept_or_compared((task, place.fold_comparison(index)))
+        jobs.compare_on(LOCAL, [task], place.fold_comparison, place.jobs, print, workers=1, note=print)
     assert place.fold_comparison(0).read_bytes() == before[0]
     assert place.fold_comparison(1).read_bytes() != before[1], "so that this test is one that can fail"
 
@@ -174,11 +185,9 @@ def test_a_killed_comparison_goes_on_where_it_was(study, monkeypatch):
     place.fold_comparison(1).unlink()
     altered = place.fold_comparison(0)
     altered.write_text(altered.read_text().replace('"chosen": "', '"chosen": "x'))
-    from autodls.candidates import fold as module
-
     done = []
-    work = module.compare_fold
-    monkeypatch.setattr(module, "compare_fold", lambda task: done.append(task.index) or work(task))
+    work = jobs.compare_fold
+    monkeypatch.setattr(jobs, "compare_fold", lambda task: done.append(task.index) or work(task))
     assert compare(dataset, place.root).comparison == first
     assert done == [0, 1], "what was altered is not believed"
     compare(dataset, place.root)
@@ -242,6 +251,174 @@ def test_scores_of_another_model_are_refused(study):
     assert answer.status == 2
     assert "altered since it was written" in answer.complaint and record.scores_sha256[:12] in answer.complaint
     assert np.all([name.endswith("tumour_volume.csv") for name in set(snapshot(place.root / "results")) - set(before)])
+
+
+# -- experiments as candidates -----------------------------------------------------------------------------------------
+
+
+def experiment(dataset, place, name, gain=1.0, splits=None):
+    """An experiment beside the plan: the same model, whose networks' scores are multiplied by `gain`, locked anew."""
+    other = place.experiment(name)
+    other.root.mkdir(parents=True)
+    for path in (place.plan, place.splits, place.fingerprint):
+        shutil.copy(path, other.root)
+    shutil.copytree(place.fold(0).root.parent, other.fold(0).root.parent)
+    plan, made = Plan.load(place.plan, ""), splits or Splits.load(place.splits, "")
+    for fold in made.folds:
+        scores = load_fold_scores(place.fold(fold.index), plan.sequences)
+        changed = [one.model_copy(update={"logits": {k: gain * v for k, v in one.logits.items()}}) for one in scores]
+        changed = [one.model_copy(update={"log_odds": one.logits}) for one in changed]
+        write_scores(other.fold(fold.index), changed, plan, "key", weight_hashes(other.fold(fold.index), plan))
+    made.save(other.splits)
+    cohort = read_cohort(dataset)
+    lock_model(other, cohort.description, plan, made, cohort.training)
+    return other
+
+
+def test_an_experiment_is_a_candidate_by_its_own_scores_and_judged_like_the_networks(study, monkeypatch):
+    dataset, place = study
+    alone = compare(dataset, place.root).comparison
+    other = experiment(dataset, place, "worse", gain=-1.0)
+    told = tasks(monkeypatch, dataset, place, also=("worse",))
+    found = Comparison.load(place.comparison, "")
+    assert list(found.candidates)[3:5] == ["deep", "worse"] and found.experiments == ("worse",)
+    assert {
+        name: one for name, one in found.candidates.items() if name in alone.candidates
+    }.keys() == alone.candidates.keys()
+    assert found.candidates["deep"].auc == alone.candidates["deep"].auc
+    assert found.candidates["worse"].auc.value < 0.5 < found.candidates["deep"].auc.value
+    assert all(one.stopping_auc is not None for one in found.candidates["worse"].folds)
+    pairs = [one for one in found.differences if one.a != "chosen"]
+    assert len(pairs) == 8 * 7 / 2 and all(one.p_holm is not None for one in pairs if one.p is not None)
+    assert set(found.made_from) >= {"oof_scores.csv", "experiments/worse/oof_scores.csv"}
+    for task in told:
+        own = {one.case: one.logits[FUSED] for one in load_fold_scores(other.fold(task.index), ("T2WI", "CE-T1WI"))}
+        assert task.also == {"worse": {case: own[case] for case in (*task.stopping.cases, *task.test)}}
+        assert not {*task.also["worse"]} & {*task.train.cases}
+
+
+def test_every_experiment_is_asked_for_by_one_word_and_one_that_cannot_be_is_left_out_with_the_reason(study):
+    dataset, place = study
+    experiment(dataset, place, "other")
+    experiment(dataset, place, "volume")
+    bare = place.experiment("bare")
+    bare.root.mkdir(parents=True)
+    shutil.copy(place.plan, bare.root)
+    found = compare(dataset, place.root, also=("all",)).comparison
+    assert found.experiments == ("other",)
+    assert "no locked model" in found.left_out["bare"] and "train fold all --name bare" in found.left_out["bare"]
+    assert "called so already" in found.left_out["volume"]
+
+
+def test_a_comparison_without_experiments_is_kept_by_the_same_key_as_before(study, monkeypatch):
+    dataset, place = study
+
+    def keys(**settings):
+        told = []
+        monkeypatch.setattr(jobs, "compare_on", lambda _who, tasks, *_more, **_also: told.extend(tasks) or [])
+        with pytest.raises(ArgumentError, match="no candidate can be compared"):
+            compare(dataset, place.root, **settings)
+        return [task.key for task in told]
+
+    first = keys()
+    experiment(dataset, place, "other")
+    assert keys() == first
+    assert all(one != before for one, before in zip(keys(also=("other",)), first, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("nobody", "--also nobody: no such experiment"),
+        ("integrated_x", "a candidate is called so already"),
+        ("bare", "there is no locked model"),
+        ("moved", "locked from other splits"),
+        ("edited", "not the scores that the model was locked from"),
+    ],
+)
+def test_an_experiment_that_cannot_be_compared_is_one_line(study, name, told):
+    dataset, place = study
+    if name == "bare":
+        place.experiment(name).root.mkdir(parents=True)
+        shutil.copy(place.plan, place.experiment(name).root)
+    elif name != "nobody":
+        splits = Splits.load(place.splits, "")
+        splits = splits.model_copy(update={"inputs_sha256": "f" * 64}) if name == "moved" else splits
+        other = experiment(dataset, place, name, splits=splits)
+        if name == "edited":
+            other.oof_scores.write_text(other.oof_scores.read_text() + "\n")
+    answer = command(dataset, place, "--also", name)
+    assert answer.status == 2 and told in answer.complaint and f"--also {name}" in answer.complaint
+    assert not place.comparison.exists()
+
+
+def test_an_experiment_is_set_beside_another_and_not_beside_itself_or_nothing(study):
+    dataset, place = study
+    experiment(dataset, place, "one")
+    experiment(dataset, place, "two")
+    answer = command(dataset, place, "--name", "one", "--also", "two")
+    assert answer.status == 0, answer.err
+    assert Comparison.load(place.experiment("one").comparison, "").experiments == ("two",)
+    itself = command(dataset, place, "--name", "one", "--also", "one")
+    assert itself.status == 2 and "is compared already, as candidate 'deep'" in itself.complaint
+    place.model.record.unlink()
+    nothing = command(dataset, place, "--also", "one")
+    assert nothing.status == 2 and "no locked model" in nothing.complaint and "--name" in nothing.complaint
+
+
+def test_an_experiment_is_locked_already(study):
+    dataset, place = study
+    experiment(dataset, place, "wide")
+    answer = command(dataset, place, "--also", "wide", "--lock", "--candidate", "wide")
+    assert answer.status == 2 and "locked already, in the folder experiments/wide/model" in answer.complaint
+    assert not place.comparison.exists(), "before minutes of work"
+
+
+# -- folds as jobs -----------------------------------------------------------------------------------------------------
+
+
+class Machine:
+    """A pool of one that does the last job first, in a folder of its own, and hands on `spoiled` bytes of it."""
+
+    def __init__(self, root, inputs, spoil=()):
+        self.root, self.inputs, self.spoil, self.waiting = root, inputs, spoil, []
+
+    def submit(self, given):
+        self.waiting += copy.deepcopy(given)
+
+    def ended(self):
+        job = self.waiting.pop()
+        files = job.do(self.inputs.received(), self.root / job.place, lambda _word: None)
+        assert files == job.made(self.root / job.place) and job.epochs(self.root / job.place)
+        return [Ended(job, {} if job.index in self.spoil else files)]
+
+    def epochs(self):
+        return []
+
+
+@pytest.mark.parametrize("spoil", [(), (0,)])
+def test_jobs_make_the_bytes_of_this_machine(study, monkeypatch, tmp_path, spoil):
+    dataset, place = study
+    told = tasks(monkeypatch, dataset, place)
+    here = [place.fold_comparison(task.index).read_bytes() for task in told]
+
+    def away(_executor, undone, report, note):
+        work, inputs = undone.begin(sent=True)
+        dispatch(work, Machine(tmp_path / "jobs", inputs, spoil), report, note)
+
+    monkeypatch.setattr(jobs, "do_on", away)
+    monkeypatch.setattr(stage, "require_executor", lambda _who: None)
+    for task in told:
+        place.fold_comparison(task.index).unlink()
+    if spoil:
+        with pytest.raises(AutoDLSError, match="comparison of fold 0: did not come back whole"):
+            compare(dataset, place.root, executor=Executor("ray"))
+        assert not place.fold_comparison(0).exists() and place.fold_comparison(1).read_bytes() == here[1]
+        return
+    compare(dataset, place.root, executor=Executor("ray"))
+    assert [place.fold_comparison(task.index).read_bytes() for task in told] == here
+    monkeypatch.setattr(jobs, "do_on", None)
+    compare(dataset, place.root, executor=Executor("ray"))
 
 
 # -- what is locked ----------------------------------------------------------------------------------------------------

@@ -91,4 +91,5 @@ class Comparison(Record):
     clustered: bool = Field(description="whether some patients have several cases")
     nested: str
     not_nested: str
-    made_from: dict[str, str] = Field(default={}, description="SHA-256 of splits.json and oof_scores.csv")
+    experiments: tuple[str, ...] = Field(default=(), description="candidates that are the networks of an experiment")
+    made_from: dict[str, str] = Field(default={}, description="SHA-256 of plan.json, splits.json, oof_scores.csv, ...")

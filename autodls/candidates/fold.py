@@ -35,8 +35,9 @@ class FoldTask:
 
     `train` are the cases that the fold's networks were trained on, `stopping` its early-stopping set, `test` the ids of
     the cases that it never sees. `learners` stand in the order in which one is taken among equals. `deep` holds logits
-    of the fold's own networks for the cases of `stopping` and `test`; None where there are none. `stacks` says of each
-    integrated candidate which candidates it is made of.
+    of the fold's own networks for the cases of `stopping` and `test`; None where there are none. `also` holds the same
+    of other networks, of experiments on the same folds, by name. `stacks` says of each integrated candidate which
+    candidates it is made of.
     """
 
     index: int
@@ -47,6 +48,12 @@ class FoldTask:
     learners: Mapping[str, Learner]
     deep: Mapping[str, float] | None = None
     stacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    also: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def networks(self) -> Mapping[str, Mapping[str, float]]:
+        """The logits of all networks, by candidate."""
+        return {} if self.deep is None else {DEEP: self.deep, **self.also}
 
     @property
     def integrated(self) -> str | None:
@@ -71,9 +78,9 @@ def compare_fold(task: FoldTask) -> FoldComparison:
     scores = {name: one.model.log_odds(task.test) for name, one in learned.items()}
     settings = {name: one.setting for name, one in learned.items()}
     early: dict[str, Floats] = {}
-    if task.deep is not None:
+    if task.networks:
         early = _early(task, {name: fit_choosing(one, task.train).model for name, one in task.learners.items()})
-        scores[DEEP] = _scaled(task, task.test)
+        scores |= {name: _scaled(task, logits, task.test) for name, logits in task.networks.items()}
         for name, parts in task.stacks.items():
             seen = np.column_stack([early[part] for part in parts])
             stack = fit_stack(seen, task.stopping.labels)
@@ -100,7 +107,8 @@ def choose(
 
     Without networks the one of the `simple` ones with the greatest cross-validated AUC. With them `whole`, the score
     that puts all together, unless another has an AUC that is greater by more than `MARGIN` on the early-stopping set:
-    the networks alone, a part of it, or that simple one. An early-stopping set of one class speaks for no networks.
+    the networks alone, those of another experiment, a part of it, or that simple one. An early-stopping set of one
+    class speaks for no networks.
 
     >>> inner, simple = {"volume": 0.7, "radiomics": 0.8}, ("volume", "radiomics")
     >>> choose(inner, {"volume": 1.0, "radiomics": 0.75, "deep": 0.9, "integrated": 0.85}, simple, "integrated")
@@ -122,15 +130,15 @@ def choose(
 def _early(task: FoldTask, models: Mapping[str, Fitted]) -> dict[str, Floats]:
     """Log-odds of the early-stopping set by models that were fitted without it."""
     cases = task.stopping.cases
-    return {**{name: model.log_odds(cases) for name, model in models.items()}, DEEP: _scaled(task, cases)}
+    found = {name: model.log_odds(cases) for name, model in models.items()}
+    return found | {name: _scaled(task, logits, cases) for name, logits in task.networks.items()}
 
 
-def _scaled(task: FoldTask, cases: tuple[str, ...]) -> Floats:
-    """Log-odds of the networks: logits centred and divided by their spread over the early-stopping set, then scaled."""
-    deep = task.deep or {}
-    seen = np.array([deep[case] for case in task.stopping.cases], dtype=np.float64)
+def _scaled(task: FoldTask, logits: Mapping[str, float], cases: tuple[str, ...]) -> Floats:
+    """Log-odds of networks: `logits` centred and divided by their spread over the early-stopping set, then scaled."""
+    seen = np.array([logits[case] for case in task.stopping.cases], dtype=np.float64)
     spread = float(seen.std(ddof=1)) if len(seen) > 1 else 0.0
     within = spread if spread > _LEAST_SPREAD else 1.0
     scale = fit_scale((seen - seen.mean()) / within, task.stopping.labels, _SCALE_PRIOR_SD)
-    values = np.array([deep[case] for case in cases], dtype=np.float64)
+    values = np.array([logits[case] for case in cases], dtype=np.float64)
     return np.asarray(scale.log_odds((values - seen.mean()) / within), dtype=np.float64)

@@ -1,6 +1,6 @@
 """A candidate without networks, fitted on the whole training cohort, as numbers that need no pickle."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,10 +42,14 @@ class Fit:
     out_of_fold: Mapping[str, float]
 
 
-def require_lockable(name: str) -> None:
-    """Raise ArgumentError for a candidate that cannot be locked, which says why and what can."""
+def require_lockable(name: str, experiments: Collection[str] = ()) -> None:
+    """Raise ArgumentError for a candidate that cannot be locked, which says why and what can.
+
+    The networks of `experiments` are locked already.
+    """
     if name not in LOCKABLE:
-        why = _WHY_NOT.get(name, _INTEGRATED)
+        locked = f"its networks are locked already, in the folder experiments/{name}/model (predict --name {name})"
+        why = locked if name in experiments else _WHY_NOT.get(name, _INTEGRATED)
         raise ArgumentError(
             f"candidate '{name}' cannot be locked: {why}; name one that can with --candidate: {', '.join(LOCKABLE)}"
         )

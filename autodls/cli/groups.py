@@ -157,3 +157,48 @@ def benchmark_sequences(
 
     workspace = options.experiment_of(dataset, workspace, name)
     show_withheld(withhold(dataset, workspace, device=device, workers=workers, watch=Terminal()))
+
+
+@benchmark_app.command("patients")
+def benchmark_patients(
+    dataset: options.DatasetOption = options.CURRENT,
+    workspace: options.WorkspaceOption = None,
+    name: options.NameOption = None,
+    rois: options.RoisOption = None,
+    candidate: options.CurveCandidateOption = None,
+    repeats: options.CurveRepeatsOption = None,
+    label_agreement: options.LabelAgreementOption = None,
+    label_source: options.LabelSourceOption = None,
+    half_width: options.HalfWidthOption = 0.05,
+    workers: options.WorkersOption = options.WORKERS,
+    executor: options.ExecutorOption = "local",
+    address: options.AddressOption = None,
+    slurm: options.SlurmOption = None,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Draw the AUC on to more patients. A candidate is fitted again on subsets.
+
+    Every subset lies in a fold's training part, and is judged on the fold's test cases. Networks (--candidate deep) are
+    trained again, half as long again as training took; how long is told first. What is fitted is kept: run again, it
+    continues.
+    """
+    from autodls.cli.show_scores import show_patients
+    from autodls.jobs.executor import executor_of
+    from autodls.stages.benchmark_patients import benchmark_patients as measure
+
+    who = executor_of(executor, address, slurm or ())
+    workspace = options.experiment_of(dataset, workspace, name)
+    done = measure(
+        dataset,
+        workspace,
+        rois,
+        candidate=candidate,
+        repeats=repeats,
+        label_agreement=label_agreement,
+        label_source=label_source,
+        half_width=half_width,
+        workers=workers,
+        executor=who,
+        watch=Terminal(),
+    )
+    show_patients(done, as_json=as_json)

@@ -53,6 +53,10 @@ RoisOption = Annotated[
     Literal["manual", "auto"] | None,
     typer.Option("--rois", help="The model trained on these ROIs; the one there is, or manual where there are both."),
 ]
+AlsoOption = Annotated[
+    list[str] | None,
+    typer.Option("--also", metavar="NAME|all", help="An experiment whose networks are a candidate; may be repeated."),
+]
 EncoderOption = Annotated[
     Encoder | None, typer.Option("--encoder", help="The network that sees each sequence; else by the preset.")
 ]
@@ -77,6 +81,26 @@ AtOnceOption = Annotated[
         help="Networks that share a GPU, by default as many as its memory holds, or folds trained at the same time "
         "on a CPU, by default one; with the same result.",
     ),
+]
+
+CurveCandidateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--candidate", metavar="NAME", help="volume, clinical, radiomics or deep; what compare chose by default."
+    ),
+]
+CurveRepeatsOption = Annotated[
+    int | None, typer.Option("--repeats", metavar="N", min=1, help="How often subsets are drawn; 5, of networks 1.")
+]
+LabelAgreementOption = Annotated[
+    float | None,
+    typer.Option("--label-agreement", metavar="KAPPA", help="Of two readers on the target's cut: caps the AUC."),
+]
+LabelSourceOption = Annotated[
+    str | None, typer.Option("--label-source", metavar="TEXT", help="Where that agreement is published.")
+]
+HalfWidthOption = Annotated[
+    float, typer.Option("--half-width", help="Of the 95% interval of a planned AUC: how many new cases it takes.")
 ]
 
 ExecutorOption = Annotated[

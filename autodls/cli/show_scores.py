@@ -12,6 +12,7 @@ from autodls.records.formatting import number
 if TYPE_CHECKING:
     from autodls.evaluation.metrics_record import Metrics
     from autodls.inference.prediction import Prediction
+    from autodls.stages.benchmark_patients import Patients
     from autodls.stages.benchmark_rois import Benchmarked
     from autodls.stages.benchmark_sequences import Sequences
     from autodls.stages.evaluate import Evaluated
@@ -120,6 +121,19 @@ def show_benchmarked(found: "Benchmarked", *, as_json: bool) -> None:
     for cohort, held in (benchmark.effect or {}).items():
         say(f"{cohort}: {held.sentence}")
     say(f"everything: {workspace.roi_benchmark}; tables: {workspace.tables}, figures: {workspace.figures}")
+
+
+def show_patients(found: "Patients", *, as_json: bool) -> None:
+    """The learning curve, and in words what more patients may bring."""
+    if as_json:
+        say_json(found.benchmark.model_dump(mode="json"))
+        return
+    printed = found.table.printed
+    show_table(printed.title, printed.header, printed.lines, numbers_from=1)
+    for remark in printed.notes:
+        say(f"  {remark}")
+    say(found.benchmark.sentence)
+    say(f"all of it: {found.workspace.learning_curve}")
 
 
 def show_withheld(found: "Sequences") -> None:

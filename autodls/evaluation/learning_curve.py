@@ -55,6 +55,25 @@ class LearningCurve:
     error: float
 
 
+@dataclass(frozen=True)
+class Subset:
+    """Rows to fit on, a `share` of what `fold` may learn from, and the rows of its test part to score by the fit."""
+
+    repeat: int
+    fold: int
+    share: float
+    fitted: Indices
+    scored: Indices
+
+
+@dataclass(frozen=True)
+class FoldRows:
+    """Rows of one fold: `parts` to learn from, each thinned by itself, and `scored`, its test part."""
+
+    parts: tuple[Indices, ...]
+    scored: Indices
+
+
 def measure_curve(
     labels: Bools,
     patients: Sequence[str],
@@ -67,17 +86,60 @@ def measure_curve(
     Folds and subsets keep the rows of a patient together, and both classes in their proportion. `refit` must look at
     the labels of the rows `fitted` alone. Raises ArgumentError with fewer than `LEAST_OF_CLASS` patients of a class.
     """
+    subsets = draw_subsets(labels, patients, chance, repeats)
+    return curve_of(labels, patients, subsets, [refit(one.fitted, one.scored) for one in subsets])
+
+
+def draw_subsets(
+    labels: Bools,
+    patients: Sequence[str],
+    chance: np.random.Generator,
+    repeats: int,
+    folds: Sequence[FoldRows] | None = None,
+    shares: Sequence[float] = SHARES,
+) -> list[Subset]:
+    """Subsets of each fold's training part by repeat, fold and share, the smaller within the larger.
+
+    `folds` are drawn anew in each repeat where none are given. Raises ArgumentError as `measure_curve`.
+    """
     _require_enough(labels, patients)
-    names = np.asarray(patients)
-    found = np.array(
-        [_repeat(labels, names, refit, chance) for _ in range(repeats)]
-    )  # [repeat, share, size | AUC | SE]
-    means, spread = found.mean(axis=0), found[:, :, 1].std(axis=0, ddof=1) / np.sqrt(repeats)
+    names, drawn = np.asarray(patients), []
+    for repeat in range(repeats):
+        for at, fold in enumerate(folds if folds is not None else _folds(labels, names, chance)):
+            places = [_in_proportion(labels[rows], names[rows], chance) for rows in fold.parts]
+            for share in shares:
+                thinned = [rows[place < share] for rows, place in zip(fold.parts, places, strict=True)]
+                drawn.append(Subset(repeat, at, share, np.concatenate(thinned), fold.scored))
+    return drawn
+
+
+def curve_of(
+    labels: Bools, patients: Sequence[str], subsets: Sequence[Subset], scores: Sequence[Floats]
+) -> LearningCurve:
+    """The curve that the `scores` of each subset's rows `scored` make; the last share must be the whole of the parts.
+
+    With one repeat alone, the scatter of a point is that of the folds' gains up to the whole.
+    """
+    repeats, folds = (1 + max(getattr(one, name) for one in subsets) for name in ("repeat", "fold"))
+    shape = (repeats, folds, len(subsets) // (repeats * folds))
+    found = [auc(labels[one.scored], values) for one, values in zip(subsets, scores, strict=True)]
+    aucs = np.array([np.nan if value is None else value for value in found]).reshape(shape)
+    sizes = np.array([len(one.fitted) for one in subsets], dtype=np.float64).reshape(shape)
+    by_repeat = np.nanmean(aucs, axis=1)  # [repeat, share]
+    if repeats > 1:
+        scatter = by_repeat.std(axis=0, ddof=1) / np.sqrt(repeats)
+    else:
+        scatter = np.nanstd(aucs[0] - aucs[0][:, -1:], axis=0, ddof=1) / np.sqrt(folds)
     points = tuple(
-        CurvePoint(round(size), float(value), max(float(scatter), _LEAST_SCATTER))
-        for (size, value, _), scatter in zip(means, spread, strict=True)
+        CurvePoint(round(size), float(value), max(float(spread), _LEAST_SCATTER))
+        for size, value, spread in zip(sizes.mean(axis=(0, 1)), by_repeat.mean(axis=0), scatter, strict=True)
     )
-    return LearningCurve(points, float(means[-1, 2]))
+    whole = [(one, values) for one, values in zip(subsets, scores, strict=True) if one.share == subsets[-1].share]
+    errors = [
+        _shared_error(labels, patients, [pair for pair in whole if pair[0].repeat == repeat])
+        for repeat in range(repeats)
+    ]
+    return LearningCurve(points, float(np.mean(errors)))
 
 
 def extrapolate(curve: LearningCurve, n: float, chance: np.random.Generator, ceiling: float = 1.0) -> Estimate:
@@ -113,22 +175,18 @@ def _posterior(x: Floats, ones: Floats, y: Floats) -> tuple[Floats, Floats, floa
     return np.asarray(mean), np.asarray(covariance), evidence
 
 
-def _repeat(labels: Bools, names: NDArray[np.str_], refit: Refit, chance: np.random.Generator) -> Floats:
-    """Size, mean AUC of the folds and shared standard error by share, [share, 3], of one division into folds."""
+def _folds(labels: Bools, names: NDArray[np.str_], chance: np.random.Generator) -> list[FoldRows]:
     splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=int(chance.integers(2**31)))
-    sizes, aucs = np.zeros((len(SHARES), FOLDS)), np.full((len(SHARES), FOLDS), np.nan)
-    pooled = np.zeros(len(labels))
-    for fold, (fitted, scored) in enumerate(splitter.split(labels, labels, names)):
-        order = _in_proportion(labels[fitted], names[fitted], chance)
-        for at, share in enumerate(SHARES):
-            rows = fitted[order < share]
-            scores = refit(rows, scored)
-            found = auc(labels[scored], scores)
-            sizes[at, fold], aucs[at, fold] = len(rows), np.nan if found is None else found
-        pooled[scored] = _ranks(scores)
-    variance = auc_with_ci(labels, pooled, patients=list(names)).variance or 0.0
-    error = np.sqrt(variance * OUT_OF_FOLD_VARIANCE)
-    return np.column_stack([sizes.mean(axis=1), np.nanmean(aucs, axis=1), np.full(len(SHARES), error)])
+    return [FoldRows((fitted,), scored) for fitted, scored in splitter.split(labels, labels, names)]
+
+
+def _shared_error(labels: Bools, patients: Sequence[str], whole: Sequence[tuple[Subset, Floats]]) -> float:
+    """Standard error of the pooled AUC of one repeat, by the scores of fits on the whole of what folds learn from."""
+    rows = np.concatenate([one.scored for one, _ in whole])
+    pooled = np.concatenate([_ranks(values) for _, values in whole])
+    members = [patients[row] for row in rows]
+    variance = auc_with_ci(labels[rows], pooled, patients=members).variance or 0.0
+    return float(np.sqrt(variance * OUT_OF_FOLD_VARIANCE))
 
 
 def _in_proportion(labels: Bools, names: NDArray[np.str_], chance: np.random.Generator) -> Floats:

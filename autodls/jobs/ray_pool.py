@@ -28,7 +28,7 @@ from autodls.records.provenance import versions
 _WAIT_S = 1.0
 _SILENCE_S = 20.0  # of the head, after which the cluster is gone
 _PATIENCE_S = 60.0  # without any machine that could do a job
-_SAME = ("autodls", "torch", "numpy")  # what decides on the bytes
+_SAME = ("autodls", "torch", "numpy", "scikit-learn")  # what decides on the bytes
 _LOST = (
     exceptions.WorkerCrashedError,
     exceptions.NodeDiedError,

@@ -52,3 +52,15 @@ class Splits(Record):
             if set(fold.train) | set(fold.inner) | set(fold.validation) != set(validated):
                 raise ValueError(f"fold {fold.index} does not hold the same cases as the others")
         return self
+
+
+class SubsetSplits(Splits):
+    """Folds of which each learns from some of its cases alone, as for a learning curve; what they validate is whole."""
+
+    @model_validator(mode="after")
+    def _each_case_once(self) -> "SubsetSplits":
+        validated = {case for fold in self.folds for case in fold.validation}
+        for fold in self.folds:
+            if strange := {*fold.train, *fold.inner} - validated:
+                raise ValueError(f"fold {fold.index} learns from {min(strange)}, which no fold validates")
+        return self

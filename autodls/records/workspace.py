@@ -63,7 +63,7 @@ class Workspace:
     @property
     def expected_files(self) -> tuple[Path, ...]:
         """What must be a file where it is there."""
-        own = (self.provenance, self.oof_scores, self.metrics, self.comparison, self.report)
+        own = (self.provenance, self.oof_scores, self.metrics, self.comparison, self.learning_curve, self.report)
         shared = (self.fingerprint, self.plan, self.previous_plan, self.splits, self.previous_splits)
         return (self.lock, *shared, *own)
 
@@ -117,6 +117,19 @@ class Workspace:
     def fold_comparison(self, index: int) -> Path:
         """What fold `index` says of every candidate."""
         return self.home / "compare" / f"fold_{index}.json"
+
+    def curve_run(self, candidate: str, repeat: int, fold: int) -> Path:
+        """Scores of a fold by what a candidate learned from subsets, for its learning curve."""
+        return self.home / "learning_curve" / candidate / f"repeat_{repeat}_fold_{fold}.json"
+
+    def on_subset(self, name: str) -> "Workspace":
+        """The workspace of networks that are trained on a subset of each fold, for the learning curve."""
+        return Workspace(self.home / "learning_curve" / "networks" / name)
+
+    @property
+    def learning_curve(self) -> Path:
+        """How the AUC of a candidate grows with patients."""
+        return self.home / "results" / "learning_curve.json"
 
     @property
     def candidate(self) -> Path:

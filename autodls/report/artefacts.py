@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from autodls.analysis.comparison_results import Comparison
+from autodls.analysis.patients_results import PatientsBenchmark
 from autodls.analysis.rois_records import RoiBenchmark
 from autodls.errors import AutoDLSError
 from autodls.evaluation.metrics_record import Metrics
@@ -21,7 +22,7 @@ from autodls.records.scores import FUSED, without_formula
 from autodls.records.splits import Splits
 from autodls.records.table import read_table
 from autodls.records.training_log import LoggedStage, log_lines, logged_stages
-from autodls.records.workspace import Workspace, safe_name
+from autodls.records.workspace import EXPERIMENTS, Workspace, safe_name
 
 TABLES = (
     "auc", "baseline", "baseline_by_outcome", "performance", "comparisons", "survival", "landmark", "ledger",
@@ -102,6 +103,7 @@ class Artefacts:
     figures: Mapping[str, Picture] = field(default_factory=dict)
     roi_benchmark: RoiBenchmark | None = None
     comparison: Comparison | None = None
+    patients: PatientsBenchmark | None = None
     heatmaps: Mapping[str, Picture] = field(default_factory=dict)
     heatmap_tables: Mapping[str, Sequence[Line]] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
@@ -181,6 +183,7 @@ def read_study(workspace: Workspace, description: DatasetDescription | None = No
         figures=_pictures(workspace.home, "results/figures") | _pictures(workspace.root, "results/figures", "rois_"),
         roi_benchmark=reading.record(workspace.roi_benchmark, RoiBenchmark),
         comparison=reading.record(workspace.comparison, Comparison),
+        patients=reading.record(workspace.learning_curve, PatientsBenchmark),
         heatmaps=_pictures(workspace.home, "results/heatmaps"),
         heatmap_tables=reading.tables("results/heatmaps"),
         hashes=_hashes(workspace),
@@ -298,4 +301,6 @@ def _hashes(workspace: Workspace) -> dict[str, str]:
     names = (*shared, "out_of_fold", "model", "metrics")
     files = {name: ARTEFACTS[name].path for name in names}
     paths = {path: (workspace.root if name in shared else workspace.home) / path for name, path in files.items()}
+    beside = (one for one in workspace.base.experiments if one != workspace)
+    paths |= {f"{EXPERIMENTS}/{one.root.name}/{one.oof_scores.name}": one.oof_scores for one in beside}
     return {name: sha256_of_file(path) for name, path in paths.items() if path.is_file()}

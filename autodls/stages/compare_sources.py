@@ -1,23 +1,73 @@
 """What the candidates without networks learn from: volumes, clinical columns, radiomic features."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from autodls.errors import ArgumentError
 from autodls.records.files import sha256_of_bytes
 from autodls.records.plan import Plan
+from autodls.records.splits import Fold
 from autodls.stages.session import Session
 from autodls.watch import Watch
 
 if TYPE_CHECKING:
     from autodls.candidates.learners import Learner
+    from autodls.candidates.nested import Part
+
+INTEGRATED = "integrated"
+SIMPLE = ("volume", "clinical", "radiomics")
+_OTHERS = ("deep", INTEGRATED, "chosen", "nested choice")
+
+
+def is_candidate_name(name: str) -> bool:
+    """Whether `name` is one of ours, or would be, or of the choice between them.
+
+    >>> is_candidate_name("integrated_clinical"), is_candidate_name("paper")
+    (True, False)
+    """
+    return name in (*SIMPLE, *_OTHERS) or name.startswith(f"{INTEGRATED}_")
+
+
+def stacks_of(learners: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
+    """The integrated candidates: the networks with all that says more than volume, and with each of it alone.
+
+    >>> stacks_of({"volume": 0, "clinical": 0, "radiomics": 0})["integrated"]
+    ('deep', 'clinical', 'radiomics')
+    """
+    parts = [name for name in learners if name != "volume"] or list(learners)
+    pairs = {f"{INTEGRATED}_{name}": ("deep", name) for name in parts} if len(parts) > 1 else {}
+    return {**pairs, **({INTEGRATED: ("deep", *parts)} if parts else {})}
+
+
+def part_of(session: Session, plan: Plan, fold: Fold, cases: Sequence[str]) -> "Part":
+    """`cases` of the training cohort with labels and patients, and the stream of chance of `fold`."""
+    from autodls.candidates.nested import Part
+    from autodls.seeding import stream_seed
+
+    held = {case.id: case for case in session.training}
+    return Part(
+        tuple(cases),
+        np.array([bool(held[case].label) for case in cases], dtype=bool),
+        tuple(held[case].patient for case in cases),
+        stream_seed(plan.training.seed, "compare", fold.index),
+    )
 
 
 def learners_of(
-    session: Session, plan: Plan, workers: int, watch: Watch, left_out: dict[str, str]
+    session: Session,
+    plan: Plan,
+    workers: int,
+    watch: Watch,
+    left_out: dict[str, str],
+    wanted: Sequence[str] = SIMPLE,
 ) -> "tuple[dict[str, Learner], dict[str, str]]":
-    """The candidates without networks, the simplest first, and a hash of what each learns from; adds to `left_out`."""
+    """The candidates without networks that are `wanted`, the simplest first, and a hash of what each learns from.
+
+    Adds those that the study does not allow to `left_out`, with the reason.
+    """
     from autodls.analysis.tumour_volumes import tumour_volumes
     from autodls.candidates.covariates import covariates_of, volume_covariate
 
@@ -37,7 +87,7 @@ def learners_of(
     }
     learners: dict[str, Learner] = {}
     sources: dict[str, str] = {}
-    for name, make in made.items():
+    for name, make in ((name, make) for name, make in made.items() if name in wanted):
         try:
             learners[name], source = make()
         except ArgumentError as failure:

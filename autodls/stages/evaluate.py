@@ -163,7 +163,7 @@ def _study(session: Session, scoring: _Scoring) -> "ScoredStudy":
     model = ModelRecord.load(workspace.model.record, _TRAIN_FIRST, ModelFolderError)
     plan = Plan.load(workspace.model.plan, _TRAIN_FIRST, ModelFolderError)
     splits = session.splits(plan)
-    require_same_scores(session, model, splits)
+    require_same_scores(workspace, model, splits)
     cohorts = {OUT_OF_FOLD: _out_of_fold(session, plan), **_held_out(session, model, plan, scoring)}
     with scoring.watch.progress("tumour volumes", len(session.training)) as advance:
         written = workspace.table("tumour_volume")
@@ -192,9 +192,9 @@ def fold_scores(workspace: Workspace, model: ModelRecord, plan: Plan, position: 
     return [on_common_scale(one, model.fold_scales[position]) for one in scores] if model.fold_scales else scores
 
 
-def require_same_scores(session: Session, model: ModelRecord, splits: Splits) -> None:
+def require_same_scores(workspace: Workspace, model: ModelRecord, splits: Splits) -> None:
     """Raise StaleRecordError where splits or out-of-fold scores are not those that the model was locked from."""
-    scores = session.workspace.oof_scores
+    scores = workspace.oof_scores
     found = sha256_of_file(scores) if scores.is_file() else "none"
     if found != model.oof_scores_sha256:
         raise StaleRecordError(
@@ -203,7 +203,7 @@ def require_same_scores(session: Session, model: ModelRecord, splits: Splits) ->
         )
     if splits.sha256() != model.splits_sha256:
         raise StaleRecordError(
-            f"{session.workspace.splits}: not the splits that the model was locked from ({splits.sha256()[:8]}, "
+            f"{workspace.splits}: not the splits that the model was locked from ({splits.sha256()[:8]}, "
             f"model.json has {model.splits_sha256[:8]}); {_TRAIN_FIRST}"
         )
 

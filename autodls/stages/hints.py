@@ -4,7 +4,10 @@ import re
 import shlex
 from collections.abc import Mapping
 
-_STEPS = r"plan|preprocess|(?:train|segment) fold (?:all|\d+)|predict|evaluate|explain|report|benchmark rois"
+_STEPS = (
+    r"plan|preprocess|(?:train|segment) fold (?:all|\d+)|predict|evaluate|compare|explain|report|"
+    r"benchmark (?:rois|patients)"
+)
 _STEP = re.compile(rf"\b(autodls (?:{_STEPS}))\b(?=([^',;()]*))")  # with what stands behind it in its clause
 
 

@@ -9,7 +9,16 @@ from autodls.records.provenance import HIDDEN, Made, Provenance
 from autodls.records.workspace import Workspace
 from autodls.verify.chain import Link, changed, examine
 
-_DERIVED = ("train", "segment", "evaluate", "compare", "explain", "benchmark rois", "report")  # a plan may be edited
+_DERIVED = (
+    "train",
+    "segment",
+    "evaluate",
+    "compare",
+    "explain",
+    "benchmark rois",
+    "benchmark patients",
+    "report",
+)  # a plan may be edited
 _AGAIN = {"train": "train fold all", "segment": "segment fold all"}
 _RUN_AGAIN = "run 'autodls evaluate', 'explain' and 'report' again"
 _EVALUATED = ("dataset.json", "clinical.csv", "clinical.xlsx")
@@ -75,7 +84,7 @@ def _unnoted(workspace: Workspace, noted: Provenance) -> list[Path]:
 def _is_result(workspace: Workspace, path: Path) -> bool:
     """Whether a reader takes it for one of ours, by its place."""
     ours = (workspace.tables, workspace.figures, workspace.heatmaps.root, workspace.heldout_record("x").parent)
-    return path in (workspace.metrics, workspace.comparison, workspace.report) or (
+    return path in (workspace.metrics, workspace.comparison, workspace.learning_curve, workspace.report) or (
         path.parent in ours and not path.name.startswith(".") and not path.name.endswith(".jsonl")
     )
 

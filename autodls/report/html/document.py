@@ -17,14 +17,15 @@ from autodls.report.html.cases import explorer, scores
 from autodls.report.html.gallery import gallery
 from autodls.report.html.learning import learning
 from autodls.report.html.page import Markup, Section, el
+from autodls.report.html.patients import patients
 from autodls.report.html.plan import checklists, plan
 from autodls.report.html.results import apparent, cohorts, performance, survival
 from autodls.report.html.rois import rois
 from autodls.report.html.study import glance, provenance, warnings
 
 _CHAPTERS = (
-    glance, warnings, cohorts, learning, performance, explorer, survival, apparent, candidates, rois, gallery, plan,
-    scores, checklists, provenance,
+    glance, warnings, cohorts, learning, performance, explorer, survival, apparent, candidates, patients, rois, gallery,
+    plan, scores, checklists, provenance,
 )  # fmt: skip
 _SEAL = "<!-- written by autodls, SHA-256 of what stands above: "
 

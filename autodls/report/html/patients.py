@@ -1,0 +1,33 @@
+"""How many patients more, where `autodls benchmark patients` was run."""
+
+from collections.abc import Iterator
+
+from autodls.analysis.patients_results import PatientsBenchmark
+from autodls.report.artefacts import Artefacts
+from autodls.report.html.page import Markup, Section, el, figure, joined, paragraph, printed_table
+from autodls.report.tables.patients import patients_table
+
+_COMMAND = "autodls benchmark patients"
+_ALT = "AUC by the number of cases learned from: measured on subsets, and drawn on with a 95 % band."
+_CAPTION = (
+    "Learning curve: AUC on the test folds of fits on subsets, and where it may go with more patients (95% band). "
+    "Numbers: results/figures/learning_curve.csv."
+)
+
+
+def patients(study: Artefacts) -> Section | None:
+    """One sentence, the figure and the table; None where nothing was measured."""
+    if study.patients is None:
+        return None
+    return Section("patients", "How many patients more", joined(_body(study, study.patients)))
+
+
+def _body(study: Artefacts, found: PatientsBenchmark) -> Iterator[Markup]:
+    changed = [name for name, sha256 in found.made_from.items() if study.hashes.get(name, sha256) != sha256]
+    if changed:
+        again = el("code", _COMMAND)
+        yield paragraph(f"Measured before {', '.join(changed)} changed: run ", again, " again.", class_="absent")
+    yield paragraph(found.sentence)
+    if "learning_curve" in study.figures:
+        yield figure(study.figures["learning_curve"], _ALT, _CAPTION)
+    yield printed_table(patients_table(found).printed, "results/tables/learning_curve.csv")
