@@ -297,6 +297,13 @@ def test_what_cannot_be_meant_is_one_line(study, words, said):
     assert not place.learning_curve.exists()
 
 
+def test_a_cluster_is_asked_for_networks_alone(study, monkeypatch):
+    dataset, place = study
+    monkeypatch.setattr(stage, "require_executor", lambda _who: None)
+    with pytest.raises(ArgumentError, match="--executor ray: candidate volume is fitted here"):
+        benchmark_patients(dataset, place.root, candidate="volume", executor=stage.Executor("ray"))
+
+
 def test_too_few_patients_are_one_line(study, monkeypatch):
     dataset, place = study
     monkeypatch.setattr(learning_curve, "LEAST_OF_CLASS", 20)

@@ -74,7 +74,8 @@ class Workspace:
         own = (self.home, self.sample("").parent, folds, self.model.root, self.report.parent, self.tables, self.figures)
         single = tuple(sorted(path for path in folds.iterdir() if path.name.isdecimal())) if folds.is_dir() else ()
         candidates = (self.radiomics("").parent, self.fold_comparison(0).parent, self.candidate)
-        return (*own, *single, *candidates, self.auto_roi("").parent, self.segmented.parent)
+        curve = (self.on_subset("").root.parent, self.on_subset("").root)
+        return (*own, *single, *candidates, *curve, self.auto_roi("").parent, self.segmented.parent)
 
     @property
     def fingerprint(self) -> Path:

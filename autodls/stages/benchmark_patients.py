@@ -90,6 +90,11 @@ def benchmark_patients(
         plan = session.plan()
         splits = session.splits(plan)
         name = _chosen(session.workspace, candidate, watch)
+        if name != DEEP and executor.name != "local":
+            raise ArgumentError(
+                f"--executor {executor.name}: candidate {name} is fitted here, by --workers processes; leave it out, "
+                "or name the networks with --candidate deep"
+            )
         seen = Fingerprint.load(session.workspace.fingerprint, "run 'autodls plan'").inputs_sha256
         session.require_same_inputs(seen, workers)
         study = _Measured(
