@@ -90,7 +90,7 @@ def test_own_heads_of_the_sequences_are_fitted_too(study):
 def test_a_sequence_that_a_case_lacks_is_not_judged(study):
     run = trained(study)
     task = new_task(run.data, run.fold, study.plan, run.folder)
-    task.train = torch.arange(len(study.cases))
+    task.train = run.data.bags(run.data.cases)
     labels = torch.cat([labels for _, labels in task.batches(0)])
     lacking = int((~run.data.present).sum())
     assert lacking == int((labels == UNKNOWN).sum()) == 2 and (labels[:, 0] != UNKNOWN).all()

@@ -14,6 +14,7 @@ from autodls.models.network import FoldLogits, class_logit
 from autodls.models.pca import ChannelPCA
 from autodls.records.plan import FusionPlan
 from autodls.records.scores import FUSED
+from autodls.training.bags import Bags
 from autodls.training.fusion_stage import FusionTask, _views
 from autodls.training.principal import fit_pca
 from autodls.training.settling import fit_scales
@@ -194,7 +195,8 @@ def task_of(present, sequence_dropout=0.9, views=3):
     )
     plan = study_plan(sequence_dropout=sequence_dropout, batch_size=4)
     labels = torch.arange(cases) % 2
-    return FusionTask(torch.nn.Identity(), maps, present, labels, maps[0], present, labels, plan)
+    bags = Bags.of_rows(torch.arange(len(labels)))
+    return FusionTask(torch.nn.Identity(), maps, present, labels, maps[0], present, labels, plan, bags, bags)
 
 
 def shown(task, seed):

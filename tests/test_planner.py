@@ -78,9 +78,8 @@ def test_every_value_has_a_reason(preset: str, resources: Resources) -> None:
 
 
 def test_rules_and_records_name_the_same_fields() -> None:
-    fields = {f"preprocessing.{name}" for name in records.PreprocessingPlan.model_fields} - {
-        "preprocessing.roi_channel"
-    }
+    of_dataset = {"preprocessing.roi_channel", "preprocessing.lesions"}
+    fields = {f"preprocessing.{name}" for name in records.PreprocessingPlan.model_fields} - of_dataset
     fields |= {f"network.{name}" for name in records.NetworkPlan.model_fields} - {"network.fusion"}
     fields |= {f"network.fusion.{name}" for name in records.FusionPlan.model_fields}
     fields |= {f"training.{name}" for name in records.TrainingPlan.model_fields}

@@ -132,9 +132,9 @@ def test_the_inner_hold_out_alone_chooses_between_transformer_and_mean(falling_b
     study, seen = falling_back, []
     judged, settled = [], fusion_stage.settled
 
-    def watched(unscaled, pixels, present, labels, plan):
+    def watched(unscaled, pixels, present, labels, plan, bags):
         seen.append((pixels, labels))
-        return settled(unscaled, pixels, present, labels, plan)
+        return settled(unscaled, pixels, present, labels, plan, bags)
 
     monkeypatch.setattr(fusion_stage, "settled", watched)
     monkeypatch.setattr(settling, "is_shown_better", lambda losses, _: judged.append(len(losses)) or True)

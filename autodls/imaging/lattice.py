@@ -19,7 +19,7 @@ class Placed(NamedTuple):
 
 
 def onto_grid(mask: Volume, grid: Geometry) -> Placed | None:
-    """The bool `mask` [z, y, x] on `grid`, where that takes no interpolation; None where it does.
+    """The `mask` [z, y, x], bool or of labels, on `grid`, where that takes no interpolation; None where it does.
 
     Axes are exchanged and flipped, and background is cut off or added at the borders, where every voxel of the mask
     that `grid` has as well lies on it to `SAME_GRID_VOXELS`. Along each axis one of the two must hold the other: masks
@@ -40,7 +40,7 @@ def onto_grid(mask: Volume, grid: Geometry) -> Placed | None:
     within = array[tuple(kept[::-1])]
     if np.count_nonzero(within) < np.count_nonzero(array):
         return None
-    target = np.zeros(grid.size_xyz[::-1], dtype=np.bool_)
+    target = np.zeros(grid.size_xyz[::-1], dtype=array.dtype)
     place = [slice(max(0, first), min(end, most) + 1) for first, end, most in zip(low, high, last, strict=True)]
     target[tuple(place[::-1])] = within
     cut, grown = bool((around & ~inside).any()), bool((inside & ~around).any())

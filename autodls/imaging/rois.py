@@ -10,7 +10,8 @@ from autodls.imaging.volumes import label_doubt, read_roi
 
 @dataclass(frozen=True)
 class RoiOnImage:
-    """An ROI as bool [z, y, x], and what a person should know of how it was read; `untouched` if nothing was done.
+    """An ROI as bool or labels [z, y, x], and what a person should know of how it was read; `untouched` if nothing was
+    done.
 
     It lies on the grid of its image wherever that took no interpolation.
     """
@@ -24,13 +25,13 @@ class RoiOnImage:
         return not self.notes
 
 
-def read_roi_on(path: Path, labels: frozenset[int], image: Geometry | None) -> RoiOnImage:
+def read_roi_on(path: Path, labels: frozenset[int], image: Geometry | None, *, keep_values: bool = False) -> RoiOnImage:
     """Where the ROI image `path` has one of `labels`, on the grid of its `image` (None where there is none).
 
     Only exact changes are made, see `onto_grid`; an ROI that would have to be resampled is returned as it lies, and
-    refused by who needs it on the image. Raises DatasetError as `read_roi`.
+    refused by who needs it on the image; to `keep_values` as there. Raises DatasetError as `read_roi`.
     """
-    roi = read_roi(path, labels)
+    roi = read_roi(path, labels, keep_values=keep_values)
     doubt = label_doubt(path)
     notes = (doubt,) if doubt else ()
     if image is None or roi.geometry.same_grid(image):

@@ -71,8 +71,10 @@ def read_labels(path: Path) -> Volume:
     return Volume(_whole(path, volume.array).astype(np.int32), volume.geometry)
 
 
-def read_roi(path: Path, labels: frozenset[int]) -> Volume:
+def read_roi(path: Path, labels: frozenset[int], *, keep_values: bool = False) -> Volume:
     """Where the ROI image `path` has one of `labels`, as bool [z, y, x]; `RoiLabels.others` are no tumour.
+
+    To `keep_values` gives the label in each voxel of the tumour and 0 outside, int32 [z, y, x].
 
     Raises DatasetError as `read_labels`, for values that are neither 0 nor known, and where all that is drawn is no
     tumour.
@@ -94,7 +96,8 @@ def read_roi(path: Path, labels: frozenset[int]) -> Volume:
             f"{path}: no voxel is tumour {sorted(labels)}, all that is drawn is {sorted(found)}; draw the tumour, or "
             f"correct the labels"
         )
-    return Volume(np.isin(volume.array, sorted(labels)) if found - labels else drawn, volume.geometry)
+    inside = np.isin(volume.array, sorted(labels)) if found - labels else drawn
+    return Volume(np.where(inside, array, 0).astype(np.int32) if keep_values else inside, volume.geometry)
 
 
 def _whole(path: Path, array: NDArray[Any]) -> NDArray[Any]:

@@ -44,11 +44,14 @@ class LockedModel:
         """Why scores that it gives now are not to be relied on, a clause each: a flag of every case."""
         return caveats_of(self.record)
 
-    def score(self, pixels: Tensor, present: Tensor) -> EnsembleScores:
-        """Score network input; see `FoldModel.logits`. One fold of several scores as it does out of fold."""
+    def score(self, pixels: Tensor, present: Tensor, lesions: Sequence[int] = ()) -> EnsembleScores:
+        """Score network input; see `FoldModel.logits`. One fold of several scores as it does out of fold.
+
+        Where rows are `lesions`, so many of each case, a case has the mean of them; see `score_ensemble`.
+        """
         record = self.record
         of_mean = record.ensemble_recalibration if len(self.folds) == record.folds else None
-        return score_ensemble(self.folds, record.recalibration, pixels, present, of_mean)
+        return score_ensemble(self.folds, record.recalibration, pixels, present, of_mean, lesions)
 
 
 @dataclass(frozen=True)

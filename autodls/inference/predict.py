@@ -8,11 +8,11 @@ from autodls import __version__
 from autodls.errors import AutoDLSError
 from autodls.inference.inputs import InputCase
 from autodls.inference.model_folder import LockedModel
-from autodls.inference.prediction import CaseFailure, CaseScore, Prediction
+from autodls.inference.prediction import CaseFailure, CaseScore, LesionScore, Prediction
 from autodls.inference.prepare import Preparation, PreparedCase
 from autodls.inference.rois import RoiSource, UsedRoi
 from autodls.inference.score_log import ScoreLog
-from autodls.inference.scoring import _require_finite, score_samples
+from autodls.inference.scoring import _require_finite, score_samples, shown
 from autodls.models.ensemble import EnsembleScores
 from autodls.preprocessing.store import Sample
 
@@ -81,7 +81,7 @@ def _case_score(model: LockedModel, sample: Sample, roi: UsedRoi, scores: Ensemb
     dls = float(scores.dls[0])
     sequences = {
         name: float(scores.by_sequence[name][0])
-        for name, present in zip(model.plan.sequences, sample.present, strict=True)
+        for name, present in zip(model.plan.sequences, shown(sample), strict=True)
         if present
     }
     missing = [name for name in model.plan.sequences if name not in sequences]
@@ -97,4 +97,16 @@ def _case_score(model: LockedModel, sample: Sample, roi: UsedRoi, scores: Ensemb
         flags=(*roi.flags, *sample.flags, *(f"scored without {name}" for name in missing), *model.caveats),
         drawn=roi.drawn,
         mask_sha256=roi.mask_sha256,
+        lesions=_lesion_scores(sample, scores),
+    )
+
+
+def _lesion_scores(sample: Sample, scores: EnsembleScores) -> tuple[LesionScore, ...]:
+    """Those of every lesion, where they are told apart."""
+    if scores.of_lesions is None:
+        return ()
+    return tuple(
+        LesionScore(lesion=place.number, volume_ml=place.volume_ml, centre_mm=place.centre_mm, dls=float(dls))
+        for place, dls in zip((one.lesion for one in sample.lesions), scores.of_lesions, strict=True)
+        if place is not None
     )

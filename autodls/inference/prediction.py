@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from autodls.records.automatic_roi import AutomaticRoi
 from autodls.records.base import Record
@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     import pandas
 
 Call = Literal["high", "low"]
+LESION_COLUMNS = ("case", "lesion", "volume_ml", "x_mm", "y_mm", "z_mm", "dls")
+
+
+class LesionScore(Record):
+    """One row of lesions.csv; `dls` is what the model says of a patient with this lesion alone."""
+
+    lesion: int = Field(description="of the patient's, by volume from 1")
+    volume_ml: float
+    centre_mm: tuple[float, float, float] = Field(description="middle of its voxels: LPS")
+    dls: float
 
 
 class CaseScore(Record):
@@ -31,6 +41,15 @@ class CaseScore(Record):
     flags: tuple[str, ...]
     drawn: AutomaticRoi | None = None
     mask_sha256: str | None = Field(default=None, description="of the automatic ROI that it was scored with")
+    lesions: tuple[LesionScore, ...] = Field(
+        default=(), description="where lesions are told apart; the log-odds of `dls` are the mean of theirs"
+    )
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without lesions where they are not told apart, as by versions that did not know them."""
+        content: dict[str, Any] = write(self)
+        return {name: value for name, value in content.items() if name != "lesions" or value}
 
 
 class CaseFailure(Record):
@@ -60,6 +79,11 @@ class Prediction(Record):
         scored = sorted((score.sequences for score in self.cases), key=len, reverse=True)
         return tuple(dict.fromkeys(name for one in scored for name in one))
 
+    @property
+    def has_lesions(self) -> bool:
+        """Whether lesions were told apart."""
+        return any(score.lesions for score in self.cases)
+
     def to_frame(self) -> "pandas.DataFrame":
         """A pandas table with the columns of scores.csv, a row for every case that was given, in that order.
 
@@ -86,10 +110,26 @@ def prediction_of(folder: Path) -> Path:
 
 
 def write_prediction(folder: Path, prediction: Prediction, sequences: Sequence[str]) -> None:
-    """Write `folder`/scores.csv, a row for every case that was given, and the record."""
+    """Write `folder`/scores.csv, a row for every case that was given, the record, and lesions.csv where it has any."""
     header = score_columns(sequences)
     write_csv(folder / "scores.csv", header, score_rows(prediction, header))
     prediction.save(prediction_of(folder))
+    if prediction.has_lesions:
+        write_csv(lesions_of(folder), LESION_COLUMNS, lesion_rows(prediction))
+
+
+def lesions_of(folder: Path) -> Path:
+    """Where the scores of lesions lie in an output folder."""
+    return folder / "lesions.csv"
+
+
+def lesion_rows(prediction: Prediction) -> list[list[object]]:
+    """The rows of lesions.csv: every lesion of every case that has a score."""
+    return [
+        [score.case, one.lesion, one.volume_ml, *one.centre_mm, one.dls]
+        for score in prediction.cases
+        for one in score.lesions
+    ]
 
 
 def score_columns(sequences: Sequence[str]) -> list[str]:

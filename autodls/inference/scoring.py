@@ -20,10 +20,22 @@ def score_sample(model: LockedModel, sample: Sample) -> EnsembleScores:
 
 
 def score_samples(model: LockedModel, samples: Sequence[Sample]) -> list[EnsembleScores]:
-    """The score of every stored sample, cropped to the network's input at its centre."""
-    crops = np.stack([network_input(model, sample) for sample in samples])
-    present = np.stack([sample.present for sample in samples])
-    return model.score(torch.from_numpy(crops), torch.from_numpy(present)).by_case()
+    """The score of every stored sample, cropped to the network's input at its centre.
+
+    Of one of several lesions that is the score of the case, with those of its lesions.
+    """
+    lesions = [lesion for sample in samples for lesion in sample.lesions]
+    crops = np.stack([network_input(model, lesion) for lesion in lesions])
+    present = np.stack([lesion.present for lesion in lesions])
+    told_apart = model.plan.preprocessing.lesions is not None
+    counts = [len(sample.lesions) for sample in samples] if told_apart else []
+    return model.score(torch.from_numpy(crops), torch.from_numpy(present), counts).by_case()
+
+
+def shown(sample: Sample) -> NDArray[np.bool_]:
+    """The sequences that a case was scored with, bool [sequence]: those that show one of its lesions."""
+    found: NDArray[np.bool_] = np.any([lesion.present for lesion in sample.lesions], axis=0)
+    return found
 
 
 def network_input(model: LockedModel, sample: Sample) -> NDArray[np.float32]:
@@ -35,6 +47,6 @@ def network_input(model: LockedModel, sample: Sample) -> NDArray[np.float32]:
 
 
 def _require_finite(sample: Sample, scores: EnsembleScores) -> None:
-    seen = [row for row, present in zip(scores.by_sequence.values(), sample.present, strict=True) if present]
+    seen = [row for row, present in zip(scores.by_sequence.values(), shown(sample), strict=True) if present]
     if not np.isfinite([scores.dls, scores.dls_raw, scores.spread, *seen]).all():
         raise AutoDLSError(f"case {sample.case}: the model gives no finite score; copy the model folder anew")

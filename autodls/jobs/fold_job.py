@@ -58,19 +58,23 @@ class SentInputs:
     labels: NDArray[np.int64]
     patients: tuple[str, ...]
     start: bytes | None
+    case_of: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, run: FoldRun) -> "SentInputs":
         """Those of `run`, whose samples lie on the CPU; raises WeightsError where weights cannot be had here."""
         data, start = run.data, start_weights(run)
-        return cls(data.cases, data.pixels.numpy(), data.present.numpy(), data.labels.numpy(), data.patients, start)
+        case_of = None if data.case_of is None else data.case_of.numpy()
+        arrays = (data.pixels.numpy(), data.present.numpy(), data.labels.numpy())
+        return cls(data.cases, *arrays, data.patients, start, case_of)
 
     def received(self) -> FoldInputs:
         """The samples to train on, which nothing writes to."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*not writable.*")
             pixels, present, labels = map(torch.from_numpy, (self.pixels, self.present, self.labels))
-        return FoldInputs(TrainingData(self.cases, pixels, present, labels, self.patients), self.start)
+            case_of = None if self.case_of is None else torch.from_numpy(self.case_of)
+        return FoldInputs(TrainingData(self.cases, pixels, present, labels, self.patients, case_of), self.start)
 
 
 @dataclass(frozen=True)

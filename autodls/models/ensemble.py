@@ -17,6 +17,7 @@ from torch import Tensor
 
 from autodls.machine import usable_cores
 from autodls.models.device import memory_of
+from autodls.models.lesions import mean_by_case
 from autodls.models.network import FoldLogits, FoldModel
 from autodls.records.scale import LogisticScale, Vector, sigmoid
 from autodls.records.scores import FUSED
@@ -31,13 +32,16 @@ class EnsembleScores:
     """Scores of cases, each [case].
 
     `dls` is the calibrated probability, `dls_raw` the mean softmax output, `spread` the standard deviation of the
-    folds' calibrated probabilities; `by_sequence` is NaN where a case lacks the sequence.
+    folds' calibrated probabilities; `by_sequence` is NaN where a case lacks the sequence. `of_lesions` are the `dls` of
+    each lesion, case after case, of so many as `lesions` [case] says; None where each case has one.
     """
 
     dls: Vector
     dls_raw: Vector
     spread: Vector
     by_sequence: dict[str, Vector]
+    of_lesions: Vector | None = None
+    lesions: tuple[int, ...] = ()
 
     def by_case(self) -> list["EnsembleScores"]:
         """The scores of every case on their own."""
@@ -45,7 +49,12 @@ class EnsembleScores:
 
     def _of(self, rows: slice) -> "EnsembleScores":
         by_sequence = {name: values[rows] for name, values in self.by_sequence.items()}
-        return EnsembleScores(self.dls[rows], self.dls_raw[rows], self.spread[rows], by_sequence)
+        parts = (self.dls[rows], self.dls_raw[rows], self.spread[rows], by_sequence)
+        if self.of_lesions is None:
+            return EnsembleScores(*parts)
+        first = sum(self.lesions[: rows.start])
+        count = self.lesions[rows.start]
+        return EnsembleScores(*parts, self.of_lesions[first : first + count], (count,))
 
 
 def score_ensemble(
@@ -54,10 +63,12 @@ def score_ensemble(
     pixels: Tensor,
     present: Tensor,
     of_mean: LogisticScale | None = None,
+    lesions: Sequence[int] = (),
 ) -> EnsembleScores:
     """Score network input (see `FoldModel.logits`) by every fold and bring the folds together.
 
-    `recalibration` is that of the score of one fold, `of_mean` that of their mean: the same when None.
+    `recalibration` is that of the score of one fold, `of_mean` that of their mean: the same when None. Where the rows
+    of `pixels` are `lesions`, so many of each case, the score of a case is the mean of their log-odds.
 
     On a CPU every case is computed on its own, every network on one core and several networks at once: a score depends
     neither on the other cases nor on the number of cores. On a GPU cases go in batches of one size (`batched_logits`),
@@ -68,19 +79,33 @@ def score_ensemble(
     compute = _logits if device.type == "cpu" else batched_logits
     with memory_of(device):
         logits = _read(compute(folds, pixels.to(device), present.to(device)))
-    scaled = [
-        {score: fold.scale_of(score).log_odds(values) for score, values in rows.items()}
-        for fold, rows in zip(folds, logits, strict=True)
-    ]
-    fused = np.stack([rows[FUSED] for rows in scaled])
+    several = any(count > 1 for count in lesions)
+    recalibrated = of_mean or recalibration
+    of_lesions = recalibrated.probability(_scaled(folds, logits, FUSED).mean(axis=0)) if lesions else None
+    logits = [_pooled(rows, lesions) for rows in logits] if several else logits
+    scaled = {score: _scaled(folds, logits, score) for score in logits[0]}
+    fused = scaled[FUSED]
     return EnsembleScores(
-        dls=(of_mean or recalibration).probability(fused.mean(axis=0)),
+        dls=recalibrated.probability(fused.mean(axis=0)),
         dls_raw=sigmoid(np.stack([rows[FUSED] for rows in logits])).mean(axis=0),
         spread=recalibration.probability(fused).std(axis=0),
-        by_sequence={
-            name: sigmoid(np.stack([rows[name] for rows in scaled]).mean(axis=0)) for name in scaled[0] if name != FUSED
-        },
+        by_sequence={name: sigmoid(values.mean(axis=0)) for name, values in scaled.items() if name != FUSED},
+        of_lesions=of_lesions,
+        lesions=tuple(lesions),
     )
+
+
+def _scaled(folds: Sequence[FoldModel], logits: Sequence[dict[str, Vector]], score: str) -> Matrix:
+    """The log-odds of one score on the common scale, [fold, row]."""
+    return np.stack([fold.scale_of(score).log_odds(rows[score]) for fold, rows in zip(folds, logits, strict=True)])
+
+
+def _pooled(rows: dict[str, Vector], lesions: Sequence[int]) -> dict[str, Vector]:
+    """The logits of cases, of those of their lesions."""
+    case_of = torch.repeat_interleave(torch.arange(len(lesions)), torch.tensor(lesions))
+    return {
+        score: mean_by_case(torch.from_numpy(values), case_of, len(lesions)).numpy() for score, values in rows.items()
+    }
 
 
 def batched_logits(

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from autodls.models.folded import FoldedEncoder
 from autodls.models.fusion import FusionTransformer
+from autodls.models.lesions import mean_by_case
 from autodls.models.pca import ChannelPCA
 from autodls.records.plan import Plan
 from autodls.records.scale import LogisticScale
@@ -30,6 +31,11 @@ class FoldLogits:
 
     fused: Tensor
     by_sequence: Mapping[str, Tensor]
+
+    def mean_by_case(self, case_of: Tensor | None, cases: int) -> "FoldLogits":
+        """The mean over the lesions of each case, where these are those of lesions; see `lesions.mean_by_case`."""
+        rows = {name: mean_by_case(values, case_of, cases) for name, values in self.by_sequence.items()}
+        return FoldLogits(mean_by_case(self.fused, case_of, cases), rows)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A head without a file: tissue intensities at any physical coordinate.
 
 Coordinates are those of the head: millimetres, +x left, +y back, +z up, origin in the middle of the oropharynx. The
-head is painted structure over structure, each an ellipsoid with a soft edge, and the tumour last.
+head is painted structure over structure, each an ellipsoid with a soft edge, and the tumours last.
 """
 
 import math
@@ -82,6 +82,12 @@ class Anatomy:
     structures: tuple[Structure, ...]
     mottle: Waves
     tumour: Tumour
+    second: Tumour | None = None
+
+    @property
+    def tumours(self) -> tuple[Tumour, ...]:
+        """The tumour, and the second one where there is one."""
+        return (self.tumour,) if self.second is None else (self.tumour, self.second)
 
     @property
     def compartment(self) -> Structure:
@@ -101,17 +107,19 @@ class Anatomy:
             image[box] += structure.cover((points[0][box], points[1][box], points[2][box])) * (
                 tissue[structure.tissue] - image[box]
             )
-        near = self.tumour.reaches(points)
-        here = (points[0][near], points[1][near], points[2][near])
-        depth = self.tumour.depth_mm(here)
-        effaced = self.tumour.effacement(depth) * self.compartment.cover(here)
-        image[near] += effaced * (tissue["muscle"] - image[near])
+        near = [tumour.reaches(points) for tumour in self.tumours]
+        here = [(points[0][part], points[1][part], points[2][part]) for part in near]
+        depths = [tumour.depth_mm(place) for tumour, place in zip(self.tumours, here, strict=True)]
+        for tumour, part, place, depth in zip(self.tumours, near, here, depths, strict=True):
+            effaced = tumour.effacement(depth) * self.compartment.cover(place)
+            image[part] += effaced * (tissue["muscle"] - image[part])
         mottle = self.mottle.at(points)
         if sequence == CT:
             image += np.float32(_CT_MOTTLE_HU) * mottle
         else:
             image *= 1 + np.float32(0.05) * mottle
-        image[near] += self.tumour.cover(depth) * (self.tumour.intensity(depth, here, sequence) - image[near])
+        for tumour, part, place, depth in zip(self.tumours, near, here, depths, strict=True):
+            image[part] += tumour.cover(depth) * (tumour.intensity(depth, place, sequence) - image[part])
         return image
 
 

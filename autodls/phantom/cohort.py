@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from autodls.phantom.settings import (
     PhantomSettings,
     PhantomTruth,
 )
+from autodls.phantom.tumour import draw_second
 from autodls.records.dataset import CohortColumn, DatasetDescription, StudySettings, SurvivalColumns, Target
 from autodls.records.files import write_text
 from autodls.seeding import generator
@@ -69,13 +71,19 @@ def _claim(folder: Path, truth: PhantomTruth) -> None:
 
 
 def _differing(found: PhantomTruth, wanted: PhantomTruth) -> str:
-    theirs, ours = found.settings.model_dump(), wanted.settings.model_dump()
-    return ", ".join(f"{name} ({theirs[name]}, not {ours[name]})" for name in ours if theirs[name] != ours[name])
+    pairs = [
+        (name, getattr(found.settings, name), getattr(wanted.settings, name)) for name in PhantomSettings.model_fields
+    ]
+    return ", ".join(f"{name} ({theirs}, not {ours})" for name, theirs, ours in pairs if theirs != ours)
 
 
 def _anatomy(patient: Patient, settings: PhantomSettings) -> Anatomy:
     chance = generator(settings.seed, "phantom", patient.id, "anatomy")
-    return draw_anatomy(patient.signs, settings.difficulty, chance)
+    anatomy = draw_anatomy(patient.signs, settings.difficulty, chance)
+    if patient.second_signs is None:
+        return anatomy
+    chance = generator(settings.seed, "phantom", patient.id, "second anatomy")
+    return replace(anatomy, second=draw_second(anatomy.tumour, patient.second_signs, settings.difficulty, chance))
 
 
 def _write_case(folder: Path, settings: PhantomSettings, case: tuple[Patient, Anatomy]) -> None:
@@ -138,6 +146,7 @@ def _description(settings: PhantomSettings) -> DatasetDescription:
             target=Target(name="PD-L1 high", column="cps", positive=f">= {CPS_CUTOFF}"),
             survival=SurvivalColumns(time="pfs_months", event="pfs_event", unit="months", landmark=6),
             clinical=_CLINICAL,
+            lesions="components" if settings.second_share else None,
         ),
     )
 
@@ -158,9 +167,15 @@ def _truth(model: ExpressionModel, patients: Sequence[Patient], anatomies: Seque
         cases={
             patient.id: CaseTruth(
                 expression=round(patient.expression, 6),
-                signs={name: round(sign, 6) for name, sign in patient.signs.items()},
+                signs=_rounded(patient.signs),
                 diameter_mm=round(2 * anatomy.tumour.radius_mm, 3),
+                second_signs=None if patient.second_signs is None else _rounded(patient.second_signs),
+                second_diameter_mm=None if anatomy.second is None else round(2 * anatomy.second.radius_mm, 3),
             )
             for patient, anatomy in zip(patients, anatomies, strict=True)
         },
     )
+
+
+def _rounded(signs: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(sign, 6) for name, sign in signs.items()}

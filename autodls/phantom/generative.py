@@ -36,6 +36,7 @@ from autodls.seeding import generator
 LOG_CPS_SD = 1.2
 MEDIAN_PFS_LOW_MONTHS = 5.0
 FOLLOW_UP_MONTHS = (8.0, 36.0)
+PLAIN_EXPRESSION = -1.5  # of a tumour that shows next to nothing
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _SIGN_NOISE = {"T1WI": (1.5, 2.5), "T2WI": (0.3, 1.5), "CE-T1WI": (0.2, 1.0)}
 _STAGE_SHARES = {"T": (0.15, 0.30, 0.30, 0.25), "N": (0.35, 0.20, 0.35, 0.10)}
@@ -125,7 +126,10 @@ class ExpressionModel:
 
 @dataclass(frozen=True)
 class Patient:
-    """One row of the table, with what it hides: `expression` and the `signs` by sequence."""
+    """One row of the table, with what it hides: `expression` and the `signs` by sequence.
+
+    `second_signs` are those of a second tumour, None where there is none.
+    """
 
     id: str
     cohort: str
@@ -137,6 +141,7 @@ class Patient:
     pfs_event: bool
     clinical: Mapping[str, str]
     missing_sequence: str | None
+    second_signs: Mapping[str, float] | None = None
 
 
 def draw_patient(model: ExpressionModel, case: str) -> Patient:
@@ -150,6 +155,7 @@ def draw_patient(model: ExpressionModel, case: str) -> Patient:
     cps = int(model.cps(np.array([level]))[0])
     months, event = _progression(cps >= CPS_CUTOFF, settings.hazard_ratio, chance)
     site = str(chance.choice(list(TRAINING_SITES), p=list(TRAINING_SITES.values())))
+    signs, second_signs = _with_second(model, case, expression, signs)
     return Patient(
         id=case,
         cohort=EXTERNAL_COHORT if external else TRAINING_COHORT,
@@ -161,7 +167,24 @@ def draw_patient(model: ExpressionModel, case: str) -> Patient:
         pfs_event=event,
         clinical=_clinical(expression, settings.missing_cells, chance),
         missing_sequence=_missing_sequence(settings.missing_share, chance),
+        second_signs=second_signs,
     )
+
+
+def _with_second(
+    model: ExpressionModel, case: str, expression: float, signs: dict[str, float]
+) -> tuple[dict[str, float], dict[str, float] | None]:
+    """The signs of the first tumour, and of a second one where the case has it, from a stream of chance of its own."""
+    settings = model.settings
+    chance = generator(settings.seed, "phantom", case, "second tumour")
+    if chance.random() >= settings.second_share:
+        return signs, None
+    plain_is_first = chance.random() < 0.5
+    nuisance = {name: model.noises[name] * float(chance.standard_normal()) for name in SEQUENCES}
+    if settings.second_shows == "same":
+        return signs, {name: expression + noise for name, noise in nuisance.items()}
+    plain = {name: PLAIN_EXPRESSION + noise for name, noise in nuisance.items()}
+    return (plain, signs) if plain_is_first else (signs, plain)
 
 
 def _balanced_level(seed: int, case: str) -> float:

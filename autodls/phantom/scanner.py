@@ -153,8 +153,10 @@ def _scan_ct(anatomy: Anatomy, points: PointArrays, acquisition: Acquisition) ->
 
 
 def outline(anatomy: Anatomy, pose: Pose, geometry: Geometry) -> Volume:
-    """The manual ROI: voxels of `geometry` whose centre lies in the tumour, as bool."""
-    return Volume(anatomy.tumour.depth_mm(head_points(geometry, pose)) > 0, geometry)
+    """The manual ROI: voxels of `geometry` whose centre lies in a tumour, as bool."""
+    points = head_points(geometry, pose)
+    inside = [tumour.depth_mm(points) > 0 for tumour in anatomy.tumours]
+    return Volume(np.logical_or.reduce(inside), geometry)
 
 
 def _bias_field(points: PointArrays, weights: NDArray[np.float64]) -> Array:

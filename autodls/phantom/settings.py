@@ -1,8 +1,8 @@
 """What a phantom cohort is made from, and the truth that is written beside it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from autodls.records.base import Record
 
@@ -15,6 +15,9 @@ TRAINING_COHORT = "train"
 EXTERNAL_COHORT = "external"
 TRAINING_SITES = {"A": 0.6, "B": 0.4}
 EXTERNAL_SITE = "C"
+
+SecondTumour = Literal["same", "plain"]
+_SECOND = ("second_share", "second_shows")
 
 Probability = Annotated[float, Field(gt=0, lt=1)]
 
@@ -38,6 +41,18 @@ class PhantomSettings(Record):
     missing_cells: float = Field(default=0.04, ge=0, lt=1, description="share of empty cells of age and stages")
 
     modality: Literal["MR", "CT"] = Field(default="MR", description="CT: one enhanced scan in HU, in the place of MR")
+    second_share: float = Field(default=0.0, ge=0, le=1, description="share of patients with a second tumour")
+    second_shows: SecondTumour = Field(
+        default="same",
+        description="same: both tumours show the patient's expression, each with a nuisance of its own; plain: one of "
+        "the two, either as often, looks like that of a patient with hardly any expression",
+    )
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Cohorts of one tumour a patient are written as by versions that had no second."""
+        content: dict[str, Any] = write(self)
+        return {name: value for name, value in content.items() if self.second_share or name not in _SECOND}
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -65,8 +80,18 @@ class CaseTruth(Record):
     """What no table shows: the hidden expression of one case, and what each sequence tells of it."""
 
     expression: float
-    signs: dict[str, float] = Field(description="expression plus the nuisance of that sequence")
+    signs: dict[str, float] = Field(description="expression plus the nuisance of that sequence; of the first tumour")
     diameter_mm: float = Field(description="of the sphere that the tumour is shaped from")
+    second_signs: dict[str, float] | None = Field(
+        default=None, description="those of a second tumour, where there is one"
+    )
+    second_diameter_mm: float | None = None
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a second tumour where there is none, as by versions that had none."""
+        content: dict[str, Any] = write(self)
+        return {name: value for name, value in content.items() if value is not None}
 
 
 class PhantomTruth(Record):
@@ -75,7 +100,9 @@ class PhantomTruth(Record):
     format: Literal["autodls-phantom/1"] = "autodls-phantom/1"
     settings: PhantomSettings
     ceiling_auc: float = Field(description="AUC of the hidden expression for the label; no score can do better")
-    images_ceiling_auc: float = Field(description="AUC of the best use of the signs of all sequences together")
+    images_ceiling_auc: float = Field(
+        description="AUC of the best use of the signs of all sequences together, of one tumour"
+    )
     sequence_ceiling_auc: dict[str, float] = Field(description="AUC of the sign of one sequence alone")
     correlation: float = Field(description="of the hidden expression with the standardised log CPS")
     sign_noise: dict[str, float] = Field(description="SD of the nuisance that a sequence adds to the expression (SD 1)")

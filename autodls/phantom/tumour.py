@@ -6,17 +6,19 @@ All follow a sign through a logistic curve, so they stay plausible for any sign.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from autodls.errors import ArgumentError
 from autodls.phantom.settings import CT, CT_SHOWS
 from autodls.phantom.waves import Array, PointArrays, Waves, soft_step
 
 _DIAMETER_MM = (15.0, 36.0)
 _EDGE_MM = 1.0
+_APART_MM, _MOST_TRIES = 5.0, 1000
 _CT_CORE_HU, _CT_ENHANCED_HU = 65.0, 160.0  # the latter for a contrast of 1, that of CE-T1WI's scale
 _CORE = {"T1WI": 0.40, "T2WI": 0.62, "CE-T1WI": 0.38}
 
@@ -85,6 +87,20 @@ class Tumour:
         rim = soft_step(np.float32(self.rim_thickness_mm) - depth, _EDGE_MM)
         base: Array = np.float32(_CT_CORE_HU * self.core[CT_SHOWS] / _CORE[CT_SHOWS]) + np.float32(5) * uneven
         return base + np.float32(_CT_ENHANCED_HU * self.rim_contrast) * rim
+
+
+def draw_second(first: Tumour, signs: Mapping[str, float], difficulty: float, chance: np.random.Generator) -> Tumour:
+    """A second tumour on the other side, that no part of `first` comes nearer to than 5 mm.
+
+    Raises ArgumentError where chance finds no such place.
+    """
+    for _ in range(_MOST_TRIES):
+        drawn = draw_tumour(signs, difficulty, chance)
+        x, y, z = drawn.centre_mm
+        second = replace(drawn, centre_mm=(math.copysign(x, -first.centre_mm[0]), y, z))
+        if math.dist(first.centre_mm, second.centre_mm) > first.reach_mm + second.reach_mm + _APART_MM:
+            return second
+    raise ArgumentError(f"no place for a second tumour beside one of {2 * first.radius_mm:.0f} mm; take another seed")
 
 
 def draw_tumour(signs: Mapping[str, float], difficulty: float, chance: np.random.Generator) -> Tumour:

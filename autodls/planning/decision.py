@@ -90,6 +90,12 @@ class Situation:
         return inner_training_cases(self.fingerprint.cases, self["training.folds"], self["training.inner_holdout"])
 
     @property
+    def inner_training_samples(self) -> int:
+        """The samples of these cases, one each or one a lesion, as far as the mean over the cohort tells."""
+        cases, found = self.inner_training_cases, self.fingerprint
+        return -(-cases * found.samples // found.cases)
+
+    @property
     def inner_training_patients(self) -> int:
         """The patients of these cases: so many independent ones."""
         return inner_training_cases(self.fingerprint.patients, self["training.folds"], self["training.inner_holdout"])

@@ -20,7 +20,15 @@ from autodls.planning.tumour import PLANES_ZYX
 from autodls.records.case import Case, cohort_sha256
 from autodls.records.cohort import Cohort
 from autodls.records.files import sha256_of_bytes
-from autodls.records.fingerprint import Fingerprint, PatientCounts, Quantiles, SequenceFingerprint, TumourFingerprint
+from autodls.records.fingerprint import (
+    Fingerprint,
+    LesionFingerprint,
+    PatientCounts,
+    Quantiles,
+    SequenceFingerprint,
+    TumourFingerprint,
+)
+from autodls.records.lesion_plan import LesionsBy
 from autodls.records.problems import Problem
 
 UNKNOWN_SITE = "unknown"
@@ -40,7 +48,10 @@ def extract_fingerprint(
     if not training:
         raise DatasetError(f"{cohort.folder}: no training case has a label; `autodls check` says more")
     _refuse(survival_problems(training, description))
-    tasks = [MeasureTask(case, description.roi_channel, description.roi_labels) for case in training]
+    tasks = [
+        MeasureTask(case, description.roi_channel, description.roi_labels, description.autodls.lesions)
+        for case in training
+    ]
     measures = map_parallel(measure_case, tasks, [case.id for case in training], workers, advance)
     _require_own_images(measures, warn)
     by_patient = count_patients(training)
@@ -65,7 +76,15 @@ def extract_fingerprint(
             share_beside_largest=quantiles([sum(of[1:]) / sum(of) for of in (m.parts_ml for m in measures)]),
         ),
         by_patient=by_patient,
+        lesions=_lesions(description.autodls.lesions, [measure.lesions for measure in measures]),
     )
+
+
+def _lesions(told_by: LesionsBy | None, counts: Sequence[int | None]) -> LesionFingerprint | None:
+    found = [count for count in counts if count is not None]
+    if told_by is None or not found:
+        return None
+    return LesionFingerprint(told_by=told_by, total=sum(found), per_case=quantiles(found))
 
 
 def _choices(by_patient: PatientCounts | None, not_tumour: Sequence[str]) -> Iterator[str]:

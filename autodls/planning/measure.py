@@ -17,14 +17,16 @@ from autodls.imaging.inside import (
     shown_share,
     tumour_box,
 )
+from autodls.imaging.lesions import tell_lesions
 from autodls.imaging.rois import read_roi_on
-from autodls.imaging.volumes import read_geometry, read_volume
+from autodls.imaging.volumes import read_geometry, read_roi, read_volume
 from autodls.planning.copies import CaseVoxels, voxels_sha256
 from autodls.planning.image_fault import image_faults
 from autodls.planning.sequence_measure import PERCENTILES, SequenceMeasure
-from autodls.planning.tumour import extent_mm, part_volumes_ml, roi_fault, volume_ml
+from autodls.planning.tumour import LEAST_LESION_MM3, extent_mm, part_volumes_ml, roi_fault, volume_ml
 from autodls.records.case import Case
 from autodls.records.files import sha256_of_bytes, sha256_of_input
+from autodls.records.lesion_plan import MOST_LESIONS, LesionsBy
 from autodls.records.plane_names import PlaneName
 
 
@@ -36,17 +38,19 @@ class CaseMeasure:
     extent_mm: dict[PlaneName, float]
     volume_ml: float
     parts_ml: tuple[float, ...]
+    lesions: int | None
     voxels: CaseVoxels
     inputs_sha256: str
 
 
 @dataclass(frozen=True)
 class MeasureTask:
-    """A case, the sequence that its ROI was drawn on, and the values that mean tumour."""
+    """A case, the sequence that its ROI was drawn on, the values that mean tumour, and how lesions are told apart."""
 
     case: Case
     roi_channel: str
     roi_labels: frozenset[int]
+    lesions: LesionsBy | None = None
 
 
 def measure_case(task: MeasureTask) -> CaseMeasure:
@@ -68,7 +72,22 @@ def measure_case(task: MeasureTask) -> CaseMeasure:
         digests[sequence] = voxels_sha256(volume.array)
     voxels = CaseVoxels(case.id, case.patient, digests, voxels_sha256(roi.array))
     inputs = case_inputs_sha256(case)
-    return CaseMeasure(sequences, extent_mm(roi), volume_ml(roi), part_volumes_ml(roi), voxels, inputs)
+    extent, parts_ml, lesions = extent_mm(roi), part_volumes_ml(roi), _count_lesions(task, case.roi, roi)
+    return CaseMeasure(sequences, extent, volume_ml(roi), parts_ml, lesions, voxels, inputs)
+
+
+def _count_lesions(task: MeasureTask, path: Path | None, roi: Volume) -> int | None:
+    """How many lesions a case has, None where they are not told apart; raises DatasetError for more than plans take."""
+    if task.lesions is None or path is None:
+        return None
+    drawn = roi if task.lesions == "components" else read_roi(path, task.roi_labels, keep_values=True)
+    found = len(tell_lesions(drawn, task.lesions, LEAST_LESION_MM3).places)
+    if found > MOST_LESIONS:
+        raise DatasetError(
+            f"case {task.case.id}: {path}: {found} lesions of {LEAST_LESION_MM3:g} mm3 or more, expected at most "
+            f"{MOST_LESIONS}; remove what is no lesion from the ROI"
+        )
+    return found
 
 
 def _drawn_roi(task: MeasureTask) -> Volume:

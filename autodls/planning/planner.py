@@ -10,6 +10,7 @@ from autodls.planning.expectation import expect
 from autodls.planning.presets import Preset
 from autodls.planning.rules import RULES
 from autodls.planning.rules_budget import budget, require_memory
+from autodls.planning.rules_lesions import lesions
 from autodls.planning.rules_network import too_many_dims
 from autodls.planning.rules_training import FEWEST_OF_A_CLASS
 from autodls.planning.trial import fit_to_card
@@ -47,6 +48,7 @@ def derive_plan(
 
     situation, trial = fit_to_card(decide, resources)
     decided = {**situation.decided, **_many_dims(situation, preset), **_roi_channel(fingerprint)}
+    decided |= lesions(fingerprint)
     decided |= budget(situation, trial)
     expectation = expect(fingerprint, situation["training.folds"])
     content = _nested({name: decision.value for name, decision in decided.items()})

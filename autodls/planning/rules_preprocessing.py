@@ -72,9 +72,9 @@ def input_size_px(situation: Situation) -> Decision:
 def training_gib(situation: Situation, size_px: int, batch_size: int) -> float:
     """Predicted memory in GiB of training with inputs of `size_px`, fine-tuning included where there is any."""
     fingerprint = situation.fingerprint
-    cases, sequences = situation.inner_training_cases, len(fingerprint.sequences)
+    cases, sequences = situation.inner_training_samples, len(fingerprint.sequences)
     samples = cohort_gib(
-        fingerprint.cases, sequences, stored_side_px(size_px), roi_guided=situation["network.roi_guided"]
+        fingerprint.samples, sequences, stored_side_px(size_px), roi_guided=situation["network.roi_guided"]
     )
     return predicted_memory_gib(
         TrainingLoad(
@@ -135,6 +135,8 @@ def _multifocal(situation: Situation) -> str:
         return ""
     if not tumour.multifocal:
         return f" None of {cases} tumours is multifocal."
+    if situation.fingerprint.lesions is not None:
+        return " Each lesion has a crop of its own."
     most = tumour.share_beside_largest.maximum
     return (
         f" {tumour.multifocal} of {cases} tumours are multifocal (several connected parts): the extent is that of the "

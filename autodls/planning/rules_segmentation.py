@@ -95,7 +95,9 @@ def iterations_per_epoch(situation: Situation) -> Decision:
 
 
 def components(situation: Situation) -> Decision:
-    """The largest component where a person usually drew one, else all."""
+    """The largest component where a person usually drew one, else all; all where each lesion is scored."""
+    if situation.fingerprint.lesions is not None:
+        return Decision("all", "Each lesion is scored, so none is left out.")
     drawn = situation.fingerprint.tumour.components.median
     if drawn < 2:
         return Decision(

@@ -15,6 +15,8 @@ PLANES_ZYX: tuple[PlaneName, PlaneName, PlaneName] = (
     "sagittal",
 )  # at right angles to S, P and L: axes z, y, x
 
+LEAST_LESION_MM3 = 65.0  # a ball of 5 mm across
+
 
 def extent_mm(roi: Volume) -> dict[PlaneName, float]:
     """Side in mm of the smallest axis-aligned square around the tumour's largest part in the plane of its largest area.

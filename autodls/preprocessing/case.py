@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +11,19 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from autodls.errors import DatasetError
-from autodls.imaging.geometry import Points, Volume, sample_roi, transform_points
-from autodls.imaging.inside import is_blank, roi_points, tumour_box
+from autodls.imaging.geometry import Volume, transform_points
+from autodls.imaging.inside import is_blank, tumour_box
 from autodls.imaging.lattice import grid_fault
 from autodls.imaging.rois import read_roi_on
 from autodls.imaging.volumes import place_doubt, read_geometry, read_volume
 from autodls.preprocessing.alignment import MISSING, Alignment
 from autodls.preprocessing.intensity import normalise
-from autodls.preprocessing.planes import Choice, Plane, choose_planes
+from autodls.preprocessing.lesions import Target, require_values, targets_of
+from autodls.preprocessing.planes import PLANES
 from autodls.preprocessing.sampling import resize, sample_points
-from autodls.preprocessing.shown import left_out
 from autodls.preprocessing.store import FORMAT, Sample
 from autodls.records.files import sha256_of_bytes, sha256_of_input
 from autodls.records.preprocessing_plan import PreprocessingPlan
-
-_POINTS = 5_000  # of the tumour, at which an image is asked whether it has any signal
 
 Observe = Callable[[str, Volume], None]
 
@@ -81,18 +80,14 @@ def _prepare(
 ) -> Sample:
     volumes = _read_ahead([images[sequence] for sequence in plan.intensity if sequence in images])
     flags: list[str] = []
-    drawn = _roi(roi, roi_labels, images.get(plan.roi_channel), flags)
-    choice = _choose(drawn, roi, plan)
-    planes = choice.planes
+    drawn = _roi(roi, roi_labels, images.get(plan.roi_channel), plan, flags)
+    targets = _targets(drawn, roi, plan, flags)
     alignment = Alignment(images, plan, tumour_box(drawn))
     flags += alignment.flags
-    if planes[0].area_mm2 == 0:
-        flags.append(f"the tumour is smaller than the grid of {plan.spacing_mm:g} mm: planes through its centre")
-    if unseen := left_out(choice.shown):
-        flags.append(unseen)
-    inside_mm = roi_points(drawn, _POINTS)
-    pixels = np.zeros((len(plan.intensity), len(planes), plan.slice_size_px, plan.slice_size_px), dtype=np.float32)
-    present = np.zeros(len(plan.intensity), dtype=np.bool_)
+    flags += [target.named(flag, targets) for target in targets for flag in target.flags(plan)]
+    size, side = (len(targets), len(plan.intensity)), plan.slice_size_px
+    pixels = np.zeros((*size, len(PLANES), side, side), dtype=np.float32)
+    present = np.zeros(size, dtype=np.bool_)
     for position, sequence in enumerate(plan.intensity):
         if sequence not in images:
             continue
@@ -100,14 +95,20 @@ def _prepare(
         observe(sequence, volume)
         if doubt := place_doubt(images[sequence]):
             flags.append(f"{sequence}: {doubt}")
-        pictures = _pictures(volume, images[sequence], sequence, planes, inside_mm, alignment, flags)
-        if pictures is not None:
-            pixels[position], present[position] = pictures, True
+        found = _pictures(volume, images[sequence], sequence, targets, alignment, flags)
+        for number, pictures in enumerate(found):
+            if pictures is not None:
+                pixels[number, position], present[number, position] = pictures, True
     if not present.any():
         raise DatasetError("no sequence shows the tumour; check that images and ROI belong together")
-    stored = tuple(plane.resized(plan.slice_size_px) for plane in planes)
-    tumour = np.stack([sample_roi(drawn, plane.points_mm()) for plane in stored])
-    return Sample(case_id, pixels, present, tumour, stored, tuple(flags), key, choice.shown)
+    flags += [target.named("no sequence shows it, and it is not scored", targets)
+              for target, seen in zip(targets, present, strict=True) if not seen.any()]  # fmt: skip
+    leading, *others = (
+        Sample(case_id, of_target, seen, target.roi, target.stored, (), key, target.choice.shown, target.place)
+        for target, of_target, seen in zip(targets, pixels, present, strict=True)
+        if seen.any()
+    )
+    return replace(leading, flags=tuple(flags), others=tuple(others))
 
 
 def _require_sequences(images: Mapping[str, Path], plan: PreprocessingPlan) -> None:
@@ -118,10 +119,12 @@ def _require_sequences(images: Mapping[str, Path], plan: PreprocessingPlan) -> N
         raise DatasetError(f"no image of any of the sequences {known}; give one at least, or take the case out")
 
 
-def _roi(roi: Path, labels: frozenset[int], image: Path | None, flags: list[str]) -> Volume:
+def _roi(roi: Path, labels: frozenset[int], image: Path | None, plan: PreprocessingPlan, flags: list[str]) -> Volume:
     """The ROI on the grid of the ROI channel's `image`, where there is one; adds to `flags`."""
+    require_values(labels, plan.lesions)
+    by_value = plan.lesions is not None and plan.lesions.told_by == "labels"
     grid = read_geometry(image) if image is not None else None
-    found = read_roi_on(roi, labels, grid)
+    found = read_roi_on(roi, labels, grid, keep_values=by_value)
     flags += [f"ROI: {note}" for note in found.notes]
     drawn = found.volume
     if grid is not None and not drawn.geometry.same_grid(grid):
@@ -130,9 +133,9 @@ def _roi(roi: Path, labels: frozenset[int], image: Path | None, flags: list[str]
     return drawn
 
 
-def _choose(drawn: Volume, roi: Path, plan: PreprocessingPlan) -> Choice:
+def _targets(drawn: Volume, roi: Path, plan: PreprocessingPlan, flags: list[str]) -> list[Target]:
     try:
-        return choose_planes(drawn.array, drawn.geometry, plan.spacing_mm, plan.crop_mm, plan.seen_mm)
+        return targets_of(drawn, plan, flags)
     except DatasetError as failure:
         raise DatasetError(f"{roi}: {failure}") from None
 
@@ -148,28 +151,32 @@ def _read_ahead(paths: Sequence[Path]) -> Iterator[Volume]:
 
 
 def _pictures(
-    volume: Volume,
-    image: Path,
-    sequence: str,
-    planes: tuple[Plane, ...],
-    inside_mm: Points,
-    alignment: Alignment,
-    flags: list[str],
-) -> NDArray[np.float32] | None:
-    """Network input [plane, row, column] of one sequence, None where it does not show the tumour; adds to `flags`."""
+    volume: Volume, image: Path, sequence: str, targets: Sequence[Target], alignment: Alignment, flags: list[str]
+) -> list[NDArray[np.float32] | None]:
+    """Network input [plane, row, column] of one sequence of each target, None where it does not show it; adds to
+    `flags`.
+    """
     aligned = alignment.of(sequence, volume)
     flags += [aligned.flag] if aligned.flag else []
     if not aligned.trusted:
-        return None
-    motion = aligned.matrix
-    places_mm = inside_mm if motion is None else transform_points(motion, inside_mm)
+        return [None] * len(targets)
+    found: list[NDArray[np.float32] | None] = []
+    for target in targets:
+        samples = _samples(volume, target, aligned.matrix)
+        if isinstance(samples, str):
+            flags.append(target.named(f"{sequence} {samples} {MISSING}", targets))
+            found.append(None)
+            continue
+        scheme = alignment.plan.intensity[sequence]
+        found.append(resize(normalise(samples, volume.array, scheme, str(image)), alignment.plan.slice_size_px))
+    return found
+
+
+def _samples(volume: Volume, target: Target, motion: NDArray[np.float64] | None) -> NDArray[np.float64] | str:
+    """What `volume` has in the planes of a target, [plane, row, column], or why it does not show it."""
+    places_mm = target.inside_mm if motion is None else transform_points(motion, target.inside_mm)
     if is_blank(volume, places_mm) and volume.array.min() < volume.array.max():  # of one value: refused, below
-        flags.append(f"{sequence} has no signal where the tumour lies {MISSING}")
-        return None
-    samples = np.stack([sample_points(volume, plane.points_mm(), motion) for plane in planes])
+        return "has no signal where the tumour lies"
+    samples = np.stack([sample_points(volume, plane.points_mm(), motion) for plane in target.choice.planes])
     middle = samples.shape[-1] // 2
-    if np.isnan(samples[:, middle, middle]).any():
-        flags.append(f"{sequence} does not show the tumour {MISSING}")
-        return None
-    plan = alignment.plan
-    return resize(normalise(samples, volume.array, plan.intensity[sequence], str(image)), plan.slice_size_px)
+    return "does not show the tumour" if np.isnan(samples[:, middle, middle]).any() else samples

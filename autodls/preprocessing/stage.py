@@ -39,7 +39,7 @@ class WrittenSamples:
     @property
     def left_out(self) -> int:
         """Cases whose pictures cut or miss tumour."""
-        return sum(problem.what.startswith(LEFT_OUT) for problem in self.warnings)
+        return len({problem.case for problem in self.warnings if LEFT_OUT in problem.what})
 
 
 def preprocess_cases(

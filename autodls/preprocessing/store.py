@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from safetensors.numpy import save
 
 from autodls.errors import ArgumentError, StaleRecordError
 from autodls.imaging.geometry import as_triple
+from autodls.imaging.lesions import LesionPlace
 from autodls.preprocessing.planes import PLANES, Plane
 from autodls.preprocessing.shown import Shown
 from autodls.records.base import parse_json
@@ -21,6 +22,7 @@ from autodls.records.tensor_file import open_tensors
 
 FORMAT = "autodls-sample/4"
 _SEAL = "note_sha256"
+_TENSORS = ("pixels", "present", "roi")  # of a lesion
 _METADATA = "autodls"  # one key: safetensors writes several in no fixed order
 
 
@@ -32,7 +34,8 @@ class Sample:
     `present` bool [sequence]; `roi` bool [plane, row, column], all tumour that lies in each picture, also of other
     parts than the one that planes were chosen for; `planes` says where the pictures lie in the patient; `flags` what a
     person should know; `key` is the SHA-256 of everything that the sample was derived from; `shown` says how much of
-    the tumour the pictures show, None where nobody looked.
+    the tumour the pictures show, None where nobody looked. Where lesions are told apart, this is the sample of the
+    largest, `lesion` says which that is, `roi` is that lesion alone, and `others` are the samples of the others.
     """
 
     case: str
@@ -43,6 +46,13 @@ class Sample:
     flags: tuple[str, ...]
     key: str
     shown: Shown | None = None
+    lesion: LesionPlace | None = None
+    others: tuple["Sample", ...] = ()
+
+    @property
+    def lesions(self) -> tuple["Sample", ...]:
+        """The samples of all lesions, this one first; itself alone where they are not told apart."""
+        return (self, *self.others)
 
     def __post_init__(self) -> None:
         """Refuse pixels, sequences and planes that do not fit together, and pixels that are not finite."""
@@ -68,8 +78,11 @@ class Sample:
 
 def save_sample(path: Path, sample: Sample) -> None:
     """Write `sample` to `path` atomically; the same sample gives the same bytes."""
-    arrays = {"pixels": sample.pixels, "present": sample.present, "roi": sample.roi}
-    tensors = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    tensors = {
+        f"{prefix}{name}": np.ascontiguousarray(getattr(one, name))
+        for prefix, one in zip(_prefixes(len(sample.lesions)), sample.lesions, strict=True)
+        for name in _TENSORS
+    }
     record = {
         "format": FORMAT,
         "case": sample.case,
@@ -78,6 +91,7 @@ def save_sample(path: Path, sample: Sample) -> None:
         "flags": list(sample.flags),
         "planes": [asdict(plane) for plane in sample.planes],
         "shown": None if sample.shown is None else asdict(sample.shown),
+        **({} if sample.lesion is None else {"lesions": [_lesion_note(one) for one in sample.lesions]}),
     }
     sealed = record | {_SEAL: _note_sha256(record)}
     write_bytes(path, save(tensors, metadata={_METADATA: json.dumps(sealed)}))
@@ -85,26 +99,56 @@ def save_sample(path: Path, sample: Sample) -> None:
 
 def load_sample(path: Path) -> Sample:
     """Read the sample `path`; raises StaleRecordError for a missing, damaged or foreign file."""
-    record, tensors = _read(path, ("pixels", "present", "roi"))
+    record, tensors = _read(path, with_tensors=True)
     if record.get("sha256") != _content_sha256(tensors):
         raise _damaged(path, "its pixels are not those that were written")
     try:
-        return Sample(
-            record["case"],
-            tensors["pixels"],
-            tensors["present"],
-            tensors["roi"],
-            tuple(_plane(fields) for fields in record["planes"]),
-            tuple(record["flags"]),
-            record["key"],
-            _shown(record["shown"]),
-        )
-    except (KeyError, TypeError, ValueError, ArgumentError) as failure:
+        lesions = record.get("lesions", [{}])
+        samples = [
+            _sample({**record, **note}, tensors, prefix)
+            for prefix, note in zip(_prefixes(len(lesions)), lesions, strict=True)
+        ]
+        return replace(samples[0], flags=tuple(record["flags"]), others=tuple(samples[1:]))
+    except (KeyError, IndexError, TypeError, ValueError, ArgumentError) as failure:
         raise _damaged(path, str(failure)) from None
 
 
+def _sample(note: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], prefix: str) -> Sample:
+    place = note.get("lesion")
+    return Sample(
+        note["case"],
+        tensors[f"{prefix}pixels"],
+        tensors[f"{prefix}present"],
+        tensors[f"{prefix}roi"],
+        tuple(_plane(fields) for fields in note["planes"]),
+        (),
+        note["key"],
+        _shown(note["shown"]),
+        None if place is None else _place(place),
+    )
+
+
+def _lesion_note(sample: Sample) -> dict[str, Any]:
+    return {
+        "lesion": None if sample.lesion is None else asdict(sample.lesion),
+        "planes": [asdict(plane) for plane in sample.planes],
+        "shown": None if sample.shown is None else asdict(sample.shown),
+    }
+
+
+def _place(fields: Mapping[str, Any]) -> LesionPlace:
+    return LesionPlace(int(fields["number"]), float(fields["volume_ml"]), as_triple(fields["centre_mm"]))
+
+
+def _prefixes(lesions: int) -> list[str]:
+    """What the names of the tensors of each lesion begin with; those of the first are those of a sample of one."""
+    return ["", *(f"lesion_{number}." for number in range(2, lesions + 1))]
+
+
 def _content_sha256(tensors: dict[str, NDArray[Any]]) -> str:
-    return sha256_of_bytes(b"".join(tensors[name].tobytes() for name in ("pixels", "present", "roi")))
+    """Of all tensors, in the order of the lesions."""
+    names = [f"{prefix}{name}" for prefix in _prefixes(len(tensors) // len(_TENSORS)) for name in _TENSORS]
+    return sha256_of_bytes(b"".join(tensors[name].tobytes() for name in names if name in tensors))
 
 
 def _note_sha256(record: Mapping[str, Any]) -> str:
@@ -118,25 +162,25 @@ def is_note_sealed(path: Path) -> bool:
 
     Raises StaleRecordError for a file that cannot be read, or whose planes and flags are not those of their hash.
     """
-    return _SEAL in _read(path, ())[0]
+    return _SEAL in _read(path)[0]
 
 
 def load_summary(path: Path) -> tuple[str, tuple[str, ...]] | None:
     """Key and flags of the sample `path` without its pixels; None when there is none that can be read."""
     try:
-        record, _ = _read(path, ())
+        record, _ = _read(path)
         return str(record["key"]), tuple(record["flags"])
     except (StaleRecordError, KeyError, TypeError):
         return None
 
 
-def _read(path: Path, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def _read(path: Path, *, with_tensors: bool = False) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     if not path.is_file():
         raise StaleRecordError(f"{path}: no such sample; run 'autodls preprocess'")
     try:
         with open_tensors(path, "numpy") as opened:
             record = parse_json((opened.metadata() or {})[_METADATA])
-            tensors = {name: opened.get_tensor(name) for name in names}
+            tensors = {name: opened.get_tensor(name) for name in (opened.keys() if with_tensors else ())}
     except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as failure:
         raise _damaged(path, str(failure)) from None
     found = record.get("format") if isinstance(record, dict) else record

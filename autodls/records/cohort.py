@@ -92,9 +92,14 @@ def read_description(folder: Path) -> DatasetDescription:
             f"{list(description.sequences)}; name one of them"
         )
     try:
-        _ = description.roi_labels
+        labels = description.roi_labels
     except DatasetError as failure:
         raise DatasetError(f"{path}: {failure}") from None
+    if description.autodls.lesions == "labels" and len(labels) < 2:
+        raise DatasetError(
+            f'{path}: autodls.lesions is "labels", a value of the ROI a lesion, and the tumour has {sorted(labels)} '
+            'alone; give labels a name for each lesion, or write "lesions": "components"'
+        )
     return description
 
 

@@ -3,15 +3,23 @@
 import operator
 import re
 from collections.abc import Callable, Sized
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
 from autodls.errors import DatasetError
 from autodls.limits import MOST_LISTED, MOST_NAME_SIGNS
 from autodls.records.base import Record
 from autodls.records.case_id import case_id_fault
 from autodls.records.columns import number_in
+from autodls.records.lesion_plan import LesionsBy
 from autodls.records.roi_labels import RoiLabels, roi_labels, tumour_names, values_of
 
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
@@ -185,6 +193,17 @@ class StudySettings(Record):
     tumor: tuple[str, ...] | None = Field(
         default=None, description="the labels that are tumour, where there are others"
     )
+    lesions: LesionsBy | None = Field(
+        default=None,
+        description="how the lesions of a patient are told apart, each of which is then scored: components, connected "
+        "parts of the ROI; labels, a value of the ROI each. Left out: one ROI, one tumour",
+    )
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without lesions where there are none, as by versions that did not know them."""
+        content: dict[str, Any] = write(self)
+        return {name: value for name, value in content.items() if name != "lesions" or value is not None}
 
     @field_validator("clinical")
     @classmethod

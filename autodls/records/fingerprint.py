@@ -13,6 +13,7 @@ from pydantic import (
 )
 
 from autodls.records.base import Record
+from autodls.records.lesion_plan import LesionsBy
 from autodls.records.plane_names import PlaneName
 
 _KEY, _OLDER_KEY = "foreground_percentiles", "head_percentiles"
@@ -89,6 +90,14 @@ class TumourFingerprint(Record):
     )
 
 
+class LesionFingerprint(Record):
+    """The lesions of the training cohort, where each is scored."""
+
+    told_by: LesionsBy
+    total: int = Field(description="in all training cases together")
+    per_case: Quantiles
+
+
 class PatientCounts(Record):
     """Patients with several cases, by class; a patient with cases of both counts as positive in folds."""
 
@@ -123,12 +132,19 @@ class Fingerprint(Record):
     by_patient: PatientCounts | None = Field(
         default=None, description="left out where every case is a patient of its own"
     )
+    lesions: LesionFingerprint | None = Field(default=None, description="left out where the ROI is one tumour")
 
     @model_serializer(mode="wrap")
     def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without a count that older versions did not have, so that the hash of theirs still fits."""
+        """Without counts that older versions did not have, so that the hash of theirs still fits."""
         content: dict[str, Any] = write(self)
-        return {name: value for name, value in content.items() if name != "by_patient" or value is not None}
+        newer = ("by_patient", "lesions")
+        return {name: value for name, value in content.items() if name not in newer or value is not None}
+
+    @property
+    def samples(self) -> int:
+        """What is made of the training cohort: a sample a case, or a lesion."""
+        return self.cases if self.lesions is None else self.lesions.total
 
     @property
     def counts(self) -> PatientCounts:

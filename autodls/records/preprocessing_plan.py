@@ -6,6 +6,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from autodls.limits import MOST_INPUT_PX, MOST_SAMPLE_NUMBERS
 from autodls.records.base import Record
+from autodls.records.lesion_plan import LesionPlan
 from autodls.records.number_types import Positive
 
 MOST_SAMPLES = 2048  # along the side of a plane: more than any MR image has
@@ -49,7 +50,7 @@ class IntensityPlan(Record):
 
 
 class PreprocessingPlan(Record):
-    """From volumes to one 2.5D sample a case."""
+    """From volumes to one 2.5D sample a case, or one a lesion."""
 
     roi_channel: str = Field(description="the sequence whose grid carries the ROI")
     registration: Literal["none", "geometry", "rigid", "auto"] = Field(
@@ -66,6 +67,15 @@ class PreprocessingPlan(Record):
         description="side of the network input, cropped from the plane"
     )
     intensity: dict[str, IntensityPlan] = Field(description="by sequence, in the order of the channels")
+    lesions: LesionPlan | None = Field(
+        default=None, description="how the lesions of a patient are told apart; left out: the ROI is one tumour"
+    )
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Without lesions where they are not told apart, so that the hashes of older plans and samples still fit."""
+        content: dict[str, object] = write(self)
+        return {name: value for name, value in content.items() if name != "lesions" or value is not None}
 
     @property
     def seen_mm(self) -> float:

@@ -123,7 +123,7 @@ def _planned(
     plan = session.plan()
     splits = session.splits(plan)
     fingerprint = Fingerprint.load(session.workspace.fingerprint, _PLAN_FIRST)
-    require_budget(plan, fingerprint.cases)
+    require_budget(plan, fingerprint.cases, fingerprint.samples)
     session.require_same_inputs(fingerprint.inputs_sha256, workers)
     return session, plan, splits, list(chosen_folds(which, len(splits.folds)))
 

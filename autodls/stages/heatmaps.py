@@ -67,7 +67,7 @@ def write_maps(folder: HeatmapFolder, model: LockedModel, case: ExplainedCase, s
     grid = read_geometry(image) if image is not None else None
     roi = read_roi_on(case.files.roi, case.files.roi_labels(model.record), grid).volume
     rois = roi_on_planes(roi, sample.planes)
-    overlay = Overlay(sample, model.plan.sequences, rois, explanation.fused, FUSED, _target(model, case))
+    overlay = Overlay(sample, model.plan.sequences, rois, explanation.fused, FUSED, _target(model, case, sample))
     write_overlay(folder.fused_picture(case.files.id), overlay)
     own = replace(overlay, pictures=explanation.by_sequence, score=_OWN)
     write_overlay(folder.sequences_picture(case.files.id), own)
@@ -89,6 +89,7 @@ def check_weights(
             advance(case.files.id)
 
 
-def _target(model: LockedModel, case: ExplainedCase) -> str:
+def _target(model: LockedModel, case: ExplainedCase, sample: Sample) -> str:
     score = "" if case.dls is None else f" (DLS {case.dls:.2f}, {case.by})"
-    return f"{model.record.target.name}{score}"
+    lesion = f"; the largest of {len(sample.lesions)} lesions" if sample.others else ""
+    return f"{model.record.target.name}{score}{lesion}"

@@ -71,10 +71,10 @@ def predict(
 
     `images` holds CASE_0000.nii.gz, CASE_0001.nii.gz, ..., a file a channel of the model; `rois` holds CASE.nii.gz on
     the grid of the ROI channel, and without it the networks in folder `model` draw them. Into folder `output` go
-    scores.csv, predict.json, rois/ and, with `heatmaps`, heatmaps/: finished scores as they come, so that a killed run
-    continues, all else at the end. Results of ours that are there are replaced with `overwrite` alone. Without `output`
-    nothing is written. No score depends on the number of `workers`, processes that read images. `refused` says of cases
-    that have no image why they are not scored.
+    scores.csv, predict.json, rois/, lesions.csv where each lesion is scored, and, with `heatmaps`, heatmaps/: finished
+    scores as they come, so that a killed run continues, all else at the end. Results of ours that are there are
+    replaced with `overwrite` alone. Without `output` nothing is written. No score depends on the number of `workers`,
+    processes that read images. `refused` says of cases that have no image why they are not scored.
 
     A `model` that is open is used where it is, whatever the `device`. Raises ArgumentError where results cannot or must
     not lie, or where the model draws no ROIs; DatasetError where a folder is missing or has no image for the model;
@@ -161,7 +161,7 @@ def _roi_source(model: OpenModel, masks: "Mapping[str, Path]", *, drawn: bool) -
 
 def _score_into(results: ResultsFolder, scoring: _Scoring, *, heatmaps: bool) -> "Prediction":
     """Score into a folder: scores as they come, into the log of finished ones; all else there at the end."""
-    from autodls.inference.prediction import write_prediction
+    from autodls.inference.prediction import lesions_of, write_prediction
     from autodls.inference.score_log import ScoreLog
 
     model, unfinished = scoring.model, results.unfinished
@@ -175,7 +175,8 @@ def _score_into(results: ResultsFolder, scoring: _Scoring, *, heatmaps: bool) ->
             _explain(scoring, prediction, unfinished)
         masks = [scoring.masks[score.case] for score in prediction.cases if score.drawn is not None]
         maps = files_below(unfinished / "heatmaps") if heatmaps else []
-        made = [unfinished / "scores.csv", prediction_of(unfinished), *masks, *maps]
+        lesions = [lesions_of(unfinished)] if prediction.has_lesions else []
+        made = [unfinished / "scores.csv", *lesions, prediction_of(unfinished), *masks, *maps]
         seed, made_from = model.plan.training.seed, [scoring.root / "model.json"]
         note_output(scoring.watch.command, unfinished, "predict", seed, made_from, made, model.computed_in)
         results.publish([*made, unfinished / PROVENANCE])

@@ -50,9 +50,10 @@ def preprocess_training(session: Session, plan: Plan, workers: int, watch: Watch
         watch.note(f"warning: {warning}")
     if done.left_out:
         made = plan.preprocessing
+        each = "" if made.lesions else '; with "lesions": "components" in dataset.json each part is scored'
         watch.note(
             f"warning: in {done.left_out} of {len(cases)} cases the pictures leave tumour out; crop_mm is "
             f"{made.crop_mm:g}, of which the network sees {made.seen_mm:.0f} mm: look at these cases, or set a larger "
-            "preprocessing.crop_mm in plan.json"
+            f"preprocessing.crop_mm in plan.json{each}"
         )
     return done.keys

@@ -91,6 +91,11 @@ class Session:
                 f"'{self.cohort.description.roi_channel}'; {_PLAN_FIRST}"
             )
         self._require_same_labels()
+        told_by = plan.preprocessing.lesions.told_by if plan.preprocessing.lesions else None
+        if told_by != (asked := self.cohort.description.autodls.lesions):
+            raise StaleRecordError(
+                f"{self.workspace.plan}: lesions are told apart by {told_by}, dataset.json says {asked}; {_PLAN_FIRST}"
+            )
         return plan
 
     def _require_same_labels(self) -> None:

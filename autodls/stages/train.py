@@ -86,7 +86,7 @@ def train(
         splits = session.splits(plan)
         folds = chosen_folds(which, len(splits.folds))
         fingerprint = Fingerprint.load(session.workspace.fingerprint, "run 'autodls plan'")
-        require_budget(plan, fingerprint.cases)
+        require_budget(plan, fingerprint.cases, fingerprint.samples)
         session.require_same_inputs(fingerprint.inputs_sha256, workers)
         if session.masks is not None and (found := doubts(session.masks.cases)):
             told.note(f"warning: {found}; see 'flags' in {session.workspace.segmented}")

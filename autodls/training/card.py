@@ -23,7 +23,7 @@ def model_card(record: ModelRecord, plan: Plan, rows: list[ScoreAuc], folds_by_m
         )
     cautions = "".join(f"\n**Caution**: {as_markdown(caution)}.\n" for caution in record.cautions)
     patients = f" ({record.training_patients} patients)" if record.training_patients is not None else ""
-    mean = _by_mean(record, folds_by_mean)
+    mean, lesions = _by_mean(record, folds_by_mean), _lesions(plan)
     kept = ", which it keeps but for its last layer" if plan.network.encoder_frozen else ""
     guided = ", each plane on its own with the ROI in it" if plan.network.roi_guided else ""
     table = "\n".join(f"| {as_markdown(row.row)} | {row.n} | {row.positives} | {row.text} |" for row in rows)
@@ -34,7 +34,7 @@ For research; not a medical device.
 - **Question**: {as_markdown_code(target.rule)} ({name}), per case.
 - **Input**: {sequences}; files `CASE_0000{record.file_ending}` and so on, in that order; {rois}
 - **Output**: `dls`, the calibrated probability of the positive class; the call is high at or above
-  {record.cutoff:.4f} ({as_markdown(record.cutoff_source)}); Youden's would be {record.youden_cutoff:.4f}.
+  {record.cutoff:.4f} ({as_markdown(record.cutoff_source)}); Youden's would be {record.youden_cutoff:.4f}.{lesions}
 - **Trained on**: {cases}{patients} of {as_markdown_code(record.dataset)}, {record.training_positives} positive.
   The probability holds for a population with that share of positives.
 - **Network**: {record.folds} folds, each a {plan.network.encoder} per sequence (it started from
@@ -60,6 +60,18 @@ def _of_rates(plan: Plan) -> str:
     return (
         "Sensitivity and specificity at the\ncut-off are those of single-fold models there, not of the ensemble, for "
         f"which they have no interval. {chosen}Judge\nthem on a held-out cohort."
+    )
+
+
+def _lesions(plan: Plan) -> str:
+    """How several lesions of a patient are scored, where they are told apart."""
+    told = plan.preprocessing.lesions
+    if told is None:
+        return ""
+    by = "connected parts of the ROI" if told.told_by == "components" else "values of the ROI, one a lesion"
+    return (
+        f"\n- **Lesions**: {by}, from {told.least_mm3:g} mm3 on and at most {told.most} of a patient; each is scored, "
+        "and\n  the patient's log-odds are the mean of theirs."
     )
 
 

@@ -14,15 +14,17 @@ from autodls.records.case import Case
 from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
 from autodls.records.splits import Fold
+from autodls.training.bags import Bags, bags_of
 from autodls.training.keys import StageKeys
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Samples of labelled cases.
+    """Samples of labelled cases: one a case, in their order, and behind them those of further lesions.
 
-    `pixels` float32 [case, sequence, channel, H, W], as of `Sample.network_input`; `present` bool [case, sequence];
-    `labels` int64 [case], 1 positive; `patients` of the cases, where they are not patients of their own.
+    `pixels` float32 [sample, sequence, channel, H, W], as of `Sample.network_input`; `present` bool [sample, sequence];
+    `labels` int64 [sample], 1 positive, that of the case; `patients` of the cases, where they are not patients of their
+    own; `case_of` int64 [sample] the place of its case, None where no case has several lesions.
     """
 
     cases: tuple[str, ...]
@@ -30,9 +32,20 @@ class TrainingData:
     present: Tensor
     labels: Tensor
     patients: tuple[str, ...] = ()
+    case_of: Tensor | None = None
+
+    def bags(self, cases: Sequence[str], sequence: int | None = None) -> Bags:
+        """All samples of `cases`, in their order; with a `sequence`, by its place, only those that have it."""
+        has = None if sequence is None else self.present[:, sequence]
+        return bags_of(self.rows(cases), self.case_of, has)
+
+    def names(self, bags: Bags) -> list[str]:
+        """The case of each sample of `bags`."""
+        places = bags.rows if self.case_of is None else self.case_of[bags.rows]
+        return [self.cases[place] for place in places.tolist()]
 
     def rows(self, cases: Sequence[str]) -> Tensor:
-        """Positions of `cases`, in their order, on the device of the samples."""
+        """The row of the first sample of each of `cases`, in their order, on the device of the samples."""
         position = {case: row for row, case in enumerate(self.cases)}
         return torch.tensor([position[case] for case in cases], dtype=torch.long, device=self.pixels.device)
 
@@ -74,12 +87,16 @@ def load_training_data(
                 f"{path_of(case.id)}: made from another plan or other files since it was prepared "
                 f"({sample.key[:8]}, expected {keys[case.id][:8]}); run the command again"
             )
+    further = [(place, lesion) for place, sample in enumerate(samples) for lesion in sample.others]
+    case_of = [*range(len(samples)), *(place for place, _ in further)]
+    samples += [lesion for _, lesion in further]
     return TrainingData(
         tuple(case.id for case in ordered),
         torch.from_numpy(np.stack([sample.network_input(roi_guided=roi_guided) for sample in samples])).to(device),
         torch.from_numpy(np.stack([sample.present for sample in samples])).to(device),
-        torch.tensor([int(bool(case.label)) for case in ordered], device=device),
+        torch.tensor([int(bool(ordered[place].label)) for place in case_of], device=device),
         tuple(case.patient for case in ordered),
+        torch.tensor(case_of, device=device) if further else None,
     )
 
 

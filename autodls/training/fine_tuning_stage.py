@@ -20,6 +20,7 @@ from autodls.records.splits import Fold
 from autodls.records.tensors import load_tensors, save_tensors
 from autodls.seeding import stream_seed
 from autodls.training.augmentation import POLICIES, augment_inputs
+from autodls.training.bags import Bags
 from autodls.training.batches import random_batches, random_keep
 from autodls.training.data import FoldRun, TrainingData, centre_crop
 from autodls.training.keys import FINE_TUNING
@@ -39,14 +40,14 @@ class FineTuningTask:
 
     model: EndToEnd
     data: TrainingData
-    train: Tensor
-    inner: Tensor
+    train: Bags
+    inner: Bags
     plan: Plan
 
     @property
     def inner_labels(self) -> Tensor:
         """Labels [case] of the inner hold-out."""
-        return self.data.labels[self.inner]
+        return self.data.labels[self.inner.case_rows]
 
     def batches(self, seed: int) -> Iterator[tuple[Inputs, Tensor]]:
         """Augmented batches, and the labels of what the network says of them: none where it lacks a sequence.
@@ -58,7 +59,7 @@ class FineTuningTask:
         chance = torch.Generator().manual_seed(stream_seed(seed, "left out"))
         kept = modality_dropout(self.data.present, self.plan.training.sequence_dropout, chance)
         of_outputs = self.data.labels[:, None].where(_every_output(self.data.present), UNKNOWN)
-        batches = random_batches(self.train, self.plan.training.batch_size, seed)
+        batches = random_batches(self.train.rows[self.train.draw(seed)], self.plan.training.batch_size, seed)
         first, encoders = self.model.encoders[0], len(self.model.encoders)
         shape = (*batches.shape, encoders, first.pooled)
         keeps = random_keep(shape, first.dropout, stream_seed(seed, "dropout"), batches.device)
@@ -68,10 +69,10 @@ class FineTuningTask:
 
     def inner_logits(self) -> Tensor:
         """Fused logits of the inner hold-out, cropped at the centre."""
-        pixels = centre_crop(self.data.pixels[self.inner], self.plan.preprocessing.input_size_px)
-        size = self.plan.training.batch_size
-        parts = zip(torch.split(pixels, size), torch.split(self.data.present[self.inner], size), strict=True)
-        return torch.cat([self.model(*part)[:, 0] for part in parts])
+        rows, size = self.inner.rows, self.plan.training.batch_size
+        pixels = centre_crop(self.data.pixels[rows], self.plan.preprocessing.input_size_px)
+        parts = zip(torch.split(pixels, size), torch.split(self.data.present[rows], size), strict=True)
+        return self.inner.mean(torch.cat([self.model(*part)[:, 0] for part in parts]))
 
 
 def fine_tune(run: FoldRun, report: Report) -> None:
@@ -108,7 +109,7 @@ def new_task(data: TrainingData, fold: Fold, plan: Plan, folder: FoldFolder) -> 
     encoders = [_trained(plan, folder, name).to(device) for name in plan.sequences]
     projections = [fused.projections[name] for name in plan.sequences]
     model = EndToEnd(encoders, projections, fused.fusion).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return FineTuningTask(model, data, data.rows(fold.train), data.rows(fold.inner), plan)
+    return FineTuningTask(model, data, data.bags(fold.train), data.bags(fold.inner), plan)
 
 
 def fine_tuning_settings(plan: Plan, fold: Fold) -> FitSettings:
@@ -131,8 +132,9 @@ def _trained(plan: Plan, folder: FoldFolder, sequence: str) -> SequenceEncoder:
 
 def inner_log_loss(task: FineTuningTask, model: FoldModel) -> float:
     """Mean log loss of the score that `model` gives, on its scale, to the inner hold-out."""
-    pixels = centre_crop(task.data.pixels[task.inner], task.plan.preprocessing.input_size_px)
-    fused = model.logits(pixels, task.data.present[task.inner]).fused.double().cpu().numpy()
+    inner = task.inner
+    pixels = centre_crop(task.data.pixels[inner.rows], task.plan.preprocessing.input_size_px)
+    fused = inner.mean(model.logits(pixels, task.data.present[inner.rows]).fused.double()).cpu().numpy()
     known = (task.inner_labels == 1).cpu().numpy()
     return float(log_losses(model.scales[FUSED].log_odds(fused), known).mean())
 
@@ -145,5 +147,6 @@ def _rescaled(task: FineTuningTask, before: FoldModel) -> FoldModel:
         for name, encoder in zip(plan.sequences, task.model.encoders, strict=True)
     }
     unscaled = FoldModel(encoders, before.projections, task.model.fusion.eval(), {})
-    pixels = centre_crop(task.data.pixels[task.inner], plan.preprocessing.input_size_px)
-    return settled(unscaled, pixels, task.data.present[task.inner], task.inner_labels, plan)
+    inner = task.inner
+    pixels = centre_crop(task.data.pixels[inner.rows], plan.preprocessing.input_size_px)
+    return settled(unscaled, pixels, task.data.present[inner.rows], task.inner_labels, plan, inner)

@@ -35,17 +35,18 @@ def score_fold(run: FoldRun, model: FoldModel) -> list[FoldScore]:
     """
     part_of: dict[str, Part] = {case: part for part in _PARTS for case in getattr(run.fold, part)}
     cases: Sequence[str] = sorted(part_of)
-    rows = run.data.rows(cases)
-    pixels = centre_crop(run.data.pixels[rows], run.plan.preprocessing.input_size_px)
-    logits = model.logits(pixels, run.data.present[rows])
+    bags = run.data.bags(cases)
+    pixels = centre_crop(run.data.pixels[bags.rows], run.plan.preprocessing.input_size_px)
+    logits = model.logits(pixels, run.data.present[bags.rows]).mean_by_case(bags.case_of, len(bags))
     by_row = {FUSED: logits.fused, **logits.by_sequence}
     values = {row: tensor.double().cpu().numpy() for row, tensor in by_row.items()}
     present = {FUSED: np.ones(len(cases), dtype=bool)}
-    present |= {row: run.data.present[rows, index].cpu().numpy() for index, row in enumerate(logits.by_sequence)}
+    shown = bags.mean(run.data.present[bags.rows].float()) > 0
+    present |= {row: shown[:, index].cpu().numpy() for index, row in enumerate(logits.by_sequence)}
     for row, column in values.items():
         for case in itertools.compress(cases, present[row] & ~np.isfinite(column)):
             raise _no_number(run.fold.index, case, part_of[case], row)
-    labels = run.data.labels[rows].cpu().numpy()
+    labels = run.data.labels[bags.case_rows].cpu().numpy()
     return [
         FoldScore(
             case=case,

@@ -17,6 +17,7 @@ from autodls.records.network_shape import CLASSES
 from autodls.records.plan import Plan
 from autodls.seeding import stream_seed
 from autodls.training.augmentation import augment_inputs, augment_paper
+from autodls.training.bags import Bags
 from autodls.training.batches import random_batches, send
 from autodls.training.data import FoldRun, centre_crop
 from autodls.training.feature_cache import as_scored
@@ -28,7 +29,10 @@ _LEAST_SD = 1e-6
 
 @dataclass
 class HeadTask:
-    """Fit a linear layer to pooled features: `views` [view, case, feature] of the train part, `inner` [case, ...]."""
+    """Fit a linear layer to pooled features: `views` [view, sample, feature] of the train part, `inner` [sample, ...].
+
+    Labels are [case], the samples of each in `bags` and `inner_bags`.
+    """
 
     model: nn.Module
     views: Tensor
@@ -36,19 +40,21 @@ class HeadTask:
     inner: Tensor
     inner_labels: Tensor
     plan: Plan
+    bags: Bags
+    inner_bags: Bags
 
     def batches(self, seed: int) -> Iterator[tuple[Inputs, Tensor]]:
         """Batches and their labels: a random view of each case."""
         device, cases = self.labels.device, len(self.labels)
         chance = torch.Generator().manual_seed(stream_seed(seed, "views"))
         views = send(torch.randint(len(self.views), (cases,), generator=chance), device)
+        shown = self.bags.draw(seed)
         for rows in random_batches(torch.arange(cases, device=device), self.plan.training.batch_size, seed):
-            yield (self.views[views[rows], rows],), self.labels[rows]
+            yield (self.views[views[rows], shown[rows]],), self.labels[rows]
 
     def inner_logits(self) -> Tensor:
         """Logits of the inner hold-out."""
-        logits: Tensor = self.model(self.inner)
-        return logits
+        return self.inner_bags.mean(self.model(self.inner))
 
 
 def own_views(planes: Tensor, cases: Sequence[str], plan: Plan) -> Iterator[Tensor]:
@@ -67,7 +73,7 @@ def own_views(planes: Tensor, cases: Sequence[str], plan: Plan) -> Iterator[Tens
 
 
 def fit_head(
-    run: FoldRun, index: int, rows: dict[str, Tensor], encoder: SequenceEncoder, settings: FitSettings, report: Report
+    run: FoldRun, index: int, rows: dict[str, Bags], encoder: SequenceEncoder, settings: FitSettings, report: Report
 ) -> int:
     """Fit the last linear layer of `encoder` to the train rows of sequence `index`; the epoch that is kept.
 
@@ -78,11 +84,10 @@ def fit_head(
     device = run.data.pixels.device
     scoring = FoldedEncoder.from_state(encoder.net.state_dict()).to(device, scoring_dtype(plan, device))
     fixed = as_scored(scoring, plan, run.features)
-    names = [run.data.cases[row] for row in rows["train"].tolist()]
-    views = torch.stack(
-        [_pooled(fixed, view) for view in own_views(run.data.pixels[rows["train"], index], names, plan)]
-    )
-    inner = _pooled(fixed, centre_crop(run.data.pixels[rows["inner"], index], plan.preprocessing.input_size_px))
+    train, held = rows["train"], rows["inner"]
+    names = run.data.names(train)
+    views = torch.stack([_pooled(fixed, view) for view in own_views(run.data.pixels[train.rows, index], names, plan)])
+    inner = _pooled(fixed, centre_crop(run.data.pixels[held.rows, index], plan.preprocessing.input_size_px))
     mean, sd = views[0].mean(dim=0), views[0].std(dim=0)
     scale = torch.where(sd > _LEAST_SD, sd, torch.inf) * views.shape[-1] ** 0.5
     layer = nn.Linear(views.shape[-1], CLASSES)
@@ -90,10 +95,8 @@ def fit_head(
         layer.weight.copy_(encoder.net.fc.weight)
         layer.bias.copy_(encoder.net.fc.bias)
     model = nn.Sequential(nn.Dropout(encoder.dropout), layer).to(device)
-    labels = run.data.labels
-    task = HeadTask(
-        model, (views - mean) / scale, labels[rows["train"]], (inner - mean) / scale, labels[rows["inner"]], plan
-    )
+    known, judged = (run.data.labels[part.case_rows] for part in (train, held))
+    task = HeadTask(model, (views - mean) / scale, known, (inner - mean) / scale, judged, plan, train, held)
     state = fit(task, settings, run.keys.of[sequence], run.folder.resume(sequence), report)
     with torch.no_grad():
         weight = layer.weight / scale

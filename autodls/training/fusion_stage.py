@@ -17,6 +17,7 @@ from autodls.records.splits import Fold
 from autodls.seeding import stream_seed
 from autodls.training.augmentation import augment_inputs, augment_paper
 from autodls.training.background import made_ahead
+from autodls.training.bags import Bags
 from autodls.training.batches import random_batches, send
 from autodls.training.data import FoldRun, centre_crop
 from autodls.training.feature_cache import as_scored
@@ -35,7 +36,8 @@ _WEIGHT_DECAY = 1e-4  # of SGD; that of the encoders may be of another optimizer
 class FusionTask:
     """Fit the transformer to projected feature maps.
 
-    `maps` is [view, case, sequence, channel, h, w] of the train part, `inner_maps` [case, ...] of the inner hold-out.
+    `maps` is [view, sample, sequence, channel, h, w] of the train part, `inner_maps` [sample, ...] of the inner
+    hold-out, and so is `present`; labels are [case], the samples of each in `bags` and `inner_bags`.
     """
 
     model: FusionTransformer
@@ -46,20 +48,22 @@ class FusionTask:
     inner_present: Tensor
     inner_labels: Tensor
     plan: Plan
+    bags: Bags
+    inner_bags: Bags
 
     def batches(self, seed: int) -> Iterator[tuple[Inputs, Tensor]]:
-        """Batches and their labels: a random view of each case, sequences left out at random."""
+        """Batches and their labels: a random view of a lesion of each case, sequences left out at random."""
         chance = torch.Generator().manual_seed(stream_seed(seed, "views"))
         device, cases = self.labels.device, len(self.labels)
         views = send(torch.randint(len(self.maps), (cases,), generator=chance), device)
-        kept = modality_dropout(self.present, self.plan.training.sequence_dropout, chance)
+        shown = self.bags.draw(seed)
+        kept = modality_dropout(self.present[shown], self.plan.training.sequence_dropout, chance)
         for rows in random_batches(torch.arange(cases, device=device), self.plan.training.batch_size, seed):
-            yield (self.maps[views[rows], rows], kept[rows]), self.labels[rows]
+            yield (self.maps[views[rows], shown[rows]], kept[rows]), self.labels[rows]
 
     def inner_logits(self) -> Tensor:
         """Logits of the inner hold-out."""
-        logits: Tensor = self.model(self.inner_maps, self.inner_present)
-        return logits
+        return self.inner_bags.mean(self.model(self.inner_maps, self.inner_present))
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def train_fusion(run: FoldRun, report: Report) -> None:
     task = given.task
     state = fit(task, settings, run.keys.of[FUSION], run.folder.resume(FUSION), report)
     unscaled = FoldModel(given.encoders, given.projections, task.model.eval(), {})
-    model = settled(unscaled, given.inner_view, task.inner_present, task.inner_labels, plan)
+    model = settled(unscaled, given.inner_view, task.inner_present, task.inner_labels, plan, task.inner_bags)
     note = {"key": run.keys.of[FUSION], "fold": run.fold.index, "best_epoch": state.best_epoch}
     save_fusion(run.folder, model, {**note, **encoders_note(run.folder, plan.sequences)})
     run.folder.resume(FUSION).unlink(missing_ok=True)
@@ -93,14 +97,16 @@ def fusion_inputs(run: FoldRun, seed: int) -> FusionInputs:
     """Feature maps of a fold's train part, in several views, and of its inner hold-out; PCA sees the first alone."""
     data, fold, plan = run.data, run.fold, run.plan
     encoders = _scoring_encoders(run)
-    train, inner = data.rows(fold.train), data.rows(fold.inner)
+    bags, inner_bags = data.bags(fold.train), data.bags(fold.inner)
+    train, inner = bags.rows, inner_bags.rows
+    once = bags.draw(seed)  # a patient weighs as much in the PCA, however many lesions there are
     projections, seen = {}, []
     for index, name in enumerate(plan.sequences):
         planes = data.pixels[train, index]
         frozen = plan.network.encoder_frozen
-        views = own_views(planes, fold.train, plan) if frozen else _views(planes, plan, seed)
+        views = own_views(planes, data.names(bags), plan) if frozen else _views(planes, plan, seed)
         centre = _features(encoders[name], next(views))
-        projections[name] = fit_pca(centre, data.present[train, index], plan.network.pca_dims)
+        projections[name] = fit_pca(centre[once], data.present[train, index][once], plan.network.pca_dims)
         augmented = (_features(encoders[name], view) for view in views)
         seen.append(torch.stack([projections[name].project(maps) for maps in chain([centre], augmented)]))
     fusion = new_fusion(plan, projections[plan.sequences[0]].components.shape[0])
@@ -114,11 +120,13 @@ def fusion_inputs(run: FoldRun, seed: int) -> FusionInputs:
         fusion.to(data.pixels.device),
         torch.stack(seen, dim=2),
         data.present[train],
-        data.labels[train],
+        data.labels[bags.case_rows],
         torch.stack(inner_maps, dim=1),
         data.present[inner],
-        data.labels[inner],
+        data.labels[inner_bags.case_rows],
         plan,
+        bags,
+        inner_bags,
     )
     return FusionInputs(task, encoders, projections, inner_view)
 

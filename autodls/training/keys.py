@@ -20,7 +20,7 @@ from autodls.records.plan import Plan
 from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
 
-_FROZEN = "encoder_frozen"
+_FROZEN, _LESIONS = "encoder_frozen", "lesions"
 FUSION, FINE_TUNING = "fusion", "fine-tuning"
 Stage = Literal["encoder", "fusion", "fine-tuning", "lock"]
 STAGES: tuple[Stage, ...] = ("encoder", "fusion", "fine-tuning", "lock")
@@ -29,7 +29,7 @@ STAGES: tuple[Stage, ...] = ("encoder", "fusion", "fine-tuning", "lock")
 # "lock": the plan travels with the model. Automatic ROIs, and so `segmentation`, are in the keys of the samples.
 _ENCODER = (
     "preprocessing.roi_channel", "preprocessing.registration", "preprocessing.spacing_mm", "preprocessing.crop_mm",
-    "preprocessing.slice_size_px", "preprocessing.input_size_px", "preprocessing.intensity",
+    "preprocessing.slice_size_px", "preprocessing.input_size_px", "preprocessing.intensity", "preprocessing.lesions",
     "network.encoder", "network.encoder_frozen", "network.roi_guided", "network.encoder_weights",
     "training.folds", "training.batch_size", "training.epochs", "training.kept_epoch", "training.patience",
     "training.optimizer", "training.learning_rate", "training.loss", "training.focal_gamma", "training.focal_alpha",
@@ -121,6 +121,8 @@ def stage_keys(
     content = {stage: settings_of(plan, stage) for stage in STAGES}
     if not plan.network.encoder_frozen:
         del content["encoder"][f"network.{_FROZEN}"]  # as in keys of versions that did not have it
+    if plan.preprocessing.lesions is None:
+        del content["encoder"][f"preprocessing.{_LESIONS}"]
     if start_sha256 is not None:
         content["encoder"]["network.encoder_weights"] = start_sha256
     samples = _samples(sample_keys, cases)
@@ -146,6 +148,7 @@ def settings_of(plan: Plan, stage: Stage) -> dict[str, JsonValue]:
     """The settings of `plan` that first matter to `stage`, by dotted name."""
     content = plan.model_dump(mode="json")
     content["network"][_FROZEN] = plan.network.encoder_frozen  # plans of older versions are written without it
+    content["preprocessing"].setdefault(_LESIONS, None)
     return {name: value for name, value in _settings(content) if FIRST_STAGE.get(name, "encoder") == stage}
 
 

@@ -122,9 +122,8 @@ def judge_fold(run: FoldRun, log: StageLog, unused: Sequence[str] = ()) -> dict[
 
 def _labels(run: FoldRun, cases: Sequence[str], stage: str) -> LabelCounts:
     """Those of a part of the fold; an encoder is fitted to the cases that have its sequence."""
-    rows = run.data.rows(cases)
-    if stage in run.plan.sequences:
-        rows = rows[run.data.present[rows, run.plan.sequences.index(stage)]]
+    sequence = run.plan.sequences.index(stage) if stage in run.plan.sequences else None
+    rows = run.data.bags(cases, sequence).case_rows
     patients = [run.data.patients[row] for row in rows.tolist()] if run.data.patients else None
     return labels_of(run.data.labels[rows].tolist(), patients)
 

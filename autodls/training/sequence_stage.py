@@ -14,6 +14,7 @@ from autodls.records.plan import Plan
 from autodls.seeding import stream_seed
 from autodls.training.augmentation import POLICIES, augment_inputs
 from autodls.training.background import Background, background, made_ahead
+from autodls.training.bags import Bags
 from autodls.training.batches import random_batches, random_keep
 from autodls.training.data import FoldRun, centre_crop
 from autodls.training.frozen import fit_head
@@ -26,25 +27,26 @@ from autodls.training.weights import encoder_weights
 
 @dataclass
 class SequenceTask:
-    """Fit an encoder to the input of one sequence; `pixels` is [case, channel, H, W] of the whole training cohort."""
+    """Fit an encoder to the input of one sequence; `pixels` is [sample, channel, H, W] of the whole training cohort."""
 
     model: SequenceEncoder
     pixels: Tensor
     labels: Tensor
-    train: Tensor
-    inner: Tensor
+    train: Bags
+    inner: Bags
     plan: Plan
 
     @property
     def inner_labels(self) -> Tensor:
         """Labels [case] of the inner hold-out."""
-        return self.labels[self.inner]
+        return self.labels[self.inner.case_rows]
 
     def batches(self, seed: int) -> Iterator[tuple[Inputs, Tensor]]:
         """Augmented batches and their labels."""
         augment = POLICIES[self.plan.training.augmentation]
         size_px = self.plan.preprocessing.input_size_px
-        batches = random_batches(self.train, self.plan.training.batch_size, seed)
+        drawn = self.train.rows[self.train.draw(seed)]
+        batches = random_batches(drawn, self.plan.training.batch_size, seed)
         shape = (*batches.shape, self.model.pooled)
         keeps = random_keep(shape, self.model.dropout, stream_seed(seed, "dropout"), batches.device)
         for number, (rows, keep) in enumerate(zip(batches, keeps, strict=True)):
@@ -53,8 +55,9 @@ class SequenceTask:
 
     def inner_logits(self) -> Tensor:
         """Logits of the inner hold-out, cropped at the centre."""
-        planes = centre_crop(self.pixels[self.inner], self.plan.preprocessing.input_size_px)
-        return torch.cat([self.model(batch) for batch in torch.split(planes, self.plan.training.batch_size)])
+        planes = centre_crop(self.pixels[self.inner.rows], self.plan.preprocessing.input_size_px)
+        logits = torch.cat([self.model(batch) for batch in torch.split(planes, self.plan.training.batch_size)])
+        return self.inner.mean(logits)
 
 
 def train_sequences(stages: Sequence[tuple[FoldRun, str, Report]], at_once: int) -> None:
@@ -106,11 +109,10 @@ def _fit_frozen(run: FoldRun, sequence: str, report: Report) -> None:
     _keep(run.folder, sequence, encoder.net.state_dict(), note)
 
 
-def _rows_with(run: FoldRun, sequence: str) -> dict[str, Tensor]:
-    """Which rows of the samples are trained on, and which held out, of those that have the sequence."""
+def _rows_with(run: FoldRun, sequence: str) -> dict[str, Bags]:
+    """Which samples are trained on, and which held out, of those that have the sequence."""
     data, fold, index = run.data, run.fold, run.plan.sequences.index(sequence)
-    rows = {part: data.rows(getattr(fold, part)) for part in ("train", "inner")}
-    rows = {part: members[data.present[members, index]] for part, members in rows.items()}
+    rows = {part: data.bags(getattr(fold, part), index) for part in ("train", "inner")}
     needed = {"train": 2, "inner": 1}
     for part, members in rows.items():
         if len(members) < needed[part]:

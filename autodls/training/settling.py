@@ -19,6 +19,7 @@ from autodls.records.model_folders import FoldFolder
 from autodls.records.plan import Plan
 from autodls.records.scale import LogisticScale, Vector
 from autodls.records.scores import FUSED
+from autodls.training.bags import Bags
 from autodls.training.batches import send
 
 
@@ -36,18 +37,24 @@ def encoders_note(folder: FoldFolder, sequences: Sequence[str]) -> dict[str, obj
         return {"encoders": dict(zip(sequences, hashes, strict=True))}
 
 
-def settled(unscaled: FoldModel, pixels: Tensor, present: Tensor, labels: Tensor, plan: Plan) -> FoldModel:
+def settled(
+    unscaled: FoldModel, pixels: Tensor, present: Tensor, labels: Tensor, plan: Plan, bags: Bags | None = None
+) -> FoldModel:
     """The fold with the scale of every score, and the fused score that stands, from its inner hold-out.
+
+    `pixels` and `present` are [sample, ...], `labels` [case], the samples of each in `bags`, None for one each.
 
     Where the plan has the mean of the sequences to fall back on, the transformer stands only if it is better than that
     mean by more than two standard errors of the difference. A few cases cannot tell two scores apart, and a transformer
     that was fitted to features of cases that the encoders knew is the one to be proven.
     """
-    logits, known = unscaled.logits(pixels, present), (labels == 1).cpu().numpy()
+    of_samples, known = unscaled.logits(pixels, present), (labels == 1).cpu().numpy()
+    logits = of_samples if bags is None else of_samples.mean_by_case(bags.case_of, len(bags))
     model = replace(unscaled, scales=fit_scales(logits, known))
     if plan.network.fusion.fallback == "none":
         return model
-    log_odds = _mean_log_odds(logits, model.scales)
+    log_odds = _mean_log_odds(of_samples, model.scales)
+    log_odds = log_odds if bags is None else bags.mean(torch.from_numpy(log_odds).to(labels.device)).cpu().numpy()
     scale = fit_scale(log_odds, known)
     losses = log_losses(model.scales[FUSED].log_odds(_numbers(logits.fused)), known)
     if is_shown_better(losses, log_losses(scale.log_odds(log_odds), known)):
@@ -63,7 +70,7 @@ def fit_scales(logits: FoldLogits, labels: NDArray[np.bool_]) -> dict[str, Logis
 
 
 def _mean_log_odds(logits: FoldLogits, scales: Mapping[str, LogisticScale]) -> Vector:
-    """The mean over the sequences that a case has, [case]."""
+    """The mean over the sequences that a sample has, [sample]."""
     by_sequence = [scales[name].log_odds(_numbers(values)) for name, values in logits.by_sequence.items()]
     mean: Vector = np.nanmean(by_sequence, axis=0)
     return mean

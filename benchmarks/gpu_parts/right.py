@@ -13,6 +13,7 @@ from autodls.models.gradcam import fold_maps
 from autodls.records.files import sha256_of_file
 from autodls.records.scores import read_fold_scores
 from autodls.records.training_log import Epoch
+from autodls.training.bags import Bags
 from autodls.training.data import FoldRun, centre_crop
 from autodls.training.fold import train_together
 from autodls.training.learnt import LabelCounts, judge
@@ -44,7 +45,7 @@ def _fitted(run: FoldRun, *, bf16: bool) -> Figures:
     model.start_from_random(torch.Generator().manual_seed(0))
     model.to(data.pixels.device).to(memory_format=torch.channels_last)
     train, inner = (data.rows(part) for part in (run.fold.train, run.fold.inner))
-    task = SequenceTask(model, data.pixels[:, 0], data.labels, train, inner, plan)
+    task = SequenceTask(model, data.pixels[:, 0], data.labels, Bags.of_rows(train), Bags.of_rows(inner), plan)
     settings = replace(fit_settings(plan, sequence, run.fold.index), bf16=bf16)
     epochs = fit(task, settings, "key", run.folder.root / "none", lambda _epoch: None).history
     of_each = (_labels(data.labels[rows]) for rows in (train, inner))
