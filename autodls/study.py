@@ -61,11 +61,7 @@ class Study(StudyBenchmarks):
         compare: bool = False,
         workers: int = 1,
     ) -> "StudyRun":
-        """Do every stage that is not done yet, in order, to the report: `report`, `stages`, `results`.
-
-        `rois` "auto": nnU-Net draws them; `preset` and `device`: of a plan that is not there yet; `compare`: candidates
-        beside the networks too.
-        """
+        """Do every stage that is not done yet, in order, to the report (`preset`, `device`: of a plan to be made)."""
         from autodls.stages.run import run
 
         return run(self._run_settings(rois, preset, device, compare, workers), watch=self.watch)

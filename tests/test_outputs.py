@@ -64,8 +64,7 @@ COMMANDS = {
     "plan": lambda root: ("plan", "-d", root / "data", "-w"),
     "init": lambda root: (
         "init", root / "data/imagesTr", "--table", root / "data/clinical.csv", "--outcome", "cps",
-        "--positive", ">= 20",
-        "--yes", "-o",
+        "--positive", ">= 20", "--yes", "-o",
     ),
 }  # fmt: skip
 
