@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from autodls.stages.explain import Explained
     from autodls.stages.export import Exported
     from autodls.stages.predict_dicom import PredictedStudies
-    from autodls.stages.run import StudyRun
     from autodls.stages.update import Updated
     from autodls.stages.verify import Verified
 
@@ -51,20 +50,6 @@ class Study(StudyBenchmarks):
     >>> study.check().errors, study.plan().warnings                         # doctest: +SKIP
     >>> study.train(); study.evaluate().metrics                             # doctest: +SKIP
     """
-
-    def run(
-        self,
-        rois: "RoiKind" = "manual",
-        *,
-        preset: PathLike | None = None,
-        device: Literal["auto", "cpu", "cuda"] = "auto",
-        compare: bool = False,
-        workers: int = 1,
-    ) -> "StudyRun":
-        """Do every stage that is not done yet, in order, to the report (`preset`, `device`: of a plan to be made)."""
-        from autodls.stages.run import run
-
-        return run(self._run_settings(rois, preset, device, compare, workers), watch=self.watch)
 
     def evaluate(
         self,

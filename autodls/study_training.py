@@ -1,4 +1,4 @@
-"""A study up to its locked model: one method for each stage that a training cohort goes through."""
+"""A study up to its locked model: one method for each stage that a training cohort goes through, and one for all."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from autodls.stages.init import Initialised
     from autodls.stages.plan import Planned
     from autodls.stages.preprocess import Preprocessed
+    from autodls.stages.run import StudyRun
     from autodls.stages.segment import Segmented
     from autodls.stages.train import Trained
 
@@ -98,6 +99,20 @@ class StudyTraining(StudyFolder):
             workers=workers,
             watch=self.watch,
         )
+
+    def run(
+        self,
+        rois: "RoiKind" = "manual",
+        *,
+        preset: PathLike | None = None,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+        compare: bool = False,
+        workers: int = 1,
+    ) -> "StudyRun":
+        """Do every stage that is not done yet, in order, to the report (`preset`, `device`: of a plan to be made)."""
+        from autodls.stages.run import run
+
+        return run(self._run_settings(rois, preset, device, compare, workers), watch=self.watch)
 
     def check(self, *, workers: int = 1) -> "CheckReport":
         """Check table, files and every image; `problems` has a line each, `errors` those that must be repaired."""
