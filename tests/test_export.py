@@ -25,6 +25,7 @@ from autodls.exporting.onnx_files import Runtime, require_size
 from autodls.models.folded import FoldedEncoder
 from autodls.records.export import ExportRecord
 from autodls.records.files import sha256_of_file
+from autodls.records.lesion_plan import LesionPlan
 from autodls.records.locked_candidate import CANDIDATE
 from autodls.records.scale import LogisticScale
 from autodls.records.tensors import load_tensors
@@ -285,6 +286,16 @@ def test_a_locked_candidate_has_nothing_to_export(tmp_path):
     (tmp_path / "candidate" / CANDIDATE).write_text("{}")
     answer = autodls("export", "-m", tmp_path / "candidate", "-o", tmp_path / "out")
     assert answer.status == 2 and "no networks to export" in answer.complaint
+
+
+def test_a_model_of_several_lesions_is_refused(tmp_path):
+    plan = small_volume_plan()
+    preprocessing = plan.preprocessing.model_copy(
+        update={"lesions": LesionPlan(told_by="components", least_mm3=10.0, most=5)}
+    )
+    write_model_folder(tmp_path / "model", model_of(plan.model_copy(update={"preprocessing": preprocessing})))
+    with pytest.raises(ArgumentError, match="only models of one ROI a patient"):
+        export(tmp_path / "out", model=tmp_path / "model")
 
 
 @pytest.mark.parametrize("given", ["images", "rois"])
