@@ -136,6 +136,8 @@ def test_the_sentence_gives_what_there_is_what_twice_and_four_times_may_bring_an
     assert [one.factor for one in found.expected] == [1, 2, 4] and [one.n for one in found.expected] == [80, 160, 320]
     assert found.expected[1].auc.low < 0.9 - 0.8 * 160**-0.5 < found.expected[1].auc.high
     assert f"mean AUC of {found.points[-1].auc:.3f}" in found.sentence
+    high = told(0.99, 0.0, error=0.05, agreement=Agreement(0.99, "x"))
+    assert f"mean AUC of 0.990 ({high.expected[0].auc.low:.3f}" in high.sentence, "with the band there, capped as it is"
     assert f"twice as many of the same population it may have {found.expected[1].auc.value:.3f}" in found.sentence
     assert "no promise" in found.sentence and "will" not in found.sentence
     assert found.precision.cases == learning_cases(found) and f"takes {found.precision.cases} new" in found.sentence

@@ -77,7 +77,7 @@ def patients_benchmark(
         expected=expected,
         ceiling=ceiling,
         precision=precision,
-        sentence=_sentence(candidate, _now(curve), expected, len(set(patients)), precision),
+        sentence=_sentence(candidate, _now(curve, expected[0].auc), expected, len(set(patients)), precision),
         notes=tuple(notes),
     )
 
@@ -108,12 +108,11 @@ def _of_ceiling(found: NoiseCeiling) -> str:
     return f"Labels of {by}, let no score pass an AUC of {number(found.auc)}: the bands end there."
 
 
-def _now(curve: LearningCurve) -> Estimate:
-    """The AUC of fits on all that folds learn from, with what subsets and test cases leave open."""
-    last = curve.points[-1]
-    reach = _Z_95 * float(np.hypot(last.scatter, curve.error))
-    low, high = np.clip([last.auc - reach, last.auc + reach], 0, 1).tolist()
-    return Estimate(value=last.auc, low=low, high=high)
+def _now(curve: LearningCurve, band: Estimate) -> Estimate:
+    """The AUC of fits on all that folds learn from, as it was measured, with the `band` of the curve there."""
+    value = curve.points[-1].auc
+    low, high = (value if one is None else one for one in (band.low, band.high))
+    return Estimate(value=value, low=min(low, value), high=max(high, value))
 
 
 def _sentence(
