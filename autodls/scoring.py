@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autodls.errors import ArgumentError
+from autodls.records.locked_candidate import NETWORKS
 from autodls.stages.predict import OpenModel, open_model, predict
+from autodls.stages.predict_candidate import candidate_record, is_candidate, require_own_networks
 from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
     from autodls.inference.prediction import Prediction
     from autodls.records.export import Runtime
+    from autodls.records.locked_candidate import LockedCandidate
     from autodls.records.model import ModelRecord
     from autodls.records.plan import Plan
     from autodls.records.update import Method
@@ -26,7 +30,7 @@ def load_model(folder: PathLike, device: str = "auto") -> "Model":
 
     Parameters
     ----------
-    folder : the model folder (WORKSPACE/model, or a copy of it)
+    folder : the model folder (WORKSPACE/model, or a copy of it), or that of a locked candidate (WORKSPACE/candidate)
     device : "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N"
 
     Returns
@@ -41,34 +45,49 @@ def load_model(folder: PathLike, device: str = "auto") -> "Model":
     ArgumentError
         A device that is not there.
     """
-    return Model(open_model(Path(folder), device))
+    place = Path(folder)
+    if not is_candidate(place):
+        return Model(place, open_model(place, device))
+    candidate, _ = candidate_record(place, rois=True, heatmaps=False)
+    networks = None
+    if candidate.networks_sha256 is not None:
+        require_own_networks(place, candidate)
+        networks = open_model(place / NETWORKS, device)
+    return Model(place, networks, candidate)
 
 
 @dataclass(frozen=True, repr=False)
 class Model:
-    """A verified model; `load_model` makes it. For research: it is no medical device."""
+    """A verified model; `load_model` makes it. For research: it is no medical device.
 
-    _open: OpenModel
+    `folder` is where it lies; `candidate` is what candidate.json says of a locked candidate, None for a model of
+    networks alone.
+    """
+
+    folder: Path
+    _networks: OpenModel | None
+    candidate: "LockedCandidate | None" = None
 
     @property
-    def folder(self) -> Path:
-        """Where it lies."""
-        return self._open.root
+    def _open(self) -> OpenModel:
+        if self._networks is None:
+            raise ArgumentError(f"{self.folder}: a locked candidate without networks; see `candidate` for its record")
+        return self._networks
 
     @property
     def record(self) -> "ModelRecord":
-        """What model.json says: target, channels, cut-offs, recalibration, hashes."""
+        """What model.json says: target, channels, cut-offs, recalibration, hashes; of a candidate, of its networks."""
         return self._open.checked.record
 
     @property
     def plan(self) -> "Plan":
-        """The plan that the model was trained by, with reasons."""
+        """The plan that the networks were trained by, with reasons."""
         return self._open.checked.plan
 
     @property
     def caveats(self) -> tuple[str, ...]:
         """What whoever uses the scores must know, such as an AUC that is not shown to be better than a guess."""
-        return tuple(self.record.cautions)
+        return () if self._networks is None else tuple(self.record.cautions)
 
     @property
     def cautions(self) -> tuple[str, ...]:
@@ -81,6 +100,7 @@ class Model:
         rois: PathLike | None = None,
         output: PathLike | None = None,
         *,
+        clinical: PathLike | None = None,
         heatmaps: bool = False,
         overwrite: bool = False,
         workers: int = 1,
@@ -94,6 +114,7 @@ class Model:
             missing sequence
         rois : folder of CASE.nii.gz on the grid of the model's ROI channel; None where the model draws them itself
         output : folder for scores.csv, predict.json, rois/ and heatmaps/, new or empty
+        clinical : table with a column "case" and the clinical columns of a locked candidate that needs some
         heatmaps : write heat maps as well
         overwrite : replace the results of an earlier run in `output`
         workers : processes that read images; scores do not depend on it
@@ -116,8 +137,10 @@ class Model:
         return predict(
             Path(images),
             None if output is None else Path(output),
-            model=self._open,
+            model=self.folder if self.candidate is not None else self._open,
             rois=None if rois is None else Path(rois),
+            clinical=None if clinical is None else Path(clinical),
+            networks=self._networks,
             heatmaps=heatmaps,
             overwrite=overwrite,
             workers=workers,
@@ -146,6 +169,8 @@ class Model:
         """
         from autodls.stages.update import update
 
+        if self.candidate is not None:
+            raise ArgumentError(f"{self.folder}: a locked candidate is not updated; update a model of networks")
         target, device = None if output is None else Path(output), str(self._open.device)
         return update(
             Path(dataset), target, model=self.folder, method=method, device=device, workers=workers, watch=watch
@@ -174,6 +199,11 @@ class Model:
         return export(Path(output), model=self.folder, to=to, images=cases, rois=drawn, workers=workers, watch=watch)
 
     def __repr__(self) -> str:
+        if self.candidate is not None:
+            one = self.candidate
+            return (
+                f"<Candidate '{one.candidate}' of {one.target.name}; high at or above {one.cutoff:.3f}; {self.folder}>"
+            )
         record = self.record
         return (
             f"<Model of {record.target.name}: {', '.join(self.plan.sequences)}; {record.folds} folds, high at or above "

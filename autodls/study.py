@@ -83,6 +83,8 @@ class Study(StudyBenchmarks):
         output: PathLike | None = None,
         *,
         rois: PathLike | None = None,
+        clinical: PathLike | None = None,
+        model: PathLike | None = None,
         heatmaps: bool = False,
         overwrite: bool = False,
         device: str = "auto",
@@ -90,7 +92,8 @@ class Study(StudyBenchmarks):
     ) -> "Prediction":
         """Score new cases by the model of this study, as `autodls predict`; without `output` nothing is written.
 
-        `images` and `rois` are folders as `Model.predict` takes them.
+        `images` and `rois` are folders as `Model.predict` takes them. `model` is another model, or a locked candidate,
+        such as `compare(lock=True).locked.parent`, which may need the table `clinical`.
         """
         from autodls.stages.predict import predict
         from autodls.stages.session import model_of
@@ -98,8 +101,9 @@ class Study(StudyBenchmarks):
         return predict(
             Path(images),
             path_of(output),
-            model=model_of(self.workspace, drawn=rois is None),
+            model=path_of(model) or model_of(self.workspace, drawn=rois is None),
             rois=path_of(rois),
+            clinical=path_of(clinical),
             heatmaps=heatmaps,
             overwrite=overwrite,
             device=device,

@@ -199,7 +199,9 @@ CALLS = {
     "preprocess": lambda study: study.preprocess(workers=2),
     "segment": lambda study: study.segment(1, restart=True),
     "train": lambda study: study.train(0, "auto", at_once=2),
-    "predict": lambda study: study.predict("images", "out", rois="rois", heatmaps=True, overwrite=True),
+    "predict": lambda study: study.predict(
+        "images", "out", rois="rois", clinical="new.csv", model="candidate", heatmaps=True, overwrite=True
+    ),
     "predict_dicom": lambda study: study.predict_dicom(
         "images", "out", dicom="back", series=["T1WI=t1"], roi_names=["GTV"]
     ),
@@ -224,7 +226,6 @@ OF_STUDY = {"dataset", "workspace", "name", "as_json", "dry_run", "place"}
 ELSEWHERE = {
     "plan": {"explain": "explain_plan", "frozen": "encoder_frozen"},
     "predict": {
-        "model": "load_model(MODEL).predict",
         **dict.fromkeys(("dicom", "series", "roi_name"), "predict_dicom"),
     },
     "compare": {"candidate": "lock"},

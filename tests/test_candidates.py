@@ -257,14 +257,14 @@ def test_the_auc_within_a_training_part_is_of_cases_that_were_not_learned():
 
 
 def test_of_redundant_features_the_first_stays_and_one_that_is_missing_everywhere_goes(radiomics, small_choice):
-    from autodls.candidates.learners import _Selected
+    from autodls.candidates.learners import Selected
 
     table = RadiomicsLearner({case: {**one} for case, one in radiomics.items()}).table
     table["empty"], table["constant"] = np.nan, 1.0
-    kept = _Selected.fitted(table, CASES[:40]).columns
+    kept = Selected.fitted(table, CASES[:40]).columns
     assert "T1WI:f2" in kept and "T1WI:f6" not in kept
     assert not {"empty", "constant"} & {*kept}
-    values = _Selected.fitted(table, CASES[:40]).of(CASES)
+    values = Selected.fitted(table, CASES[:40]).of(CASES)
     assert np.isfinite(values).all() and np.abs(values).max() <= 3.0
 
 

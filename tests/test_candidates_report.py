@@ -6,6 +6,7 @@ from html import escape
 import numpy as np
 import pytest
 from report_workspace import write_workspace
+from tiny_candidates import candidate, integrated_candidate
 
 from autodls.analysis.candidates import CHOSEN, Compared, comparison
 from autodls.candidates.fold import DEEP
@@ -13,8 +14,9 @@ from autodls.errors import ArgumentError
 from autodls.evaluation.delong import auc, compare_aucs
 from autodls.records.comparison import FoldComparison
 from autodls.records.files import sha256_of_file
+from autodls.records.locked_candidate import CANDIDATE
 from autodls.report.artefacts import read_study
-from autodls.report.comparison_files import comparison_files, write_comparison
+from autodls.report.comparison_files import comparison_files, write_candidate_figures, write_comparison
 from autodls.report.html.document import render
 
 N, FOLDS = 240, 4
@@ -180,3 +182,34 @@ def test_the_forest_plot_holds_every_number_that_it_draws():
         "nested choice": found.chosen.auc.value
     }
     assert len(rows.lines) == len(pooled) + FOLDS * len(found.candidates)
+
+
+def test_decision_curves_are_of_the_integrated_candidate_and_its_parts():
+    """At every threshold of the record, by the definition: true positives less weighted false ones, a case."""
+    held = given({"clinical": 0.4, DEEP: 0.9})
+    found = comparison(held).decision
+    assert list(found.net_benefit) == ["integrated_clinical", DEEP, "clinical"] and len(found.thresholds) == 99
+    share, at = np.mean([*LABELS.values()]), found.thresholds.index(0.3)
+    assert found.treat_all[at] == pytest.approx(share - (1 - share) * 0.3 / 0.7)
+    assert found.net_benefit[DEEP][at] > found.net_benefit["clinical"][at] > found.treat_all[at]
+    rows = comparison_files(comparison(held)).figures["candidates_decision"].rows.lines
+    assert len(rows) == 3 * 99 and (DEEP, 0.3, found.net_benefit[DEEP][at], found.treat_all[at]) in rows
+    assert comparison(given({"clinical": 0.4})).decision is None
+
+
+@pytest.mark.parametrize(("record", "nomogram"), [(integrated_candidate(), True), (candidate(), False)])
+def test_a_locked_candidate_is_shown_with_what_it_is_made_of(tmp_path, record, nomogram):
+    place, description = write_workspace(tmp_path / "w")
+    write_comparison(place, comparison_files(comparison(given({"clinical": 0.4, DEEP: 0.9}))))
+    write_candidate_figures(place, integrated_candidate())  # of an earlier one
+    made = write_candidate_figures(place, record)
+    assert {path.stem for path in made} == {"candidate_coefficients", *(["candidate_nomogram"] if nomogram else [])}
+    record.save(place.candidate / CANDIDATE)
+    chapter = render(read_study(place, description)).split('id="candidates"')[1].split("</section>")[0]
+    assert "Locked before splits.json changed" in chapter  # the record is of no study
+    assert f"&#x27;{record.candidate}&#x27;" in chapter and "out-of-fold AUC 0.700 (0.600–0.800)" in chapter
+    assert ("Nomogram of the locked candidate." in chapter) == nomogram and "Decision curves" in chapter
+    assert ("--clinical" in chapter) == nomogram and "the largest effects" in chapter
+    splits = sha256_of_file(place.splits)
+    record.model_copy(update={"splits_sha256": splits}).sealed().save(place.candidate / CANDIDATE)
+    assert "Locked before splits.json changed" not in render(read_study(place, description))

@@ -7,74 +7,39 @@ import shutil
 
 import numpy as np
 import pytest
-from command_line import autodls, edit_text, snapshot
-from tiny_workspace import tiny_workspace
+from command_line import snapshot
+from tiny_comparison import TRAINING, command, compared_study, use_quick_candidates
 
 from autodls.analysis.comparison_results import Comparison
-from autodls.candidates import radiomic_cases, radiomics
+from autodls.candidates import radiomics
 from autodls.candidates.fold import DEEP
-from autodls.candidates.nested import fit_choosing
 from autodls.errors import ArgumentError, AutoDLSError
 from autodls.evaluation.delong import auc_with_ci
-from autodls.imaging.geometry import Volume
-from autodls.imaging.volumes import read_volume, write_volume
-from autodls.inference.inputs import InputCase
 from autodls.jobs import compare as jobs
 from autodls.jobs.dispatch import Ended, dispatch
 from autodls.jobs.executor import LOCAL, Executor
-from autodls.planning.fingerprint import inputs_sha256
 from autodls.records.cohort import read_cohort
-from autodls.records.files import sha256_of_file
-from autodls.records.fingerprint import Fingerprint
-from autodls.records.locked_candidate import CANDIDATE, LockedCandidate
 from autodls.records.plan import Plan
 from autodls.records.scores import FUSED, FoldRecord, load_fold_scores
 from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
 from autodls.stages import compare as stage
 from autodls.stages.compare import compare
-from autodls.stages.predict_candidate import _measured
 from autodls.training.fold_chain import weight_hashes, write_scores
 from autodls.training.locking import lock_model
 from autodls.verify.results import verify_results
 
-TRAINING = 24
-
-
-def mean_inside(image, roi, _bin_width=None):
-    return {"stat_mean": float(image[roi].mean()), "stat_var": float(image[roi].var())}
-
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Three features instead of the library's, and few settings."""
-    monkeypatch.setattr(radiomics, "library", lambda: "made up 1")
-    monkeypatch.setattr(radiomic_cases, "library", lambda: "made up 1")
-    monkeypatch.setattr(radiomic_cases, "shape_features", lambda roi: {"morph_volume": float(roi.sum())})
-    monkeypatch.setattr(radiomic_cases, "picture_features", mean_inside)
-    monkeypatch.setattr("autodls.candidates.learners._NET", (0.3,))
-    monkeypatch.setattr("autodls.candidates.learners._LASSO_SHARES", (0.5,))
-    monkeypatch.setattr("autodls.candidates.learners._TREES", 5)
-    monkeypatch.setattr("autodls.candidates.learners._RIDGE", (0.1, 1.0))
-    monkeypatch.setattr("autodls.candidates.nested.MOST_PARTS", 2)
-
-
-def planned(place, cohort):
-    """Make the plan that lies there one of these images."""
-    seen = Fingerprint.load(place.fingerprint, "")
-    found = inputs_sha256(cohort.training, 1, lambda _case: None)
-    labels = tuple(sorted(cohort.description.roi_labels))
-    seen.model_copy(update={"inputs_sha256": found, "roi_labels": labels}).save(place.fingerprint)
-    made = {"fingerprint_sha256": sha256_of_file(place.fingerprint)}
-    Plan.load(place.plan, "").model_copy(update=made).save(place.plan)
+    use_quick_candidates(monkeypatch)
 
 
 @pytest.fixture
 def study(tmp_path, make_dataset):
     """A dataset with clinical columns, and its workspace with a locked model of made-up scores."""
     dataset = make_dataset(tmp_path / "dataset", training=TRAINING, held_out=2)
-    place = tiny_workspace(dataset, tmp_path / "work")
-    planned(place, read_cohort(dataset))
+    place = compared_study(dataset, tmp_path / "work")
     return dataset, place
 
 
@@ -199,8 +164,7 @@ def test_what_a_study_does_not_allow_is_left_out_with_the_reason(tmp_path, make_
     description = json.loads((dataset / "dataset.json").read_text())
     description["autodls"]["clinical"] = []
     (dataset / "dataset.json").write_text(json.dumps(description))
-    place = tiny_workspace(dataset, tmp_path / "work")
-    planned(place, read_cohort(dataset))
+    place = compared_study(dataset, tmp_path / "work")
     place.model.record.unlink()
     monkeypatch.undo()
     monkeypatch.setattr(radiomics, "find_spec", lambda _name: None)
@@ -209,11 +173,6 @@ def test_what_a_study_does_not_allow_is_left_out_with_the_reason(tmp_path, make_
     assert "no locked model; run 'autodls train fold all'" in found.left_out["deep"]
     assert "pip install 'autodls[radiomics]'" in found.left_out["radiomics"]
     assert "autodls.clinical" in found.left_out["clinical"]
-
-
-def command(dataset, place, *words):
-    """In this process alone: others would not have the quick features."""
-    return autodls("compare", "-d", dataset, "-w", place.root, "--workers", 1, *words)
 
 
 def test_changed_images_are_one_line(study):
@@ -369,9 +328,12 @@ def test_an_experiment_is_set_beside_another_and_not_beside_itself_or_nothing(st
 def test_an_experiment_is_locked_already(study):
     dataset, place = study
     experiment(dataset, place, "wide")
-    answer = command(dataset, place, "--also", "wide", "--lock", "--candidate", "wide")
-    assert answer.status == 2 and "locked already, in the folder experiments/wide/model" in answer.complaint
+    answer = command(dataset, place, "--lock", "--candidate", "wide")
+    assert answer.status == 2 and "--candidate wide: is no candidate" in answer.complaint
     assert not place.comparison.exists(), "before minutes of work"
+    found = compare(dataset, place.root, also=("wide",), lock="wide")
+    assert found.locked == place.experiment("wide").model.record and not place.candidate.exists()
+    assert found.how_to_predict == f"autodls predict -m {found.locked.parent} -i IMAGES --rois ROIS -o OUT"
 
 
 # -- folds as jobs -----------------------------------------------------------------------------------------------------
@@ -419,114 +381,3 @@ def test_jobs_make_the_bytes_of_this_machine(study, monkeypatch, tmp_path, spoil
     assert [place.fold_comparison(task.index).read_bytes() for task in told] == here
     monkeypatch.setattr(jobs, "do_on", None)
     compare(dataset, place.root, executor=Executor("ray"))
-
-
-# -- what is locked ----------------------------------------------------------------------------------------------------
-
-
-def new_cases(dataset, tmp_path):
-    """The held-out cases as another hospital has them."""
-    for name in ("images", "rois"):
-        (tmp_path / name).mkdir()
-    for number in (TRAINING, TRAINING + 1):
-        for path in (dataset / "imagesTr").glob(f"case_{number}*"):
-            shutil.copy(path, tmp_path / "images")
-        shutil.copy(dataset / "labelsTr" / f"case_{number}.nii.gz", tmp_path / "rois")
-    return "-i", tmp_path / "images", "--rois", tmp_path / "rois"
-
-
-@pytest.fixture
-def telling(study):
-    """The study with volumes that tell the classes apart: tumours of the negatives are cut to half."""
-    dataset, place = study
-    for case in read_cohort(dataset).cases:
-        roi = read_volume(case.roi)
-        if int(case.id[-2:]) % 2:
-            array = roi.array.copy()
-            array[int(np.nonzero(array)[0].max())] = 0
-            write_volume(case.roi, Volume(array, roi.geometry))
-    planned(place, read_cohort(dataset))
-    return dataset, place
-
-
-@pytest.mark.parametrize("name", ["volume", "radiomics"])
-def test_a_locked_candidate_scores_new_cases_as_its_record_says_and_verify_checks_it(telling, tmp_path, name):
-    dataset, place = telling
-    given = new_cases(dataset, tmp_path)
-    answer = command(dataset, place, "--lock", "--candidate", name)
-    assert answer.status == 0, answer.err
-    record = LockedCandidate.load(place.candidate / CANDIDATE, "")
-    assert record.candidate == name and record.out_of_fold_auc["value"] > 0.5
-    out = tmp_path / "out"
-    answer = autodls("predict", *given, "-o", out, "-m", place.candidate, "--workers", 1)
-    assert answer.status == 0, answer.err
-    with (out / "scores.csv").open(newline="") as handle:
-        rows = {row["case"]: row for row in csv.DictReader(handle)}
-    assert set(rows) == {f"case_{TRAINING}", f"case_{TRAINING + 1}"}
-    case = next(one for one in read_cohort(dataset).cases if one.id == f"case_{TRAINING}")
-    measured, _ = _measured(record, InputCase(case.id, case.images, case.roi), case.roi)
-    odds = np.array([record.log_odds(measured)])
-    assert float(rows[case.id]["dls"]) == pytest.approx(float(record.recalibration.probability(odds)[0]))
-    assert rows[case.id]["call"] == ("high" if float(rows[case.id]["dls"]) >= record.cutoff else "low")
-    assert rows[case.id]["spread"] == "" and "without networks" in rows[case.id]["flags"]
-    assert autodls("verify", place.candidate).status == 0
-    inside = autodls("predict", *given, "-o", place.candidate / "out", "-m", place.candidate)
-    assert inside.status == 2 and "lies in a locked model" in inside.complaint
-    shutil.copy(place.candidate / CANDIDATE, place.model.root)
-    stray = autodls("predict", *given, "-o", tmp_path / "other", "-m", place.model.root)
-    assert stray.status == 2 and "not a file that the model's record names" in stray.complaint
-    edit_text(place.candidate / CANDIDATE, '"training_cases": ', '"training_cases": 1')
-    assert autodls("verify", place.candidate).status == 2
-    refused = autodls("predict", *given, "-o", tmp_path / "other", "-m", place.candidate)
-    assert refused.status == 2 and "altered since the candidate was locked" in refused.complaint
-
-
-def test_the_line_of_a_locked_volume_is_the_regression_of_the_whole_training_cohort(telling):
-    dataset, place = telling
-    compare(dataset, place.root, lock="volume")
-    record = LockedCandidate.load(place.candidate / CANDIDATE, "")
-    session = stage.Session.open(dataset, place.root)
-    learners, _ = stage.learners_of(session, session.plan(), 1, stage.SILENT, {})
-    splits = session.splits(session.plan())
-    first = splits.folds[0]
-    whole = stage._part(session, session.plan(), first, sorted((*first.train, *first.inner, *first.validation)))
-    model = fit_choosing(learners["volume"], whole).model
-    values = learners["volume"].covariates["log volume"]
-    for case, expected in zip(whole.cases, model.log_odds(whole.cases), strict=True):
-        assert record.log_odds({"log volume": values[case]}) == pytest.approx(expected)
-
-
-def test_labels_of_held_out_cases_and_their_images_have_no_part_in_what_is_locked(telling, edit_table):
-    dataset, place = telling
-    compare(dataset, place.root, lock="volume")
-    before = (place.candidate / CANDIDATE).read_bytes()
-    edit_table(dataset, f"case_{TRAINING}", cps="77")
-    (dataset / "labelsTr" / f"case_{TRAINING}.nii.gz").write_bytes(b"unreadable")
-    compare(dataset, place.root, lock="volume")
-    assert (place.candidate / CANDIDATE).read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["--candidate", "clinical"], "predict is given images, and no table of clinical columns"),
-        (["--candidate", "deep"], "the networks are locked already"),
-        (["--candidate", "integrated"], "name one that can with --candidate: volume, radiomics"),
-    ],
-)
-def test_what_cannot_be_locked_is_one_line(study, words, said):
-    dataset, place = study
-    answer = command(dataset, place, "--lock", *words)
-    assert answer.status == 2 and said in answer.complaint
-    assert not (place.candidate / CANDIDATE).exists()
-
-
-def test_a_locked_candidate_needs_rois_and_its_own_version_of_the_library(telling, tmp_path, monkeypatch):
-    dataset, place = telling
-    images, *rois = new_cases(dataset, tmp_path)[1:]
-    compare(dataset, place.root, lock="radiomics")
-    answer = autodls("predict", "-i", images, "-o", tmp_path / "out", "-m", place.candidate)
-    assert answer.status == 2 and "draws no ROIs; give the folder of ROIs with --rois" in answer.complaint
-    monkeypatch.setattr(radiomics, "library", lambda: "made up 2")
-    answer = autodls("predict", "-i", images, *rois, "-o", tmp_path / "out", "-m", place.candidate)
-    assert answer.status == 2 and "locked with features of made up 1, here is made up 2" in answer.complaint

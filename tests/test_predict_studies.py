@@ -11,6 +11,8 @@ import SimpleITK as sitk
 from command_line import autodls
 from dicom_studies import RESULT, found_in, places_of, pydicom, require_valid, studies_in, write_study
 from pydicom.uid import RLELossless
+from tiny_candidates import candidate as locked_candidate
+from tiny_candidates import clinical_candidate
 from tiny_dicom import Series, Study, edit, enhanced, head, rtstruct, seg
 from tiny_model_folder import SEQUENCES, small_volume_plan, write_model_folder
 from tiny_models import tiny_model
@@ -21,8 +23,7 @@ from autodls.dicom.write_seg import segmentation
 from autodls.errors import DatasetError
 from autodls.imaging.geometry import Volume
 from autodls.imaging.volumes import write_volume
-from autodls.records.dataset import Target
-from autodls.records.locked_candidate import CANDIDATE, VOLUME, LockedCandidate
+from autodls.records.locked_candidate import CANDIDATE
 from autodls.records.scale import LogisticScale
 
 BQML = {
@@ -238,14 +239,10 @@ class TestCandidate:
     def candidate(self, tmp_path):
         """A locked candidate of the volume, as numbers."""
         (tmp_path / "candidate").mkdir()
-        LockedCandidate(
-            candidate="volume", dataset="tiny", target=Target(name="high", column="cps", positive=">= 20"),
-            channel_names={str(at): name for at, name in enumerate(SEQUENCES)}, file_ending=".nii.gz", roi_labels=(1,),
-            preprocessing=small_volume_plan().preprocessing, library=None, setting="", features=(VOLUME,),
-            middle=(0.0,), spread=(1.0,), coefficients=(1.0,), intercept=0.0, farthest=None,
-            recalibration=LogisticScale(slope=1.0, intercept=0.0), cutoff=0.5, cutoff_source="youden",
-            training_cases=20, training_positives=10, out_of_fold_auc={}, splits_sha256="", versions={},
-        ).sealed().save(tmp_path / "candidate" / CANDIDATE)  # fmt: skip
+        channels = {str(at): name for at, name in enumerate(SEQUENCES)}
+        line = {"middle": (0.0,), "spread": (1.0,), "coefficients": (1.0,)}
+        one = locked_candidate(channel_names=channels, recalibration=LogisticScale(slope=1.0, intercept=0.0), **line)
+        one.save(tmp_path / "candidate" / CANDIDATE)
         return tmp_path / "candidate"
 
     def test_scores_studies_and_its_results_go_back(self, plain, packed, candidate, tmp_path):
@@ -269,6 +266,15 @@ class TestCandidate:
         rows = {row["case"]: row for row in csv.DictReader((tmp_path / "out" / "scores.csv").open())}
         assert answer.status == 1 and "1 missing slices" in rows["P0002"]["failed"] and rows["P0001"]["dls"]
         assert len(json.loads((tmp_path / "out" / "predict.json").read_text())["failed"]) == 1
+
+    @pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+    def test_a_clinical_table_is_not_joined_to_numbered_studies(self, plain, tmp_path, dry):
+        """P0001 is whoever is found first: a row of the table could be another patient's."""
+        (tmp_path / "clinical").mkdir()
+        clinical_candidate().save(tmp_path / "clinical" / CANDIDATE)
+        for given in ((), ("--clinical", tmp_path / "new.csv")):
+            answer = predict(plain / "study", tmp_path / "out", tmp_path / "clinical", *given, *dry)
+            assert answer.status == 2 and "is not joined to DICOM studies" in answer.complaint, given
 
     @pytest.mark.parametrize(("words", "said"), [((), "draws no ROIs"), (("--heatmaps",), "no heat maps")])
     def test_says_in_one_line_what_it_does_not_take(self, plain, candidate, tmp_path, words, said):

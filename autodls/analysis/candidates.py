@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 
 from autodls.analysis.added_by_network import added_by_network
 from autodls.analysis.comparison_results import (
@@ -17,12 +18,15 @@ from autodls.analysis.comparison_results import (
     CandidateResult,
     Chosen,
     Comparison,
+    DecisionCurves,
     Difference,
 )
+from autodls.analysis.out_of_fold import cross_fitted
 from autodls.candidates.fold import DEEP
 from autodls.errors import ArgumentError
 from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.clusters import is_clustered
+from autodls.evaluation.decision_curve import net_benefit
 from autodls.evaluation.delong import auc, auc_with_ci, compare_aucs, holm
 from autodls.evaluation.intervals import printed_auc
 from autodls.evaluation.results import Auc
@@ -87,6 +91,7 @@ def comparison(given: Compared) -> Comparison:
         adds=added_by_network(truth, scores, given.stacks, given.folds, cases, members, given.seed)
         if DEEP in names
         else (),
+        decision=_decision(given, truth, scores, cases),
         left_out=dict(given.left_out),
         clustered=is_clustered(members),
         nested=NESTED,
@@ -126,6 +131,28 @@ def _auc(truth: Bools, values: Floats, members: Sequence[str], seed: int) -> Auc
 
 def _or_less(value: float | None) -> float:
     return -1.0 if value is None else value
+
+
+def _decision(
+    given: Compared, truth: Bools, scores: Mapping[str, Floats], cases: Sequence[str]
+) -> DecisionCurves | None:
+    """Net benefit of the integrated candidate that is made of most, beside its parts."""
+    made = {name: parts for name, parts in given.stacks.items() if name in scores}
+    if not made:
+        return None
+    whole = max(made, key=lambda name: len(made[name]))
+    fold_of = {case: fold.fold for fold in given.folds for case in fold.scores[whole]}
+    held_by = [fold_of[case] for case in cases]
+    curves = {
+        name: net_benefit(truth, cross_fitted(truth, expit(scores[name]), held_by)) or ()
+        for name in (whole, *made[whole])
+    }
+    first = curves[whole]
+    return DecisionCurves(
+        thresholds=tuple(point.threshold for point in first),
+        treat_all=tuple(point.all for point in first),
+        net_benefit={name: tuple(point.model for point in curve) for name, curve in curves.items()},
+    )
 
 
 def _candidate(given: Compared, name: str, found: Auc) -> CandidateResult:

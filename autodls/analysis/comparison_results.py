@@ -75,6 +75,14 @@ class NetworkAdds(Record):
     sentence: str
 
 
+class DecisionCurves(Record):
+    """Net benefit of an integrated candidate and of its parts, from cross-fitted probabilities; no intervals."""
+
+    thresholds: tuple[float, ...]
+    treat_all: tuple[float, ...]
+    net_benefit: dict[str, tuple[float, ...]] = Field(description="by candidate, the integrated one first")
+
+
 class Comparison(Record):
     """results/compare.json."""
 
@@ -87,6 +95,7 @@ class Comparison(Record):
     cost: Difference = Field(description="`naive` less the AUC of the nested choice")
     differences: tuple[Difference, ...]
     adds: tuple[NetworkAdds, ...]
+    decision: DecisionCurves | None = Field(default=None, description="None where there is no integrated candidate")
     left_out: dict[str, str] = Field(description="why a candidate is not compared, by its name")
     clustered: bool = Field(description="whether some patients have several cases")
     nested: str

@@ -10,11 +10,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from autodls.errors import ArgumentError
+from autodls.records.clinical_column import UNKNOWN
 from autodls.records.columns import read_column
 
 Covariates = Mapping[str, Mapping[str, float | str]]
 _CODES = 6  # a column of at most this many different numbers is coded as levels, such as a stage
-_MISSING = "(missing)"
 
 
 def covariates_of(
@@ -48,13 +48,14 @@ def volume_covariate(volumes_ml: Mapping[str, float]) -> Covariates:
     return {"log volume": {case: float(np.log(volume)) for case, volume in volumes_ml.items()}}
 
 
-def _is_numeric(values: Collection[float | str]) -> bool:
+def is_numeric(values: Collection[float | str]) -> bool:
+    """Whether the known values of a covariate are numbers."""
     return bool(values) and not any(isinstance(value, str) for value in values)
 
 
 def frame(covariates: Covariates, cases: Sequence[str]) -> pd.DataFrame:
     """A row a case; missing is NaN in numeric columns and a level of its own in the others."""
-    missing = {name: np.nan if _is_numeric(values.values()) else _MISSING for name, values in covariates.items()}
+    missing = {name: np.nan if is_numeric(values.values()) else UNKNOWN for name, values in covariates.items()}
     return pd.DataFrame(
         {name: [values.get(case, missing[name]) for case in cases] for name, values in covariates.items()}
     )
@@ -62,7 +63,7 @@ def frame(covariates: Covariates, cases: Sequence[str]) -> pd.DataFrame:
 
 def preparation(covariates: Covariates) -> ColumnTransformer:
     """Median imputation with an indicator and scaling of numbers, one-hot coding of levels; nothing is fitted yet."""
-    numeric = [name for name, values in covariates.items() if _is_numeric(values.values())]
+    numeric = [name for name, values in covariates.items() if is_numeric(values.values())]
     levels = [name for name in covariates if name not in numeric]
     numbers = make_pipeline(
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), StandardScaler()

@@ -15,12 +15,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logit
 from scipy.stats import rankdata
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from autodls.candidates.covariates import Covariates, frame, preparation
-from autodls.errors import ArgumentError
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -31,7 +31,7 @@ _LASSO_SHARES = (0.1, 0.5, 0.9)
 _TREES = 200
 _FEWEST_IN_LEAF = 3
 _REDUNDANT = 0.9  # Spearman's rank correlation of two features, of which one is left out
-_FARTHEST = 3.0  # interquartile ranges: beyond, a feature is cut
+FARTHEST = 3.0  # interquartile ranges: beyond, a feature is cut
 _MOST_STEPS = 2000
 
 
@@ -54,11 +54,14 @@ class Learner(Protocol):
 
 
 @dataclass(frozen=True)
-class _OfPipeline:
+class OfPipeline:
+    """A logistic regression on prepared numbers."""
+
     prepared: "_Prepared"
     model: LogisticRegression
 
     def log_odds(self, cases: Sequence[str]) -> Floats:
+        """See `Fitted`."""
         return np.asarray(self.model.decision_function(self.prepared.of(cases)), dtype=np.float64)
 
 
@@ -67,14 +70,15 @@ class _Prepared(Protocol):
 
 
 @dataclass(frozen=True)
-class _Covariates:
+class OfCovariates:
     """Covariates, imputed, scaled and coded as was fitted."""
 
     covariates: Covariates
-    fitted: object
+    fitted: ColumnTransformer
 
     def of(self, cases: Sequence[str]) -> Floats:
-        return np.asarray(self.fitted.transform(frame(self.covariates, cases)), dtype=np.float64)  # type: ignore[attr-defined]
+        """Numbers [case, feature]."""
+        return np.asarray(self.fitted.transform(frame(self.covariates, cases)), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -91,17 +95,17 @@ class RidgeLearner:
     def fit(self, settings: Sequence[str], cases: Sequence[str], labels: Bools, seed: int) -> dict[str, Fitted]:
         """See `Learner`; `seed` is not needed."""
         del seed
-        prepared = _Covariates(self.covariates, preparation(self.covariates).fit(frame(self.covariates, cases)))
+        prepared = OfCovariates(self.covariates, preparation(self.covariates).fit(frame(self.covariates, cases)))
         values = prepared.of(cases)
         strength = dict(zip(self.settings, _RIDGE, strict=True))
         return {
-            name: _OfPipeline(prepared, LogisticRegression(C=strength[name], max_iter=_MOST_STEPS).fit(values, labels))
+            name: OfPipeline(prepared, LogisticRegression(C=strength[name], max_iter=_MOST_STEPS).fit(values, labels))
             for name in settings
         }
 
 
 @dataclass(frozen=True)
-class _Selected:
+class Selected:
     """Features of the cases of a table: imputed, scaled, cut, less the redundant ones; all as some rows say."""
 
     table: pd.DataFrame
@@ -110,7 +114,8 @@ class _Selected:
     spread: Floats
 
     @classmethod
-    def fitted(cls, table: pd.DataFrame, cases: Sequence[str]) -> "_Selected":
+    def fitted(cls, table: pd.DataFrame, cases: Sequence[str]) -> "Selected":
+        """The scales and the choice of features that the rows of `cases` say."""
         rows = table.loc[list(cases)]
         known = rows.columns[rows.notna().any()]
         values = rows[known].to_numpy(dtype=np.float64)
@@ -122,9 +127,10 @@ class _Selected:
         return cls(table, tuple(known[kept]), middle[kept], spread[kept])
 
     def of(self, cases: Sequence[str]) -> Floats:
+        """Numbers [case, feature]."""
         values = self.table.loc[list(cases), list(self.columns)].to_numpy(dtype=np.float64)
         scaled = (np.where(np.isnan(values), self.middle, values) - self.middle) / self.spread
-        return np.asarray(np.clip(scaled, -_FARTHEST, _FARTHEST), dtype=np.float64)
+        return np.asarray(np.clip(scaled, -FARTHEST, FARTHEST), dtype=np.float64)
 
 
 def _not_redundant(values: Floats, varies: Bools) -> NDArray[np.intp]:
@@ -141,11 +147,14 @@ def _not_redundant(values: Floats, varies: Bools) -> NDArray[np.intp]:
 
 
 @dataclass(frozen=True)
-class _OfForest:
+class OfForest:
+    """A random forest on prepared numbers."""
+
     prepared: _Prepared
     model: RandomForestClassifier
 
     def log_odds(self, cases: Sequence[str]) -> Floats:
+        """See `Fitted`."""
         share = self.model.predict_proba(self.prepared.of(cases))[:, 1]
         least = 0.5 / (_TREES + 1)
         return np.asarray(logit(np.clip(share, least, 1 - least)), dtype=np.float64)
@@ -175,30 +184,16 @@ class RadiomicsLearner:
 
     def fit(self, settings: Sequence[str], cases: Sequence[str], labels: Bools, seed: int) -> dict[str, Fitted]:
         """See `Learner`; `seed` draws the trees."""
-        prepared = _Selected.fitted(self.table, cases)
+        prepared = Selected.fitted(self.table, cases)
         values, nets = prepared.of(cases), _nets()
         found: dict[str, Fitted] = {}
         for name in settings:
             if name in nets:
-                found[name] = _OfPipeline(prepared, _net(*nets[name]).fit(values, labels))
+                found[name] = OfPipeline(prepared, _net(*nets[name]).fit(values, labels))
             else:
                 forest = RandomForestClassifier(_TREES, min_samples_leaf=_FEWEST_IN_LEAF, random_state=seed % 2**32)
-                found[name] = _OfForest(prepared, forest.fit(values, labels))
+                found[name] = OfForest(prepared, forest.fit(values, labels))
         return found
-
-
-def linear_terms(
-    model: Fitted,
-) -> tuple[tuple[str, ...], tuple[float, ...], tuple[float, ...], tuple[float, ...], float, float]:
-    """Features, middles, spreads, coefficients, intercept of an elastic net, and where its terms are cut (spreads).
-
-    Raises ArgumentError for a model that is none, such as a forest.
-    """
-    if not isinstance(model, _OfPipeline) or not isinstance(model.prepared, _Selected):
-        raise ArgumentError(f"a {type(model).__name__} is no elastic net: it has no coefficients to store")
-    kept, net = model.prepared, model.model
-    numbers = (tuple(part.tolist()) for part in (kept.middle, kept.spread, net.coef_[0]))
-    return (kept.columns, *numbers, float(net.intercept_[0]), _FARTHEST)  # type: ignore[return-value]
 
 
 def _nets() -> dict[str, tuple[float, float]]:

@@ -1,85 +1,66 @@
-"""A candidate without networks, fitted on the whole training cohort, as numbers that need no pickle."""
+"""Candidates fitted on the whole training cohort, as numbers that need no pickle."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autodls.candidates.learners import Learner, RadiomicsLearner, RidgeLearner, linear_terms
+from autodls.candidates.learners import Learner
 from autodls.candidates.nested import Part, fit_choosing
+from autodls.candidates.stacking import cross_fitted, fit_stack
+from autodls.candidates.terms import Terms, linear_stack, terms_of, without_feature
 from autodls.errors import ArgumentError
+from autodls.records.clinical_column import ClinicalColumn
 from autodls.records.locked_candidate import VOLUME
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
-LOCKABLE = ("volume", "radiomics")
-_WHY_NOT = {
-    "clinical": "predict is given images, and no table of clinical columns",
-    "deep": "the networks are locked already, in the folder model of the workspace",
-}
-_INTEGRATED = "its parts are networks and others, which no single record holds"
-
-
-@dataclass(frozen=True)
-class Terms:
-    """A linear score: what is measured, its scale and its coefficients; `farthest` in spreads, None for no bound."""
-
-    features: tuple[str, ...]
-    middle: tuple[float, ...]
-    spread: tuple[float, ...]
-    coefficients: tuple[float, ...]
-    intercept: float
-    farthest: float | None
-    setting: str
+SIMPLE = ("volume", "clinical", "radiomics")
 
 
 @dataclass(frozen=True)
 class Fit:
-    """The terms of a candidate, and its own out-of-fold log-odds by case."""
+    """The terms of a candidate, and the setting that was chosen for it."""
 
     terms: Terms
-    out_of_fold: Mapping[str, float]
+    setting: str
 
 
-def require_lockable(name: str, experiments: Collection[str] = ()) -> None:
-    """Raise ArgumentError for a candidate that cannot be locked, which says why and what can.
+@dataclass(frozen=True)
+class StackFit:
+    """The terms of an integrated candidate, and its log-odds of the training cases (n,), by weights of other folds."""
 
-    The networks of `experiments` are locked already.
+    terms: Terms
+    setting: str
+    cross_fitted: Floats
+
+
+def fit_candidate(name: str, learner: Learner, whole: Part, coded: Collection[str] = ()) -> Fit:
+    """Fit the candidate `name` on `whole`, by the same choosing as in each fold.
+
+    `coded` names the clinical columns whose words for missing values the study gives itself. Raises ArgumentError where
+    there is nothing to fit.
     """
-    if name not in LOCKABLE:
-        locked = f"its networks are locked already, in the folder experiments/{name}/model (predict --name {name})"
-        why = locked if name in experiments else _WHY_NOT.get(name, _INTEGRATED)
-        raise ArgumentError(
-            f"candidate '{name}' cannot be locked: {why}; name one that can with --candidate: {', '.join(LOCKABLE)}"
-        )
+    chosen = fit_choosing(learner, whole)
+    terms = terms_of(chosen.model, coded)
+    if name == "volume":
+        terms = without_feature(terms, ClinicalColumn(name=VOLUME).of_missing)
+        if not terms.highest[0] > terms.lowest[0]:
+            volume_ml = np.exp(terms.lowest[0])
+            raise ArgumentError(f"all tumours have a volume of {volume_ml:g} ml: there is nothing to lock")
+        terms = replace(terms, columns=())
+    return Fit(terms, chosen.setting)
 
 
-def fit_candidate(name: str, learner: Learner, whole: Part, folds: Sequence[tuple[Part, tuple[str, ...]]]) -> Fit:
-    """Fit on `whole`; out of fold, by the same way in the training part of each of `folds`, on its test cases.
+def fit_integrated(parts: Sequence[str], scores: Floats, labels: Bools, folds: Sequence[int]) -> StackFit:
+    """Fit the weights of `parts` on their out-of-fold log-odds `scores` [case, part] of the training cohort.
 
-    A forest is no choice here: it would have to be stored tree by tree. Raises ArgumentError as `require_lockable`.
+    Apparent scores would say nothing: a part is not better the better it knows its cases by heart. `folds` (n,) say by
+    which fold a case was scored; what is cross-fitted comes from weights that were fitted to the other folds' cases.
     """
-    require_lockable(name)
-    able = replace(learner, forest=False) if isinstance(learner, RadiomicsLearner) else learner
-    scores: dict[str, float] = {}
-    for seen, test in folds:
-        odds = fit_choosing(able, seen).model.log_odds(test)
-        scores |= dict(zip(test, odds.tolist(), strict=True))
-    chosen = fit_choosing(able, whole)
-    if isinstance(able, RidgeLearner):
-        return Fit(_of_volume(able, chosen.model.log_odds, chosen.setting, whole), scores)
-    columns, middle, spread, coefficients, intercept, farthest = linear_terms(chosen.model)
-    return Fit(Terms(columns, middle, spread, coefficients, intercept, farthest, chosen.setting), scores)
-
-
-def _of_volume(learner: RidgeLearner, log_odds: Callable[[Sequence[str]], Floats], setting: str, whole: Part) -> Terms:
-    """The line that the regression is in the logarithm of the volume, by its ends; raises ArgumentError."""
-    values = learner.covariates[VOLUME]
-    ends = tuple(pick(whole.cases, key=lambda case: float(values[case])) for pick in (min, max))
-    low, high = (float(values[case]) for case in ends)
-    if not high > low:
-        raise ArgumentError(f"all tumours have a volume of {np.exp(low):g} ml: there is nothing to lock")
-    first, last = log_odds(ends).tolist()
-    slope = (last - first) / (high - low)
-    return Terms((VOLUME,), (low,), (1.0,), (float(slope),), float(first), None, setting)
+    stack = fit_stack(scores, labels)
+    setting = ", ".join(f"{part} {weight:.2f}" for part, weight in zip(parts, stack.weights, strict=True))
+    crossed = cross_fitted(scores, labels, [str(fold) for fold in folds])
+    return StackFit(linear_stack(parts, scores, stack.weights, stack.intercept), setting, crossed)

@@ -82,10 +82,21 @@ def _kept_or_measured(task: _Task) -> RadiomicFeatures:
 
 
 def radiomics_of_case(
-    case: str, images: Mapping[str, Path], roi: Path, labels: frozenset[int], plan: PreprocessingPlan
+    case: str,
+    images: Mapping[str, Path],
+    roi: Path,
+    labels: frozenset[int],
+    plan: PreprocessingPlan,
+    kept_at: Path | None = None,
 ) -> tuple[dict[str, float], list[str]]:
-    """Features of one new case, and what a person should know of them; raises as `radiomics_of`."""
-    return _measured(_Task(case, images, roi, labels, plan, Path()))
+    """Features of one new case, and what a person should know of them; raises as `radiomics_of`.
+
+    They are kept at `kept_at`, where a run that is stopped finds them again.
+    """
+    if kept_at is None:
+        return _measured(_Task(case, images, roi, labels, plan, Path()))
+    found = _kept_or_measured(_Task(case, images, roi, labels, plan, kept_at))
+    return dict(found.features), list(found.flags)
 
 
 def _key(task: _Task) -> str:

@@ -16,7 +16,7 @@ def compare(
     also: options.AlsoOption = None,
     lock: Annotated[bool, typer.Option("--lock", help="Lock the chosen candidate, for predict -m.")] = False,
     candidate: Annotated[
-        str | None, typer.Option("--candidate", help="Lock this one instead: volume or radiomics.")
+        str | None, typer.Option("--candidate", help="Lock this one instead, by its name in the table.")
     ] = None,
     workers: options.WorkersOption = options.WORKERS,
     executor: options.ExecutorOption = "local",
@@ -52,4 +52,4 @@ def compare(
         say(one.sentence)
     say(f"all of it: {found.workspace.comparison}")
     if found.locked is not None:
-        say(f"locked: {found.locked}; autodls predict -m {found.locked.parent} -i IMAGES --rois ROIS -o OUT")
+        say(f"locked: {found.locked}; {found.how_to_predict}")

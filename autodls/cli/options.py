@@ -158,6 +158,10 @@ RoisFolder = Annotated[
         "--rois", metavar="ROIS", help="Folder of CASE.nii.gz, on the ROI channel's grid; else the model draws them."
     ),
 ]
+ClinicalTable = Annotated[
+    Path | None,
+    typer.Option("--clinical", metavar="TABLE", help="Columns case and those that a locked candidate asks for."),
+]
 DicomFolderOption = Annotated[
     Path | None,
     typer.Option(

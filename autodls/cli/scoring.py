@@ -20,6 +20,7 @@ def predict(
         Path, typer.Option("-o", "--output", metavar="OUT", help="Folder for scores.csv, predict.json, rois/.")
     ],
     rois: options.RoisFolder = None,
+    clinical: options.ClinicalTable = None,
     model: options.ModelOption = None,
     dataset: options.DatasetOption = options.CURRENT,
     workspace: options.WorkspaceOption = None,
@@ -49,7 +50,7 @@ def predict(
         from autodls.stages.dry_run import dry_predict
 
         asked = {"series": series or (), "roi_names": roi_name or ()}
-        tell(dry_predict(images, rois, output, root, overwrite=overwrite, **asked))
+        tell(dry_predict(images, rois, output, root, overwrite=overwrite, clinical=clinical, **asked))
         return
     from autodls.cli.show_scores import show_predicted
     from autodls.stages.predict_dicom import predict_any
@@ -62,6 +63,7 @@ def predict(
         series=series or (),
         roi_names=roi_name or (),
         rois=rois,
+        clinical=clinical,
         heatmaps=heatmaps,
         overwrite=overwrite,
         device=device,

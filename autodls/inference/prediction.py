@@ -44,12 +44,13 @@ class CaseScore(Record):
     lesions: tuple[LesionScore, ...] = Field(
         default=(), description="where lesions are told apart; the log-odds of `dls` are the mean of theirs"
     )
+    parts: dict[str, float] = Field(default={}, description="log-odds of the parts of an integrated candidate")
 
     @model_serializer(mode="wrap")
     def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without lesions where they are not told apart, as by versions that did not know them."""
+        """Without lesions and parts where there are none, as by versions that did not know them."""
         content: dict[str, Any] = write(self)
-        return {name: value for name, value in content.items() if name != "lesions" or value}
+        return {name: value for name, value in content.items() if name not in ("lesions", "parts") or value}
 
 
 class CaseFailure(Record):

@@ -16,6 +16,7 @@ from autodls.records.cells import is_missing, read_number
 from autodls.records.dataset import DatasetDescription
 from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
+from autodls.records.locked_candidate import CANDIDATE, LockedCandidate
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.scores import FUSED, without_formula
@@ -104,6 +105,7 @@ class Artefacts:
     roi_benchmark: RoiBenchmark | None = None
     comparison: Comparison | None = None
     patients: PatientsBenchmark | None = None
+    candidate: LockedCandidate | None = None
     heatmaps: Mapping[str, Picture] = field(default_factory=dict)
     heatmap_tables: Mapping[str, Sequence[Line]] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
@@ -184,6 +186,7 @@ def read_study(workspace: Workspace, description: DatasetDescription | None = No
         roi_benchmark=reading.record(workspace.roi_benchmark, RoiBenchmark),
         comparison=reading.record(workspace.comparison, Comparison),
         patients=reading.record(workspace.learning_curve, PatientsBenchmark),
+        candidate=reading.record(workspace.candidate / CANDIDATE, LockedCandidate),
         heatmaps=_pictures(workspace.home, "results/heatmaps"),
         heatmap_tables=reading.tables("results/heatmaps"),
         hashes=_hashes(workspace),

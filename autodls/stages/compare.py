@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autodls.errors import ModelFolderError
 from autodls.jobs.executor import LOCAL, Executor, require_executor
 from autodls.records.cohort import table_path
+from autodls.records.comparison import FoldComparison
 from autodls.records.files import sha256_of_bytes, sha256_of_file
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.lock import locked
+from autodls.records.locked_candidate import CANDIDATE, CARD, LockedCandidate
+from autodls.records.model import ModelRecord
 from autodls.records.model_folders import RoiKind
 from autodls.records.plan import Plan
 from autodls.records.splits import Fold, Splits
@@ -40,6 +44,20 @@ class ComparedStudy:
     tables: "Mapping[str, ReportTable]"
     locked: Path | None = None
 
+    @property
+    def how_to_predict(self) -> str:
+        """The command that scores new cases by what was locked; "" where nothing was."""
+        if self.locked is None:
+            return ""
+        repair, rois, clinical = "run 'autodls compare --lock' again", True, False
+        if self.locked.name == CANDIDATE:
+            record = LockedCandidate.load(self.locked, repair, ModelFolderError)
+            rois, clinical = record.needs_roi, bool(record.clinical_columns)
+        else:
+            rois = ModelRecord.load(self.locked, repair, ModelFolderError).rois == "manual"
+        given = f"{' --rois ROIS' if rois else ''}{' --clinical TABLE' if clinical else ''}"
+        return f"autodls predict -m {self.locked.parent} -i IMAGES{given} -o OUT"
+
 
 def compare(
     dataset: Path,
@@ -58,16 +76,17 @@ def compare(
     no trained networks. `also` names experiments on the same folds whose networks are candidates too, each by its name;
     "all" is every one that has a model. Features and folds are kept as they come, so a killed run continues; `workers`
     processes work, or `executor` does, and change no figure. No held-out cohort is read. `lock` names a candidate that
-    is then locked, or is True for the one that was chosen: see `lock_candidate`. Raises StaleRecordError where plan,
-    scores, model, an experiment or dataset do not fit each other.
+    is then locked, or is True for the one that was chosen: see `lock_candidate`. Networks alone are locked already:
+    `locked` is then their record. Raises StaleRecordError where plan, scores, model, an experiment or dataset do not
+    fit each other.
     """
     place = planned_workspace(dataset, workspace)
     require_executor(executor)
     experiments = require_experiments(place.of(trained_rois(place, rois)), also)
     if isinstance(lock, str):
-        from autodls.candidates.locking import require_lockable
+        from autodls.stages.lock_candidate import require_known
 
-        require_lockable(lock, experiments)  # before minutes of work
+        require_known(lock, experiments)  # before minutes of work
     with locked(place):
         session = Session.open(dataset, place.root, trained_rois(place, rois))
         plan = session.plan()
@@ -127,13 +146,19 @@ def _compared(session: Session, plan: Plan, splits: Splits, asked: _Asked) -> Co
         watch.note(f"candidate '{name}' is left out: {why}")
     files = comparison_files(told)
     written = write_comparison(place, files)
-    locked_as = None
+    locked_as, made = None, [*written]
     try:
         if asked.lock:
             name = told.chosen.name if asked.lock is True else asked.lock
-            locked_as = _lock(name, learners, session, plan, splits, tasks)
+            if name in networks:
+                home = asked.experiments.get(name, place)
+                locked_as = home.model.record
+                watch.note(f"candidate '{name}': the networks are locked already, in {home.model.root}")
+            else:
+                calibrated = main.calibrated if main is not None else {}
+                locked_as = _lock(name, learners, session, plan, splits, folds, told, calibrated)
+                made += [locked_as, locked_as.with_name(CARD), *draw_candidate(place, locked_as)]
     finally:
-        made = [*written, *([locked_as] if locked_as else [])]
         _note(watch.command, session, plan, list(made_from.values()), made)
     return ComparedStudy(place, told, files.tables, locked_as)
 
@@ -151,16 +176,21 @@ def compared_from(session: Session) -> list[Path]:
 
 def _lock(
     name: str, learners: "Mapping[str, Learner]", session: Session, plan: Plan, splits: Splits,
-    tasks: "Sequence[FoldTask]",
+    folds: Sequence[FoldComparison], found: "Comparison", networks: Mapping[str, float],
 ) -> Path:  # fmt: skip
-    from autodls.candidates.locking import require_lockable
-    from autodls.stages.lock_candidate import lock_candidate
+    from autodls.stages.lock_candidate import Locking, lock_candidate
 
-    require_lockable(name)
     first = splits.folds[0]
     whole = part_of(session, plan, first, sorted((*first.train, *first.inner, *first.validation)))
-    parts = [(task.whole, task.test) for task in tasks]
-    return lock_candidate(name, learners, session, plan, whole, parts, splits.sha256())
+    return lock_candidate(name, Locking(session, plan, splits.sha256(), learners, whole, folds, found, networks))
+
+
+def draw_candidate(place: Workspace, locked_as: Path) -> list[Path]:
+    """Figures of the candidate whose record is `locked_as`, for the report; where they lie."""
+    from autodls.report.comparison_files import write_candidate_figures
+
+    record = LockedCandidate.load(locked_as, "run 'autodls compare --lock' again", ModelFolderError)
+    return write_candidate_figures(place, record)
 
 
 def _note(

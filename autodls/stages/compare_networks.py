@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from autodls.errors import ArgumentError, InputError, ModelFolderError, StaleRecordError
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
@@ -21,11 +23,13 @@ _TRAIN_FIRST = "run 'autodls train fold all'"
 class Networks:
     """Scores of every fold's networks: as they are by fold, and out of fold on the scale that folds share.
 
-    `made_from` are the files that say whose they are.
+    `calibrated` are the same log-odds out of fold, recalibrated as those of the locked model. `made_from` are the files
+    that say whose they are.
     """
 
     by_fold: Mapping[int, Sequence[FoldScore]]
     pooled: Mapping[str, float]
+    calibrated: Mapping[str, float]
     made_from: tuple[Path, ...]
 
     def known_to(self, fold: Fold) -> dict[str, float]:
@@ -49,7 +53,9 @@ def locked_networks(place: Workspace, splits: Splits) -> Networks:
         if score.part == "validation"
     }
     by_fold = {fold.index: load_fold_scores(place.fold(fold.index), trained.sequences) for fold in splits.folds}
-    return Networks(by_fold, pooled, (place.oof_scores, place.model.record))
+    odds = model.recalibration.log_odds(np.array(list(pooled.values())))
+    calibrated = dict(zip(pooled, odds.tolist(), strict=True))
+    return Networks(by_fold, pooled, calibrated, (place.oof_scores, place.model.record))
 
 
 def main_networks(place: Workspace, splits: Splits, left_out: dict[str, str]) -> Networks | None:

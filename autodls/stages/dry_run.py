@@ -90,6 +90,7 @@ def dry_predict(
     overwrite: bool = False,
     series: Sequence[str] = (),
     roi_names: Sequence[str] = (),
+    clinical: Path | None = None,
 ) -> Iterator[str]:
     """Which cases `predict` would score, by which model; of DICOM also which series they have."""
     from autodls.inference.inputs import list_inputs
@@ -97,21 +98,29 @@ def dry_predict(
     from autodls.records.locked_candidate import LockedCandidate
     from autodls.records.results_folder import ResultsFolder
     from autodls.stages.places import require_output
-    from autodls.stages.predict_dicom import dry_predict_dicom, record_of, takes_dicom
+    from autodls.stages.predict_candidate import open_candidate, require_no_table
+    from autodls.stages.predict_dicom import dry_predict_dicom, record_of, require_images_alone, takes_dicom
 
-    require_output(output, read=[images, *([rois] if rois else [])])
+    require_output(output, read=[path for path in (images, rois, clinical) if path is not None])
     ResultsFolder(output, "scores.csv", finished_rows(prediction_of(output)).name, overwrite).require_free()
-    record, _ = record_of(model, rois=rois is not None or bool(roi_names))
+    drawn_by_hand, dicom = rois is not None or bool(roi_names), bool(series or roi_names) or takes_dicom(images)
+    record, _ = record_of(model, rois=drawn_by_hand)
+    if dicom:
+        require_images_alone(record, clinical)
     if isinstance(record, LockedCandidate):
-        yield f"model: {model}, the locked candidate '{record.candidate}', without networks"
+        open_candidate(model, clinical=clinical, rois=drawn_by_hand)
+        made_of = "without networks" if record.networks_sha256 is None else f"of {', '.join(record.features)}"
+        yield f"model: {model}, the locked candidate '{record.candidate}', {made_of}"
     else:
+        require_no_table(clinical)
         yield f"model: {model}, {record.folds} folds, trained on {record.rois} ROIs"
-    if series or roi_names or takes_dicom(images):
+    if dicom:
         yield from dry_predict_dicom(images, record, series, roi_names)
         yield _NOTHING
         return
     cases = list_inputs(images, rois, record)
     drawn = "ROIs drawn by the model's networks" if rois is None else f"ROIs of {rois}"
+    drawn = drawn if getattr(record, "needs_roi", True) else f"clinical columns of {clinical}"
     yield f"{len(cases)} cases to be scored, {drawn}; scores.csv and predict.json would be written to {output}"
     yield _NOTHING
 

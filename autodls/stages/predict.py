@@ -11,11 +11,20 @@ from autodls.errors import ArgumentError, DatasetError
 from autodls.inference.model_files import CheckedFolder, check_model_folder
 from autodls.inference.prediction import prediction_of
 from autodls.records.lock import locked_output
+from autodls.records.locked_candidate import CANDIDATE
 from autodls.records.model_folders import PROVENANCE
 from autodls.records.results_folder import ResultsFolder, clear_unfinished
 from autodls.records.workspace import finished_rows
+from autodls.stages.candidate_scores import OpenCandidate
 from autodls.stages.places import require_output
-from autodls.stages.predict_candidate import candidate_record, is_candidate, predict_candidate
+from autodls.stages.predict_candidate import (
+    MEASURED,
+    is_candidate,
+    open_candidate,
+    predict_candidate,
+    require_no_table,
+    tell_rows,
+)
 from autodls.stages.provenance import files_below, note_output
 from autodls.watch import SILENT, Watch
 
@@ -60,12 +69,14 @@ def predict(
     *,
     model: Path | OpenModel,
     rois: Path | None = None,
+    clinical: Path | None = None,
     heatmaps: bool = False,
     overwrite: bool = False,
     device: str = "auto",
     workers: int = 1,
     watch: Watch = SILENT,
     refused: "Mapping[str, str] | None" = None,
+    networks: OpenModel | None = None,
 ) -> "Prediction":
     """Score the cases of a folder by a locked model; those that cannot be scored stand in `failed`, with the reason.
 
@@ -76,17 +87,24 @@ def predict(
     replaced with `overwrite` alone. Without `output` nothing is written. No score depends on the number of `workers`,
     processes that read images. `refused` says of cases that have no image why they are not scored.
 
-    A `model` that is open is used where it is, whatever the `device`. Raises ArgumentError where results cannot or must
-    not lie, or where the model draws no ROIs; DatasetError where a folder is missing or has no image for the model;
-    ModelFolderError where the model is not whole.
+    A `model` that is open is used where it is, whatever the `device`. It may be the folder of a locked candidate, which
+    may need `clinical`, a table with a column "case" and the clinical columns of the study, and may have `networks`
+    that are open. Raises ArgumentError where results cannot or must not lie, or where the model draws no ROIs;
+    DatasetError where a folder is missing or has no image for the model; ModelFolderError where the model is not whole.
     """
-    results = None if output is None else _free_results(output, [images, *([rois] if rois else [])], overwrite)
+    read = [path for path in (images, rois, clinical) if path is not None]
+    results = None if output is None else _free_results(output, read, overwrite)
     if heatmaps and results is None:
         raise ArgumentError("heat maps are files, and there is no folder for them; name one as the output (-o)")
+    candidate, weights = None, networks or model
     if not isinstance(model, OpenModel) and is_candidate(model):
-        candidate_record(model, rois=rois is not None, heatmaps=heatmaps)
-        return predict_candidate(images, results, model, rois, workers, watch, refused or {})
-    opened = model if isinstance(model, OpenModel) else open_model(model, device)
+        candidate = open_candidate(model, clinical=clinical, rois=rois is not None, heatmaps=heatmaps, results=results)
+        if candidate.networks is None:
+            return predict_candidate(images, results, candidate, rois, workers, watch, refused or {})
+        weights = networks or candidate.networks
+    else:
+        require_no_table(clinical)
+    opened = weights if isinstance(weights, OpenModel) else open_model(weights, device)
     from autodls.inference.inputs import list_inputs, with_refused
 
     locked = opened.locked
@@ -94,10 +112,12 @@ def predict(
         watch.note(f"warning: {caution}")
     cases = with_refused(list_inputs(images, rois, locked.record), refused or {})
     _tell_unused(images, cases, watch)
+    if candidate is not None:
+        tell_rows(candidate, cases, watch)
     with _folder_of_masks(results, drawn=rois is None) as folder:
         masks = {case.id: folder / f"{case.id}{locked.record.file_ending}" for case in cases}
         source = _roi_source(opened, masks, drawn=rois is None)
-        scoring = _Scoring(locked, opened.root, cases, source, masks, workers, watch)
+        scoring = _Scoring(locked, opened.root, cases, source, masks, workers, watch, candidate)
         prediction = scoring.score() if results is None else _score_into(results, scoring, heatmaps=heatmaps)
     for failure in prediction.failed:
         watch.note(f"not scored: {failure.reason}")
@@ -109,7 +129,10 @@ def predict(
 
 @dataclass(frozen=True)
 class _Scoring:
-    """What cases are scored from; `masks` says where the ROI of a case lies, or will, if the model draws it."""
+    """What cases are scored from; `masks` says where the ROI of a case lies, or will, if the model draws it.
+
+    Where there is a `candidate`, the model is a part of it.
+    """
 
     model: "LockedModel"
     root: Path
@@ -118,13 +141,20 @@ class _Scoring:
     masks: "Mapping[str, Path]"
     workers: int
     watch: Watch
+    candidate: OpenCandidate | None = None
+
+    @property
+    def record(self) -> Path:
+        """The record of what scores."""
+        return self.root / "model.json" if self.candidate is None else self.candidate.folder / CANDIDATE
 
     def score(self, log: "ScoreLog | None" = None) -> "Prediction":
         from autodls.inference.copies import with_copies_flagged
         from autodls.inference.predict import predict_cases
 
         with self.watch.progress("scoring", len(self.cases)) as advance:
-            return with_copies_flagged(predict_cases(self.model, self.cases, self.source, advance, self.workers, log))
+            found = with_copies_flagged(predict_cases(self.model, self.cases, self.source, advance, self.workers, log))
+        return found if self.candidate is None else self.candidate.integrated(found, self.cases, self.workers)
 
     @property
     def explained(self) -> "Sequence[InputCase]":
@@ -167,7 +197,7 @@ def _score_into(results: ResultsFolder, scoring: _Scoring, *, heatmaps: bool) ->
     model, unfinished = scoring.model, results.unfinished
     with locked_output(results.root):
         results.require_free()
-        clear_unfinished(results, keep="rois")
+        clear_unfinished(results, keep="rois" if scoring.candidate is None else MEASURED)
         log = ScoreLog(finished_rows(prediction_of(results.root)), model)
         prediction = scoring.score(log)
         write_prediction(unfinished, prediction, model.plan.sequences)
@@ -177,7 +207,7 @@ def _score_into(results: ResultsFolder, scoring: _Scoring, *, heatmaps: bool) ->
         maps = files_below(unfinished / "heatmaps") if heatmaps else []
         lesions = [lesions_of(unfinished)] if prediction.has_lesions else []
         made = [unfinished / "scores.csv", *lesions, prediction_of(unfinished), *masks, *maps]
-        seed, made_from = model.plan.training.seed, [scoring.root / "model.json"]
+        seed, made_from = model.plan.training.seed, [scoring.record]
         note_output(scoring.watch.command, unfinished, "predict", seed, made_from, made, model.computed_in)
         results.publish([*made, unfinished / PROVENANCE])
         log.remove()

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     Recorded = ModelRecord | LockedCandidate
 
 _OPTION = "--dicom"
+_NO_TABLE = (
+    "a clinical table is not joined to DICOM studies, as they are numbered by the order of their unique ids, and a row "
+    "could be another patient's; import the studies (autodls import) and score the images that come of it"
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ def predict_any(
     series: Sequence[str] = (),
     roi_names: Sequence[str] = (),
     rois: Path | None = None,
+    clinical: Path | None = None,
     heatmaps: bool = False,
     overwrite: bool = False,
     device: str = "auto",
@@ -69,7 +74,10 @@ def predict_any(
 ) -> PredictedStudies:
     """`predict_dicom` where `images` holds DICOM or an option of it is given, else `predict`; raises as they do."""
     as_dicom = dicom is not None or bool(series) or bool(roi_names) or takes_dicom(images)
-    stage = partial(predict_dicom, dicom=dicom, series=series, roi_names=roi_names) if as_dicom else predict
+    if as_dicom and clinical is not None:
+        require_images_alone(None, clinical)
+    as_studies = partial(predict_dicom, dicom=dicom, series=series, roi_names=roi_names)
+    stage = as_studies if as_dicom else partial(predict, clinical=clinical)
     found = stage(
         images,
         output,
@@ -113,6 +121,7 @@ def predict_dicom(
         raise ArgumentError("--rois gives ROIs as images, --roi-name those of the studies; leave one of them out")
     folder = None if dicom is None else _free_folder(dicom, output, [images, *([rois] if rois else [])], overwrite)
     record, file = record_of(model, rois=rois is not None or bool(roi_names), heatmaps=heatmaps)
+    require_images_alone(record)
     with _found_studies(images, workers, watch) as found, tempfile.TemporaryDirectory(prefix="autodls-") as work:
         studies, refused = _read_studies(found, record, series)
         for case, reason in refused.items():
@@ -202,8 +211,16 @@ def _free_folder(dicom: Path, output: Path, read: Sequence[Path], overwrite: boo
 def record_of(model: Path, *, rois: bool, heatmaps: bool = False) -> "tuple[Recorded, Path]":
     """The record of a model, or of a locked candidate, and its file; raises as `candidate_record`, ModelFolderError."""
     if is_candidate(model):
-        return candidate_record(model, rois=rois, heatmaps=heatmaps), model / CANDIDATE
+        return candidate_record(model, rois=rois, heatmaps=heatmaps)[0], model / CANDIDATE
     return check_model_folder(model).record, ModelFolder(model).record
+
+
+def require_images_alone(record: "Recorded | None", clinical: Path | None = None) -> None:
+    """Raise ArgumentError where studies were to be scored with a `clinical` table, or by a candidate that needs one."""
+    if clinical is not None:
+        raise ArgumentError(f"--clinical {clinical}: {_NO_TABLE}")
+    if getattr(record, "clinical_columns", ()):
+        raise ArgumentError(f"-m: the candidate needs clinical columns, and {_NO_TABLE}")
 
 
 def _read_studies(

@@ -74,6 +74,8 @@ def _workspace_links(workspace: Workspace, dataset: Path | None, workers: int) -
             prefix = f"{kind} ROIs: " if len(kinds) > 1 else ""
             found = verify_kind(workspace.of(kind), sources[kind])
             links += [replace(link, name=f"{prefix}{link.name}") for link in found]
+            if is_candidate(locked := workspace.of(kind).candidate):
+                links += [replace(link, name=f"{prefix}candidate: {link.name}") for link in verify_candidate(locked)]
     except InputError as failure:
         return [Link("records of the workspace", (str(failure),))]
     return links

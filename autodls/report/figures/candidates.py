@@ -2,13 +2,26 @@
 
 from matplotlib.axes import Axes
 
-from autodls.analysis.comparison_results import Comparison
+from autodls.analysis.comparison_results import Comparison, DecisionCurves
 from autodls.evaluation.results import Auc
 from autodls.records.formatting import estimate
 from autodls.report.drawn import CellValue, Drawn, Rows
-from autodls.report.figures.style import BLUE, GREY, PALE, TWO_COLUMNS_MM, VERMILLION, new_figure, styled
+from autodls.report.figures.panels import MIDDLE_MM
+from autodls.report.figures.probability import plausible_thresholds
+from autodls.report.figures.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    PALE,
+    TWO_COLUMNS_MM,
+    VERMILLION,
+    new_figure,
+    series_style,
+    styled,
+)
 
 _HEADER = ("row", "what", "fold", "auc", "low", "high")
+_DECISION = ("candidate", "threshold", "net_benefit", "treat_all")
 _ROW_MM = 7.0
 _AROUND_MM = 18.0
 NESTED = "nested choice"
@@ -33,6 +46,30 @@ def candidates_figure(found: Comparison) -> Drawn:
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     return Drawn(figure, Rows(_HEADER, tuple(lines)))
+
+
+@styled
+def candidates_decision_figure(found: DecisionCurves, prevalence: float) -> Drawn:
+    """Net benefit of the integrated candidate beside its parts, treating all and none, over `plausible_thresholds`."""
+    figure = new_figure(MIDDLE_MM, 70.0)
+    axes = figure.add_axes((0.1, 0.16, 0.62, 0.78))
+    low, high = plausible_thresholds([prevalence])
+    shown = [at for at, one in enumerate(found.thresholds) if low - 1e-9 <= one <= high + 1e-9]
+    thresholds = [found.thresholds[at] for at in shown]
+    axes.plot(
+        thresholds, [found.treat_all[at] for at in shown], color=GREY, linestyle=":", linewidth=1.0, label="treat all"
+    )
+    axes.axhline(0, color=BLACK, linewidth=0.8, label="treat none")
+    lines: list[tuple[CellValue, ...]] = []
+    for at, (name, values) in enumerate(found.net_benefit.items()):
+        style = series_style(at)
+        axes.plot(thresholds, [values[place] for place in shown], label=name, **style)  # type: ignore[arg-type]
+        lines += [(name, one, value, all_) for one, value, all_ in
+                  zip(found.thresholds, values, found.treat_all, strict=True)]  # fmt: skip
+    best = max(values[place] for values in found.net_benefit.values() for place in shown)
+    axes.set(xlabel="Threshold probability", ylabel="Net benefit", ylim=(-0.15 * best - 0.02, 1.1 * best + 0.02))
+    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0))
+    return Drawn(figure, Rows(_DECISION, tuple(lines)))
 
 
 def _row(axes: Axes, height: int, name: str, auc: Auc, folds: list[tuple[int, float]]) -> list[tuple[CellValue, ...]]:
