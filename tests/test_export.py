@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 from command_line import autodls, snapshot
 from guided_networks import eventful_encoder, guided_plan
@@ -230,18 +231,47 @@ def test_the_record_names_every_array_every_file_and_the_model(exported, folder)
     assert notes["model_sha256"] == record.model_sha256 and "not a medical device" in notes["use"]
 
 
-def test_the_readme_is_run_on_files_as_it_stands(exported, folder, make_dataset, tmp_path, monkeypatch, capsys):
-    dataset = make_dataset(tmp_path / "dataset", training=1, held_out=0)
-    place = shutil.copytree(exported.folder, tmp_path / "place")
-    for channel, sequence in load_model(folder, "cpu").record.channel_names.items():
-        shutil.copyfile(dataset / f"imagesTr/case_00_{int(channel):04d}.nii.gz", place / f"{sequence}.nii.gz")
-    shutil.copyfile(dataset / "labelsTr" / "case_00.nii.gz", place / "roi.nii.gz")
-    monkeypatch.chdir(place)
+def cut_in_two(path):
+    """Take a slab out of the middle of an ROI."""
+    roi = sitk.ReadImage(str(path))
+    array = sitk.GetArrayFromImage(roi)
+    middle = round(np.argwhere(array)[:, 2].mean())
+    array[:, :, middle] = 0
+    cut = sitk.GetImageFromArray(array)
+    cut.CopyInformation(roi)
+    sitk.WriteImage(cut, str(path))
+
+
+@pytest.fixture(scope="module")
+def of_lesions(tmp_path_factory):
+    """A model that scores each lesion."""
+    plan, root = small_volume_plan(), tmp_path_factory.mktemp("lesions") / "model"
+    told = LesionPlan(told_by="components", least_mm3=20.0, most=4)
+    plan = plan.model_copy(update={"preprocessing": plan.preprocessing.model_copy(update={"lesions": told})})
+    write_model_folder(root, model_of(plan))
+    return root
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_the_readme_is_run_on_files_as_it_stands(
+    folder, of_lesions, make_dataset, tmp_path, monkeypatch, capsys, several
+):
+    dataset, model = make_dataset(tmp_path / "dataset", training=1, held_out=0), of_lesions if several else folder
+    if several:
+        cut_in_two(dataset / "labelsTr" / "case_00.nii.gz")
+    given = {"images": dataset / "imagesTr", "rois": dataset / "labelsTr"}
+    done = export(tmp_path / "place", model=model, **given)
+    assert done.record.shown.real_cases == 1 + several
+    for channel, sequence in load_model(model, "cpu").record.channel_names.items():
+        shutil.copyfile(dataset / f"imagesTr/case_00_{int(channel):04d}.nii.gz", done.folder / f"{sequence}.nii.gz")
+    shutil.copyfile(dataset / "labelsTr" / "case_00.nii.gz", done.folder / "roi.nii.gz")
+    monkeypatch.chdir(done.folder)
     words = {}
-    for snippet in re.findall(r"```python\n(.*?)```", (place / "README.md").read_text(), re.DOTALL):
+    for snippet in re.findall(r"```python\n(.*?)```", (done.folder / "README.md").read_text(), re.DOTALL):
         exec(snippet, words)
     score, call = capsys.readouterr().out.split()
-    scored = load_model(folder, "cpu").predict(dataset / "imagesTr", dataset / "labelsTr").cases[0]
+    scored = load_model(model, "cpu").predict(**given).cases[0]
+    assert len(scored.lesions) == 2 * several
     assert float(score) == pytest.approx(scored.dls, abs=1e-5) and call == scored.call
 
 

@@ -21,8 +21,18 @@ def run(file, **inputs):
 
 logits = [run(f"fold_{fold}.onnx", pixels=pixels, present=present)["logits"] for fold in range(FOLDS)]
 scores = run("ensemble.onnx", logits=np.stack(logits))
-print(scores["dls"][0], "high" if scores["high"][0] else "low")
-```"""
+"""
+
+_SEEN = """seen = sample.network_input(roi_guided={guided})[None]
+present = sample.present[None]"""
+_SEEN_LESIONS = """seen = np.stack([lesion.network_input(roi_guided={guided}) for lesion in sample.lesions])
+present = np.stack([lesion.present for lesion in sample.lesions])"""
+_TELL = """print(scores["dls"][0], "high" if scores["high"][0] else "low")
+"""
+_RUN_LESIONS = """# scores["dls"] are those of the lesions; of the patient:
+dls = 1 / (1 + np.exp(-scores["log_odds"].mean()))
+print(dls, "high" if dls >= CUTOFF else "low")
+"""
 _RUN_BUNDLE = """```sh
 python -m monai.bundle run --config_file configs/inference.json --bundle_root . \\
     --images IMAGES --rois ROIS --output_dir OUT
@@ -47,7 +57,9 @@ def onnx_readme(model: LockedModel, record: ExportRecord) -> str:
         "## A case",
         *_sample(model, "plan.json"),
     ]
-    return _page(*parts, _RUN_ONNX.replace("FOLDS", str(folds)), *_shown(record.shown))
+    several = model.plan.preprocessing.lesions is not None
+    told = (_RUN_LESIONS.replace("CUTOFF", repr(model.record.cutoff)) if several else _TELL) + "```"
+    return _page(*parts, _RUN_ONNX.replace("FOLDS", str(folds)) + told, *_shown(record.shown))
 
 
 def bundle_readme(model: LockedModel, record: ExportRecord) -> str:
@@ -121,24 +133,25 @@ def _arrays(graphs: Sequence[GraphRecord]) -> str:
 def _sample(model: LockedModel, plan: str) -> list[str]:
     """From files to network input; the same words in both forms."""
     locked, settings = model.record, model.plan
+    several = settings.preprocessing.lesions is not None
     size = settings.preprocessing.input_size_px
     files = ", ".join(f"{name!r}: {name + locked.file_ending!r}" for name in settings.sequences)
     roi = f"roi{locked.file_ending}"
     lines = [
         "import autodls",
+        *(["import numpy as np"] if several else []),
         "",
         f"images = {{{files}}}",
         f"sample = autodls.preprocess_case(images, {roi!r}, {plan!r}, roi_labels={locked.roi_labels!r})",
-        f"seen = sample.network_input(roi_guided={settings.network.roi_guided})",
+        *(_SEEN_LESIONS if several else _SEEN).format(guided=settings.network.roi_guided).splitlines(),
         f"edge = (seen.shape[-1] - {size}) // 2",
-        f"pixels = seen[None, :, :, edge : edge + {size}, edge : edge + {size}]",
-        "present = sample.present[None]",
+        f"pixels = seen[:, :, :, edge : edge + {size}, edge : edge + {size}]",
     ]
     what = (
         "A case becomes network input by `autodls.preprocess_case` (planes through the largest tumour area in three "
         f"directions, sampled at {settings.preprocessing.spacing_mm:g} mm, intensities normalised by the plan), and by "
-        "nothing else; leave out a sequence that the case lacks:"
-    )
+        "nothing else; leave out a sequence that the case lacks"
+    ) + (". Each lesion is a row, and the patient has the mean of their log-odds:" if several else ":")
     return [_text(what), "\n".join(["```python", *lines, "```"])]
 
 

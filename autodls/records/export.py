@@ -37,7 +37,9 @@ class ShownEqual(Record):
     runtime: str
     computed_in: str = Field(description="device and type of number, of both")
     golden_pictures: Count = Field(description="made-up cases, which golden.safetensors holds")
-    real_cases: Count = Field(description="of a person's own images; none of them is kept here")
+    real_cases: Count = Field(
+        description="of a person's own images, each lesion where they are told apart; none is kept"
+    )
     rows: Count = Field(description="scores compared: every pattern of missing sequences of each")
     log_odds_within: float = Field(description="what was asked for: a larger difference is refused")
     log_odds: float = Field(description="the largest difference of the DLS, in log-odds")

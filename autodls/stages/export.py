@@ -110,7 +110,7 @@ class _Run:
         return load_model(checked.folder.root, torch.device("cpu"), streamed=True, checked=checked)
 
     def real_rows(self, model: "LockedModel") -> "Rows | None":
-        """The cases given, with every pattern of the sequences that each has."""
+        """The cases given, each lesion of them where they are told apart, with every pattern of its sequences."""
         from autodls.exporting.golden import Rows
         from autodls.inference.inputs import list_inputs
         from autodls.inference.prepare import explained_samples
@@ -130,8 +130,8 @@ class _Run:
             for case, sample in zip(cases, samples, strict=True):
                 if isinstance(sample, str):
                     raise DatasetError(sample)
-                pixels.append(network_input(model, sample))
-                has.append(sample.present)
+                pixels += [network_input(model, lesion) for lesion in sample.lesions]
+                has += [lesion.present for lesion in sample.lesions]
                 advance(case.id)
         return Rows.of(np.stack(pixels), np.stack(has))
 
