@@ -318,16 +318,6 @@ def test_a_locked_candidate_has_nothing_to_export(tmp_path):
     assert answer.status == 2 and "no networks to export" in answer.complaint
 
 
-def test_a_model_of_several_lesions_is_refused(tmp_path):
-    plan = small_volume_plan()
-    preprocessing = plan.preprocessing.model_copy(
-        update={"lesions": LesionPlan(told_by="components", least_mm3=10.0, most=5)}
-    )
-    write_model_folder(tmp_path / "model", model_of(plan.model_copy(update={"preprocessing": preprocessing})))
-    with pytest.raises(ArgumentError, match="only models of one ROI a patient"):
-        export(tmp_path / "out", model=tmp_path / "model")
-
-
 @pytest.mark.parametrize("given", ["images", "rois"])
 def test_cases_need_images_and_rois(folder, tmp_path, given):
     with pytest.raises(ArgumentError, match="give both -i and --rois"):

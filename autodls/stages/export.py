@@ -70,11 +70,6 @@ def export(
 
         require_onnx()
     checked = check_model_folder(model)
-    if checked.plan.preprocessing.lesions is not None:
-        raise ArgumentError(
-            f"{model}: scores the lesions of a patient one by one, and no graph holds the mean of them; only models of "
-            "one ROI a patient can be exported"
-        )
     require_output(output, read=[place for place in (images, rois, model) if place is not None])
     results = ResultsFolder(output, RECORD)
     with locked_output(results.root):
