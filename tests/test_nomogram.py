@@ -67,6 +67,16 @@ def test_points_are_from_0_to_100_and_one_axis_has_all_of_them(record):
     assert found.points_at(found.probability(37.0)) == pytest.approx(37.0)
 
 
+@pytest.mark.parametrize(("low", "high"), [(-8.0, 2.0), (-0.3, 0.4), (-4.6, 4.6)])
+def test_the_score_of_a_part_can_be_read_over_its_whole_range(low, high):
+    """From within 5 points of one end to within 5 of the other, by three ticks at least."""
+    record = integrated_candidate(lowest=(low, -2.0, -2.0), highest=(high, 2.0, 1.5))
+    axis = nomogram_of(record).axes[0]
+    points = [tick[2] for tick in axis_ticks(axis)]
+    assert points == sorted(points) and len(points) >= 3
+    assert points[0] - axis.points_low <= 5 and axis.points_high - points[-1] <= 5
+
+
 def test_what_has_no_effect_has_no_axis_and_changes_nothing():
     record = clinical_candidate(coefficients=(0.0, -0.2, -0.5, 0.1, 0.7))
     found = nomogram_of(record)

@@ -53,8 +53,11 @@ def axis_ticks(axis: PointsAxis) -> list[Tick]:
     low, high = (float(1 / (1 + np.exp(-end))) for end in (axis.low, axis.high))
     held = [p for p in _PROBABILITIES if low < p < high]
     inner = held if len(held) > _FEW else _within(low, high)[1:-1]
-    shown = [*inner, *(end for end in (low, high) if all(abs(end - p) > _NEAR * (high - low) for p in inner))]
-    return [(f"{p:.2g}", p, axis.points(float(np.log(p / (1 - p))))) for p in sorted(shown)]
+    ticks = {p: axis.points(float(np.log(p / (1 - p)))) for p in inner}
+    for p, points in ((low, axis.points_low), (high, axis.points_high)):
+        if all(abs(points - other) > _NEAR * MOST_POINTS for other in ticks.values()):
+            ticks[p] = points
+    return [(f"{p:.2g}", p, ticks[p]) for p in sorted(ticks)]
 
 
 def probability_ticks(found: Nomogram) -> list[Tick]:
