@@ -19,6 +19,7 @@ from autodls import Study
 from autodls.evaluation.delong import auc_with_ci
 from autodls.phantom.settings import CPS_CUTOFF, EXTERNAL_COHORT
 from autodls.records.files import link_or_copy
+from autodls.records.locked_candidate import CANDIDATE, LockedCandidate
 from autodls.records.workspace import Workspace
 
 NETWORKS = "deep"
@@ -58,6 +59,8 @@ def _judged(asked: argparse.Namespace, seed: int) -> dict[str, object]:
 
 def _elsewhere(study: Study, place: Workspace, dataset: Path, workers: int) -> str:
     """AUC of the locked candidate in the other hospital."""
+    record = LockedCandidate.load(place.candidate / CANDIDATE, "")
+    needs_columns = "clinical" in (record.candidate, *(part.candidate for part in record.parts))
     rows = [row for row in _rows(dataset) if row["cohort"] == EXTERNAL_COHORT]
     with tempfile.TemporaryDirectory(dir=dataset.parent) as folder:
         for row in rows:
@@ -70,7 +73,7 @@ def _elsewhere(study: Study, place: Workspace, dataset: Path, workers: int) -> s
             Path(folder) / "out",
             model=place.candidate,
             rois=Path(folder) / "labelsTr",
-            clinical=dataset / "clinical.csv",
+            clinical=dataset / "clinical.csv" if needs_columns else None,
             workers=workers,
         )
     scores = {one.case: one.dls for one in found.cases}
