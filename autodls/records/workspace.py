@@ -134,7 +134,7 @@ class Workspace:
 
     @property
     def candidate(self) -> Path:
-        """The folder of a locked candidate without networks."""
+        """The folder of a locked candidate, with its networks where it has some."""
         return self.home / "candidate"
 
     @property
