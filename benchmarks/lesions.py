@@ -145,12 +145,12 @@ def fit_attention(
         return loss(torch.stack([torch.zeros_like(margin), margin], dim=1), part.labels)
 
     optimizer = torch.optim.AdamW(scalar.parameters(), 0.01, weight_decay=0.1)
-    best, kept = float(lost(*inner)), scalar.weight.detach().clone()
+    best, kept = float(lost(*inner).detach()), scalar.weight.detach().clone()
     for _ in range(100):
         optimizer.zero_grad()
         lost(*train).backward()
         optimizer.step()
-        if (found := float(lost(*inner))) < best:
+        if (found := float(lost(*inner).detach())) < best:
             best, kept = found, scalar.weight.detach().clone()
     with torch.no_grad():
         scalar.weight.copy_(kept)
