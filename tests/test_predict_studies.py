@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from command_line import autodls
-from dicom_studies import RESULT, found_in, places_of, pydicom, require_valid, studies_in, write_study
+from dicom_studies import RESULT, found_in, places_of, pydicom, require_valid, studies_in, texts_in, write_study
 from pydicom.uid import RLELossless
 from tiny_candidates import candidate as locked_candidate
 from tiny_candidates import clinical_candidate
-from tiny_dicom import Series, Study, edit, enhanced, head, rtstruct, seg
+from tiny_dicom import ENHANCED, Series, Study, edit, enhanced, head, rtstruct, seg
 from tiny_model_folder import SEQUENCES, small_volume_plan, write_model_folder
 from tiny_models import tiny_model
 
 from autodls.dicom.results import to_bytes
 from autodls.dicom.volume import read_stack
 from autodls.dicom.write_seg import segmentation
+from autodls.dicom.write_sr import report
 from autodls.errors import DatasetError
 from autodls.imaging.geometry import Volume
 from autodls.imaging.volumes import write_volume
@@ -198,18 +199,45 @@ def test_frames_of_a_multi_frame_image_keep_their_numbers_where_it_holds_two_vol
     assert ours.shape == theirs.shape and np.abs(ours.mean(axis=0) - theirs.mean(axis=0)).max() < 2e-3
 
 
-def test_planes_in_several_multi_frame_images_are_read_and_not_written_back(tmp_path):
-    whole = Series(Study(), head(4))
-    for name, at in (("low", 0), ("high", 4)):
+@pytest.mark.parametrize("planes", [(4, 4), (1,) * 8], ids=["two images", "an image a plane"])
+def test_an_roi_on_several_multi_frame_images_goes_back_to_the_frames_of_each(tmp_path, planes):
+    whole, images, at = Series(Study(), head(4)), {}, 0
+    for count in planes:
         origin = tuple(float(mm) for mm in whole.position(at))
-        half = Series(whole.study, whole.array[at : at + 4], origin=origin, tags={}, uid=whole.uid)
-        edit(enhanced(half, tmp_path / name), SeriesDescription="T1")
-    (found,) = studies_in(tmp_path)
+        part = Series(whole.study, whole.array[at : at + count], origin=origin, tags={}, uid=whole.uid)
+        path = enhanced(part, tmp_path / "in" / f"image{at}")
+        edit(path, SeriesDescription="T1", PatientSex="")
+        images |= {at + frame: (pydicom.dcmread(path).SOPInstanceUID, frame + 1) for frame in range(count)}
+        at += count
+    (found,) = studies_in(tmp_path / "in")
     study = found.as_channels(["T1"], "T1", {})
     assert (study.volume("T1").array == whole.array).all()
-    roi = Volume(np.ones(whole.array.shape, dtype=np.uint8), study.reference.geometry)
-    with pytest.raises(DatasetError, match="series of T1: its planes lie in 2 multi-frame images"):
-        segmentation(study, roi, RESULT)
+    array = np.zeros(whole.array.shape, dtype=np.uint8)
+    array[2:7, 3:9, 4:8] = 1
+    roi = Volume(array, study.reference.geometry)
+    made = segmentation(study, roi, RESULT)
+    sources = [one.DerivationImageSequence[0].SourceImageSequence[0] for one in made.PerFrameFunctionalGroupsSequence]
+    named = [(one.ReferencedSOPInstanceUID, one.ReferencedFrameNumber) for one in sources]
+    assert sorted(named) == sorted(images[plane] for plane in range(2, 7))
+    for listed in (made.SourceImageSequence, made.ReferencedSeriesSequence[0].ReferencedInstanceSequence):
+        assert {one.ReferencedSOPInstanceUID for one in listed} == {uid for uid, _ in images.values()}
+        assert len(listed) == len(planes) and {one.ReferencedSOPClassUID for one in listed} == {ENHANCED}
+    require_valid(made, report(study, roi, made, RESULT), folder=tmp_path)
+    write_volume(tmp_path / "roi.nii.gz", roi)
+    ours, theirs = (np.array(sorted(places_of(tmp_path / name))) for name in ("roi.nii.gz", "0.dcm"))
+    assert ours.shape == theirs.shape and np.abs(ours.mean(axis=0) - theirs.mean(axis=0)).max() < 2e-3
+
+
+def test_compression_with_loss_is_a_flag_of_the_score_and_stands_in_the_report(plain, model, tmp_path):
+    shutil.copytree(plain / "study", tmp_path / "study")
+    for path in (tmp_path / "study" / "2").iterdir():
+        edit(path, LossyImageCompression="01", LossyImageCompressionRatio="12.5")
+    words = ("--rois", plain / "rois", "--dicom", tmp_path / "dicom")
+    assert predict(tmp_path / "study", tmp_path / "out", model, *words).status == 0
+    said = f"{SEQUENCES[1]} was compressed with loss (12.5:1)"
+    assert said in scores(tmp_path / "out")["flags"]
+    made = {path.name: pydicom.dcmread(path) for path in (tmp_path / "dicom" / "P0001").iterdir()}
+    assert said in texts_in(made["score.dcm"]) and made["roi.dcm"].LossyImageCompression == "00"
 
 
 def test_pet_is_read_in_suv_as_by_an_import(tmp_path):

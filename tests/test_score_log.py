@@ -19,7 +19,7 @@ from autodls.errors import AutoDLSError
 from autodls.inference import predict as predict_module
 from autodls.inference import prepare
 from autodls.inference.heldout import score_held_out, write_held_out
-from autodls.inference.inputs import list_inputs
+from autodls.inference.inputs import Beforehand, list_inputs
 from autodls.inference.predict import predict_cases
 from autodls.inference.prepare import explained_samples
 from autodls.inference.rois import RoiSource, UsedRoi
@@ -183,6 +183,15 @@ class TestLog:
         run(model, study, ScoreLog(path, model))
         CHANGES[change](study)
         assert len(self.continued(model, study, path, scored)) == 1
+
+    def test_a_case_of_which_other_things_are_told_is_scored_anew(self, model, study, path, scored):
+        run(model, study, ScoreLog(path, model))
+        del scored[:]
+        cases = Beforehand(told={"case_01": ("CE-T1WI was compressed with loss (9:1)",)}).of(inputs_of(model, study))
+        found = predict_cases(model, cases, RoiSource(model.record), no_advance, 1, ScoreLog(path, model))
+        assert scored == ["case_01"]
+        assert [one.case for one in found.cases if "CE-T1WI was compressed with loss (9:1)" in one.flags] == scored
+        assert self.continued(model, study, path, scored) == ["case_01"]
 
     def test_an_roi_that_was_missing_is_looked_for_again(self, model, study, path, scored):
         run(model, study, ScoreLog(path, model))

@@ -146,7 +146,7 @@ def acquisition_text(chosen: Chosen) -> str:
     """acquisition.csv: what was measured of each image, numbers and the scanner."""
     header = (
         "case", "channel", "modality", "manufacturer", "model", "field_tesla", "plane", "planes", "spacing_mm", "tr_ms",
-        "te_ms", "ti_ms", "flip_deg", "echo_train", "fat_suppressed",
+        "te_ms", "ti_ms", "flip_deg", "echo_train", "fat_suppressed", "loss",
     )  # fmt: skip
     lines = []
     for (case, channel), (_, part) in sorted(chosen.images.items()):
@@ -171,6 +171,7 @@ def acquisition_text(chosen: Chosen) -> str:
                 facts.flip_deg,
                 facts.echo_train,
                 suppressed,
+                part.loss,
             )
         )
     return csv_text(header, lines)

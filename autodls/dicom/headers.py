@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls.dicom.facts import Facts, read_facts
+from autodls.dicom.lossy import loss_of
 from autodls.dicom.reading import count, first, items, number, numbers, read_dataset, text
 from autodls.limits import MAX_VOXELS
 
@@ -53,7 +54,10 @@ class Person:
 
 @dataclass(frozen=True)
 class Instance:
-    """One file: a plane, or all planes of an enhanced image, or a set of ROIs, which has none."""
+    """One file: a plane, or all planes of an enhanced image, or a set of ROIs, which has none.
+
+    `fault` says why its planes can be no volume, `loss` how its pixels were compressed with loss.
+    """
 
     path: Path
     sop_class: str
@@ -66,6 +70,7 @@ class Instance:
     facts: Facts
     frames: tuple[Frame, ...]
     fault: str | None = None
+    loss: str = ""
 
 
 def read_instance(path: Path) -> Instance | None:
@@ -92,6 +97,7 @@ def read_instance(path: Path) -> Instance | None:
         facts,
         frames,
         _fault(dataset, frames) if has_planes else None,
+        loss_of(dataset) if has_planes else "",
     )
 
 

@@ -14,6 +14,7 @@ from autodls.dicom.series import Found, Part
 from autodls.dicom.table import ROI, Row, part_identity, part_row, roi_identity, roi_row
 
 Identity = tuple[str, str, str]
+_TWO_PEOPLE = "the files of this patient's id have different names or birth dates: is it one patient?"
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,9 @@ def list_rows(found: Found, known: Mapping[str, str], patterns: Sequence[str]) -
     for (identity, part), proposal in order:
         names[identity] = f"S{len(rows) + 1:04d}"
         case = studies[part.study].case
-        told = proposal
-        if studies[part.study].patient in doubtful:
-            doubt = "the files of this patient's id have different names or birth dates: is it one patient?"
-            told = Proposal(proposal.role, proposal.why, _also(proposal.ambiguous, doubt))
+        lost = f"{part.loss}, so that its texture is not what was measured" if part.loss and proposal.role else ""
+        doubt = _TWO_PEOPLE if studies[part.study].patient in doubtful else ""
+        told = Proposal(proposal.role, proposal.why, _also(proposal.ambiguous, lost, doubt))
         rows.append(part_row(names[identity], case, part, told, days.get(part.study)))
     rows += _roi_rows(rois, drawn_on, parts, studies, names, patterns)
     return Listed(parts, rois, drawn_on, studies, tuple(rows), faults)

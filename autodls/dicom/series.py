@@ -21,7 +21,10 @@ NO_DICOM = "not DICOM"
 
 @dataclass(frozen=True)
 class Part:
-    """A volume of a series, or a series that is none: `number` counts from 1 within the series, of `of`."""
+    """A volume of a series, or a series that is none: `number` counts from 1 within the series, of `of`.
+
+    `loss` says how its pixels were compressed with loss, "" where no header says so.
+    """
 
     series: str
     number: int
@@ -31,6 +34,7 @@ class Part:
     study: str
     person: Person
     frame_of_reference: str
+    loss: str = ""
 
     @property
     def digest(self) -> str:
@@ -165,6 +169,7 @@ def _parts(group: Sequence[Instance]) -> list[Part]:
                 own.study,
                 own.person,
                 own.frame_of_reference,
+                next((loss for frame in stack.frames if (loss := by_uid[frame.uid].loss)), ""),
             )
         )
     return parts

@@ -4,16 +4,15 @@ Where planes lie and what they hold is told by `stacks` and `volume`; here are t
 """
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from autodls.dicom.door import pydicom, same_needed
 from autodls.dicom.headers import Frame
+from autodls.dicom.lossy import keep_loss
 from autodls.dicom.reading import items, read_dataset, silent
 from autodls.dicom.series import Part
 from autodls.dicom.stacks import UnfitError
@@ -58,7 +57,7 @@ class SourceSeries:
 
     @cached_property
     def datasets(self) -> "tuple[Dataset, ...]":
-        """What references need of the header of each file: slices in the order of z, or multi-frame images.
+        """What reports need of the header of each file: slices in the order of z, or multi-frame images.
 
         Raises DatasetError where a header cannot be read, or lacks what a reference needs.
         """
@@ -77,14 +76,40 @@ class SourceSeries:
 
     def _header(self, path: Path, frames: list[Frame]) -> "Dataset":
         read = read_dataset(path)
-        made, step_mm = same_needed(read), self.geometry.spacing_mm[2]
+        made = same_needed(read)
         if missing := [word for word in _NEEDED if not made.get(word)]:
             raise DatasetError(f"{self.name}: a slice without {', '.join(missing)}; export the series anew")
+        keep_loss(made, read)
         if groups := items(read, "PerFrameFunctionalGroupsSequence"):
-            _group(made, len(groups), frames, self.geometry)
-        else:
-            made.setdefault("SliceThickness", f"{step_mm:.6g}")  # which readers of a segmentation need
+            made.NumberOfFrames = len(groups)
+            _place(made, frames[0])  # the report asks for it, and leaves it out in the end
+        made.setdefault("SliceThickness", f"{self.geometry.spacing_mm[2]:.6g}")  # readers of a segmentation need it
         return made
+
+    @cached_property
+    def slices(self) -> "tuple[Dataset, ...]":
+        """A header a plane, in the order of z, as a segmentation is made on; raises as `datasets`.
+
+        A frame of a multi-frame image stands as a slice of its own here; `refer` says which one it is.
+        """
+        header_of = dict(zip(dict.fromkeys(frame.path for frame in self.frames), self.datasets, strict=True))
+        return tuple(
+            _slice(header, frame, f"2.25.{at}") if "NumberOfFrames" in (header := header_of[frame.path]) else header
+            for at, frame in enumerate(self.frames, start=1)
+        )
+
+    def refer(self, made: "Dataset") -> None:
+        """Let `made`, a segmentation on `slices`, refer to the frames of multi-frame images that they stand for."""
+        files = {one.SOPInstanceUID: one for one in self.datasets}
+        frames = {one.SOPInstanceUID: frame for one, frame in zip(self.slices, self.frames, strict=True)}
+        for drawn in made.PerFrameFunctionalGroupsSequence:
+            for source in drawn.DerivationImageSequence[0].SourceImageSequence:
+                frame = frames[source.ReferencedSOPInstanceUID]
+                if "NumberOfFrames" in files[frame.uid]:
+                    _name(source, files[frame.uid])
+                    source.ReferencedFrameNumber = frame.index + 1
+        named = [_name(pydicom().dataset.Dataset(), file) for file in self.datasets]
+        made.SourceImageSequence, made.ReferencedSeriesSequence[0].ReferencedInstanceSequence = named, named
 
     @property
     def uid(self) -> str:
@@ -95,23 +120,6 @@ class SourceSeries:
     def instance_uids(self) -> tuple[str, ...]:
         """SOPInstanceUID of each file, in the order of `datasets`."""
         return tuple(dict.fromkeys(frame.uid for frame in self.frames))
-
-    def as_stored(self, planes: NDArray[Any]) -> NDArray[Any]:
-        """`planes` [z, y, x] frame by frame as `datasets` hold them; frames of no plane are zero.
-
-        Raises DatasetError where the planes lie in several multi-frame images: no segmentation refers to more than one.
-        """
-        count = self.datasets[0].get("NumberOfFrames")
-        if count is None:
-            return planes
-        if len(self.datasets) > 1:
-            raise DatasetError(
-                f"{self.name}: its planes lie in {len(self.datasets)} multi-frame images, and a segmentation refers to "
-                "one; export them as one, or as single slices"
-            )
-        stored = np.zeros((int(count), *planes.shape[1:]), dtype=planes.dtype)
-        stored[[frame.index for frame in self.frames]] = planes
-        return stored
 
 
 @dataclass(frozen=True)
@@ -130,6 +138,11 @@ class SourceStudy:
         """The series on whose grid the ROI lies."""
         return self.series[self.roi_channel]
 
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What is to be said of a score: which images were compressed with loss."""
+        return tuple(f"{name} was {one.part.loss}" for name, one in self.series.items() if one.part.loss)
+
     def volume(self, channel: str) -> Volume:
         """The voxels of a channel [z, y, x] as an import has them: rescaled, PET in SUV; raises DatasetError."""
         series = self.series[channel]
@@ -141,29 +154,26 @@ class SourceStudy:
             raise DatasetError(f"{series.name}: its files cannot be read ({failure.strerror})") from None
 
 
-def _group(made: "Dataset", count: int, frames: list[Frame], grid: Geometry) -> None:
-    """Give the header of a multi-frame image the places of its frames.
+def _place(made: "Dataset", frame: Frame) -> None:
+    """Say of a header where the plane of `frame` lies, as that of a slice does."""
+    decimal = pydicom().valuerep.format_number_as_ds
+    made.ImagePositionPatient = [decimal(mm) for mm in frame.position_mm]
+    made.ImageOrientationPatient = [decimal(value) for value in frame.orientation]
+    made.PixelSpacing = [decimal(mm) for mm in frame.spacing_mm]
 
-    Those of other volumes are put beyond the last plane, one by one: highdicom wants no two at one place, and writes
-    none that is empty.
+
+def _slice(header: "Dataset", frame: Frame, uid: str) -> "Dataset":
+    """The header of a multi-frame image as that of a slice, its frame `frame`, under the unique id `uid`.
+
+    highdicom takes the frames of one image alone, all of them, and each at a place of its own.
     """
-    library = pydicom()
-    new, decimal = library.dataset.Dataset, library.valuerep.format_number_as_ds
-    shared, orientation, measures = new(), new(), new()
-    orientation.ImageOrientationPatient = [decimal(value) for value in frames[0].orientation]
-    measures.PixelSpacing = [decimal(value) for value in frames[0].spacing_mm]
-    measures.SliceThickness = measures.SpacingBetweenSlices = f"{grid.spacing_mm[2]:.6g}"
-    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
-    place_of = {frame.index: frame.position_mm for frame in frames}
-    groups = []
-    for index in range(count):
-        own, position = new(), new()
-        place = place_of.get(index) or grid.index_to_physical([0, 0, grid.size_xyz[2] + index]).tolist()
-        position.ImagePositionPatient = [decimal(mm) for mm in place]
-        own.PlanePositionSequence = [position]
-        groups.append(own)
-    made.update(orientation)  # of the first plane, as of a slice: the report asks for it, and leaves it out in the end
-    made.update(measures)
-    made.ImagePositionPatient = groups[frames[0].index].PlanePositionSequence[0].ImagePositionPatient
-    made.NumberOfFrames = count
-    made.SharedFunctionalGroupsSequence, made.PerFrameFunctionalGroupsSequence = [shared], groups
+    made = deepcopy(header)
+    del made.NumberOfFrames
+    _place(made, frame)
+    made.SOPClassUID, made.SOPInstanceUID = pydicom().uid.MRImageStorage, uid
+    return made
+
+
+def _name(reference: "Dataset", file: "Dataset") -> "Dataset":
+    reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = file.SOPClassUID, file.SOPInstanceUID
+    return reference

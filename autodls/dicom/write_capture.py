@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autodls.dicom.door import pydicom
+from autodls.dicom.lossy import say_loss
 from autodls.dicom.results import RESEARCH, Result, sealed, series_number, shell, short_text, sources_of, uid_of
 from autodls.dicom.study import SourceStudy
 from autodls.records.files import sha256_of_bytes
@@ -38,7 +39,8 @@ def _capture(study: SourceStudy, picture: NDArray[np.uint8], number: int, series
         )
         made.ImageType = ["DERIVED", "SECONDARY", "HEATMAP"]
         made.Laterality, made.PatientOrientation = "", ""
-        made.BurnedInAnnotation, made.LossyImageCompression = "NO", "00"
+        made.BurnedInAnnotation = "NO"
+        say_loss(made, [slice_of for series in study.series.values() for slice_of in series.datasets])
         made.SourceImageSequence = sources_of(study)
         made.SamplesPerPixel, made.PhotometricInterpretation, made.PlanarConfiguration = 3, "RGB", 0
         made.Rows, made.Columns = picture.shape[:2]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autodls.dicom.door import highdicom, pydicom
+from autodls.dicom.lossy import say_loss
 from autodls.dicom.results import DEVICE, MANUFACTURER, RESEARCH, Result, sealed, series_number, short_text, uid_of
 from autodls.dicom.study import SourceStudy
 from autodls.errors import DatasetError
@@ -38,13 +39,13 @@ def segmentation(study: SourceStudy, roi: Volume, result: Result) -> "Dataset":
     mask = (roi.array != 0).astype(np.uint8)
     if not mask.any():
         raise DatasetError(f"case {study.case}: its ROI is empty; there is nothing to write back")
-    described, stored = _segment(study, roi, result), series.as_stored(mask)
+    described = _segment(study, roi, result)
 
     def build(uid: str) -> "Dataset":
         seg = highdicom("seg")
-        return seg.Segmentation(  # type: ignore[no-any-return]
-            source_images=list(series.datasets),
-            pixel_array=stored,
+        made = seg.Segmentation(
+            source_images=list(series.slices),
+            pixel_array=mask,
             segmentation_type=seg.SegmentationTypeValues.BINARY,
             segment_descriptions=[described],
             series_instance_uid=uid,
@@ -60,6 +61,9 @@ def segmentation(study: SourceStudy, roi: Volume, result: Result) -> "Dataset":
             series_description=f"AutoDLS ROI. {RESEARCH}",
             specific_character_set="ISO_IR 192",
         )
+        series.refer(made)
+        say_loss(made, series.datasets)
+        return made  # type: ignore[no-any-return]
 
     return sealed(build, series.datasets[0])
 

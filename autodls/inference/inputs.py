@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -34,7 +34,7 @@ class InputCase:
     """Files of one new case; `roi` is None when there is no file for it, `kind` says who drew it.
 
     `unused` says by name why a file that seems to be an image of the case is not read. With a `gap` the case cannot be
-    scored: a file that is not read may be what seems to be missing.
+    scored: a file that is not read may be what seems to be missing. `told` is said of its score.
     """
 
     id: str
@@ -43,6 +43,7 @@ class InputCase:
     kind: RoiKind = "manual"
     unused: Mapping[str, str] = field(default_factory=dict)
     gap: str | None = None
+    told: tuple[str, ...] = ()
 
     def roi_labels(self, record: Takes) -> frozenset[int]:
         """Values of the ROI that mean tumour."""
@@ -90,10 +91,21 @@ def list_inputs(images: Path, rois: Path | None, record: Takes) -> list[InputCas
     return cases
 
 
-def with_refused(cases: Sequence[InputCase], refused: Mapping[str, str]) -> list[InputCase]:
-    """`cases`, and those of `refused`, of which it says why they cannot be scored, in the order of ids."""
-    barred = [InputCase(case, {}, None, gap=reason) for case, reason in refused.items()]
-    return sorted([*cases, *barred], key=lambda case: case.id)
+@dataclass(frozen=True)
+class Beforehand:
+    """What whoever made the images knows of cases: why those of `refused` have none, and what to say of others."""
+
+    refused: Mapping[str, str] = field(default_factory=dict)
+    told: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def of(self, cases: Sequence[InputCase]) -> list[InputCase]:
+        """`cases` with what is said of them, and those that have no image, in the order of ids."""
+        known = [replace(case, told=self.told.get(case.id, ())) for case in cases]
+        barred = [InputCase(case, {}, None, gap=reason) for case, reason in self.refused.items()]
+        return sorted([*known, *barred], key=lambda case: case.id)
+
+
+NOTHING_KNOWN = Beforehand()
 
 
 def files_of_nobody(images: Path, cases: Sequence[InputCase]) -> list[str]:

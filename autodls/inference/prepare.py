@@ -106,7 +106,7 @@ def _prepare(task: _Task) -> PreparedCase:
             raise DatasetError(f"case {case.id}: an image or the ROI changed while it was read; run the command again")
     except AutoDLSError as failure:
         return _unfit(case, failure, [roi.path])
-    flags = (*_not_used(case), *sample.flags, *seen.flags)
+    flags = (*_not_used(case), *case.told, *sample.flags, *seen.flags)
     return PreparedCase(case, (replace(sample, flags=flags), roi), inputs)
 
 

@@ -28,6 +28,7 @@ class FinishedScore(Record):
     computed_in: str
     inputs: dict[str, str]
     unused: dict[str, str]
+    told: tuple[str, ...] = ()
     score: CaseScore
 
 
@@ -55,7 +56,7 @@ class ScoreLog:
     def find(self, case: InputCase, rois: "RoiSource") -> FinishedScore | None:
         """What an earlier run made of `case`; None where it made no score, or from other files."""
         held = self._known.get(case.id)
-        if held is None or (held.score.rois, held.unused) != (rois.kind, case.unused):
+        if held is None or (held.score.rois, held.unused, held.told) != (rois.kind, case.unused, case.told):
             return None
         roi, expected = case.roi, held.inputs
         if rois.kind == "auto":
@@ -68,7 +69,9 @@ class ScoreLog:
         """Append scores, each with its case and the SHA-256 of its inputs, and wait until the disk has them."""
         self._append(
             [
-                FinishedScore(**self._made_by, inputs=dict(inputs), unused=dict(case.unused), score=score)
+                FinishedScore(
+                    **self._made_by, inputs=dict(inputs), unused=dict(case.unused), told=case.told, score=score
+                )
                 for case, inputs, score in finished
             ]
         )

@@ -75,8 +75,8 @@ def scored_by(candidate: OpenCandidate, case: InputCase) -> tuple[CaseScore | Ca
         inputs = {name: sha256_of_input(path) for name, path in paths.items()} | _clinical_input(candidate, case.id)
         values, flags = measured(locked, candidate, case)
         without = "networks" if locked.needs_roi else "networks, image or ROI"
-        score = _score(candidate, case.id, values, (*flags, f"scored by the locked candidate '{locked.candidate}', "
-                       f"without {without}"))  # fmt: skip
+        said = f"scored by the locked candidate '{locked.candidate}', without {without}"
+        score = _score(candidate, case.id, values, (*case.told, *flags, said))
         return score, inputs
     except AutoDLSError as failure:
         return _failure(case, failure), {}

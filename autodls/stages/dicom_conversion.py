@@ -56,7 +56,7 @@ def convert_all(
         with watch.progress("converting", len(tasks)) as advance:
             made = map_parallel(convert, tasks, names, workers, advance)
         _require_all(places.table, made)
-        notes = [*_notes(made), *_tables(places, wanted, clinical, labels, made, writing)]
+        notes = [*_notes(made, wanted), *_tables(places, wanted, clinical, labels, made, writing)]
         writing.remove_rest(tasks)
         write_bytes(places.ids, ids_text(_renamed(wanted, listed)).encode())
         files = [places.dataset / name for name in sorted(writing.whole)]
@@ -179,8 +179,9 @@ def _require_all(table: Path, made: Sequence[Made]) -> None:
         )
 
 
-def _notes(made: Sequence[Made]) -> list[str]:
-    return [f"{one.rows}: {note}" for one in made for note in one.notes]
+def _notes(made: Sequence[Made], wanted: Chosen) -> list[str]:
+    lost = [f"{choice.row}: {part.loss}" for choice, part in wanted.images.values() if part.loss]
+    return [*lost, *(f"{one.rows}: {note}" for one in made for note in one.notes)]
 
 
 def _tables(

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Required, TypedDict
 
 from autodls.errors import ArgumentError, DatasetError
+from autodls.inference.inputs import NOTHING_KNOWN, Beforehand, list_inputs
 from autodls.inference.model_files import CheckedFolder, check_model_folder
 from autodls.inference.prediction import prediction_of
 from autodls.records.lock import locked_output
@@ -63,6 +64,18 @@ def open_model(root: Path, device: str = "auto") -> OpenModel:
     return OpenModel(root, checked, load_model(root, place, streamed=True, checked=checked), place)
 
 
+class Given(TypedDict, total=False):
+    """What `predict` takes of images whatever they come as."""
+
+    model: Required[Path]
+    rois: Path | None
+    heatmaps: bool
+    overwrite: bool
+    device: str
+    workers: int
+    watch: Watch
+
+
 def predict(
     images: Path,
     output: Path | None = None,
@@ -75,7 +88,7 @@ def predict(
     device: str = "auto",
     workers: int = 1,
     watch: Watch = SILENT,
-    refused: "Mapping[str, str] | None" = None,
+    known: Beforehand = NOTHING_KNOWN,
     networks: OpenModel | None = None,
 ) -> "Prediction":
     """Score the cases of a folder by a locked model; those that cannot be scored stand in `failed`, with the reason.
@@ -85,7 +98,8 @@ def predict(
     scores.csv, predict.json, rois/, lesions.csv where each lesion is scored, and, with `heatmaps`, heatmaps/: finished
     scores as they come, so that a killed run continues, all else at the end. Results of ours that are there are
     replaced with `overwrite` alone. Without `output` nothing is written. No score depends on the number of `workers`,
-    processes that read images. `refused` says of cases that have no image why they are not scored.
+    processes that read images. `known` is what is known of cases before they are read: why some have no image, and what
+    is to be said of others.
 
     A `model` that is open is used where it is, whatever the `device`. It may be the folder of a locked candidate, which
     may need `clinical`, a table with a column "case" and the clinical columns of the study, and may have `networks`
@@ -100,17 +114,15 @@ def predict(
     if not isinstance(model, OpenModel) and is_candidate(model):
         candidate = open_candidate(model, clinical=clinical, rois=rois is not None, heatmaps=heatmaps, results=results)
         if candidate.networks is None:
-            return predict_candidate(images, results, candidate, rois, workers, watch, refused or {})
+            return predict_candidate(images, results, candidate, rois, workers, watch, known)
         weights = networks or candidate.networks
     else:
         require_no_table(clinical)
     opened = weights if isinstance(weights, OpenModel) else open_model(weights, device)
-    from autodls.inference.inputs import list_inputs, with_refused
-
     locked = opened.locked
     for caution in locked.caveats:
         watch.note(f"warning: {caution}")
-    cases = with_refused(list_inputs(images, rois, locked.record), refused or {})
+    cases = known.of(list_inputs(images, rois, locked.record))
     _tell_unused(images, cases, watch)
     if candidate is not None:
         tell_rows(candidate, cases, watch)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from autodls import __version__
 from autodls.errors import ArgumentError, ModelFolderError
-from autodls.inference.inputs import InputCase, list_inputs, with_refused
+from autodls.inference.inputs import Beforehand, InputCase, list_inputs
 from autodls.inference.prediction import CaseFailure, CaseScore, Prediction, prediction_of, write_prediction
 from autodls.parallel import map_parallel
 from autodls.records.base import some_of
@@ -103,13 +103,13 @@ def predict_candidate(
     rois: Path | None,
     workers: int,
     watch: Watch,
-    refused: Mapping[str, str],
+    known: Beforehand,
 ) -> Prediction:
     """Score the cases of `images` with their ROIs in `rois` by a candidate without networks, into `results` if given.
 
-    `refused` says of cases that have no image why they are not scored.
+    `known` is what is known of cases before they are read.
     """
-    cases = with_refused(list_inputs(images, rois, candidate.record), refused)
+    cases = known.of(list_inputs(images, rois, candidate.record))
     tell_rows(candidate, cases, watch)
     if results is None:
         prediction = _predicted(candidate, cases, workers, watch)

@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
 from autodls.errors import ArgumentError, DatasetError
+from autodls.inference.inputs import Beforehand
 from autodls.inference.model_files import check_model_folder
 from autodls.records.dicom_folder import DicomFolder
 from autodls.records.locked_candidate import CANDIDATE
@@ -19,7 +19,7 @@ from autodls.records.model_folders import ModelFolder
 from autodls.records.results_folder import ResultsFolder
 from autodls.stages.dicom_results import ResultWriter, bare, write_back
 from autodls.stages.places import real_place, require_output
-from autodls.stages.predict import predict
+from autodls.stages.predict import Given, predict
 from autodls.stages.predict_candidate import candidate_record, is_candidate
 from autodls.watch import SILENT, Watch
 
@@ -60,36 +60,17 @@ def predict_any(
     images: Path,
     output: Path,
     *,
-    model: Path,
     dicom: Path | None = None,
     series: Sequence[str] = (),
     roi_names: Sequence[str] = (),
-    rois: Path | None = None,
     clinical: Path | None = None,
-    heatmaps: bool = False,
-    overwrite: bool = False,
-    device: str = "auto",
-    workers: int = 1,
-    watch: Watch = SILENT,
+    **given: Unpack[Given],
 ) -> PredictedStudies:
     """`predict_dicom` where `images` holds DICOM or an option of it is given, else `predict`; raises as they do."""
-    as_dicom = dicom is not None or bool(series) or bool(roi_names) or takes_dicom(images)
-    if as_dicom and clinical is not None:
-        require_images_alone(None, clinical)
-    as_studies = partial(predict_dicom, dicom=dicom, series=series, roi_names=roi_names)
-    stage = as_studies if as_dicom else partial(predict, clinical=clinical)
-    found = stage(
-        images,
-        output,
-        model=model,
-        rois=rois,
-        heatmaps=heatmaps,
-        overwrite=overwrite,
-        device=device,
-        workers=workers,
-        watch=watch,
-    )
-    return found if isinstance(found, PredictedStudies) else PredictedStudies(found)
+    if dicom is None and not series and not roi_names and not takes_dicom(images):
+        return PredictedStudies(predict(images, output, clinical=clinical, **given))
+    require_images_alone(None, clinical)
+    return predict_dicom(images, output, dicom=dicom, series=series, roi_names=roi_names, **given)
 
 
 def predict_dicom(
@@ -139,7 +120,7 @@ def predict_dicom(
             device=device,
             workers=workers,
             watch=watch,
-            refused=refused,
+            known=Beforehand(refused, {case: study.losses for case, (_, study) in readable.items()}),
         )
         if folder is None:
             return PredictedStudies(prediction)
