@@ -3,12 +3,9 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from pydicom.dataset import Dataset
 from real_dicom import found_in, images_of_dcm2niix
 from tiny_dicom import T1, Series, Study, head, mr
 
-from autodls.dicom.stacks import UnfitError
-from autodls.dicom.suv import suv_factor
 from autodls.dicom.volume import read_stack
 from autodls.imaging.geometry import Geometry
 
@@ -95,58 +92,3 @@ def test_an_oblique_phantom_is_where_its_header_says(tmp_path):
     index = np.array([[0, 0, 0], [19, 23, 7], [4, 9, 2]])
     np.testing.assert_allclose(volume.geometry.index_to_physical(index), [series.mm(*at) for at in index], atol=1e-6)
     np.testing.assert_array_equal(volume.array, head())
-
-
-# --- PET ---
-
-
-def pet(**tags):
-    one = Dataset()
-    injected = Dataset()
-    injected.RadiopharmaceuticalStartTime, injected.RadionuclideTotalDose = "100000", "370000000"
-    injected.RadionuclideHalfLife = "6586.2"
-    one.RadiopharmaceuticalInformationSequence = [injected]
-    one.Units, one.CorrectedImage, one.DecayCorrection, one.PatientWeight = "BQML", ["ATTN", "DECY"], "START", "70"
-    one.SeriesDate = one.AcquisitionDate = "20200101"
-    one.SeriesTime, one.AcquisitionTime = "110000", "110500"
-    for keyword, value in tags.items():
-        target = injected if keyword.startswith("Radio") else one
-        setattr(target, keyword, value)
-    return one
-
-
-def test_suv_by_hand():
-    """370 MBq of F-18 an hour before: 70,000 g / (370e6 x 2^(-3600/6586.2)) = 2.763e-4 g/ml a Bq/ml."""
-    assert suv_factor(pet()) == pytest.approx(70_000 / (370e6 * 2 ** (-3600 / 6586.2)), rel=1e-12)
-    assert suv_factor(pet()) == pytest.approx(2.7633e-4, rel=1e-4)
-    assert suv_factor(pet(DecayCorrection="ADMIN")) == pytest.approx(70_000 / 370e6)
-    assert suv_factor(pet(Units="GML")) == 1.0
-    dated = pet(RadiopharmaceuticalStartDateTime="20191231230000")
-    assert suv_factor(dated) == pytest.approx(70_000 / (370e6 * 2 ** (-12 * 3600 / 6586.2)))
-
-
-@pytest.mark.parametrize(
-    ("tags", "said"),
-    [
-        ({"PatientWeight": None}, "without body weight"),
-        ({"RadionuclideTotalDose": "0"}, "without injected dose"),
-        ({"Units": "CNTS"}, "in counts without the scanner's factor"),
-        ({"Units": "PROPCPS"}, "in units 'PROPCPS'"),
-        ({"CorrectedImage": ["DECY"]}, "not corrected for attenuation and decay"),
-        ({"DecayCorrection": "NONE"}, "decay correction 'NONE'"),
-        ({"SeriesTime": "120000"}, "series time is later than its acquisition"),
-        ({"RadiopharmaceuticalStartTime": None}, "without the time of injection"),
-        ({"Units": "GML", "SUVType": "LBM"}, "in SUV by 'LBM'"),
-    ],
-)
-def test_a_pet_without_what_suv_needs(tags, said):
-    with pytest.raises(UnfitError, match=said):
-        suv_factor(pet(**tags))
-
-
-def test_pet_is_written_as_suv(tmp_path):
-    header = {element.keyword: element.value for element in pet()}
-    Series(Study(), head(), "PT", tags={**header, "RescaleSlope": "2", "RescaleIntercept": "0"}).write(tmp_path / "in")
-    (part,) = found_in(tmp_path / "in").parts
-    found = read_stack(part.stack, "PT").array
-    np.testing.assert_allclose(found, head() * 2 * suv_factor(pet()), rtol=1e-6)

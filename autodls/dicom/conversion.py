@@ -24,7 +24,7 @@ from autodls.imaging.geometry import Geometry, Volume
 from autodls.imaging.volumes import write_volume
 from autodls.records.files import sha256_of_file
 
-_RULES = "autodls-import/1"  # another number where the same DICOM would give other bytes
+_RULES = "autodls-import/2"  # another number where the same DICOM would give other bytes
 _NOTED_DIFFERENCE, _NOTED_VOXELS = 0.1, 50
 
 
