@@ -20,7 +20,7 @@ SEG = "1.2.840.10008.5.1.4.1.1.66.4"
 ENHANCED = "1.2.840.10008.5.1.4.1.1.4.1"
 T1 = {"RepetitionTime": "550", "EchoTime": "12", "ScanningSequence": "SE", "SeriesDescription": "AX T1"}
 T2 = {"RepetitionTime": "4500", "EchoTime": "95", "ScanningSequence": "SE", "SeriesDescription": "AX T2"}
-_COUNTER = itertools.count(1)
+_COUNTER = itertools.count(100_001)  # as text in the order in which they are made
 TILT = np.deg2rad(12.0)
 OBLIQUE = (1.0, 0.0, 0.0, 0.0, float(np.cos(TILT)), float(-np.sin(TILT)))
 
