@@ -46,7 +46,7 @@ def make_dicom(root: Path) -> Path:
     """Four folders of a study, with its dataset as it is when nothing is broken."""
     rng = np.random.default_rng(3)
     for name in ("plain", "segmented", "packed", "enhanced"):
-        _write_folder(root / name, Study(patient=f"P-{name}"), name, rng)
+        make_folder(root / name, name, rng)
         for _ in range(2):
             answer = run_command("import", root / name, "-o", root / "of" / name / "DS", "--workers", "1")
             if answer.status:
@@ -54,7 +54,9 @@ def make_dicom(root: Path) -> Path:
     return root
 
 
-def _write_folder(folder, study, name, rng):
+def make_folder(folder, name, rng=None):
+    """A study of the kind `name`, with an ROI."""
+    rng, study = rng if rng is not None else np.random.default_rng(3), Study(patient=f"P-{name}")
     t1 = Series(study, _head(rng), tags=T1)
     if name == "enhanced":
         enhanced(t1, folder / "mf")

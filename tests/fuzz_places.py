@@ -14,6 +14,7 @@ from unittest import mock
 
 import numpy as np
 from command_line import SEQUENCES, write_phantom, write_preset
+from fuzz_dicom import make_folder
 from fuzz_mutations import choose
 from fuzz_run import FaultError, bounded, run_command
 from fuzz_scores import write_scores
@@ -28,13 +29,17 @@ from autodls.stages import run as run_stage
 from autodls.stages import segment as segment_stage
 
 OVERWRITE = ("predict", "evaluate table", "report")
-OWN = ("study", "planned", "dataset/autodls", "predicted", "judged", "page.html")  # what AutoDLS wrote
-FOLDERS = ("person", "predicted", "judged", "new", "dataset")  # no workspaces, so that none may come into being there
+OWN = (  # what AutoDLS wrote
+    "study", "planned", "dataset/autodls", "predicted", "judged", "page.html", "listed-confidential", "imported",
+    "imported-confidential",
+)  # fmt: skip
+FOLDERS = ("person", "predicted", "judged", "new", "dataset", "imported")  # no workspace may come into being there
 OTHERS = ("other/study",)  # AutoDLS wrote it as well, from another dataset: only --restart may throw it away
 BELOW = ("new", "new/er", "rois", "-o", "a\nb", "\x1b[2J", "\u202egnp", "con", "é" * 130)
 PAGES = ("new.html", "report.html", "index.HTM", "-.html", "x" * 300 + ".html")
 READ = (  # where nothing new may come either
     "dataset/imagesTr", "dataset/labelsTr", "model", "other/dataset/imagesTr", "other/dataset/labelsTr",
+    "archive",
 )  # fmt: skip
 
 
@@ -56,7 +61,9 @@ def make_world(root):
     for name in ("person/rois/PH0001.nii.gz", "person/page.html", "person/metrics.json", "person/heatmaps/a.png"):
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text("drawn by hand")
+    make_folder(root / "archive", "plain")
     for words in (
+        *(("import", root / "archive", "-o", root / name) for name in ("listed", "imported", "imported")),
         ("plan", "-d", dataset, "-w", root / "planned", "--preset", root / "person" / "preset.json", "--workers", 1),
         ("plan", "-d", dataset, "--preset", root / "person" / "preset.json", "--workers", 1),
         ("evaluate", "-d", dataset, "-w", root / "study", "--workers", 1),
@@ -81,7 +88,7 @@ def _table(root):
 
 def commands(root, target):
     """Every command that takes a place to write to, aimed at `target`; those that only read must write nothing."""
-    study, one = ("-d", root / "dataset"), ("--workers", 1)
+    study, one, archive = ("-d", root / "dataset"), ("--workers", 1), root / "archive"
     return {
         "predict": ("predict", *_inputs(root), "-o", target),
         "evaluate table": ("evaluate", *_table(root), "-o", target),
@@ -103,6 +110,12 @@ def commands(root, target):
         "run": ("run", *study, "-w", target, *one),
         "init": ("init", root / "dataset/imagesTr", "--table", root / "dataset/clinical.csv", "--outcome", "cps",
                  "--positive", ">= 20", "-o", target, "--yes", *one),
+        "import": ("import", archive, "-o", target, *one),
+        "import -i": ("import", target, "-o", root / "fresh", *one),
+        "import listed": ("import", archive, "-o", target, "--confidential", root / "listed-confidential", *one),
+        "import again": ("import", archive, "-o", target, "--confidential", root / "imported-confidential", *one),
+        "import --confidential": ("import", archive, "-o", root / "imported", "--confidential", target, *one),
+        "import --restart": ("import", archive, "-o", root / "imported", "--confidential", target, "--restart", *one),
         "check": ("check", "-d", target, *one),
         "verify": ("verify", target, *one),
         "--log": ("verify", root / "model", *one, "--log", target),

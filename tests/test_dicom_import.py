@@ -468,6 +468,15 @@ def test_a_folder_without_images(tmp_path):
     assert autodls("import", tmp_path / "none", "-o", tmp_path / "DS").status == 2
 
 
+def test_a_folder_of_which_nothing_can_be_converted_says_why_at_both_steps(archive, tmp_path):
+    shutil.copytree(archive / "p1" / "x2", tmp_path / "in")
+    (tmp_path / "in" / "I0003").unlink()
+    words = ["import", tmp_path / "in", "-o", tmp_path / "DS", "--workers", "1"]
+    assert "cannot be converted: 1 x 1 missing slices" in autodls(*words).out
+    said = autodls(*words).complaint
+    assert "none of its 1 series can be converted (1 missing slices" in said and said.endswith("export the study anew")
+
+
 def test_a_volume_that_cannot_be_read_stops_before_the_dataset_is_whole(archive, tmp_path):
     shutil.copytree(archive / "p1", tmp_path / "in")
     import_dicom(tmp_path / "in", tmp_path / "DS")

@@ -240,6 +240,8 @@ class TestSeries:
         )
         assert answer.status == 0 and "'T2  TSE' (10)" in answer.out and "P0001: CE-T1WI of 10 slices" in answer.out
         assert not (tmp_path / "o").exists()
+        answer = autodls("predict", "-i", study, "-o", tmp_path / "o", "-m", model, "--dry-run")
+        assert "P0001: not scored: no series is called 'CE-T1WI'" in " ".join(answer.out.split())
 
     def test_results_that_went_back_are_no_series(self, done, study):
         (found,) = studies_in(study)

@@ -1,6 +1,7 @@
 """`import`, as a person sees it: rows and case ids are printed, never what a header says."""
 
 import json
+from collections import Counter
 from dataclasses import asdict
 
 from autodls.cli.console import note, say, say_json, show_table
@@ -8,6 +9,7 @@ from autodls.limits import MOST_SHOWN
 from autodls.stages.dicom_places import Imported
 from autodls.stages.import_dicom import table_rows
 
+_MOST_REASONS = 10
 _SHOWN = ("row", "case", "role", "modality", "plane", "planes", "why", "ambiguous")
 
 
@@ -22,13 +24,16 @@ def show_import(done: Imported, *, as_json: bool) -> None:
 
 
 def _show_listed(done: Imported) -> None:
-    rows = [row for row in table_rows(done.table) if row["role"] or row["ambiguous"]]
-    if rows:
+    every = table_rows(done.table)
+    if rows := [row for row in every if row["role"] or row["ambiguous"]]:
         show_table("Series", list(_SHOWN), [[row[name] for name in _SHOWN] for row in rows[:MOST_SHOWN]])
     say(
         f"{done.patients} patients, {done.series} series and {done.rois} ROIs: {done.proposed} have a role, "
         f"{done.refused} cannot be converted, {done.unused} files are not used (unused.csv)"
     )
+    refused = Counter(row["convertible"] for row in every if row["convertible"] != "yes")
+    for why, count in refused.most_common(_MOST_REASONS):
+        say(f"cannot be converted: {count} x {why}")
     say(
         f"{done.ambiguous} rows are ambiguous. Nothing is converted yet: look at {done.table} (columns case and role "
         "are yours to change), then give the same command again"

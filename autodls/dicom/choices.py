@@ -58,6 +58,11 @@ def chosen(
             _take_image(path, choice, parts[choice.identity], images)
             _require_one_patient(path, choice, studies[parts[choice.identity].study].patient, patients)
     if not images:
+        refused = [part.stack.refused for part in parts.values()]
+        if all(refused):
+            raise DatasetError(
+                f"{path}: none of its {len(refused)} series can be converted ({refused[0]}); export the study anew"
+            )
         raise DatasetError(f"{path}: no series has a role, so nothing is to be converted; write roles, such as T1WI")
     _require_apart(path, images)
     at = {choice.identity: key for key, (choice, _) in images.items()}

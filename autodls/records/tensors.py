@@ -77,6 +77,8 @@ def read_tensors(path: Path, repair: str, sha256: str | None = None) -> ReadTens
         return ReadTensors(load(content), _note(_metadata(content)), found)
     except FileNotFoundError:
         raise ModelFolderError(f"{path}: no such file; {repair}") from None
+    except PermissionError:
+        raise ModelFolderError(f"{path}: this user may not read it; allow it (chmod a+r), or {repair}") from None
     except _UNREADABLE as failure:
         raise ModelFolderError(f"{path}: not a readable safetensors file ({failure}); {repair}") from None
 

@@ -144,7 +144,7 @@ def dry_predict_dicom(
                 drawn = f"; ROI {' and '.join(repr(roi.name) for roi in rois)}" if rois else ""
                 yield f"{study.case}: {named}{drawn}"
             except DatasetError as failure:
-                yield f"{study.case}: not scored: {failure}"
+                yield f"{study.case}: not scored: {bare(study.case, failure)}"
             names = ", ".join(
                 f"'{description_of(parts)}' ({sum(len(part.stack.frames) for part in parts)})"
                 + (f" like {study.likely[uid]}" if study.likely.get(uid) else "")
