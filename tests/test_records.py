@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from autodls.errors import AutoDLSError, ModelFolderError, PlanError, StaleRecordError
+from autodls.records import tensors
 from autodls.records.base import Record
 from autodls.records.files import link_or_copy, sha256_of_bytes, sha256_of_file, write_atomically, write_bytes
 from autodls.records.lock import locked
@@ -213,6 +214,15 @@ def test_file_without_tensors_of_ours_is_refused_or_empty(tmp_path, content):
         assert read_note(path) == {}
     except ModelFolderError as failure:
         assert "not a readable safetensors file" in str(failure)
+
+
+def test_tensors_that_this_user_may_not_read_are_not_called_damaged(tmp_path, monkeypatch):
+    def forbidden(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(tensors, "read_content", forbidden)
+    with pytest.raises(ModelFolderError, match=r"a\.safetensors: this user may not read it; allow it .*, or do this$"):
+        load_tensors(tmp_path / "a.safetensors", "do this")
 
 
 def test_missing_tensors_name_the_repair(tmp_path):
