@@ -1,5 +1,6 @@
 """What is said of candidates: what choosing cost, what the network adds, and that it is said in the report."""
 
+import shutil
 from dataclasses import replace
 from html import escape
 
@@ -15,6 +16,7 @@ from autodls.evaluation.delong import auc, compare_aucs
 from autodls.records.comparison import FoldComparison
 from autodls.records.files import sha256_of_file
 from autodls.records.locked_candidate import CANDIDATE
+from autodls.records.workspace import Workspace
 from autodls.report.artefacts import read_study
 from autodls.report.comparison_files import comparison_files, write_candidate_figures, write_comparison
 from autodls.report.html.document import render
@@ -198,10 +200,11 @@ def test_decision_curves_are_of_the_integrated_candidate_and_its_parts():
 
 
 @pytest.mark.parametrize(("record", "nomogram"), [(integrated_candidate(), True), (candidate(), False)])
-def test_a_locked_candidate_is_shown_with_what_it_is_made_of(tmp_path, record, nomogram):
-    place, description = write_workspace(tmp_path / "w")
-    write_comparison(place, comparison_files(comparison(given({"clinical": 0.4, DEEP: 0.9}))))
-    write_candidate_figures(place, integrated_candidate())  # of an earlier one
+def test_a_locked_candidate_is_shown_with_what_it_is_made_of(reported, tmp_path, record, nomogram):
+    shutil.copytree(reported[0].root, tmp_path / "w")
+    place, description = Workspace(tmp_path / "w"), reported[1]
+    for ending in ("svg", "png", "csv"):
+        (place.figures / f"candidate_nomogram.{ending}").write_text("of an earlier one")
     made = write_candidate_figures(place, record)
     assert {path.stem for path in made} == {"candidate_coefficients", *(["candidate_nomogram"] if nomogram else [])}
     record.save(place.candidate / CANDIDATE)
