@@ -52,7 +52,7 @@ def dataset_of(study: Study, sop_class: str, modality: str, series: str) -> File
     one.StudyInstanceUID, one.SeriesInstanceUID, one.FrameOfReferenceUID = study.uid, series, study.frame
     one.PatientID, one.PatientName, one.PatientBirthDate = study.patient, study.name, study.birth
     one.StudyDate, one.StudyTime, one.StudyID, one.AccessionNumber = study.date, "101500", "ST-9", "ACC-0815"
-    one.InstitutionName, one.ReferringPhysicianName = "St. Elsewhere", "House^Gregory"
+    one.InstitutionName, one.ReferringPhysicianName = "St. Eligius", "House^Gregory"
     one.OperatorsName, one.StationName, one.DeviceSerialNumber = "Operator^Otto", "STATION7", "SN-99881"
     return one
 
