@@ -7,13 +7,16 @@ DEMO ?= autodls-demo
 # Every byte that is installed has its hash in requirements*.txt, and nothing is fetched to build with.
 INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-build-isolation --use-pep517
 
-.PHONY: demo test test-slow test-cluster test-orthanc lint lock clean
+.PHONY: demo test test-long test-slow test-cluster test-orthanc lint lock clean
 
 demo: $(VENV)/installed  ## a phantom cohort through every stage, minutes on two cores
 	$(BIN)/autodls demo $(DEMO)
 
 test: $(VENV)/installed-dev  ## the tests, under ten minutes on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+test-long: $(VENV)/installed-dev  ## what takes ten seconds to two minutes each: kills, two folds at once, what a pickle would do
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m long -n 2 --dist loadfile
 
 test-slow: $(VENV)/installed-dev  ## what takes longer: the leak alarm, learning from real images
 	$(BIN)/python -m pytest -q -m slow --durations=5

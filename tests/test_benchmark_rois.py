@@ -37,6 +37,8 @@ from autodls.segmentation.masks import Mask
 from autodls.segmentation.segmenter import SegmentedVolume, Segmenter
 from autodls.stages.session import Session
 
+pytestmark = pytest.mark.long
+
 TRAINING, EXTERNAL = 12, 4
 UNREADABLE, FAINT = "EX0004", "EX0003"
 NOT_FOUND = "PH0002"

@@ -358,6 +358,7 @@ class Machine:
         return []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spoil", [(), (0,)])
 def test_jobs_make_the_bytes_of_this_machine(study, monkeypatch, tmp_path, spoil):
     dataset, place = study

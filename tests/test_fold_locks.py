@@ -17,6 +17,8 @@ from autodls.records.segmentation import SegmentedCohort
 from autodls.records.workspace import Workspace
 from autodls.segmentation.run import throw_away
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory):

@@ -83,6 +83,7 @@ def _darker(path):
 ENDINGS = {".nii.gz": "image", ".gz": "image", ".nrrd": "nrrd", ".nhdr": "nrrd", ".raw": "mha"}
 
 
+@pytest.mark.long
 def test_odd_files_of_other_readers(inputs, shared_data, tmp_path):
     """Each file of other libraries' test suites as an image and as an ROI of a study: refused, or another number."""
     files = sorted(path for path in (shared_data / "odd").rglob("*") if path.is_file())

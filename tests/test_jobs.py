@@ -203,6 +203,7 @@ def test_the_default_is_this_machine(tmp_path):
     assert len(seen) == 3 and study.workspace.fold(1).scores.is_file() and not study.workspace.fold(0).root.exists()
 
 
+@pytest.mark.long
 class TestFoldsOfNnunet:
     """In the default suite beside a pool that does a job in a folder of its own; on a cluster: `test_cluster.py`."""
 

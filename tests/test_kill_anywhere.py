@@ -25,7 +25,7 @@ from autodls.records.workspace import Workspace
 HARNESS = Path(__file__).parents[1] / "benchmarks" / "kill_anywhere.py"
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [pytest.param(6, marks=pytest.mark.long), pytest.param(20, marks=pytest.mark.slow)])
 def test_a_study_survives_kills(kills):
     """It ends with the bytes of an uninterrupted run, or the harness says on which file and after which kill not."""
     few = ("--quick", "--once", "--small-disks", "1", "--full-disks", "0")

@@ -88,6 +88,7 @@ def real_peaks_gib(optimizer: str) -> list[float]:
     return [int(line.split()[2]) / 2**30 for line in output.splitlines()]
 
 
+@pytest.mark.long
 def test_prediction_holds_against_a_real_process() -> None:
     """What a load adds is held to 10 % of the whole, and the whole to 30 %.
 

@@ -25,6 +25,8 @@ from tiny_study import use_tiny_resnet
 from autodls import errors
 from autodls.training.weights import encoder_weights
 
+pytestmark = pytest.mark.long
+
 _watchers: list[list[str]] = []
 
 

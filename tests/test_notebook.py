@@ -18,6 +18,7 @@ def run(notebook, folder):
     return "".join(one.get("text", "") + one.get("data", {}).get("text/plain", "") for one in outputs)
 
 
+@pytest.mark.long
 def test_the_first_study_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     said = run(nbformat.read(NOTEBOOK, as_version=4), tmp_path)

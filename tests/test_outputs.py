@@ -223,6 +223,7 @@ def disk_full_at(monkeypatch, number):
         yield written
 
 
+@pytest.mark.long
 class TestDiskFullBetweenAnyTwoFiles:
     def test_of_predict(self, places, tmp_path, monkeypatch):
         """The folder holds the results of the first run, all of them, until it holds those of the second."""
