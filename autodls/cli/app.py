@@ -45,8 +45,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Self-configuring tumour classification from multi-sequence MR images.\n\n"
-    "Inside a dataset folder: autodls check, autodls plan, autodls train fold all, then "
-    "autodls predict -i IMAGES --rois ROIS -o OUT. To see it work first: autodls demo.\n\n"
+    "Of a folder of images and a table: autodls init, then autodls run. Stage by stage, inside a dataset folder: "
+    "autodls check, autodls plan, autodls train fold all, then autodls predict -i IMAGES --rois ROIS -o OUT. To see it "
+    "work first: autodls demo.\n\n"
     "Results go to stdout, progress to stderr. Exit status: 0 done, 1 the run failed, 2 the input or the arguments "
     "are wrong. Every command is safe to stop and continues when it is run again.",
 )

@@ -46,10 +46,11 @@ def init(
     workers: options.WorkersOption = options.WORKERS,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Make a dataset of a folder of images and a table, and check it.
+    """Make a dataset of a folder of images and a table.
 
-    Cases are found by ids that stand in names of files or folders, channels and ROIs by the rest of the names. On a
-    terminal every choice is asked for, with a proposal; guesses are printed, and kept in init.json. Nothing is moved.
+    Then it is checked. Cases are found by ids that stand in names of files or folders, channels and ROIs by the rest of
+    the names. On a terminal every choice is asked for, with a proposal; guesses are printed, and kept in init.json.
+    Nothing is moved.
     """
     from autodls.cli.console import Terminal
     from autodls.cli.show_init import ask, show_init

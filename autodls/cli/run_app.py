@@ -23,11 +23,11 @@ def run(
     dry_run: options.DryRunOption = False,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Do every stage that is not done yet, in order, up to the report.
+    """Do every stage that is not done, up to the report.
 
-    check, plan, preprocess (with --rois auto: segment), train fold all, evaluate, explain, report. Stopped, or failed,
-    it goes on where it was; what stands is kept, and so is a plan that is there: for other choices than --preset, such
-    as an encoder, run 'autodls plan' first.
+    In order: check, plan, preprocess (with --rois auto: segment), train fold all, evaluate, explain, report. Stopped, or
+    failed, it goes on where it was; what stands is kept, and so is a plan that is there: for other choices than
+    --preset, such as an encoder, run 'autodls plan' first.
     """
     workspace = options.experiment_of(dataset, workspace, name, new=True)
     from autodls.cli.console import Terminal, tell
