@@ -25,8 +25,8 @@ def run(
 ) -> None:
     """Do every stage that is not done, up to the report.
 
-    In order: check, plan, preprocess (with --rois auto: segment), train fold all, evaluate, explain, report. Stopped, or
-    failed, it goes on where it was; what stands is kept, and so is a plan that is there: for other choices than
+    In order: check, plan, preprocess (with --rois auto: segment), train fold all, evaluate, explain, report. Stopped,
+    or failed, it goes on where it was; what stands is kept, and so is a plan that is there: for other choices than
     --preset, such as an encoder, run 'autodls plan' first.
     """
     workspace = options.experiment_of(dataset, workspace, name, new=True)
