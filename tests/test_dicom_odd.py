@@ -38,7 +38,7 @@ def test_every_odd_file_is_a_row_or_named_as_unused(shared_data, tmp_path):
     assert not dicom & {row["file"].rpartition("/")[2] for row in unused}
     assert len(listed) + len(unused) >= len([path for path in folder.rglob("*") if path.is_file()])
     again = autodls("import", folder, "-o", tmp_path / "DS", "--workers", "1")
-    assert again.status == 2 and "no series has a role" in again.complaint
+    assert again.status == 2 and "can be converted (not a volume: a single plane" in again.complaint
 
 
 def test_segmentations_become_rois_of_their_series(shared_data, tmp_path):

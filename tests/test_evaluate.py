@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from autodls.errors import ArgumentError, InputError
@@ -278,6 +278,12 @@ rows_of_anything = st.lists(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows_of_anything)
+@example(
+    [
+        {"cohort": "a", "y": "", "e": "", "dls": "", "t1": "0", "t": ""},
+        {"cohort": "a", "y": "", "e": "0", "dls": "", "t1": "", "t": "0"},  # followed, by a score that nobody has
+    ]
+)
 def test_no_table_crashes_the_evaluation(rows):
     table = table_from_rows(numbered(rows), EVERYTHING, "scores.csv")
     metrics = evaluate_table(

@@ -198,7 +198,8 @@ def _left_out(row: _Row, offered: _Offered, reference: str) -> list[Excluded]:
     scores = [name for name in offered.scores if name in missing]
     scored = not offered.scores or len(scores) < len(offered.scores)
     labelled = offered.label is not None and offered.label not in missing and scored
-    if not labelled and not (_is_followed(row, offered) and reference not in scores):
+    ranked = not offered.scores or (reference in offered.scores and reference not in scores)
+    if not labelled and not (_is_followed(row, offered) and ranked):
         return [Excluded(row=row.number, reason=f"missing {', '.join(missing)}")]
     found = []
     if labelled:
