@@ -1,7 +1,7 @@
 """From lesions to their patient: the mean of what is said of each.
 
 Logits, and log-odds, which are linear in them, are averaged: so it does not matter whether lesions, folds, or scales
-come first.
+come first. Attention over lesions was not shown to be better (`benchmarks/RESULTS.md`).
 """
 
 import torch
