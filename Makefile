@@ -12,7 +12,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-
 demo: $(VENV)/installed  ## a phantom cohort through every stage, minutes on two cores
 	$(BIN)/autodls demo $(DEMO)
 
-test: $(VENV)/installed-dev  ## the tests, under ten minutes on two cores
+test: $(VENV)/installed-dev  ## the tests, some ten minutes on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-long: $(VENV)/installed-dev  ## what takes ten seconds to two minutes each: kills, two folds at once, what a pickle would do
