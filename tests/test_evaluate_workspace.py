@@ -13,7 +13,7 @@ from scipy.special import logit
 from tiny_workspace import made_up_scores, tiny_workspace
 
 from autodls.analysis.apparent import Entry
-from autodls.analysis.out_of_fold import cross_fitted, with_probabilities
+from autodls.analysis.out_of_fold import with_probabilities
 from autodls.analysis.scored_study import MEAN, ScoredCase, ScoredCohort, ScoredStudy, cohort_name, follow_up
 from autodls.analysis.sequence_patterns import sequence_patterns
 from autodls.analysis.study_analysis import _ledger
@@ -21,6 +21,7 @@ from autodls.analysis.study_metrics import study_metrics, study_tables
 from autodls.evaluation.calibration import calibration
 from autodls.evaluation.delong import auc, compare_aucs
 from autodls.evaluation.score_auc import OUT_OF_FOLD
+from autodls.models.recalibration import cross_fitted
 from autodls.planning.splits import make_splits
 from autodls.records.cohort import Cohort
 from autodls.records.dataset import DatasetDescription

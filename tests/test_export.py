@@ -26,8 +26,8 @@ from autodls.exporting.onnx_files import Runtime, require_size
 from autodls.models.folded import FoldedEncoder
 from autodls.records.export import ExportRecord
 from autodls.records.files import sha256_of_file
-from autodls.records.lesion_plan import LesionPlan
 from autodls.records.locked_candidate import CANDIDATE
+from autodls.records.preprocessing_plan import LesionPlan
 from autodls.records.scale import LogisticScale
 from autodls.records.tensors import load_tensors
 from autodls.stages import export as stage

@@ -38,9 +38,8 @@ from autodls.preprocessing.store import load_sample, load_summary, save_sample
 from autodls.records.cohort import read_description
 from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import LesionFingerprint
-from autodls.records.lesion_plan import LesionPlan
 from autodls.records.plan import Plan
-from autodls.records.preprocessing_plan import PreprocessingPlan
+from autodls.records.preprocessing_plan import LesionPlan, PreprocessingPlan
 from autodls.records.scores import FUSED, read_fold_scores
 from autodls.stages.session import Session
 from autodls.training.bags import bags_of

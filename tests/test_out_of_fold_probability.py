@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.special import logit
 
-from autodls.analysis.out_of_fold import cross_fitted, fold_caveats, fold_metrics
+from autodls.analysis.out_of_fold import fold_caveats, fold_metrics
 from autodls.evaluation.calibration import calibration
 from autodls.evaluation.results import Estimate, FoldMetrics
-from autodls.models.recalibration import fit_scale
+from autodls.models.recalibration import cross_fitted, fit_scale
 from autodls.records.scores import FUSED, FoldScore
 
 

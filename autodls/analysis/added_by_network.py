@@ -10,7 +10,6 @@ import numpy as np
 from scipy.special import expit
 
 from autodls.analysis.comparison_results import AddedValue, Difference, NetworkAdds
-from autodls.analysis.out_of_fold import cross_fitted
 from autodls.analysis.shortcuts import added_value
 from autodls.candidates.fold import DEEP
 from autodls.evaluation.arrays import Bools, Floats
@@ -19,6 +18,7 @@ from autodls.evaluation.clusters import is_clustered
 from autodls.evaluation.decision_curve import net_benefit_at
 from autodls.evaluation.delong import auc, compare_aucs
 from autodls.evaluation.results import Estimate
+from autodls.models.recalibration import cross_fitted
 from autodls.records.comparison import FoldComparison
 from autodls.records.formatting import p_equation, with_limits
 from autodls.seeding import generator

@@ -1,7 +1,6 @@
 """MODEL_CARD.md of a locked candidate: the candidate in words."""
 
-from autodls.analysis.candidates import NOT_NESTED
-from autodls.analysis.comparison_results import CandidateResult, Comparison
+from autodls.analysis.comparison_results import NOT_NESTED, CandidateResult, Comparison
 from autodls.records.formatting import estimate
 from autodls.records.locked_candidate import DEEP, CandidatePart, LockedCandidate, effect_of
 from autodls.records.spelled import as_markdown, as_markdown_code

@@ -14,6 +14,8 @@ from scipy.special import expit
 from autodls.analysis.added_by_network import added_by_network
 from autodls.analysis.comparison_results import (
     CHOSEN,
+    NESTED,
+    NOT_NESTED,
     CandidateFold,
     CandidateResult,
     Chosen,
@@ -21,7 +23,6 @@ from autodls.analysis.comparison_results import (
     DecisionCurves,
     Difference,
 )
-from autodls.analysis.out_of_fold import cross_fitted
 from autodls.candidates.fold import DEEP
 from autodls.errors import ArgumentError
 from autodls.evaluation.arrays import Bools, Floats
@@ -30,22 +31,11 @@ from autodls.evaluation.decision_curve import net_benefit
 from autodls.evaluation.delong import auc, auc_with_ci, compare_aucs, holm
 from autodls.evaluation.intervals import printed_auc
 from autodls.evaluation.results import Auc
+from autodls.models.recalibration import cross_fitted
 from autodls.records.comparison import FoldComparison
 from autodls.records.scale import LogisticScale
 from autodls.training.common_scale import shared_scales
 
-NESTED = (
-    "Settings of every candidate, redundant features, scales and imputation, the weights of integrated scores and the "
-    "choice between candidates are made inside each fold's training part; no label of a test case, and no score of "
-    "networks that were trained on one, has a part in them."
-)
-NOT_NESTED = (
-    "Networks are judged for the choice on the early-stopping set alone, which has also decided when their training "
-    "stopped and so speaks for them, and which is small: the choice for or against them is uncertain. What the plan "
-    "decided for the whole training cohort (encoder, crop, intensities) is not chosen again in each fold. The scores "
-    "of networks, and of what they are part of, are put on one scale for all folds by location and spread on the "
-    "early-stopping sets, and by one slope and one intercept each from all of these."
-)
 _AS_IT_IS = LogisticScale(slope=1.0, intercept=0.0)
 
 

@@ -8,6 +8,18 @@ from autodls.evaluation.results import Auc, ChiSquare, Estimate
 from autodls.records.base import Record
 
 CHOSEN = "chosen"
+NESTED = (
+    "Settings of every candidate, redundant features, scales and imputation, the weights of integrated scores and the "
+    "choice between candidates are made inside each fold's training part; no label of a test case, and no score of "
+    "networks that were trained on one, has a part in them."
+)
+NOT_NESTED = (
+    "Networks are judged for the choice on the early-stopping set alone, which has also decided when their training "
+    "stopped and so speaks for them, and which is small: the choice for or against them is uncertain. What the plan "
+    "decided for the whole training cohort (encoder, crop, intensities) is not chosen again in each fold. The scores "
+    "of networks, and of what they are part of, are put on one scale for all folds by location and spread on the "
+    "early-stopping sets, and by one slope and one intercept each from all of these."
+)
 
 
 class AddedValue(ChiSquare):

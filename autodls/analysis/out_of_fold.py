@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.special import expit, logit
 
-from autodls.analysis.scored_study import LEAST, ScoredStudy, cohort_table
-from autodls.evaluation.arrays import Bools, Floats
+from autodls.analysis.scored_study import ScoredStudy, cohort_table
+from autodls.evaluation.arrays import Floats
 from autodls.evaluation.binary import brier, scaled_brier
 from autodls.evaluation.calibration import calibration, why_not_shown_calibrated
 from autodls.evaluation.cohort_table import CohortTable
@@ -25,22 +24,11 @@ from autodls.evaluation.results import Estimate, FoldMetrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import judged_by
-from autodls.models.recalibration import fit_scale
+from autodls.models.recalibration import cross_fitted
 from autodls.records.formatting import estimate
 from autodls.records.scores import FUSED, FoldScore
 
-_WEAK_PRIOR_SD = 10.0  # that of the locked recalibration
 _APART = 2.0  # a spread by this factor from the median of the folds is no chance at ten cases a fold
-
-
-def cross_fitted(labels: Bools, scores: Floats, folds: Sequence[int]) -> Floats:
-    """Probabilities (n,) of pooled out-of-fold `scores` (n,), each recalibrated on the cases of the other `folds`."""
-    log_odds, fold_of = logit(np.clip(scores, LEAST, 1 - LEAST)), np.asarray(folds)
-    found = np.empty(len(log_odds))
-    for fold in np.unique(fold_of):
-        held = fold_of == fold
-        found[held] = fit_scale(log_odds[~held], labels[~held], _WEAK_PRIOR_SD).log_odds(log_odds[held])
-    return np.asarray(expit(found))
 
 
 def probability_table(study: ScoredStudy) -> CohortTable:

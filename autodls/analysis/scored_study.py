@@ -10,6 +10,7 @@ from scipy.special import expit, logit
 from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.results import Excluded
 from autodls.evaluation.score_auc import OUT_OF_FOLD
+from autodls.models.recalibration import LEAST
 from autodls.records.automatic_roi import AutomaticRoi
 from autodls.records.case import Case
 from autodls.records.cells import is_missing, read_number
@@ -20,7 +21,6 @@ from autodls.records.splits import Splits
 
 MEAN = "mean of sequences"  # no channel can be called so
 NO_COHORT = "no cohort named"
-LEAST = float(np.finfo(np.float64).epsneg)  # a score of 0 or 1 has no log-odds
 _HELD_OUT = " (held out)"
 _EVENTS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 

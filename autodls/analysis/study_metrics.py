@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from autodls.analysis.out_of_fold import fold_caveats, out_of_fold_metrics
-from autodls.analysis.scored_study import LEAST, ScoredCohort, ScoredStudy, cohort_table, follow_up
+from autodls.analysis.scored_study import ScoredCohort, ScoredStudy, cohort_table, follow_up
 from autodls.analysis.sequence_patterns import sequence_patterns
 from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
@@ -23,6 +23,7 @@ from autodls.evaluation.results import Cutoff
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.scores_table import ScoreTable
 from autodls.evaluation.subsets import judged_by
+from autodls.models.recalibration import LEAST
 from autodls.records.scores import FUSED
 from autodls.records.segmentation import doubts
 

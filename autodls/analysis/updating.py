@@ -27,14 +27,13 @@ from scipy.stats import chi2
 from autodls.evaluation.arrays import Bools, Floats
 from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
 from autodls.evaluation.logistic import intercept_at_slope_one, log_likelihood
-from autodls.models.recalibration import fit_scale
+from autodls.models.recalibration import WEAK_PRIOR_SD, fit_scale
 from autodls.records.scale import LogisticScale
 from autodls.records.update import Method
 
 LEAST_OF_A_CLASS = 10
 LEAST_FOR_SLOPE = 20
 _ALPHA = 0.05
-_WEAK_PRIOR_SD = 10.0  # that of the locked recalibration
 _LEAST = 1e-9  # a score of 0 or 1 to the last digit has no log-odds
 _ROUND_OFF = 1e-9
 _IDENTITY = LogisticScale(slope=1.0, intercept=0.0)
@@ -84,7 +83,7 @@ def choose_method(labels: Bools, log_odds: Floats, *, slope: bool) -> Choice:
     if not slope:
         p_any = _p(shifted - as_it_is, 1)
         return Choice("intercept" if p_any < _ALPHA else "none", p_any, None)
-    mapped = log_likelihood(labels, fit_scale(log_odds, labels, _WEAK_PRIOR_SD).log_odds(log_odds))
+    mapped = log_likelihood(labels, fit_scale(log_odds, labels, WEAK_PRIOR_SD).log_odds(log_odds))
     p_any, p_slope = _p(mapped - as_it_is, 2), _p(mapped - shifted, 1)
     if p_any >= _ALPHA:
         return Choice("none", p_any, p_slope)
@@ -130,7 +129,7 @@ def _fit_scale(labels: Bools, log_odds: Floats, method: Method) -> LogisticScale
         return _IDENTITY
     if method == "intercept":
         return LogisticScale(slope=1.0, intercept=intercept_at_slope_one(labels, log_odds))
-    return fit_scale(log_odds, labels, _WEAK_PRIOR_SD)
+    return fit_scale(log_odds, labels, WEAK_PRIOR_SD)
 
 
 def _p(gain: float, freedom: int) -> float:

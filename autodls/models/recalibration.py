@@ -6,14 +6,18 @@ logistic (Platt 1999): log-odds = slope * logit + intercept. With few cases a fi
 they separate, so the log of the slope and the intercept carry normal priors that pull to the identity.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from autodls.errors import TrainingError
 from autodls.records.scale import LogisticScale, Vector
 
+WEAK_PRIOR_SD = 10.0  # for the many scores of a cohort: it only keeps a perfect separation finite
+LEAST = float(np.finfo(np.float64).epsneg)  # a score of 0 or 1 has no log-odds
 _BOUNDS = ((-5.0, 5.0), (-20.0, 20.0))  # of the log of the slope, and of the intercept
 _OPTIONS = {"ftol": 1e-15, "gtol": 1e-9, "maxiter": 1000, "maxls": 50}
 _MOST_STARTS = 5  # a line search that gives up is begun anew where it stands
@@ -50,3 +54,13 @@ def fit_scale(logits: Vector, labels: NDArray[np.bool_], prior_sd: float = 1.0) 
         f"the scale of {len(logits)} scores does not converge (gradient {held:.2g}); are their logits, "
         f"{logits.min():.3g} to {logits.max():.3g}, those of a trained network?"
     )
+
+
+def cross_fitted(labels: NDArray[np.bool_], scores: Vector, folds: Sequence[int]) -> Vector:
+    """Probabilities (n,) of pooled out-of-fold `scores` (n,), each recalibrated on the cases of the other `folds`."""
+    log_odds, fold_of = logit(np.clip(scores, LEAST, 1 - LEAST)), np.asarray(folds)
+    found = np.empty(len(log_odds))
+    for fold in np.unique(fold_of):
+        held = fold_of == fold
+        found[held] = fit_scale(log_odds[~held], labels[~held], WEAK_PRIOR_SD).log_odds(log_odds[held])
+    return np.asarray(expit(found))

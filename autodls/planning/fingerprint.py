@@ -28,8 +28,8 @@ from autodls.records.fingerprint import (
     SequenceFingerprint,
     TumourFingerprint,
 )
-from autodls.records.lesion_plan import LesionsBy
 from autodls.records.problems import Problem
+from autodls.records.roi_labels import LesionsBy
 
 UNKNOWN_SITE = "unknown"
 

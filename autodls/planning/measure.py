@@ -26,8 +26,9 @@ from autodls.planning.sequence_measure import PERCENTILES, SequenceMeasure
 from autodls.planning.tumour import LEAST_LESION_MM3, extent_mm, part_volumes_ml, roi_fault, volume_ml
 from autodls.records.case import Case
 from autodls.records.files import sha256_of_bytes, sha256_of_input
-from autodls.records.lesion_plan import MOST_LESIONS, LesionsBy
 from autodls.records.plane_names import PlaneName
+from autodls.records.preprocessing_plan import MOST_LESIONS
+from autodls.records.roi_labels import LesionsBy
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from autodls.imaging.inside import roi_points
 from autodls.imaging.lesions import LesionPlace, Lesions, tell_lesions
 from autodls.preprocessing.planes import Choice, Plane, choose_planes
 from autodls.preprocessing.shown import left_out
-from autodls.records.lesion_plan import LesionPlan
-from autodls.records.preprocessing_plan import PreprocessingPlan
+from autodls.records.preprocessing_plan import LesionPlan, PreprocessingPlan
 
 _POINTS = 5_000  # of a tumour, at which an image is asked whether it has any signal
 

@@ -19,8 +19,7 @@ from autodls.limits import MOST_LISTED, MOST_NAME_SIGNS
 from autodls.records.base import Record
 from autodls.records.case_id import case_id_fault
 from autodls.records.columns import number_in
-from autodls.records.lesion_plan import LesionsBy
-from autodls.records.roi_labels import RoiLabels, roi_labels, tumour_names, values_of
+from autodls.records.roi_labels import LesionsBy, RoiLabels, roi_labels, tumour_names, values_of
 
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,

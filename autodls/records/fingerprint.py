@@ -13,8 +13,8 @@ from pydantic import (
 )
 
 from autodls.records.base import Record
-from autodls.records.lesion_plan import LesionsBy
 from autodls.records.plane_names import PlaneName
+from autodls.records.roi_labels import LesionsBy
 
 _KEY, _OLDER_KEY = "foreground_percentiles", "head_percentiles"
 

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import Self
+from typing import Literal, Self
 
 from autodls.errors import DatasetError
 
 Labels = Mapping[str, int | tuple[int, ...]]
+LesionsBy = Literal["components", "labels"]
+"""How lesions are told apart in an ROI: by connected parts, or by its values."""
 AUTOMATIC_LABELS = frozenset({1})  # of a mask of ours
 _TUMOUR = r"(?:tumou?rs?|lesions?|gtv[a-z]{0,2}|cancers?)"
 _SAYS_TUMOUR = re.compile(rf"(?<![a-z]){_TUMOUR}(?![a-z])")

@@ -16,7 +16,7 @@ from autodls.errors import ArgumentError
 from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
 from autodls.inference.model_copy import card_of, write_with_networks_of
 from autodls.inference.model_files import check_model_folder
-from autodls.models.recalibration import fit_scale
+from autodls.models.recalibration import WEAK_PRIOR_SD, fit_scale
 from autodls.records.comparison import FoldComparison
 from autodls.records.files import sha256_of_bytes, write_text
 from autodls.records.locked_candidate import CANDIDATE, CARD, NETWORKS, CandidatePart, LockedCandidate
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from autodls.analysis.comparison_results import Comparison
     from autodls.evaluation.arrays import Floats
 
-_WEAK_PRIOR_SD = 10.0  # that of the locked networks' recalibration
 _SOURCES = {
     "youden": "Youden index of the candidate's {of} scores of the training cohort",
     "class_medians": "half way between the classes' median {of} log-odds of the candidate",
@@ -140,7 +139,7 @@ def _numbers(terms: Terms) -> dict[str, object]:
 def _record(name: str, given: Locking, fields: Mapping[str, object], odds: "Floats", of: str) -> LockedCandidate:
     session, labels = given.session, given.whole.labels
     description, cutoff = session.cohort.description, given.plan.training.cutoff
-    scale = fit_scale(odds, labels, _WEAK_PRIOR_SD)
+    scale = fit_scale(odds, labels, WEAK_PRIOR_SD)
     youden, middle = youden_cutoff(labels, scale.probability(odds)), class_medians_cutoff(labels, odds)
     if youden is None or middle is None:
         raise ArgumentError(f"candidate '{name}': no cut-off from {len(odds)} cases; both classes are needed")

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from autodls.models.averaged import Pair, correlation_within_class
-from autodls.models.recalibration import fit_scale
+from autodls.models.recalibration import WEAK_PRIOR_SD, fit_scale
 from autodls.records.scale import LogisticScale, Vector
 from autodls.records.scores import FUSED, FoldScore
 
@@ -25,7 +25,6 @@ Scales = Mapping[str, LogisticScale]
 
 _LEAST_CASES = 5  # in the inner hold-out: the spread of fewer is no scale
 _LEAST_SPREAD = 0.1  # of that of the other folds: a fold that scores all alike is not blown up
-_WEAK_PRIOR_SD = 10.0
 
 
 def common_scales(
@@ -55,7 +54,7 @@ def shared_scales(inner: Sequence[Mapping[str, float]], labels: Mapping[str, boo
     floored = np.maximum(spreads, _LEAST_SPREAD * typical)
     alike = np.concatenate([(one - one.mean()) / spread for one, spread in zip(values, floored, strict=True)])
     known = np.array([labels[case] for scores in inner for case in scores], dtype=bool)
-    shared = fit_scale(alike, known, _WEAK_PRIOR_SD)
+    shared = fit_scale(alike, known, WEAK_PRIOR_SD)
     return [
         LogisticScale(
             slope=shared.slope / float(spread),

@@ -10,7 +10,7 @@ from scipy.special import logit
 from autodls.errors import ArgumentError, StaleRecordError, TrainingError
 from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
 from autodls.models.averaged import scale_of_mean
-from autodls.models.recalibration import fit_scale
+from autodls.models.recalibration import WEAK_PRIOR_SD, fit_scale
 from autodls.records.case import Case
 from autodls.records.plan import Plan
 from autodls.records.scale import LogisticScale
@@ -20,7 +20,6 @@ from autodls.records.workspace import Workspace
 from autodls.training.common_scale import common_scales, correlation_between_folds, on_common_scale
 
 _OLDER_FIT = 1e-3
-_WEAK_PRIOR_SD = 10.0  # the pooled scores are many: the prior only keeps a perfect separation finite
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def pool_scores(workspace: Workspace, plan: Plan, splits: Splits, cases: Sequenc
 def recalibrate(pooled: Sequence[tuple[int, FoldScore]]) -> LogisticScale:
     """The logistic map from pooled out-of-fold log-odds to probability."""
     log_odds = np.array([score.log_odds[FUSED] for _, score in pooled])
-    return fit_scale(log_odds, np.array([score.label for _, score in pooled]), _WEAK_PRIOR_SD)
+    return fit_scale(log_odds, np.array([score.label for _, score in pooled]), WEAK_PRIOR_SD)
 
 
 def choose_cutoffs(pooled: Sequence[tuple[int, FoldScore]], recalibration: LogisticScale) -> dict[str, float]:
