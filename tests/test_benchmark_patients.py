@@ -27,9 +27,9 @@ from autodls.records.fingerprint import Fingerprint
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits, SubsetSplits
 from autodls.records.training_log import Epoch
-from autodls.report.artefacts import read_study
 from autodls.report.html.document import render
 from autodls.report.patients_files import write_patients
+from autodls.report.reading import read_study
 from autodls.stages import benchmark_patients as stage
 from autodls.stages import curve_networks
 from autodls.stages.benchmark_patients import benchmark_patients

@@ -29,9 +29,9 @@ from autodls.records.cohort import read_cohort
 from autodls.records.segmenter import SegmenterRecord
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
-from autodls.report.artefacts import read_study
 from autodls.report.figures.rois import roi_figures, score_figure
 from autodls.report.html.document import render
+from autodls.report.reading import read_study
 from autodls.report.tables.rois_effect import effect_table, roi_tables
 from autodls.segmentation.masks import Mask
 from autodls.segmentation.segmenter import SegmentedVolume, Segmenter

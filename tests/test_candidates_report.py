@@ -17,9 +17,9 @@ from autodls.records.comparison import FoldComparison
 from autodls.records.files import sha256_of_file
 from autodls.records.locked_candidate import CANDIDATE
 from autodls.records.workspace import Workspace
-from autodls.report.artefacts import read_study
 from autodls.report.comparison_files import comparison_files, write_candidate_figures, write_comparison
 from autodls.report.html.document import render
+from autodls.report.reading import read_study
 
 N, FOLDS = 240, 4
 CASES = [f"case_{at:03d}" for at in range(N)]

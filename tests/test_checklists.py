@@ -8,10 +8,11 @@ from report_workspace import Wish, write_workspace
 
 from autodls.errors import ArgumentError
 from autodls.evaluation.results import Excluded
-from autodls.report.artefacts import ARTEFACTS, Artefacts, read_study
+from autodls.report.artefacts import ARTEFACTS, Artefacts
 from autodls.report.checklists.evidence import known
 from autodls.report.checklists.filled import CHECKLISTS, EVIDENCE, answers, read_checklist
 from autodls.report.html.document import render
+from autodls.report.reading import read_study
 
 TRIPOD = [
     "1", "2", "3a", "3b", "3c", "4", "5a", "5b", "6a", "6b", "6c", "7", "8a", "8b", "8c", "9a", "9b", "9c", "10", "11",

@@ -12,9 +12,10 @@ from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.scores import write_csv
 from autodls.records.workspace import Workspace
-from autodls.report.artefacts import Artefacts, read_study
+from autodls.report.artefacts import Artefacts
 from autodls.report.checklists.filled import CHECKLISTS, EVIDENCE, answers, read_checklist
 from autodls.report.html.document import render
+from autodls.report.reading import read_study
 
 
 def lock(workspace: Workspace, **changes: object) -> None:

@@ -22,10 +22,11 @@ from autodls.records.scores import without_formula
 from autodls.records.table import read_table
 from autodls.records.training_log import told_of
 from autodls.records.workspace import Workspace
-from autodls.report.artefacts import Artefacts, Picture, raw, read_study
+from autodls.report.artefacts import Artefacts, Picture
 from autodls.report.html.document import render, write_report
 from autodls.report.html.page import Markup, data_table, el, escaped, joined
 from autodls.report.html.reprint import reprinted
+from autodls.report.reading import raw, read_study
 
 VOID = {"meta", "link", "img", "input"}
 PICTURE = Picture(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml")

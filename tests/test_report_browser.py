@@ -16,8 +16,8 @@ from report_workspace import HOSTILE, Wish, write_workspace
 
 from autodls.evaluation.binary import confusion_at, proportions
 from autodls.records.formatting import estimate
-from autodls.report.artefacts import read_study
 from autodls.report.html.document import write_report
+from autodls.report.reading import read_study
 
 SECTIONS = [
     "glance", "warnings", "cohorts", "learning", "performance", "cutoff", "survival", "optimism", "candidates",

@@ -11,7 +11,7 @@ from autodls.limits import MOST_FILE_BYTES
 from autodls.records.dataset import DatasetDescription
 from autodls.records.files import read_bounded, sha256_of_bytes, write_text
 from autodls.records.workspace import Workspace
-from autodls.report.artefacts import Artefacts, read_study
+from autodls.report.artefacts import Artefacts
 from autodls.report.html.candidates import candidates
 from autodls.report.html.cases import explorer, scores
 from autodls.report.html.gallery import gallery
@@ -22,6 +22,7 @@ from autodls.report.html.plan import checklists, plan
 from autodls.report.html.results import apparent, cohorts, performance, survival
 from autodls.report.html.rois import rois
 from autodls.report.html.study import glance, provenance, warnings
+from autodls.report.reading import read_study
 
 _CHAPTERS = (
     glance, warnings, cohorts, learning, performance, explorer, survival, apparent, candidates, patients, rois, gallery,
