@@ -229,7 +229,7 @@ class TestPredict:
     def test_a_bad_case_shows_in_the_status(self, few, model):
         (few / "labelsTr" / "case_01.nii.gz").unlink()
         answer = self.predict(few, model)
-        assert answer.status == 1 and "1 cases scored, 1 not scored" in answer.out
+        assert answer.status == 1 and "1 case scored, 1 not scored" in answer.out
         assert [line for line in answer.err.splitlines() if line.startswith("not scored: case case_01: no ROI file")]
 
     def test_every_file_that_is_not_read_is_named(self, few, model):

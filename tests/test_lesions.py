@@ -18,7 +18,7 @@ from tiny_models import tiny_model, tiny_plan
 from tiny_study import make_sample, study_plan, tiny_study, use_tiny_resnet
 from tiny_workspace import tiny_workspace
 
-from autodls.errors import DatasetError, StaleRecordError
+from autodls.errors import ArgumentError, DatasetError, StaleRecordError
 from autodls.imaging.geometry import Geometry, Volume
 from autodls.imaging.lesions import LesionPlace, tell_lesions
 from autodls.imaging.volumes import read_roi, write_volume
@@ -37,10 +37,11 @@ from autodls.preprocessing.case import prepare_case
 from autodls.preprocessing.store import load_sample, load_summary, save_sample
 from autodls.records.cohort import read_description
 from autodls.records.files import sha256_of_file
-from autodls.records.fingerprint import LesionFingerprint
+from autodls.records.fingerprint import Fingerprint, LesionFingerprint
 from autodls.records.plan import Plan
 from autodls.records.preprocessing_plan import LesionPlan, PreprocessingPlan
 from autodls.records.scores import FUSED, read_fold_scores
+from autodls.stages import segment as segment_stage
 from autodls.stages.session import Session
 from autodls.training.bags import bags_of
 from autodls.training.card import model_card
@@ -448,6 +449,21 @@ def test_a_plan_that_tells_lesions_apart_otherwise_than_dataset_json_is_stale(tm
     with_lesions(plan).save(workspace.plan)
     with pytest.raises(StaleRecordError, match=r"told apart by components, dataset.json says None; run 'autodls plan'"):
         session.plan()
+
+
+def test_no_network_is_trained_to_draw_rois_that_cannot_be_told_apart(tmp_path, make_dataset, monkeypatch):
+    folder = make_dataset(tmp_path / "study", training=12, held_out=0)
+    said = json.loads((folder / "dataset.json").read_text())
+    said["labels"], said["autodls"]["lesions"] = {"background": 0, "lesion 1": 1, "lesion 2": 2}, "labels"
+    (folder / "dataset.json").write_text(json.dumps(said))
+    workspace = tiny_workspace(folder, tmp_path / "workspace", plan=with_lesions(small_volume_plan(), BY_LABELS))
+    known = Fingerprint.load(workspace.fingerprint, "").model_copy(update={"roi_labels": (1, 2)})
+    known.save(workspace.fingerprint)
+    made_from = {"fingerprint_sha256": sha256_of_file(workspace.fingerprint)}
+    Plan.load(workspace.plan, "").model_copy(update=made_from).save(workspace.plan)
+    monkeypatch.setattr(segment_stage, "require_nnunet", lambda: None)
+    with pytest.raises(ArgumentError, match="by the labels of the ROI, and automatic ROIs have one"):
+        segment_stage.segment(folder, workspace.root)
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,7 @@ class TestRefused:
         rows = {row["case"]: row for row in csv.DictReader((tmp_path / "out" / "scores.csv").open())}
         assert "1 missing slices" in rows["P0001"]["failed"] and rows["P0001"]["dls"] == "" and rows["P0002"]["dls"]
         assert not (tmp_path / "dicom" / "P0001").exists() and (tmp_path / "dicom" / "P0002" / "roi.dcm").exists()
+        assert answer.err.count("missing slices") == 1, "said once"
         assert "Müller" not in answer.err + answer.out and "MRN" not in answer.err + answer.out
 
 

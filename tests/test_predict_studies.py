@@ -25,6 +25,7 @@ from autodls.errors import DatasetError
 from autodls.imaging.geometry import Volume
 from autodls.imaging.volumes import write_volume
 from autodls.records.locked_candidate import CANDIDATE
+from autodls.records.preprocessing_plan import LesionPlan
 from autodls.records.scale import LogisticScale
 
 BQML = {
@@ -259,7 +260,18 @@ def test_what_is_passed_over_is_told_by_its_reason_and_not_by_its_name(plain, mo
     path = sorted((tmp_path / "study" / "2").iterdir())[0]
     (tmp_path / "study" / "DOE-JANE").write_bytes(path.read_bytes())
     answer = predict(tmp_path / "study", tmp_path / "out", model, "--rois", plain / "rois")
-    assert answer.status == 0 and "not used: 1 files: a duplicate" in answer.err and "DOE" not in answer.err
+    assert answer.status == 0 and "not used: 1 file: a duplicate" in answer.err and "DOE" not in answer.err
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_rois_that_are_joined_to_one_value_do_not_tell_lesions_apart_by_labels(packed, tmp_path, dry):
+    plan = small_volume_plan()
+    lesions = {"lesions": LesionPlan(told_by="labels", least_mm3=1.0, most=4)}
+    plan = plan.model_copy(update={"preprocessing": plan.preprocessing.model_copy(update=lesions)})
+    write_model_folder(tmp_path / "model", tiny_model(plan))
+    answer = predict(packed / "study", tmp_path / "out", tmp_path / "model", "--roi-name", "tumor*", *dry)
+    assert answer.status == 2 and "the ROIs that --roi-name names have one" in answer.complaint
+    assert not (tmp_path / "out").exists()
 
 
 class TestCandidate:
@@ -294,6 +306,7 @@ class TestCandidate:
         rows = {row["case"]: row for row in csv.DictReader((tmp_path / "out" / "scores.csv").open())}
         assert answer.status == 1 and "1 missing slices" in rows["P0002"]["failed"] and rows["P0001"]["dls"]
         assert len(json.loads((tmp_path / "out" / "predict.json").read_text())["failed"]) == 1
+        assert answer.err.count("missing slices") == 1 and "not scored: case P0002: " in answer.err, "said once"
 
     @pytest.mark.parametrize("dry", [(), ("--dry-run",)])
     def test_a_clinical_table_is_not_joined_to_numbered_studies(self, plain, tmp_path, dry):

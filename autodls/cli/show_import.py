@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from autodls.cli.console import note, say, say_json, show_table
 from autodls.limits import MOST_SHOWN
+from autodls.records.words import plural
 from autodls.stages.dicom_places import Imported
 from autodls.stages.import_dicom import table_rows
 
@@ -28,14 +29,14 @@ def _show_listed(done: Imported) -> None:
     if rows := [row for row in every if row["role"] or row["ambiguous"]]:
         show_table("Series", list(_SHOWN), [[row[name] for name in _SHOWN] for row in rows[:MOST_SHOWN]])
     say(
-        f"{done.patients} patients, {done.series} series and {done.rois} ROIs: {done.proposed} have a role, "
-        f"{done.refused} cannot be converted, {done.unused} files are not used (unused.csv)"
+        f"{plural(done.patients, 'patient')}, {done.series} series and {plural(done.rois, 'ROI')}: with a role "
+        f"{done.proposed}, not convertible {done.refused}; files not used {done.unused} (unused.csv)"
     )
     refused = Counter(row["convertible"] for row in every if row["convertible"] != "yes")
     for why, count in refused.most_common(_MOST_REASONS):
         say(f"cannot be converted: {count} x {why}")
     say(
-        f"{done.ambiguous} rows are ambiguous. Nothing is converted yet: look at {done.table} (columns case and role "
+        f"Ambiguous rows: {done.ambiguous}. Nothing is converted yet: look at {done.table} (columns case and role "
         "are yours to change), then give the same command again"
     )
 
@@ -43,7 +44,8 @@ def _show_listed(done: Imported) -> None:
 def _show_converted(done: Imported) -> None:
     for line in done.notes:
         note(f"warning: {line}")
-    say(f"{done.cases} cases, {done.images} images and {done.masks} ROIs in {done.dataset}")
+    made = f"{plural(done.cases, 'case')}, {plural(done.images, 'image')} and {plural(done.masks, 'ROI')}"
+    say(f"{made} in {done.dataset}")
     for line in done.missing:
         say(f"still missing: {line}")
     say(f"Next: autodls check -d {done.dataset}. {done.table.parent} names patients: keep it away from the dataset")

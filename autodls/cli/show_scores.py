@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from autodls.cli.console import say, say_json, show_table
 from autodls.evaluation.score_auc import ScoreAuc
 from autodls.records.formatting import number
+from autodls.records.words import plural
 
 if TYPE_CHECKING:
     from autodls.evaluation.metrics_record import Metrics
@@ -77,7 +78,7 @@ def show_predicted(prediction: "Prediction", output: Path, *, as_json: bool) -> 
             ],
         )
     failed = f", {len(prediction.failed)} not scored" if prediction.failed else ""
-    say(f"{len(prediction.cases)} cases scored{failed}: {output / 'scores.csv'}")
+    say(f"{plural(len(prediction.cases), 'case')} scored{failed}: {output / 'scores.csv'}")
 
 
 def show_explained(found: "Explained", *, as_json: bool) -> None:

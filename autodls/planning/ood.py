@@ -59,9 +59,13 @@ def _lengths(what: str, case: Sequence[float], seen: Sequence[Quantiles] | None)
     if seen is None:
         return
     ordered = sorted(seen, key=lambda known: known.median)
-    for value, known in zip(sorted(case), ordered, strict=True):
-        if not known.minimum / _GRID_SLACK <= _nearest(value, known) <= known.maximum * _GRID_SLACK:
-            yield f"{what} {value:.3g} mm ({_span(known)})"
+    unlike = {
+        f"{value:.3g} mm ({_span(known)})": None  # two axes of a plane mostly say the same
+        for value, known in zip(sorted(case), ordered, strict=True)
+        if not known.minimum / _GRID_SLACK <= _nearest(value, known) <= known.maximum * _GRID_SLACK
+    }
+    if unlike:
+        yield f"{what} {' and '.join(unlike)}"
 
 
 def _nearest(value: float, known: Quantiles) -> float:

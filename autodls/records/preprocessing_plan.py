@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from autodls.errors import ArgumentError
 from autodls.limits import MOST_INPUT_PX, MOST_SAMPLE_NUMBERS
 from autodls.records.base import Record
 from autodls.records.number_types import Count, Positive
@@ -26,6 +27,12 @@ class LesionPlan(Record):
     most: Annotated[Count, Field(le=MOST_LESIONS)] = Field(
         description="a patient with more is refused: they may be noise of a mask, and cost memory"
     )
+
+
+def require_one_value(plan: LesionPlan | None, what: str, repair: str) -> None:
+    """Raise ArgumentError where lesions are told apart by values of the ROI, of which `what` have one alone."""
+    if plan is not None and plan.told_by == "labels":
+        raise ArgumentError(f"lesions are told apart by the labels of the ROI, and {what} have one; {repair}")
 
 
 class IntensityPlan(Record):

@@ -9,8 +9,9 @@ from autodls.records.fingerprint import Fingerprint
 from autodls.records.model_folders import RoiKind
 from autodls.records.plan import Plan
 from autodls.records.splits import Splits
+from autodls.records.words import plural
 from autodls.records.workspace import finished_rows
-from autodls.stages.session import Session, chosen_folds, planned_workspace, trained_rois
+from autodls.stages.session import Session, chosen_folds, planned_workspace, require_drawable, trained_rois
 
 _PLAN_FIRST = "run 'autodls plan'"
 _NOTHING = "nothing was written (--dry-run)"
@@ -53,6 +54,7 @@ def dry_segment(dataset: Path, workspace: Path | None, which: str, *, restart: b
 
     require_nnunet()
     session, plan, splits, folds = _planned(dataset, workspace, which, "manual", workers)
+    require_drawable(plan)
     labels, device = session.cohort.description.roi_labels, training_device(plan)
     run = SegmentationRun(session.workspace, session.training, labels, plan, splits, device, workers)
     waiting = list(folds) if restart else [index for index in folds if not is_trained(run, index)]
@@ -104,7 +106,7 @@ def dry_predict(
     require_output(output, read=[path for path in (images, rois, clinical) if path is not None])
     ResultsFolder(output, "scores.csv", finished_rows(prediction_of(output)).name, overwrite).require_free()
     drawn_by_hand, dicom = rois is not None or bool(roi_names), bool(series or roi_names) or takes_dicom(images)
-    record, _ = record_of(model, rois=drawn_by_hand)
+    record, _ = record_of(model, rois=drawn_by_hand, joined=bool(roi_names))
     if dicom:
         require_images_alone(record, clinical)
     if isinstance(record, LockedCandidate):
@@ -121,7 +123,8 @@ def dry_predict(
     cases = list_inputs(images, rois, record)
     drawn = "ROIs drawn by the model's networks" if rois is None else f"ROIs of {rois}"
     drawn = drawn if getattr(record, "needs_roi", True) else f"clinical columns of {clinical}"
-    yield f"{len(cases)} cases to be scored, {drawn}; scores.csv and predict.json would be written to {output}"
+    waiting = plural(len(cases), "case")
+    yield f"{waiting} to be scored, {drawn}; scores.csv and predict.json would be written to {output}"
     yield _NOTHING
 
 

@@ -24,6 +24,7 @@ from autodls.stages.predict_candidate import (
     open_candidate,
     predict_candidate,
     require_no_table,
+    tell_failed,
     tell_rows,
 )
 from autodls.stages.provenance import files_below, note_output
@@ -131,8 +132,7 @@ def predict(
         source = _roi_source(opened, masks, drawn=rois is None)
         scoring = _Scoring(locked, opened.root, cases, source, masks, workers, watch, candidate)
         prediction = scoring.score() if results is None else _score_into(results, scoring, heatmaps=heatmaps)
-    for failure in prediction.failed:
-        watch.note(f"not scored: {failure.reason}")
+    tell_failed(prediction, known, watch)
     if prediction.failed:
         where = "" if results is None else "; column 'failed' of scores.csv says why"
         watch.note(f"{len(prediction.failed)} of {len(cases)} cases not scored{where}")

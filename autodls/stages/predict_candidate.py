@@ -119,9 +119,15 @@ def predict_candidate(
             clear_unfinished(results, keep=MEASURED)
             prediction = _predicted(candidate, cases, workers, watch)
             _write(results, prediction, candidate.folder, watch.command)
-    for failure in prediction.failed:
-        watch.note(f"not scored: {failure.reason}")
+    tell_failed(prediction, known, watch)
     return prediction
+
+
+def tell_failed(prediction: Prediction, known: Beforehand, watch: Watch) -> None:
+    """Say why cases have no score; of those that are `known` to have no image it was said before."""
+    for failure in prediction.failed:
+        if failure.case not in known.refused:
+            watch.note(f"not scored: {failure.reason}")
 
 
 def tell_rows(candidate: OpenCandidate, cases: Sequence[InputCase], watch: Watch) -> None:

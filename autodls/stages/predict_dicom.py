@@ -16,7 +16,9 @@ from autodls.inference.model_files import check_model_folder
 from autodls.records.dicom_folder import DicomFolder
 from autodls.records.locked_candidate import CANDIDATE
 from autodls.records.model_folders import ModelFolder
+from autodls.records.preprocessing_plan import require_one_value
 from autodls.records.results_folder import ResultsFolder
+from autodls.records.words import plural
 from autodls.stages.dicom_results import ResultWriter, bare, write_back
 from autodls.stages.places import real_place, require_output
 from autodls.stages.predict import Given, predict
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     Recorded = ModelRecord | LockedCandidate
 
 _OPTION = "--dicom"
+_JOINED = ("the ROIs that --roi-name names", "give images with a label a lesion (--rois)")
 _NO_TABLE = (
     "a clinical table is not joined to DICOM studies, as they are numbered by the order of their unique ids, and a row "
     "could be another patient's; import the studies (autodls import) and score the images that come of it"
@@ -101,12 +104,13 @@ def predict_dicom(
     if rois is not None and roi_names:
         raise ArgumentError("--rois gives ROIs as images, --roi-name those of the studies; leave one of them out")
     folder = None if dicom is None else _free_folder(dicom, output, [images, *([rois] if rois else [])], overwrite)
-    record, file = record_of(model, rois=rois is not None or bool(roi_names), heatmaps=heatmaps)
+    drawn_by_hand, joined = rois is not None or bool(roi_names), bool(roi_names)
+    record, file = record_of(model, rois=drawn_by_hand, heatmaps=heatmaps, joined=joined)
     require_images_alone(record)
     with _found_studies(images, workers, watch) as found, tempfile.TemporaryDirectory(prefix="autodls-") as work:
         studies, refused = _read_studies(found, record, series)
         for case, reason in refused.items():
-            watch.note(f"not read: case {case}: {reason}")
+            watch.note(f"not scored: case {case}: {reason}")
         places = Path(work, "images"), Path(work, "rois") if roi_names else None
         readable = _convert(studies, places, record, roi_names, refused, watch)
         drawn = places[1] or rois
@@ -172,7 +176,7 @@ def _found_studies(images: Path, workers: int, watch: Watch) -> "Iterator[list[F
         reasons = Counter(why for why in found.unused.values() if why != NO_DICOM)
         reasons.update(studies[0].listed.faults.values())
         for why, count in sorted(reasons.items()):
-            watch.note(f"not used: {count} files: {why}")
+            watch.note(f"not used: {plural(count, 'file')}: {why}")
         yield studies
 
 
@@ -189,11 +193,20 @@ def _free_folder(dicom: Path, output: Path, read: Sequence[Path], overwrite: boo
     return results
 
 
-def record_of(model: Path, *, rois: bool, heatmaps: bool = False) -> "tuple[Recorded, Path]":
-    """The record of a model, or of a locked candidate, and its file; raises as `candidate_record`, ModelFolderError."""
+def record_of(model: Path, *, rois: bool, heatmaps: bool = False, joined: bool = False) -> "tuple[Recorded, Path]":
+    """The record of a model, or of a locked candidate, and its file; raises as `candidate_record`, ModelFolderError.
+
+    Raises ArgumentError where ROIs are `joined` to one value, and the networks tell lesions apart by values.
+    """
     if is_candidate(model):
-        return candidate_record(model, rois=rois, heatmaps=heatmaps)[0], model / CANDIDATE
-    return check_model_folder(model).record, ModelFolder(model).record
+        candidate = candidate_record(model, rois=rois, heatmaps=heatmaps)[0]
+        if joined and candidate.networks_sha256:
+            require_one_value(candidate.preprocessing.lesions, *_JOINED)
+        return candidate, model / CANDIDATE
+    checked = check_model_folder(model)
+    if joined:
+        require_one_value(checked.plan.preprocessing.lesions, *_JOINED)
+    return checked.record, ModelFolder(model).record
 
 
 def require_images_alone(record: "Recorded | None", clinical: Path | None = None) -> None:
@@ -247,7 +260,7 @@ def _convert(
                 roi = _painted(found, study, record, roi_names, watch) if roi_names else None
             except DatasetError as failure:
                 refused[case] = bare(case, failure)
-                watch.note(f"not read: case {case}: {refused[case]}")
+                watch.note(f"not scored: case {case}: {refused[case]}")
                 continue
             for index, channel in record.channel_names.items():
                 if channel in volumes:

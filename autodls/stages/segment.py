@@ -21,7 +21,7 @@ from autodls.segmentation.out_of_fold import draw_masks
 from autodls.segmentation.run import SegmentationRun, is_trained, throw_away
 from autodls.segmentation.stage import predicted_minutes, prepare_cohort
 from autodls.stages.provenance import note_run
-from autodls.stages.session import Session, chosen_folds, planned, planned_workspace
+from autodls.stages.session import Session, chosen_folds, planned, planned_workspace, require_drawable
 from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def segment(
 
     `executor` says who trains: this machine, a Ray or a SLURM cluster. Cases are prepared and drawn here, without a GPU
     on the CPU. Raises SegmentationError where nnU-Net is not installed, StaleRecordError where plan and dataset do not
-    fit.
+    fit, ArgumentError where lesions are told apart by labels, which are not drawn.
     """
     require_nnunet()
     require_executor(executor)
@@ -80,6 +80,7 @@ def segment(
     which = str(fold)
     with _held(planned_workspace(dataset, workspace), which):
         plan = session.plan()
+        require_drawable(plan)
         splits = session.splits(plan)
         folds = chosen_folds(which, len(splits.folds))
         fingerprint = Fingerprint.load(session.workspace.fingerprint, "run 'autodls plan'")

@@ -12,6 +12,7 @@ from autodls.records.files import sha256_of_file
 from autodls.records.fingerprint import Fingerprint
 from autodls.records.model_folders import RoiKind
 from autodls.records.plan import Plan
+from autodls.records.preprocessing_plan import require_one_value
 from autodls.records.roi_labels import AUTOMATIC_LABELS
 from autodls.records.segmentation import SegmentedCohort, load_masks
 from autodls.records.splits import Splits
@@ -169,6 +170,12 @@ def model_of(workspace: Workspace, *, drawn: bool) -> Path:
     kinds: tuple[RoiKind, RoiKind] = ("auto", "manual") if drawn else ("manual", "auto")
     found = [workspace.of(kind).model for kind in kinds if workspace.of(kind).model.record.is_file()]
     return (found[0] if found else workspace.model).root
+
+
+def require_drawable(plan: Plan) -> None:
+    """Raise ArgumentError where lesions are told apart by labels: hours of drawing would be for nothing."""
+    repair = 'train on manual ROIs, or write "lesions": "components" in dataset.json and run \'autodls plan\''
+    require_one_value(plan.preprocessing.lesions, "automatic ROIs", repair)
 
 
 def chosen_folds(which: str, folds: int) -> Sequence[int]:
