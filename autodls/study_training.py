@@ -75,6 +75,7 @@ class StudyTraining(StudyFolder):
         clinical: str | None = None,
         channel: Sequence[str] = (),
         roi_channel: str | None = None,
+        tumor: str | None = None,
         yes: bool = False,
         overwrite: bool = False,
         workers: int = 1,
@@ -87,7 +88,8 @@ class StudyTraining(StudyFolder):
         from autodls.stages.init import given_answers, init
 
         said = {"outcome": outcome, "positive": positive, "case": case, "patient": patient, "cohort": cohort,
-                "training": training, "site": site, "clinical": clinical, "roi_channel": roi_channel}  # fmt: skip
+                "training": training, "site": site, "clinical": clinical, "roi_channel": roi_channel,
+                "tumor": tumor}  # fmt: skip
         output = None if Path(folder) == self.dataset else self.dataset
         return init(
             Path(folder),

@@ -161,8 +161,19 @@ class TestFreeNames:
         write(tmp_path / "scans", values=values)
         made = Study(tmp_path / "new").init(tmp_path / "scans", table(tmp_path / "t.csv"), "idh", yes=True)
         assert description(made.dataset)["labels"] == {"background": 0, **labels}
-        assert any(choice.key == "labels" for choice in made.guesses) == (len(values) > 1)
+        assert any(choice.key == "tumor" for choice in made.guesses) == (len(values) > 1)
         assert not made.check.errors
+
+    def test_which_values_are_the_tumor_a_person_says(self, tmp_path):
+        write(tmp_path / "scans", values=(1, 2, 4))
+        given_ = (tmp_path / "scans", table(tmp_path / "t.csv"), "idh")
+        with pytest.raises(ArgumentError, match=r"--tumor 1,3: no ROI holds the value '3'; they hold 1, 2, 4"):
+            Study(tmp_path / "new").init(*given_, tumor="1,3", yes=True)
+        made = Study(tmp_path / "new").init(*given_, tumor="1, 4", yes=True)
+        said = description(made.dataset)
+        assert said["labels"] == {"background": 0, "tumor_1": 1, "other_2": 2, "tumor_4": 4}
+        assert said["autodls"]["tumor"] == ["tumor_1", "tumor_4"] and not made.check.errors
+        assert read_cohort(made.dataset).description.roi_labels == {1, 4}
 
     def test_a_channel_is_named_by_a_person(self, place):
         said = ("--channel", "Dixon=T1", "--roi-channel", "Dixon", "-o", place / "new")
@@ -322,6 +333,20 @@ class TestQuestions:
         assert answers["outcome"] == "cps" and answers["channel T1"] == "T1WI" and answers["clinical"] == "age,sex"
         assert next(iter(asked.values())) is None and len(asked) == len(answers) - 2
 
+    def test_what_only_a_person_knows_is_asked_without_a_proposal(self, place):
+        write(place / "scans", values=(1, 2))
+        said = {"--positive": ">= 20", "values of the ROI": "2"}
+
+        def prompt(question, default=None, err=False):
+            word = next((word for word in said if word in question), None)
+            return (said.pop(word) if word else default) or pytest.fail(f"no proposal for {question}")
+
+        with mock.patch("typer.prompt", prompt):
+            from autodls.cli.show_init import ask
+
+            answers = ask(place / "scans", place / "patients.csv", {"outcome": "cps"})
+        assert answers["positive"] == ">= 20" and answers["tumor"] == "2"
+
 
 class TestWords:
     @pytest.mark.parametrize(
@@ -330,7 +355,7 @@ class TestWords:
             (["0", "1"], "== 1"), (["1.0", "0.0", ""], "== 1"), (["yes", "no"], "yes"),
             (["Negative", "Positive"], "Positive"),
             (["-", "+"], None), (["a", "b"], None), (["1", "2"], None), (["0", "1", "9"], None),
-            (["yes", "maybe"], None),
+            (["yes", "maybe"], None), (["Yes", "yes"], None),
             ([""], None), (["1"], None),
         ],
     )  # fmt: skip

@@ -41,6 +41,9 @@ def init(
     roi_channel: Annotated[
         str | None, typer.Option("--roi-channel", metavar="NAME", help="Channel that the ROIs were drawn on.")
     ] = None,
+    tumor: Annotated[
+        str | None, typer.Option("--tumor", metavar="VALUE,VALUE", help="Values of the ROI that are tumor.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: take what was found, and mark guesses.")] = False,
     overwrite: options.OverwriteOption = False,
     workers: options.WorkersOption = options.WORKERS,
@@ -58,7 +61,8 @@ def init(
     from autodls.stages.init import init as make
 
     said = {"outcome": outcome, "positive": positive, "case": case, "patient": patient, "cohort": cohort,
-            "training": training, "site": site, "clinical": clinical, "roi_channel": roi_channel}  # fmt: skip
+            "training": training, "site": site, "clinical": clinical, "roi_channel": roi_channel,
+            "tumor": tumor}  # fmt: skip
     answers = given_answers(said, channel or ())
     asks = not yes and sys.stdin.isatty() and sys.stderr.isatty()
     if asks:

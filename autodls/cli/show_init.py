@@ -7,6 +7,7 @@ import typer
 
 from autodls.cli.console import note, say, say_json, show_table
 from autodls.cli.show_study import show_check
+from autodls.intake.columns import OnlyAPersonKnowsError
 from autodls.intake.proposal import propose
 from autodls.intake.scan import Scan
 from autodls.records.spelled import in_one_line
@@ -20,8 +21,12 @@ def ask(folder: Path, table: Path, given: Mapping[str, str]) -> dict[str, str]:
         if needed not in answers:
             answers[needed] = _prompt(f"column of the {needed} ({', '.join(scan.rows[0])})", None)
     while True:
-        waiting = [choice for choice in propose(scan, answers).choices if choice.key not in answers]
-        if not waiting or waiting[0].key == "labels":
+        try:
+            waiting = [choice for choice in propose(scan, answers).choices if choice.key not in answers]
+        except OnlyAPersonKnowsError as unknown:
+            answers[unknown.key] = _prompt(str(unknown), None)
+            continue
+        if not waiting:
             return answers
         answers[waiting[0].key] = _prompt(f"{waiting[0].question} ({waiting[0].why})", waiting[0].value)
 

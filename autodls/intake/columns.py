@@ -33,6 +33,14 @@ class Proposed:
     guessed: bool = False
 
 
+class OnlyAPersonKnowsError(DatasetError):
+    """What no name or cell says: `key` is that of the choice, and without an answer there is no dataset."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
 def require_column(rows: Sequence[Mapping[str, str]], name: str, option: str, table: str) -> None:
     """Raise DatasetError where the table has no column `name`, which `option` gives."""
     if name not in rows[0]:
@@ -42,7 +50,7 @@ def require_column(rows: Sequence[Mapping[str, str]], name: str, option: str, ta
 def positive_of(cells: Sequence[str], column: str, table: str) -> Proposed:
     """Which cells of the outcome are positive.
 
-    Two levels are told apart by their words. Raises DatasetError where only a person can say: a number without a
+    Two levels are told apart by their words. Raises OnlyAPersonKnowsError where it is so: a number without a
     cut-off, more levels than two, or two that say nothing.
 
     >>> positive_of(["0", "1", ""], "y", "t.csv").value, positive_of(["wt", "mutant"], "idh", "t.csv").value
@@ -54,7 +62,11 @@ def positive_of(cells: Sequence[str], column: str, table: str) -> Proposed:
         return Proposed("== 1", f"{column} holds 0 and 1")
     lower = {cell.lower(): cell for cell in known}
     says = [cell for word, cell in lower.items() if word in _POSITIVE]
-    if len(known) == 2 and len(says) == 1 and all(word in _NEGATIVE for word in lower if lower[word] not in says):
+    if (
+        len(known) == len(lower) == 2
+        and len(says) == 1
+        and all(word in _NEGATIVE for word in lower if lower[word] not in says)
+    ):
         return Proposed(says[0], f"{column} holds {some_of(known)}")
     found = (
         f"{len(known)} different cells" if len(known) > _MOST_LEVELS else f"the cells {some_of(known, _MOST_LEVELS)}"
@@ -62,9 +74,10 @@ def positive_of(cells: Sequence[str], column: str, table: str) -> Proposed:
     if len(known) < 2:
         found = f"the cell '{known[0]}' alone" if known else "no cell that says anything"
         raise DatasetError(f"{table}: column '{column}' holds {found}; an outcome has two sides: name another column")
-    raise DatasetError(
+    raise OnlyAPersonKnowsError(
+        "positive",
         f"{table}: column '{column}' holds {found}, of which nothing says which are positive; give --positive, a rule "
-        "such as '>= 20', or the positive classes with commas between"
+        "such as '>= 20', or the positive classes with commas between",
     )
 
 
@@ -79,13 +92,14 @@ def cohort_of(rows: Sequence[Mapping[str, str]]) -> Proposed:
 
 
 def training_of(rows: Sequence[Mapping[str, str]], column: str, table: str) -> Proposed:
-    """The cells of a cohort column that are trained on; raises DatasetError where no word of them says it."""
+    """The cells of a cohort column that are trained on; raises OnlyAPersonKnowsError where no word says it."""
     levels = sorted({row[column] for row in rows} - {""})
     found = [level for level in levels if level.strip().lower() in _TRAINING]
     if len(found) != 1:
-        raise DatasetError(
+        raise OnlyAPersonKnowsError(
+            "training",
             f"{table}: column '{column}' holds {some_of(levels, _MOST_LEVELS)}, of which nothing says which one is "
-            "trained on; give --training"
+            "trained on; give --training",
         )
     return Proposed(found[0], f"{column} holds {some_of(levels)}", guessed=True)
 

@@ -8,7 +8,7 @@ from autodls.errors import ArgumentError, DatasetError
 from autodls.intake import columns
 from autodls.intake.channels import channel_names, in_order, sequence_of
 from autodls.intake.columns import NO_COLUMN, Proposed, require_column
-from autodls.intake.scan import Roles, Scan, drawn_values, main_roi, same_grids
+from autodls.intake.scan import Roles, Scan, main_roi, same_grids
 from autodls.records.base import some_of
 from autodls.records.case_id import case_id_fault
 from autodls.records.dataset import DatasetDescription
@@ -78,7 +78,8 @@ def propose(scan: Scan, answers: Mapping[str, str]) -> Proposal:
     names = _channels(scan, choosing, roles)
     drawn = main_roi(roles.rois)
     roi_channel = _roi_channel(choosing, names, roles, drawn)
-    labels = _labels(scan, choosing, drawn)
+    labels, tumor = _labels(scan, choosing, drawn)
+    settings = {**settings, "tumor": tumor} if tumor else settings
     order = in_order(names.values()) if not scan.nnunet else list(names.values())
     content = {
         "name": scan.folder.resolve().name[:100] or "dataset",
@@ -198,20 +199,30 @@ def _role_of(channel: str, roles: Roles) -> str | None:
     return next(iter([*same, *(meant if len(meant) == 1 else [])]), None)
 
 
-def _labels(scan: Scan, choosing: _Choosing, drawn: Mapping[str, Mapping[str, Path]]) -> dict[str, object]:
-    """What the values of the ROIs mean: those of nnU-Net's file, else all of them are tumour."""
+def _labels(
+    scan: Scan, choosing: _Choosing, drawn: Mapping[str, Mapping[str, Path]]
+) -> tuple[dict[str, object], list[str]]:
+    """What the values of the ROIs mean, and which names are tumour, none where the names say it themselves.
+
+    Those of nnU-Net's file, else all values are tumour unless a person says which.
+    """
     if isinstance(known := scan.nnunet.get("labels"), dict):
-        return known
-    values = sorted(drawn_values([path for files in drawn.values() for path in files.values()]))
-    if len(values) < 2:
-        return {"background": 0, "tumor": values[0] if values else 1}
+        return known, []
+    values = scan.drawn_values([path for files in drawn.values() for path in files.values()])
     if len(values) > 10:
         raise DatasetError(
             f"ROIs below {scan.folder} hold {len(values)} values; an ROI holds 0, and a number of its tumor"
         )
-    shown = ", ".join(map(str, values))
-    choosing.choose("labels", "values of the ROI that are tumor", Proposed(shown, "all that are drawn", guessed=True))
-    return {"background": 0, **{f"tumor_{value}": value for value in values}}
+    if len(values) < 2 and "tumor" not in choosing.answers:
+        return {"background": 0, "tumor": values[0] if values else 1}, []
+    shown = ",".join(map(str, values))
+    said = choosing.choose("tumor", "values of the ROI that are tumor", Proposed(shown, "all that are drawn", True))
+    words, spelled = [word.strip() for word in said.split(",")], list(map(str, values))
+    if unknown := [word for word in words if word not in spelled]:
+        raise ArgumentError(f"--tumor {said}: no ROI holds the value '{unknown[0]}'; they hold {some_of(spelled)}")
+    names = {value: f"tumor_{value}" if str(value) in words else f"other_{value}" for value in values}
+    tumor = [name for value, name in names.items() if str(value) in words]
+    return {"background": 0, **{name: value for value, name in names.items()}}, tumor if len(tumor) < len(names) else []
 
 
 def _files(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from autodls.errors import DatasetError
 from autodls.imaging.volumes import read_geometry, read_labels
 from autodls.intake.channels import drawn_on, is_roi
@@ -45,6 +47,7 @@ class Scan:
             raise DatasetError(f"{table}: the table has a header and no rows; it needs a row for each case")
         self.paths, self.ending = list_images(folder)
         self._found: dict[str, tuple[list[CaseFile], list[Path]]] = {}
+        self._values: dict[Path, frozenset[int]] = {}
 
     @property
     def is_dataset(self) -> bool:
@@ -92,6 +95,15 @@ class Scan:
             f"{self.folder} (such as {files}); its columns are {some_of(self.rows[0], 30)}"
         )
 
+    def drawn_values(self, paths: Sequence[Path]) -> list[int]:
+        """Values above 0 in ROIs, in order; of one that cannot be read, none: `check` says what is wrong with it."""
+        for path in paths:
+            if path not in self._values:
+                self._values[path] = frozenset()
+                with suppress(DatasetError):
+                    self._values[path] = frozenset(np.unique(read_labels(path).array).tolist())
+        return sorted({value for path in paths for value in self._values[path] if value > 0})
+
     def roles(self, column: str) -> Roles:
         """The files of the cases of `column` by what they are; raises DatasetError where a case has two of one role."""
         found, others = self.files(column)
@@ -114,15 +126,6 @@ def same_grids(roi: Mapping[str, Path], images: Mapping[str, Mapping[str, Path]]
                 with suppress(DatasetError):
                     counts[role] += case in files and grid.same_grid(read_geometry(files[case]))
     return counts
-
-
-def drawn_values(paths: Sequence[Path]) -> frozenset[int]:
-    """The values above 0 in ROIs; of one that cannot be read, none: `check` says what is wrong with it."""
-    values: set[int] = set()
-    for path in paths:
-        with suppress(DatasetError):
-            values |= set(read_labels(path).array.ravel().tolist())
-    return frozenset(value for value in values if value > 0)
 
 
 def main_roi(rois: Mapping[str, Mapping[str, Path]]) -> dict[str, Mapping[str, Path]]:
