@@ -152,7 +152,9 @@ class Harness:
         else:
             known = self.generations.knows(name, sha256_of_file(path))
             assert known, f"{where}: {name} is no file of the uninterrupted run, or differs from it"
-        if name.removeprefix("workspace/").startswith(FINISHED) and not path.name.startswith(TIMED):
+        if name.removeprefix("workspace/").removeprefix("ran/").startswith(FINISHED) and not path.name.startswith(
+            TIMED
+        ):
             inode = path.stat().st_ino
             assert self.finished.setdefault(name, inode) == inode, f"{where}: {name} was finished and written again"
 
@@ -290,6 +292,12 @@ def prepare(root: Path) -> Study:
         (root / "few" / part).mkdir(parents=True)
         for path in (dataset / part).glob(pattern):
             shutil.copyfile(path, root / "few" / part / path.name)
+    for path in (dataset / "labelsTr").glob("*.nii.gz"):  # one sequence and its ROIs, under names of a person's own
+        case = path.name.removesuffix(".nii.gz")
+        (root / "scans" / case).mkdir(parents=True)
+        shutil.copyfile(path, root / "scans" / case / "mask.nii.gz")
+        image = max((dataset / "imagesTr").glob(f"{case}_*"))
+        shutil.copyfile(image, root / "scans" / case / "T1_gd.nii.gz")
     preset = root / "preset.json"
     preset.write_text(json.dumps({**PRESET, "given": {**PRESET["given"], **SCHEDULE, **SEGMENT}}))
     return Study(dataset, preset, root / "whole")

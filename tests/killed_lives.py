@@ -64,7 +64,10 @@ class Study:
         predicted, of_manual = ["-o", str(self.root / "predicted"), "--overwrite"], [*place, "--rois", "manual"]
         table = ["--scores", str(self.workspace / "oof_scores.csv"), "--score", "dls", "--label", "label"]
         judged = ["--out-of-fold", "all", "-o", str(self.root / "judged"), "--overwrite"]
+        table_of_all = ["--table", str(self.dataset / "clinical.csv"), "--outcome", "cps", "--positive", ">= 20"]
         steps = {
+            "init": ["init", str(self.dataset.with_name("scans")), *table_of_all, "--yes",
+                     "-o", str(self.root / "made"), "--overwrite", *readers],
             "check": ["check", "-d", str(self.dataset), *readers],
             "plan": ["plan", *place, "--preset", str(self.preset), *readers],
             "preprocess": ["preprocess", *place, *readers],
@@ -80,7 +83,8 @@ class Study:
             "explain others": ["explain", *of_manual, "--cases", "PH0002,EX0001", *readers],
             "report": ["report", *of_manual],
             "report elsewhere": ["report", *of_manual, "-o", str(self.root / "page.html"), "--overwrite"],
-        }
+            "run": ["run", *place[:2], "-w", str(self.root / "ran"), "--preset", str(self.preset), *readers],
+        }  # fmt: skip
         return steps if segment else {name: words for name, words in steps.items() if name not in SEGMENTED}
 
     def files(self) -> Iterator[tuple[str, Path]]:

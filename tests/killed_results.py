@@ -15,10 +15,16 @@ from autodls.records.results_folder import UNFINISHED
 RECORDS = {  # of each set, which lies there when all of it does; tumour_volume.csv is kept by the hash of each ROI
     r"predicted/": "predicted/scores.csv",
     r"judged/": "judged/metrics.json",
+    r"made/": "made/dataset.json",
     r"workspace/results/(metrics\.json|tables/(?!tumour_volume)|figures/)": "workspace/results/metrics.json",
     r"workspace/results/scores/external\.": "workspace/results/scores/external.json",
     r"workspace/results/heatmaps/": "workspace/results/heatmaps/cases.csv",
     r"workspace/results/(benchmark_rois\.json|rois_tables/)": "workspace/results/benchmark_rois.json",
+}
+RECORDS |= {
+    pattern.replace("workspace/", "ran/"): record.replace("workspace/", "ran/")
+    for pattern, record in RECORDS.items()
+    if pattern.startswith("workspace/")
 }
 GROWING = ("provenance.json", "benchmark_rois_scores.json")
 KEPT_ROWS = ".partial.jsonl"  # scores that are finished, until all are
