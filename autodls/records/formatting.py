@@ -57,6 +57,24 @@ def estimate(interval: Interval, digits: int = 3) -> str:
     return with_limits(interval.value, interval.low, interval.high, digits)
 
 
+def in_text(interval: Interval, digits: int = 3) -> str:
+    """`estimate` in running text.
+
+    >>> in_text(type("Found", (), {"value": 0.8604, "low": 0.797, "high": 0.924})).replace(DASH, " to ")
+    '0.860 (95% CI 0.797 to 0.924)'
+    """
+    return with_ci(estimate(interval, digits))
+
+
+def with_ci(printed: str) -> str:
+    """An estimate as tables print it, with what its limits are, as running text says it.
+
+    >>> with_ci("0.860 (0.797 to 0.924)"), with_ci("1.000")
+    ('0.860 (95% CI 0.797 to 0.924)', '1.000')
+    """
+    return printed.replace(" (", " (95% CI ", 1)
+
+
 def p_value(p: float | None) -> str:
     """A P value as journals print it.
 

@@ -232,6 +232,11 @@ class Workspace:
         """The whole study as one HTML file."""
         return self.home / "results" / "report.html"
 
+    @property
+    def paper(self) -> Path:
+        """The same as the draft of a paper, a Word file."""
+        return self.report.with_suffix(".docx")
+
     def heldout_roi(self, case: str) -> Path:
         """The automatic ROI of a held-out case, drawn by the ensemble."""
         return self.home / "results" / "rois" / f"{case}.nii.gz"

@@ -1,6 +1,6 @@
 """TRIPOD+AI, CLAIM and METRICS, filled in from a run: what its artefacts answer, and what only an author can."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Literal
@@ -14,6 +14,12 @@ from autodls.report.checklists.evidence_results import RESULTS
 CHECKLISTS = ("tripod_ai", "claim", "metrics")
 EVIDENCE = {**DESIGN, **RESULTS}
 State = Literal["reported", "part", "missing", "author"]
+STATES: Mapping[State, str] = {
+    "reported": "from the run",
+    "part": "in part",
+    "missing": "not there yet",
+    "author": "author input needed",
+}
 
 
 class Item(Record):
@@ -70,12 +76,32 @@ def answers(checklist: Checklist, study: Artefacts) -> Sequence[Answer]:
     return [_answer(item, study) for item in checklist.items]
 
 
-def _answer(item: Item, study: Artefacts) -> Answer:
-    evidence = [EVIDENCE[name] for name in item.evidence]
+def counts(found: Sequence[Answer]) -> str:
+    """How many items are in which state."""
+    counted = ", ".join(f"{sum(one.state == state for one in found)} {words}" for state, words in STATES.items())
+    return f"{len(found)} items: {counted}."
+
+
+def extent(checklist: Checklist) -> str:
+    """Whether the list is whole."""
+    if checklist.is_partial:
+        count = f"{len(checklist.items)} of the {checklist.published_items}"
+        return f"This list is partial: {count} published items could be verified."
+    return f"All {checklist.published_items} items of the published list are here."
+
+
+def told(names: Sequence[str], study: Artefacts) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """What the entries `names` of EVIDENCE say: texts, the artefacts that say so, and those that are lacking."""
+    evidence = [EVIDENCE[name] for name in names]
     lacking = [need for one in evidence for need in one.needs if study.find(need) is None]
     there = [one for one in evidence if not any(need in lacking for need in one.needs)]
-    texts = tuple(one.tell(study) for one in there)
-    cited = tuple(dict.fromkeys(study.path_of(need) for one in there for need in one.needs))
+    cited = [need for one in there for need in one.needs]
+    return tuple(one.tell(study) for one in there), tuple(dict.fromkeys(cited)), tuple(dict.fromkeys(lacking))
+
+
+def _answer(item: Item, study: Artefacts) -> Answer:
+    texts, there, lacking = told(item.evidence, study)
+    cited = tuple(dict.fromkeys(study.path_of(need) for need in there))
     commands = tuple(dict.fromkeys(ARTEFACTS[need].command for need in lacking))
     return Answer(item, _state(item, complete=not lacking, answered=bool(texts)), texts, cited, commands)
 

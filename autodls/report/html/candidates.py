@@ -8,36 +8,12 @@ from autodls.evaluation.results import Estimate
 from autodls.records.formatting import estimate
 from autodls.records.locked_candidate import LockedCandidate
 from autodls.report.artefacts import Artefacts
-from autodls.report.html.page import Markup, Section, bullets, el, figure, joined, paragraph, printed_table
+from autodls.report.html.page import Markup, Section, bullets, el, joined, paragraph, printed_table
+from autodls.report.html.pictures import if_drawn
 from autodls.report.tables.candidates import adds_table, candidate_table, cost_sentence, difference_table
 
 _COMMAND = "autodls compare"
-_ALT = "Out-of-fold AUC with interval of every candidate and of the nested choice, with the AUC of every fold."
-_CAPTION = (
-    "Out-of-fold AUC (95% CI) of every candidate; below them that of whatever each fold chose in its training part. "
-    "Small dots are single folds. Numbers: results/figures/candidates.csv."
-)
-
-
-_DECISION_ALT = "Net benefit of the integrated candidate and of its parts against the threshold probability."
-_DECISION_CAPTION = (
-    "Net benefit out of fold of the integrated candidate and its parts, from cross-fitted probabilities, beside "
-    "treating all and none; without intervals, which stand for one threshold in the table of the network. Numbers: "
-    "results/figures/candidates_decision.csv."
-)
-_LOCKED = {
-    "candidate_coefficients": (
-        "Bars: the largest coefficients of the locked candidate, per standard deviation.",
-        "What the locked candidate is made of: the largest effects, log-odds per standard deviation of the training "
-        "cohort; of a level, what it adds. Numbers: results/figures/candidate_coefficients.csv.",
-    ),
-    "candidate_nomogram": (
-        "Nomogram: points for each covariate or part, total points, and the probability that they mean.",
-        "Nomogram of the locked candidate. Read the points of each line off the first one, add them up, and read the "
-        "probability below the total. Scores of parts are those that predict tells. A missing number has no place "
-        "here: predict takes it at the median. Numbers: results/figures/candidate_nomogram.csv.",
-    ),
-}
+_LOCKED = ("candidate_coefficients", "candidate_nomogram")
 
 
 def candidates(study: Artefacts) -> Section:
@@ -65,12 +41,11 @@ def _body(study: Artefacts, found: Comparison) -> Iterator[Markup]:
     yield el("h3", "Candidates on the same folds")
     yield paragraph(cost_sentence(found))
     yield printed_table(candidate_table(found).printed, "results/tables/candidates.csv")
-    if "candidates" in study.figures:
-        yield figure(study.figures["candidates"], _ALT, _CAPTION)
+    yield from if_drawn(study, "candidates")
     yield printed_table(difference_table(found).printed, "results/tables/candidates_differences.csv")
     if "candidates_decision" in study.figures:
         yield el("h3", "Decision curves")
-        yield figure(study.figures["candidates_decision"], _DECISION_ALT, _DECISION_CAPTION)
+        yield from if_drawn(study, "candidates_decision")
     if study.candidate is not None:
         yield from _locked(study, study.candidate)
 
@@ -87,9 +62,8 @@ def _locked(study: Artefacts, record: LockedCandidate) -> Iterator[Markup]:
         f"{record.cutoff:.3f} ({record.cutoff_source}). It needs: {'; '.join(needs(record))}. "
         "Its model card lies beside it, in the folder candidate."
     )
-    for name, (alt, caption) in _LOCKED.items():
-        if name in study.figures:
-            yield figure(study.figures[name], alt, caption)
+    for name in _LOCKED:
+        yield from if_drawn(study, name)
     yield paragraph(BY_PENALTY)
 
 

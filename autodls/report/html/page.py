@@ -8,14 +8,9 @@ from dataclasses import dataclass
 
 from autodls.report.artefacts import Artefact, Picture
 from autodls.report.drawn import Printed
+from autodls.report.unprintable import shown
 
 _VOID = frozenset({"img", "input", "link", "meta"})
-# Control signs, lone surrogates, marks that turn the direction of the text after them, and tags that are not seen.
-_UNPRINTABLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffe\uffff"
-    "\U000e0000-\U000e007f]"
-)
-
 _NUMBERS = re.compile(r"[\d\s.,()<>%=e+\-\u2212\u2013\u00b1]+|[\d.\u2212]+ \([\d.\u2212]+ to [\d.\u2212]+\)")
 
 Attribute = str | int | float | bool | None
@@ -45,7 +40,7 @@ def escaped(text: str) -> Markup:
     """
     if isinstance(text, Markup):
         return text
-    return Markup(html.escape(_UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)))
+    return Markup(html.escape(shown(text)))
 
 
 def joined(parts: Iterable[str], between: str = "") -> Markup:

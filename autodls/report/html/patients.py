@@ -4,15 +4,11 @@ from collections.abc import Iterator
 
 from autodls.analysis.patients_results import PatientsBenchmark
 from autodls.report.artefacts import Artefacts
-from autodls.report.html.page import Markup, Section, el, figure, joined, paragraph, printed_table
+from autodls.report.html.page import Markup, Section, el, joined, paragraph, printed_table
+from autodls.report.html.pictures import if_drawn
 from autodls.report.tables.patients import patients_table
 
 _COMMAND = "autodls benchmark patients"
-_ALT = "AUC by the number of cases learned from: measured on subsets, and drawn on with a 95 % band."
-_CAPTION = (
-    "Learning curve: AUC on the test folds of fits on subsets, and where it may go with more patients (95% band). "
-    "Numbers: results/figures/learning_curve.csv."
-)
 
 
 def patients(study: Artefacts) -> Section | None:
@@ -28,6 +24,5 @@ def _body(study: Artefacts, found: PatientsBenchmark) -> Iterator[Markup]:
         again = el("code", _COMMAND)
         yield paragraph(f"Measured before {', '.join(changed)} changed: run ", again, " again.", class_="absent")
     yield paragraph(found.sentence)
-    if "learning_curve" in study.figures:
-        yield figure(study.figures["learning_curve"], _ALT, _CAPTION)
+    yield from if_drawn(study, "learning_curve")
     yield printed_table(patients_table(found).printed, "results/tables/learning_curve.csv")

@@ -5,15 +5,19 @@ from collections.abc import Collection, Iterator, Mapping
 
 from autodls.records.plan import Plan
 from autodls.report.artefacts import ARTEFACTS, Artefacts
-from autodls.report.checklists.filled import CHECKLISTS, Answer, Checklist, State, answers, read_checklist
+from autodls.report.checklists.filled import (
+    CHECKLISTS,
+    STATES,
+    Answer,
+    Checklist,
+    State,
+    answers,
+    counts,
+    extent,
+    read_checklist,
+)
 from autodls.report.html.page import Markup, Section, absent, data_table, el, filter_box, joined, paragraph
 
-_STATES: Mapping[State, str] = {
-    "reported": "from the run",
-    "part": "in part",
-    "missing": "not there yet",
-    "author": "author input needed",
-}
 _APART = ("reasons", "derived", "expectation", "format")
 
 
@@ -55,18 +59,12 @@ def checklists(study: Artefacts) -> Section:
 def _checklist(name: str, checklist: Checklist, study: Artefacts) -> Markup:
     found = answers(checklist, study)
     key = f"checklist-{name.replace('_', '-')}"
-    counts = ", ".join(f"{sum(one.state == state for one in found)} {words}" for state, words in _STATES.items())
-    partial = (
-        f" This list is partial: {len(found)} of the {checklist.published_items} published items could be verified."
-        if checklist.is_partial
-        else f" All {checklist.published_items} items of the published list are here."
-    )
     title = f"{checklist.name} ({checklist.year})"
     return joined(
         [
             el("h3", title),
-            paragraph(f"{checklist.source}. doi:{checklist.doi}. {checklist.note}{partial}"),
-            paragraph(f"{len(found)} items: {counts}."),
+            paragraph(f"{checklist.source}. doi:{checklist.doi}. {checklist.note} {extent(checklist)}"),
+            paragraph(counts(found)),
             filter_box("Show items with", key),
             _state_box(key),
             data_table(
@@ -99,12 +97,12 @@ def _codes(texts: tuple[str, ...]) -> Iterator[Markup]:
 
 
 def _badge(state: State) -> Markup:
-    return el("span", _STATES[state], class_=f"state state-{state}")
+    return el("span", STATES[state], class_=f"state state-{state}")
 
 
 def _state_box(table: str) -> Markup:
     choices = [el("option", "all states", value="")]
-    choices += [el("option", words, value=state) for state, words in _STATES.items()]
+    choices += [el("option", words, value=state) for state, words in STATES.items()]
     key = f"states-{table}"
     return el("p", el("label", "State", for_=key), el("select", *choices, id=key, data_states=table), class_="controls")
 

@@ -1,46 +1,20 @@
 """Cohorts, performance, survival, apparent performance: tables and figures of the evaluation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from autodls.evaluation.metrics_record import Metrics
 from autodls.report.artefacts import ARTEFACTS, TABLES, Artefacts
+from autodls.report.captions import CAPTIONS, numbers_of, stand_ins
 from autodls.report.drawn import ReportTable
-from autodls.report.figures.lettering import told_of
-from autodls.report.html.page import Markup, Section, absent, el, figure, joined, paragraph, printed_table
+from autodls.report.html.page import Markup, Section, absent, bullets, el, figure, joined, paragraph, printed_table
 from autodls.report.html.reprint import by_outcome, reprinted
+from autodls.report.sentences import calibration, classification, discrimination, landmark
+from autodls.report.sentences import survival as in_words
 from autodls.report.tables.folds import fold_table
 from autodls.report.tables.patterns import pattern_table
 from autodls.report.tables.study import comparison_table, performance_table
 from autodls.report.tables.survival import landmark_table, survival_table
 
-_FIGURES = {
-    "cohort_flow": (
-        "Flow of cases from the table of the dataset to the cohorts that are analysed.",
-        "Cohort flow: cases in the table, cases left out with the reason, and the cohorts.",
-    ),
-    "roc": (
-        "ROC curves of every score in every cohort; the AUCs stand in the table of performance.",
-        "ROC curves with AUC (95% CI); the point marks the locked cut-off.",
-    ),
-    "calibration": (
-        "Observed share of positive cases against the score, with the distribution of the scores.",
-        "Calibration: a score that means what it says lies on the diagonal. Points are groups of cases with Wilson's "
-        "interval, the curve a local regression (lowess) with a bootstrap band. Out of fold each fold is recalibrated "
-        "on the other folds, since on its own scores the locked recalibration has slope 1 by construction.",
-    ),
-    "decision_curve": (
-        "Net benefit against the threshold probability, beside treating all and treating none.",
-        "Decision curves: the score helps where its curve lies above both treating all and treating none. Drawn from "
-        "half the least to twice the greatest prevalence (at most 0.8), where a threshold is plausible; the band is of "
-        "each threshold by itself and ends where fewer than ten patients are called. Out of fold each fold is "
-        "recalibrated on the other folds.",
-    ),
-    "kaplan_meier": (
-        "Kaplan-Meier curves of the groups above and below the cut-off, with numbers at risk.",
-        "Kaplan-Meier curves by the locked cut-off, with numbers at risk, medians (NR: not reached), median follow-up "
-        "(reverse Kaplan-Meier), hazard ratio and log-rank P.",
-    ),
-}
 OUTCOMES = "baseline_by_outcome"
 _WITHHELD = "withheld"
 _SHOWN_ELSEWHERE = frozenset({*TABLES, _WITHHELD, "tumour_volume"})  # volumes: measured once, for no reader
@@ -58,6 +32,7 @@ def cohorts(study: Artefacts) -> Section:
 def performance(study: Artefacts) -> Section:
     """Discrimination, classification, calibration and net benefit."""
     body = [
+        *_told([*discrimination(study), *classification(study), *calibration(study)]),
         computed(study, performance_table, "performance"),
         drawn(study, "roc"),
         computed(study, comparison_table, "comparisons"),
@@ -68,6 +43,10 @@ def performance(study: Artefacts) -> Section:
         drawn(study, "decision_curve"),
     ]
     return Section("performance", "Performance", joined(body))
+
+
+def _told(sentences: Sequence[str]) -> list[Markup]:
+    return [bullets(sentences)] if sentences else []
 
 
 def _has_folds(study: Artefacts) -> bool:
@@ -83,7 +62,8 @@ def survival(study: Artefacts) -> Section | None:
     """Follow-up by group; None where the study has no follow-up."""
     if study.metrics is None or not any(cohort.survival for cohort in study.metrics.cohorts.values()):
         return None
-    body = [drawn(study, "kaplan_meier"), computed(study, survival_table, "survival")]
+    told = _told([*in_words(study), *landmark(study)])
+    body = [*told, drawn(study, "kaplan_meier"), computed(study, survival_table, "survival")]
     if any(cohort.landmark for cohort in study.metrics.cohorts.values()):
         body.append(computed(study, landmark_table, "landmark"))
     return Section("survival", "Survival", joined(body))
@@ -110,14 +90,8 @@ def drawn(study: Artefacts, name: str) -> Markup:
     """The figure `name`, or which command draws it."""
     if name not in study.figures:
         return absent(ARTEFACTS[f"figure:{name}"])
-    alt, caption = _FIGURES[name]
-    return figure(study.figures[name], alt, f"{caption} Numbers: results/figures/{name}.csv.{_stand_ins(study)}")
-
-
-def _stand_ins(study: Artefacts) -> str:
-    """Which name the figures show in place of one that no font could draw."""
-    told = told_of(study.metrics.warnings if study.metrics is not None else ())
-    return "".join(f" In the figure, '{shown}' is {name}." for name, shown in told.items())
+    alt, caption = CAPTIONS[name]
+    return figure(study.figures[name], alt, f"{caption} {numbers_of(name)}{stand_ins(study)}")
 
 
 def saved(study: Artefacts, name: str) -> Markup:

@@ -4,25 +4,12 @@ from collections.abc import Iterator
 
 from autodls.analysis.rois_records import RoiBenchmark
 from autodls.report.artefacts import Artefacts
-from autodls.report.html.page import Markup, Section, bullets, el, figure, joined, paragraph, printed_table
+from autodls.report.html.page import Markup, Section, bullets, el, joined, paragraph, printed_table
+from autodls.report.html.pictures import if_drawn
 from autodls.report.tables.rois import agreement_table, lesions_table, planes_table, published_table
 from autodls.report.tables.rois_effect import effect_table, robustness_table
 
 _COMMAND = "autodls benchmark rois"
-_FIGURES = {
-    "rois_dice": (
-        "Dice of every case against the volume of its manual ROI, with the mean of each third of the cases.",
-        "Dice by tumour volume, a point a case; the lines are means of thirds of the cases.",
-    ),
-    "rois_scores": (
-        "Difference of the scores with automatic and with manual ROIs against their mean.",
-        "Bland-Altman: automatic ROIs in training and in use against manual ones.",
-    ),
-    "rois_robustness": (
-        "Absolute change of the score against the size of the change of the manual ROI.",
-        "Robustness: the manual ROI made smaller, larger or moved, all else unchanged.",
-    ),
-}
 
 
 def rois(study: Artefacts) -> Section | None:
@@ -54,7 +41,7 @@ def _opening(study: Artefacts, benchmark: RoiBenchmark) -> Iterator[Markup]:
 def _agreement(study: Artefacts, benchmark: RoiBenchmark) -> Iterator[Markup]:
     yield el("h3", "Agreement")
     yield printed_table(agreement_table(benchmark).printed, "results/tables/rois_agreement.csv")
-    yield from _drawn(study, "rois_dice")
+    yield from if_drawn(study, "rois_dice")
     yield printed_table(published_table(benchmark).printed, "results/tables/rois_published.csv")
     yield printed_table(planes_table(benchmark).printed, "results/tables/rois_planes.csv")
     yield printed_table(lesions_table(benchmark).printed, "results/tables/rois_lesions.csv")
@@ -66,7 +53,7 @@ def _effect(study: Artefacts, benchmark: RoiBenchmark) -> Iterator[Markup]:
         yield paragraph(f"Not there yet: {benchmark.reasons['effect']}.", class_="absent")
         return
     yield printed_table(effect_table(benchmark.effect).printed, "results/tables/rois_effect.csv")
-    yield from _drawn(study, "rois_scores")
+    yield from if_drawn(study, "rois_scores")
 
 
 def _robustness(study: Artefacts, benchmark: RoiBenchmark) -> Iterator[Markup]:
@@ -75,10 +62,4 @@ def _robustness(study: Artefacts, benchmark: RoiBenchmark) -> Iterator[Markup]:
         yield paragraph(f"Not there yet: {benchmark.reasons['robustness']}.", class_="absent")
         return
     yield printed_table(robustness_table(benchmark).printed, "results/tables/rois_robustness.csv")
-    yield from _drawn(study, "rois_robustness")
-
-
-def _drawn(study: Artefacts, name: str) -> Iterator[Markup]:
-    if name in study.figures:
-        alt, caption = _FIGURES[name]
-        yield figure(study.figures[name], alt, f"{caption} Numbers: results/figures/{name}.csv.")
+    yield from if_drawn(study, "rois_robustness")

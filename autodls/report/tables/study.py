@@ -68,7 +68,7 @@ def performance_table(metrics: Metrics) -> ReportTable:
         for score, of_score in of_cohort.scores.items()
     ]
     printed = tuple(
-        (cohort, score, _n(held), estimate(held.auc), number(held.cutoff.value), _rule(held),
+        (cohort, score, _n(held), estimate(held.auc), number(held.cutoff.value), cutoff_rule(held),
          *(estimate(_rate(held, rate)) for rate in _RATES))
         for cohort, _, score, held in pairs
     )  # fmt: skip
@@ -128,7 +128,7 @@ def _n(held: ScoreMetrics) -> str:
     return NONE if held.n is None else str(held.n)
 
 
-def _rule(held: ScoreMetrics) -> str:
+def cutoff_rule(held: ScoreMetrics) -> str:
     """The rule of the cut-off and the cohort that it was chosen on, as "Youden's index, train"."""
     if held.cutoff.value is None:
         return NONE

@@ -105,7 +105,8 @@ def _ratio_cells(found: HazardRatio | None) -> tuple[float | None, ...]:
     return (None,) * 4 if found is None else (found.hr, found.low, found.high, found.p)
 
 
-def _ratio(found: HazardRatio | None) -> str:
+def hazard_ratio(found: HazardRatio | None) -> str:
+    """A hazard ratio with its limits, as printed."""
     return NONE if found is None else with_limits(found.hr, found.low, found.high, 2)
 
 
@@ -124,13 +125,21 @@ def _survival_line(name: str, survival: Survival) -> tuple[CellValue, ...]:
 
 def _printed_survival(name: str, survival: Survival) -> tuple[str, ...]:
     groups = [survival.groups.get(group) for group in ("low", "high")]
-    of_groups = [cell for group in groups for cell in _printed_group(group)]
+    of_groups = [cell for group in groups for cell in printed_group(group)]
     tests = (p_value(survival.logrank.p), p_value(survival.proportional_hazards.p))
     per_sd = survival.cox_per_sd
-    return name, *of_groups, _ratio(survival.cox), *tests, _ratio(per_sd), p_value(per_sd.p if per_sd else None)
+    return (
+        name,
+        *of_groups,
+        hazard_ratio(survival.cox),
+        *tests,
+        hazard_ratio(per_sd),
+        p_value(per_sd.p if per_sd else None),
+    )
 
 
-def _printed_group(group: GroupSurvival | None) -> tuple[str, str]:
+def printed_group(group: GroupSurvival | None) -> tuple[str, str]:
+    """Events of a group, and its median with limits, as printed."""
     if group is None:
         return NONE, NONE
     median, low, high = (
@@ -155,5 +164,5 @@ def _printed_landmark(name: str, mark: Landmark) -> tuple[str, ...]:
     censoring = mark.censoring or HazardRatio()
     return (
         name, estimate(_ipcw(mark)), estimate(mark.auc_excluding), str(mark.undetermined), possible,
-        estimate(mark.rate_km_interval or Estimate(value=mark.rate_km)), _ratio(censoring), p_value(censoring.p),
+        estimate(mark.rate_km_interval or Estimate(value=mark.rate_km)), hazard_ratio(censoring), p_value(censoring.p),
     )  # fmt: skip
