@@ -202,11 +202,22 @@ class Study(StudyBenchmarks):
         asked = cases if cases is None or isinstance(cases, str) else ",".join(cases)
         return explain(self.dataset, self._place(), asked, rois, device=device, workers=workers, watch=self.watch)
 
-    def report(self, output: PathLike | None = None, rois: "RoiKind | None" = None, *, overwrite: bool = False) -> Path:
-        """Write the study as one HTML file, results/report.html of the workspace unless named; returns its path."""
+    def report(
+        self,
+        output: PathLike | None = None,
+        rois: "RoiKind | None" = None,
+        *,
+        docx: bool = False,
+        overwrite: bool = False,
+    ) -> Path:
+        """Write the study as one HTML file, results/report.html of the workspace unless named; returns its path.
+
+        With `docx` the draft of a paper lies beside it, a Word file of the same name.
+        """
         from autodls.stages.report import report
 
-        return report(self.dataset, self._place(), path_of(output), rois, overwrite=overwrite, watch=self.watch)
+        place = (self.dataset, self._place(), path_of(output), rois)
+        return report(*place, docx=docx, overwrite=overwrite, watch=self.watch)
 
     def verify(self, *, workers: int = 1) -> "Verified":
         """Check every hash of the workspace against what it was derived from, images included."""

@@ -81,7 +81,7 @@ class Study:
             "benchmark rois": ["benchmark", "rois", *place, "--robustness-cases", "1", *readers],
             "explain": ["explain", *of_manual, "--cases", "PH0001", *readers],
             "explain others": ["explain", *of_manual, "--cases", "PH0002,EX0001", *readers],
-            "report": ["report", *of_manual],
+            "report": ["report", *of_manual, "--docx"],
             "report elsewhere": ["report", *of_manual, "-o", str(self.root / "page.html"), "--overwrite"],
             "run": ["run", *place[:2], "-w", str(self.root / "ran"), "--preset", str(self.preset), *readers],
         }  # fmt: skip

@@ -215,7 +215,7 @@ CALLS = {
     "benchmark_patients": lambda study: study.benchmark_patients(candidate="deep", repeats=2),
     "evaluate": lambda study: study.evaluate("auto", device="cpu", workers=2),
     "explain": lambda study: study.explain(["a", "b"], "auto"),
-    "report": lambda study: study.report("report.html", overwrite=True),
+    "report": lambda study: study.report("report.html", docx=True, overwrite=True),
     "verify": lambda study: study.verify(workers=2),
     "benchmark_rois": lambda study: study.benchmark_rois(3, workers=2),
     "demo": lambda study: study.demo("demo", 24, permute_labels=True, watch=study.watch),

@@ -149,13 +149,18 @@ def report(
     name: options.NameOption = None,
     rois: options.RoisOption = None,
     output: options.ReportFile = None,
+    docx: options.DocxOption = False,
     overwrite: options.OverwriteOption = False,
 ) -> None:
     """Write the whole study as one HTML file that needs no network."""
     workspace = options.experiment_of(dataset, workspace, name)
+    from autodls.stages.report import paper_beside
     from autodls.stages.report import report as write
 
-    say(f"report: {write(dataset, workspace, output, rois, overwrite=overwrite, watch=Terminal())}")
+    made = write(dataset, workspace, output, rois, docx=docx, overwrite=overwrite, watch=Terminal())
+    say(f"report: {made}")
+    if docx:
+        say(f"paper: {paper_beside(made)}")
 
 
 @app.command()

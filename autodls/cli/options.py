@@ -149,6 +149,9 @@ MetricsFolder = Annotated[Path | None, typer.Option("-o", "--output", help="Of -
 ReportFile = Annotated[
     Path | None, typer.Option("-o", "--output", help="HTML file; results/report.html of the workspace by default.")
 ]
+DocxOption = Annotated[
+    bool, typer.Option("--docx", help="Write the draft of a paper too, a Word file beside the report.")
+]
 HeatmapsOption = Annotated[
     bool, typer.Option("--heatmaps", help="Write heat maps too (OUT/heatmaps); takes several times as long.")
 ]

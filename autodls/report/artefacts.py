@@ -14,6 +14,7 @@ from autodls.records.fingerprint import Fingerprint
 from autodls.records.locked_candidate import LockedCandidate
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
+from autodls.records.provenance import Provenance
 from autodls.records.splits import Splits
 from autodls.records.training_log import LoggedStage
 
@@ -97,6 +98,7 @@ class Artefacts:
     comparison: Comparison | None = None
     patients: PatientsBenchmark | None = None
     candidate: LockedCandidate | None = None
+    provenance: Provenance | None = None
     heatmaps: Mapping[str, Picture] = field(default_factory=dict)
     heatmap_tables: Mapping[str, Sequence[Line]] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from autodls.records.fingerprint import Fingerprint
 from autodls.records.locked_candidate import CANDIDATE, LockedCandidate
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
+from autodls.records.provenance import Provenance
 from autodls.records.scores import FUSED, without_formula
 from autodls.records.splits import Splits
 from autodls.records.table import read_table
@@ -59,6 +60,7 @@ def read_study(workspace: Workspace, description: DatasetDescription | None = No
         comparison=reading.record(workspace.comparison, Comparison),
         patients=reading.record(workspace.learning_curve, PatientsBenchmark),
         candidate=reading.record(workspace.candidate / CANDIDATE, LockedCandidate),
+        provenance=reading.record(workspace.provenance, Provenance),
         heatmaps=_pictures(workspace.home, "results/heatmaps"),
         heatmap_tables=reading.tables("results/heatmaps"),
         hashes=_hashes(workspace),
@@ -68,6 +70,19 @@ def read_study(workspace: Workspace, description: DatasetDescription | None = No
         },
         faults=tuple(reading.faults),
     )
+
+
+def drawn_as_png(workspace: Workspace) -> dict[str, bytes]:
+    """The figures as PNG, by name, as far as they are such files."""
+    found = [*_sorted(workspace.root, "results/figures/rois_*.png"), *_sorted(workspace.home, "results/figures/*.png")]
+    contents = {path.stem: path.read_bytes() for path in found}
+    return {name: content for name, content in contents.items() if _has_size(content)}
+
+
+def _has_size(content: bytes) -> bool:
+    """Whether this is the beginning of a PNG of at least one pixel."""
+    sizes = (int.from_bytes(content[at : at + 4]) for at in (16, 20))
+    return content.startswith(b"\x89PNG\r\n\x1a\n") and content[12:16] == b"IHDR" and all(sizes)
 
 
 def raw(cell: str) -> str:

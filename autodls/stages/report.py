@@ -1,4 +1,4 @@
-"""`report`: the whole study as one HTML file."""
+"""`report`: the whole study as one HTML file, and as the draft of a paper in a Word file."""
 
 import os
 from collections.abc import Sequence
@@ -24,18 +24,25 @@ def report(
     output: Path | None = None,
     rois: RoiKind | None = None,
     *,
+    docx: bool = False,
     overwrite: bool = False,
     watch: Watch = SILENT,
 ) -> Path:
     """Write the report of a workspace, to results/report.html unless `output` names another file; where it lies.
 
-    Another file that is there already is replaced with `overwrite` alone, and if it is a report. Of a workspace that
-    may only be read a report can be made elsewhere, which is then not noted in its provenance.json.
+    Another file that is there already is replaced with `overwrite` alone, and if it is a report. With `docx` the draft
+    of a paper is written beside it, of the same name (`paper_beside`), which replaces one that nobody has written in.
+    Of a workspace that may only be read a report can be made elsewhere, which is then not noted in its provenance.json.
 
-    Raises ArgumentError where there is no workspace, or the report cannot or must not lie at `output`.
+    Raises ArgumentError where there is no workspace, the report or the paper cannot or must not lie at `output`, or the
+    package that writes Word files is not installed.
     """
     from autodls.report.html.document import write_report
 
+    if docx:
+        from autodls.report.paper.word import require_docx
+
+        require_docx()
     folder = workspace_of(dataset, workspace)
     if not folder.root.is_dir():
         raise ArgumentError(f"workspace {folder.root}: no such folder; correct -w, or run 'autodls plan'")
@@ -45,13 +52,19 @@ def report(
     _require_place(target)
     if real_place(target) != real_place(folder.report):
         _require_replaceable(target, overwrite=overwrite)
+    if docx:
+        _require_unwritten(paper_beside(target))
     description = read_description(dataset)
     inside = real_place(target).is_relative_to(real_place(folder.root))
     noted = inside or os.access(folder.root, os.W_OK)
     with locked(folder) if noted else nullcontext():
         write_report(folder, description, target)
+        if docx:
+            from autodls.report.paper.word_file import write_paper
+
+            write_paper(folder, description, paper_beside(target))
         if noted:
-            _note(watch.command, folder, target)
+            _note(watch.command, folder, target, docx=docx)
     if not noted:
         watch.note(f"workspace {folder.root} may only be read, so its provenance.json does not tell of this report")
     return target
@@ -82,11 +95,32 @@ def _require_replaceable(target: Path, *, overwrite: bool) -> None:
         raise ArgumentError(f"-o {target}: is a report already; give another name, or --overwrite to have it replaced")
 
 
-def _note(command: Sequence[str], folder: Workspace, target: Path) -> None:
-    """A report elsewhere goes by another name, so that the one in the workspace keeps its own."""
+def paper_beside(report: Path) -> Path:
+    """Where the paper lies that was written with the report."""
+    return report.with_suffix(".docx")
+
+
+def _require_unwritten(paper: Path) -> None:
+    """Raise ArgumentError where something lies at `paper` that is not as we wrote it: it may hold an author's words."""
+    from autodls.report.paper.word_file import is_paper
+
+    if os.path.lexists(paper) and (paper.is_symlink() or not paper.is_file() or not is_paper(paper)):
+        raise ArgumentError(
+            f"--docx: {paper} is there, and is no paper that AutoDLS wrote, or somebody has written in it since; it is "
+            "not replaced: move it away first"
+        )
+
+
+def _note(command: Sequence[str], folder: Workspace, target: Path, *, docx: bool) -> None:
+    """A report elsewhere goes by another name, so that the one in the workspace keeps its own; so does a paper."""
     ours = real_place(target) == real_place(folder.report)
-    made = [folder.report if ours else target]
-    note_run(command, folder, "report" if ours else "report -o", None, reported_from(folder), made)
+    sources, papers = reported_from(folder), [paper_beside(target)] if docx else []
+    if not ours:
+        note_run(command, folder, "report -o", None, sources, [target, *papers])
+        return
+    note_run(command, folder, "report", None, sources, [folder.report])
+    if docx:
+        note_run(command, folder, "report --docx", None, sources, [folder.paper])
 
 
 def reported_from(folder: Workspace) -> list[Path]:

@@ -18,6 +18,7 @@ _DERIVED = (
     "benchmark rois",
     "benchmark patients",
     "report",
+    "report --docx",
 )  # a plan may be edited
 _AGAIN = {"train": "train fold all", "segment": "segment fold all"}
 _RUN_AGAIN = "run 'autodls evaluate', 'explain' and 'report' again"
@@ -84,9 +85,13 @@ def _unnoted(workspace: Workspace, noted: Provenance) -> list[Path]:
 def _is_result(workspace: Workspace, path: Path) -> bool:
     """Whether a reader takes it for one of ours, by its place."""
     ours = (workspace.tables, workspace.figures, workspace.heatmaps.root, workspace.heldout_record("x").parent)
-    return path in (workspace.metrics, workspace.comparison, workspace.learning_curve, workspace.report) or (
-        path.parent in ours and not path.name.startswith(".") and not path.name.endswith(".jsonl")
-    )
+    return path in (
+        workspace.metrics,
+        workspace.comparison,
+        workspace.learning_curve,
+        workspace.report,
+        workspace.paper,
+    ) or (path.parent in ours and not path.name.startswith(".") and not path.name.endswith(".jsonl"))
 
 
 def _unchecked(workspace: Workspace, noted: Provenance, with_dataset: bool) -> Iterator[Link]:
