@@ -16,6 +16,7 @@ import pytest
 from command_line import autodls, edit_json
 from report_workspace import HOSTILE, Wish, write_workspace
 from test_candidates_report import DEEP, comparison, given
+from tiny_candidates import candidate
 
 docx = pytest.importorskip("docx", reason="python-docx is not installed: pip install 'autodls[docx]'")
 
@@ -91,6 +92,11 @@ def without_survival(study):
 def without_held_out(study):
     own = {OUT_OF_FOLD: study.metrics.cohorts[OUT_OF_FOLD]}
     return replace(study, metrics=study.metrics.model_copy(update={"cohorts": own}), held_out={})
+
+
+def gaps_of(paper):
+    held = [one.parts for one in paper.text if isinstance(one, Paragraph)]
+    return [part.text for parts in held for part in parts if isinstance(part, Gap)]
 
 
 def bytes_of(study, pictures=None):
@@ -177,6 +183,27 @@ def test_what_candidates_come_to_is_said(run):
     assert "What the network adds" in text and "What the network adds" not in words(docx.Document(run[2]))
 
 
+@pytest.mark.parametrize("change", [False, True])
+def test_what_was_made_before_its_sources_changed_is_a_gap(run, change):
+    study = run[1]
+    sha256 = "0" * 64 if change else study.hashes["oof_scores.csv"]
+    found = comparison(given({"clinical": 0.4, DEEP: 0.9})).model_copy(update={"made_from": {"oof_scores.csv": sha256}})
+    record = candidate().model_copy(update={"splits_sha256": "0" * 64 if change else study.hashes["splits.json"]})
+    paper = paper_of(replace(study, comparison=found, candidate=record), {})
+    gaps = [text for text in gaps_of(paper) if text.startswith("[RUN: made before")]
+    expected = [
+        "oof_scores.csv changed: run 'autodls compare' again",
+        "splits.json changed: run 'autodls compare --lock'",
+    ]
+    assert len(gaps) == (2 if change else 0)
+    assert all(one in gap for one, gap in zip(expected, gaps, strict=False))
+    text = words(docx.Document(io.BytesIO(sealed(word.word_bytes(paper)))))
+    assert f"Locked: {sentences.locked_candidate(record)}" in text
+    assert sentences.locked_candidate(record) in html.unescape(
+        render(replace(study, comparison=found, candidate=record))
+    )
+
+
 # -- gaps and headings -------------------------------------------------------------------------------------------------
 
 
@@ -208,9 +235,7 @@ def test_no_heading_stands_alone(run, change):
 
 def test_a_study_of_nothing_names_the_commands_that_are_to_be_run():
     paper = paper_of(EMPTY, {})
-    gaps = [
-        part.text for one in paper.text if isinstance(one, Paragraph) for part in one.parts if isinstance(part, Gap)
-    ]
+    gaps = gaps_of(paper)
     assert "[RUN: results/metrics.json is not there yet; 'autodls evaluate' makes it]" in gaps
     assert any("plan.json" in gap and "'autodls plan'" in gap for gap in gaps)
     assert not paper.tables and not paper.figures

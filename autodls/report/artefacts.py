@@ -110,6 +110,10 @@ class Artefacts:
         """Where the artefact `name` of ARTEFACTS was read, below the workspace."""
         return self.paths.get(name, ARTEFACTS[name].path)
 
+    def changed(self, made_from: Mapping[str, str]) -> list[str]:
+        """Names of those of the files `made_from`, with their SHA-256, that are others now."""
+        return [name for name, sha256 in made_from.items() if self.hashes.get(name, sha256) != sha256]
+
     @property
     def splits_are_locked(self) -> bool:
         """Whether the splits are those that the model was locked from; True before there is a model."""

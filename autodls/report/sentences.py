@@ -5,11 +5,13 @@ A number that cannot be had is named with its reason; what a study does not have
 
 from collections.abc import Iterator
 
+from autodls.analysis.candidate_card import needs
 from autodls.evaluation.caveats import OF_SINGLE_FOLDS
 from autodls.evaluation.metrics_record import CohortMetrics
 from autodls.evaluation.results import Calibration, Estimate, HazardRatio, Landmark, ScoreMetrics, Survival
 from autodls.evaluation.score_auc import OUT_OF_FOLD
-from autodls.records.formatting import NOT_REACHED, Interval, in_text, number, p_equation, with_ci
+from autodls.records.formatting import NOT_REACHED, Interval, estimate, in_text, number, p_equation, with_ci
+from autodls.records.locked_candidate import LockedCandidate
 from autodls.records.words import plural
 from autodls.report.artefacts import Artefacts
 from autodls.report.html.reprint import reprinted
@@ -96,6 +98,15 @@ def shortcuts(study: Artefacts) -> list[str]:
         f"was {with_ci(gain)}."
         for name, columns, auc, gain, *_ in printed.lines
     ]
+
+
+def locked_candidate(record: LockedCandidate) -> str:
+    """What was locked, how it does, and what it needs."""
+    auc = Estimate.model_validate(record.out_of_fold_auc)
+    return (
+        f"'{record.candidate}' ({record.setting}), out-of-fold AUC {estimate(auc)}; high at or above "
+        f"{record.cutoff:.3f} ({record.cutoff_source}). It needs: {'; '.join(needs(record))}."
+    )
 
 
 def _unseen(study: Artefacts) -> Iterator[tuple[str, CohortMetrics, ScoreMetrics]]:

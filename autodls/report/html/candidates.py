@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 
-from autodls.analysis.candidate_card import BY_PENALTY, needs
+from autodls.analysis.candidate_card import BY_PENALTY
 from autodls.analysis.comparison_results import Comparison
-from autodls.evaluation.results import Estimate
-from autodls.records.formatting import estimate
 from autodls.records.locked_candidate import LockedCandidate
 from autodls.report.artefacts import Artefacts
 from autodls.report.html.page import Markup, Section, bullets, el, joined, paragraph, printed_table
 from autodls.report.html.pictures import if_drawn
+from autodls.report.sentences import locked_candidate
 from autodls.report.tables.candidates import adds_table, candidate_table, cost_sentence, difference_table
 
 _COMMAND = "autodls compare"
@@ -56,12 +55,7 @@ def _locked(study: Artefacts, record: LockedCandidate) -> Iterator[Markup]:
     if study.splits is not None and study.splits.sha256() != record.splits_sha256:
         yield paragraph("Locked before splits.json changed: run ", el("code", "autodls compare --lock"), " again.",
                         class_="absent")  # fmt: skip
-    auc = Estimate.model_validate(record.out_of_fold_auc)
-    yield paragraph(
-        f"'{record.candidate}' ({record.setting}), out-of-fold AUC {estimate(auc)}; high at or above "
-        f"{record.cutoff:.3f} ({record.cutoff_source}). It needs: {'; '.join(needs(record))}. "
-        "Its model card lies beside it, in the folder candidate."
-    )
+    yield paragraph(f"{locked_candidate(record)} Its model card lies beside it, in the folder candidate.")
     for name in _LOCKED:
         yield from if_drawn(study, name)
     yield paragraph(BY_PENALTY)
@@ -69,7 +63,7 @@ def _locked(study: Artefacts, record: LockedCandidate) -> Iterator[Markup]:
 
 def _stale(study: Artefacts, found: Comparison) -> Markup | None:
     """A paragraph where splits or scores that lie there now are not those that were compared."""
-    changed = [name for name, sha256 in found.made_from.items() if study.hashes.get(name, sha256) != sha256]
+    changed = study.changed(found.made_from)
     if not changed:
         return None
     return paragraph(

@@ -19,8 +19,7 @@ def patients(study: Artefacts) -> Section | None:
 
 
 def _body(study: Artefacts, found: PatientsBenchmark) -> Iterator[Markup]:
-    changed = [name for name, sha256 in found.made_from.items() if study.hashes.get(name, sha256) != sha256]
-    if changed:
+    if changed := study.changed(found.made_from):
         again = el("code", _COMMAND)
         yield paragraph(f"Measured before {', '.join(changed)} changed: run ", again, " again.", class_="absent")
     yield paragraph(found.sentence)

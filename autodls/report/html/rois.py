@@ -21,9 +21,14 @@ def rois(study: Artefacts) -> Section | None:
     return Section("rois", "Automatic and manual ROIs", joined(parts))
 
 
-def _opening(study: Artefacts, benchmark: RoiBenchmark) -> Iterator[Markup]:
+def of_another_model(study: Artefacts, benchmark: RoiBenchmark) -> bool:
+    """Whether the benchmark is not of the model of this report."""
     model = study.model
-    if model is not None and benchmark.models.get(model.rois, model.sha256()) != model.sha256():
+    return model is not None and benchmark.models.get(model.rois, model.sha256()) != model.sha256()
+
+
+def _opening(study: Artefacts, benchmark: RoiBenchmark) -> Iterator[Markup]:
+    if of_another_model(study, benchmark):
         yield paragraph(
             "The model of this report is not the one of the benchmark: run ", el("code", _COMMAND), " again.",
             class_="absent",

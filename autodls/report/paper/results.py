@@ -9,7 +9,9 @@ from autodls.report.captions import CAPTIONS, stand_ins
 from autodls.report.checklists.filled import STATES, Answer, answers, counts, extent, read_checklist, told
 from autodls.report.drawn import Printed
 from autodls.report.html.reprint import by_outcome, reprinted
+from autodls.report.html.rois import of_another_model
 from autodls.report.paper.blocks import (
+    RUN,
     Block,
     Cite,
     FigureBlock,
@@ -22,12 +24,14 @@ from autodls.report.paper.blocks import (
     not_there,
     under,
 )
+from autodls.report.paper.methods import spaced
 from autodls.report.sentences import (
     calibration,
     classification,
     comparisons,
     discrimination,
     landmark,
+    locked_candidate,
     shortcuts,
     survival,
 )
@@ -49,7 +53,7 @@ class Section:
     """A part of the results: its sentences, and the tables and figures, by key, that they name."""
 
     heading: str
-    told: Callable[[Artefacts], Sequence[str]]
+    told: Callable[[Artefacts], Sequence[str | Gap]]
     tables: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
 
@@ -67,31 +71,50 @@ def results(study: Artefacts, tables: Sequence[TableBlock], figures: Sequence[Fi
         yield Paragraph((Gap("example heat maps of results/heatmaps, and how these cases were chosen"),))
 
 
-def _sentences(texts: Sequence[str], to: Sequence[To]) -> Iterator[Paragraph]:
+def _sentences(texts: Sequence[str | Gap], to: Sequence[To]) -> Iterator[Paragraph]:
     if not texts:
         return
-    parts: list[Part] = [" ".join(texts)]
+    parts: list[Part] = [*spaced(texts)]
     for at, one in enumerate(to):
         parts += [", " if at else " (", one]
     yield Paragraph((*parts, *([")"] if to else [])))
 
 
-def _added(study: Artefacts) -> list[str]:
-    found = study.comparison
-    return [] if found is None else [*(one.sentence for one in found.adds), cost_sentence(found)]
+def _again(names: Sequence[str], command: str) -> list[Gap]:
+    """The gap where something was made before what it is made from has changed."""
+    return [Gap(f"made before {', '.join(names)} changed: run '{command}' again", RUN)] if names else []
 
 
-def _rois(study: Artefacts) -> list[str]:
-    effect = study.roi_benchmark.effect if study.roi_benchmark is not None else None
-    return [f"{cohort}: {held.sentence}" for cohort, held in (effect or {}).items()]
+def _added(study: Artefacts) -> list[str | Gap]:
+    found, locked = study.comparison, study.candidate
+    told: list[str | Gap] = []
+    if found is not None:
+        told += [*_again(study.changed(found.made_from), "autodls compare"), *(one.sentence for one in found.adds)]
+        told.append(cost_sentence(found))
+    if locked is not None:
+        splits = study.hashes.get("splits.json", locked.splits_sha256)
+        told += _again(["splits.json"] if splits != locked.splits_sha256 else [], "autodls compare --lock")
+        told.append(f"Locked: {locked_candidate(locked)}")
+    return told
+
+
+def _rois(study: Artefacts) -> list[str | Gap]:
+    found = study.roi_benchmark
+    if found is None:
+        return []
+    told: list[str | Gap] = [*_again(["the model"] if of_another_model(study, found) else [], "autodls benchmark rois")]
+    return [*told, *(f"{cohort}: {held.sentence}" for cohort, held in (found.effect or {}).items())]
 
 
 def _cohorts(study: Artefacts) -> tuple[str, ...]:
     return told(("cohorts", "excluded"), study)[0]
 
 
-def _patients(study: Artefacts) -> list[str]:
-    return [] if study.patients is None else [study.patients.sentence]
+def _patients(study: Artefacts) -> list[str | Gap]:
+    found = study.patients
+    if found is None:
+        return []
+    return [*_again(study.changed(found.made_from), "autodls benchmark patients"), found.sentence]
 
 
 def limitations(study: Artefacts) -> Iterator[Block]:
