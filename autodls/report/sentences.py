@@ -57,11 +57,9 @@ def classification(study: Artefacts) -> list[str]:
         if held.cutoff.value is None or held.confusion is None:
             continue
         at = f"{_capital(_where(name))}, at the cut-off of {number(held.cutoff.value)} ({cutoff_rule(held)})"
-        texts.append(f"{at}, {_reference(study)} had {_list(_rates(held))}.")
-        if held.cutoff.own:
-            texts.append("That cut-off was chosen on these very scores.")
-        if name == OUT_OF_FOLD:
-            texts.append(f"{_capital(OF_SINGLE_FOLDS)}.")
+        own = " That cut-off was chosen on these very scores." if held.cutoff.own else ""
+        of_folds = f" {_capital(OF_SINGLE_FOLDS)}." if name == OUT_OF_FOLD else ""
+        texts.append(f"{at}, {_reference(study)} had {_list(_rates(held))}.{own}{of_folds}")
     return texts
 
 

@@ -7,6 +7,8 @@ from autodls.records.preprocessing_plan import IntensityPlan
 from autodls.report.artefacts import Artefacts
 from autodls.report.checklists.evidence import Evidence, known, says
 
+_OPTIMIZERS = {"sgd": "SGD", "adamw": "AdamW"}
+
 
 def _kind(study: Artefacts) -> str:
     plan = known(study.plan)
@@ -132,7 +134,7 @@ def _training(study: Artefacts) -> str:
     length = f"at most {plan.epochs} epochs, patience {plan.patience}"
     length = f"{plan.epochs} epochs" if plan.kept_epoch == "last" else length
     return (
-        f"{plan.optimizer.upper()}, learning rate {plan.learning_rate:g}, batch {plan.batch_size}, "
+        f"{_OPTIMIZERS[plan.optimizer]}, learning rate {plan.learning_rate:g}, batch {plan.batch_size}, "
         f"{length}, {plan.loss} loss (gamma {plan.focal_gamma:g}), augmentation "
         f"'{plan.augmentation}', {plan.precision}, seed {plan.seed}."
     )
