@@ -7,6 +7,7 @@ from autodls.study_training import StudyTraining, executor_named
 
 if TYPE_CHECKING:
     from autodls.records.model_folders import RoiKind
+    from autodls.stages.benchmark_images import ImagesBenchmarked
     from autodls.stages.benchmark_patients import Patients
     from autodls.stages.benchmark_rois import Benchmarked
     from autodls.stages.benchmark_sequences import Sequences
@@ -56,6 +57,16 @@ class StudyBenchmarks(StudyTraining):
         from autodls.stages.benchmark_sequences import benchmark_sequences
 
         return benchmark_sequences(self.dataset, self._place(), device=device, workers=workers, watch=self.watch)
+
+    def benchmark_images(
+        self, most_cases: int | None = None, *, device: str = "auto", workers: int = 1
+    ) -> "ImagesBenchmarked":
+        """What motion, ghosts, bias field, noise, blur and thick slices do to the score: `benchmark`, `table`."""
+        from autodls.stages.benchmark_images import benchmark_images
+
+        return benchmark_images(
+            self.dataset, self._place(), most_cases, device=device, workers=workers, watch=self.watch
+        )
 
     def benchmark_patients(
         self,

@@ -212,6 +212,7 @@ CALLS = {
     "update": lambda study: study.update("model", "new", method="intercept"),
     "export": lambda study: study.export("out", "monai", images="i", rois="r", workers=2),
     "benchmark_sequences": lambda study: study.benchmark_sequences(device="cpu"),
+    "benchmark_images": lambda study: study.benchmark_images(5, device="cpu"),
     "benchmark_patients": lambda study: study.benchmark_patients(candidate="deep", repeats=2),
     "evaluate": lambda study: study.evaluate("auto", device="cpu", workers=2),
     "explain": lambda study: study.explain(["a", "b"], "auto"),
@@ -234,7 +235,7 @@ ELSEWHERE = {
     "train fold": {"which": "fold"},
     "segment fold": {"which": "fold"},
 }
-_BENCHMARKS = ("rois", "sequences", "patients")
+_BENCHMARKS = ("rois", "sequences", "images", "patients")
 METHODS = {"import": "import_dicom", **{f"benchmark {what}": f"benchmark_{what}" for what in _BENCHMARKS}}
 OF_TABLE = {"scores": "table"}
 

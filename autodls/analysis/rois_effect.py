@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
-from scipy.special import logit
 
 from autodls.analysis.rois_records import CellEffect, Change, CohortEffect, CohortRobustness, CrossedCase, SureCases
 from autodls.evaluation.agreement_records import CELLS, KINDS, REFERENCE, STEPS_MM, PerturbedScore
@@ -12,10 +11,8 @@ from autodls.evaluation.delong import auc_with_ci
 from autodls.evaluation.intervals import printed_auc
 from autodls.evaluation.noninferiority import noninferiority
 from autodls.evaluation.results import Auc
-from autodls.evaluation.score_agreement import changed_share, score_agreement
+from autodls.evaluation.score_agreement import changed_share, log_odds, score_agreement
 from autodls.records.model_folders import RoiKind
-
-_SATURATED = 1e-12  # a calibrated score closer to 0 or 1 has no log-odds in double precision worth averaging
 
 
 def cohort_effect(
@@ -124,7 +121,6 @@ def _change(group: Sequence[PerturbedScore], cutoff: float, patients: Mapping[st
     before = np.array([score.unperturbed_dls for score in scored], dtype=np.float64)
     after = np.array([score.dls for score in scored], dtype=np.float64)
     moved = np.array([score.moved_mm for score in scored], dtype=np.float64)
-    odds = [logit(np.clip(values, _SATURATED, 1 - _SATURATED)) for values in (before, after)]
     nothing = not scored
     return Change(
         kind=group[0].kind,
@@ -133,7 +129,7 @@ def _change(group: Sequence[PerturbedScore], cutoff: float, patients: Mapping[st
         lost=len(group) - len(scored),
         mean_moved_mm=None if nothing else float(moved.mean()),
         mean_absolute_change=None if nothing else float(np.abs(after - before).mean()),
-        mean_absolute_log_odds=None if nothing else float(np.abs(odds[1] - odds[0]).mean()),
+        mean_absolute_log_odds=None if nothing else float(np.abs(log_odds(after) - log_odds(before)).mean()),
         flipped=changed_share((before >= cutoff) != (after >= cutoff), [patients[score.case] for score in scored]),
         reason="the change leaves nothing of the ROI of any case" if nothing else None,
     )

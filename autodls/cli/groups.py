@@ -159,6 +159,30 @@ def benchmark_sequences(
     show_withheld(withhold(dataset, workspace, device=device, workers=workers, watch=Terminal()))
 
 
+@benchmark_app.command("images")
+def benchmark_images(
+    dataset: options.DatasetOption = options.CURRENT,
+    workspace: options.WorkspaceOption = None,
+    name: options.NameOption = None,
+    most_cases: options.MostCasesOption = None,
+    device: options.ComputeOption = "auto",
+    workers: options.WorkersOption = options.WORKERS,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Make the images worse, and see how far scores and calls move.
+
+    Motion, ghosts, bias field, noise, blur and thick slices, four levels each, by TorchIO (pip install
+    'autodls[stress]'). Training cases are scored by the fold that did not see them, held-out ones by the locked model.
+    Needs 'autodls train fold all' on manual ROIs, which stay as they are. Scores are kept: run again, it continues.
+    """
+    from autodls.cli.show_scores import show_images
+    from autodls.stages.benchmark_images import benchmark_images as measure
+
+    workspace = options.experiment_of(dataset, workspace, name)
+    done = measure(dataset, workspace, most_cases, device=device, workers=workers, watch=Terminal())
+    show_images(done, as_json=as_json)
+
+
 @benchmark_app.command("patients")
 def benchmark_patients(
     dataset: options.DatasetOption = options.CURRENT,

@@ -92,6 +92,10 @@ CurveCandidateOption = Annotated[
 CurveRepeatsOption = Annotated[
     int | None, typer.Option("--repeats", metavar="N", min=1, help="How often subsets are drawn; 5, of networks 1.")
 ]
+MostCasesOption = Annotated[
+    int | None,
+    typer.Option("--most-cases", metavar="N", min=1, help="So many of each cohort, at even ranks of ROI volume; all."),
+]
 LabelAgreementOption = Annotated[
     float | None,
     typer.Option("--label-agreement", metavar="KAPPA", help="Of two readers on the target's cut: caps the AUC."),

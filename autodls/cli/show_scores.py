@@ -13,6 +13,7 @@ from autodls.records.words import plural
 if TYPE_CHECKING:
     from autodls.evaluation.metrics_record import Metrics
     from autodls.inference.prediction import Prediction
+    from autodls.stages.benchmark_images import ImagesBenchmarked
     from autodls.stages.benchmark_patients import Patients
     from autodls.stages.benchmark_rois import Benchmarked
     from autodls.stages.benchmark_sequences import Sequences
@@ -135,6 +136,18 @@ def show_patients(found: "Patients", *, as_json: bool) -> None:
         say(f"  {remark}")
     say(found.benchmark.sentence)
     say(f"all of it: {found.workspace.learning_curve}")
+
+
+def show_images(found: "ImagesBenchmarked", *, as_json: bool) -> None:
+    """What worse images do to scores and calls, and a sentence a kind."""
+    if as_json:
+        say_json(found.benchmark.to_bytes().decode())
+        return
+    printed = found.table.printed
+    show_table(printed.title, printed.header, printed.lines, numbers_from=3)
+    for remark in (*printed.notes, *found.benchmark.sentences):
+        say(f"  {remark}")
+    say(f"all of it: {found.workspace.image_benchmark}")
 
 
 def show_withheld(found: "Sequences") -> None:

@@ -44,12 +44,17 @@ def score_agreement(
     one, other = _paired(first, second)
     if (unfit := not_probabilities(np.concatenate([one, other]))) and len(one):
         raise ArgumentError(f"{unfit}; the agreement is of probabilities")
-    log_odds = logit(np.clip(np.stack([one, other], axis=1), _SATURATED, 1 - _SATURATED))
     return ScoreAgreement(
-        icc=icc(log_odds, patients),
+        icc=icc(log_odds(np.stack([one, other], axis=1)), patients),
         bland_altman=bland_altman(one, other, patients),
         calls=changed_calls(one, other, cutoffs, patients),
     )
+
+
+def log_odds(probabilities: Floats) -> Floats:
+    """Log-odds of probabilities of any shape, those too close to 0 or 1 for double precision cut off."""
+    found: Floats = logit(np.clip(probabilities, _SATURATED, 1 - _SATURATED))
+    return found
 
 
 def icc(table: ArrayLike, patients: Patients = None) -> Estimate:

@@ -12,7 +12,7 @@ from autodls.inference.prediction import CaseFailure, CaseScore, LesionScore, Pr
 from autodls.inference.prepare import Preparation, PreparedCase
 from autodls.inference.rois import RoiSource, UsedRoi
 from autodls.inference.score_log import ScoreLog
-from autodls.inference.scoring import _require_finite, score_samples, shown
+from autodls.inference.scoring import require_finite, score_samples, shown
 from autodls.models.ensemble import EnsembleScores
 from autodls.preprocessing.store import Sample
 
@@ -77,7 +77,7 @@ def _result(model: LockedModel, one: PreparedCase, scored: Iterator[EnsembleScor
 
 
 def _case_score(model: LockedModel, sample: Sample, roi: UsedRoi, scores: EnsembleScores) -> CaseScore:
-    _require_finite(sample, scores)
+    require_finite(sample, scores)
     dls = float(scores.dls[0])
     sequences = {
         name: float(scores.by_sequence[name][0])

@@ -59,11 +59,23 @@ class ScoreCache:
 
         `sample` is called only where the score is not known.
         """
-        name = sha256_of_bytes(json.dumps([__version__, model.sha256, fold, key]).encode())
-        if name not in self.known:
-            self.known[name] = float(score_sample(judge(model, fold), sample()).dls[0])
-        self.used[name] = self.known[name]
-        return self.known[name]
+        found = self.ask(model, fold, key)
+        if found is None:
+            found = float(score_sample(judge(model, fold), sample()).dls[0])
+            self.keep(model, fold, key, found)
+        return found
+
+    def ask(self, model: LockedModel, fold: int | None, key: str) -> float | None:
+        """The score of the sample with `key` as it was made before, which stays; None where it was not."""
+        name = _name(model, fold, key)
+        if name in self.known:
+            self.used[name] = self.known[name]
+        return self.known.get(name)
+
+    def keep(self, model: LockedModel, fold: int | None, key: str, dls: float) -> None:
+        """Take `dls` as what the sample with `key` scores; which stays."""
+        name = _name(model, fold, key)
+        self.known[name] = self.used[name] = dls
 
     def save(self) -> None:
         """Write all scores, those of an earlier run too: a killed run continues."""
@@ -72,6 +84,10 @@ class ScoreCache:
     def close(self) -> None:
         """Write the scores that this run asked for."""
         KnownScores(dls=self.used).save(self.path)
+
+
+def _name(model: LockedModel, fold: int | None, key: str) -> str:
+    return sha256_of_bytes(json.dumps([__version__, model.sha256, fold, key]).encode())
 
 
 def judge(model: LockedModel, fold: int | None) -> LockedModel:

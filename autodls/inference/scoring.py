@@ -15,7 +15,7 @@ from autodls.preprocessing.store import Sample
 def score_sample(model: LockedModel, sample: Sample) -> EnsembleScores:
     """Score one stored sample; raises AutoDLSError where the model gives no finite number."""
     (scores,) = score_samples(model, [sample])
-    _require_finite(sample, scores)
+    require_finite(sample, scores)
     return scores
 
 
@@ -46,7 +46,8 @@ def network_input(model: LockedModel, sample: Sample) -> NDArray[np.float32]:
     return seen[:, :, top : top + size_px, left : left + size_px]
 
 
-def _require_finite(sample: Sample, scores: EnsembleScores) -> None:
+def require_finite(sample: Sample, scores: EnsembleScores) -> None:
+    """Raise AutoDLSError where the model gives no finite number."""
     seen = [row for row, present in zip(scores.by_sequence.values(), shown(sample), strict=True) if present]
     if not np.isfinite([scores.dls, scores.dls_raw, scores.spread, *seen]).all():
         raise AutoDLSError(f"case {sample.case}: the model gives no finite score; copy the model folder anew")

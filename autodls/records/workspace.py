@@ -63,7 +63,8 @@ class Workspace:
     @property
     def expected_files(self) -> tuple[Path, ...]:
         """What must be a file where it is there."""
-        own = (self.provenance, self.oof_scores, self.metrics, self.comparison, self.learning_curve, self.report)
+        results = (self.metrics, self.comparison, self.learning_curve, self.image_benchmark, self.report)
+        own = (self.provenance, self.oof_scores, *results)
         shared = (self.fingerprint, self.plan, self.previous_plan, self.splits, self.previous_splits)
         return (self.lock, *shared, *own)
 
@@ -131,6 +132,16 @@ class Workspace:
     def learning_curve(self) -> Path:
         """How the AUC of a candidate grows with patients."""
         return self.home / "results" / "learning_curve.json"
+
+    @property
+    def image_benchmark(self) -> Path:
+        """What worse images do to the score."""
+        return self.home / "results" / "benchmark_images.json"
+
+    @property
+    def image_benchmark_scores(self) -> Path:
+        """Scores of worse images that were made before."""
+        return self.home / "results" / "benchmark_images_scores.json"
 
     @property
     def candidate(self) -> Path:

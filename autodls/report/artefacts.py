@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autodls.analysis.comparison_results import Comparison
+from autodls.analysis.images_records import ImageBenchmark
 from autodls.analysis.patients_results import PatientsBenchmark
 from autodls.analysis.rois_records import RoiBenchmark
 from autodls.evaluation.metrics_record import Metrics
@@ -95,6 +96,7 @@ class Artefacts:
     tables: Mapping[str, Sequence[Line]] = field(default_factory=dict)
     figures: Mapping[str, Picture] = field(default_factory=dict)
     roi_benchmark: RoiBenchmark | None = None
+    image_benchmark: ImageBenchmark | None = None
     comparison: Comparison | None = None
     patients: PatientsBenchmark | None = None
     candidate: LockedCandidate | None = None

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from autodls.analysis.comparison_results import Comparison
+from autodls.analysis.images_records import ImageBenchmark
 from autodls.analysis.patients_results import PatientsBenchmark
 from autodls.analysis.rois_records import RoiBenchmark
 from autodls.errors import AutoDLSError
@@ -57,6 +58,7 @@ def read_study(workspace: Workspace, description: DatasetDescription | None = No
         tables=reading.tables("results/tables"),
         figures=_pictures(workspace.home, "results/figures") | _pictures(workspace.root, "results/figures", "rois_"),
         roi_benchmark=reading.record(workspace.roi_benchmark, RoiBenchmark),
+        image_benchmark=reading.record(workspace.image_benchmark, ImageBenchmark),
         comparison=reading.record(workspace.comparison, Comparison),
         patients=reading.record(workspace.learning_curve, PatientsBenchmark),
         candidate=reading.record(workspace.candidate / CANDIDATE, LockedCandidate),

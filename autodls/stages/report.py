@@ -126,4 +126,11 @@ def _note(command: Sequence[str], folder: Workspace, target: Path, *, docx: bool
 def reported_from(folder: Workspace) -> list[Path]:
     """The records that a report tells of, as far as they are there."""
     records = [folder.plan, folder.splits, folder.oof_scores, folder.model.record, folder.metrics]
-    return [*records, folder.heatmaps.summary, folder.comparison, folder.roi_benchmark, folder.table("withheld")]
+    return [
+        *records,
+        folder.heatmaps.summary,
+        folder.comparison,
+        folder.roi_benchmark,
+        folder.image_benchmark,
+        folder.table("withheld"),
+    ]

@@ -17,6 +17,7 @@ _DERIVED = (
     "explain",
     "benchmark rois",
     "benchmark patients",
+    "benchmark images",
     "report",
     "report --docx",
 )  # a plan may be edited
@@ -85,13 +86,10 @@ def _unnoted(workspace: Workspace, noted: Provenance) -> list[Path]:
 def _is_result(workspace: Workspace, path: Path) -> bool:
     """Whether a reader takes it for one of ours, by its place."""
     ours = (workspace.tables, workspace.figures, workspace.heatmaps.root, workspace.heldout_record("x").parent)
-    return path in (
-        workspace.metrics,
-        workspace.comparison,
-        workspace.learning_curve,
-        workspace.report,
-        workspace.paper,
-    ) or (path.parent in ours and not path.name.startswith(".") and not path.name.endswith(".jsonl"))
+    records = (workspace.metrics, workspace.comparison, workspace.learning_curve, workspace.image_benchmark)
+    return path in (*records, workspace.report, workspace.paper) or (
+        path.parent in ours and not path.name.startswith(".") and not path.name.endswith(".jsonl")
+    )
 
 
 def _unchecked(workspace: Workspace, noted: Provenance, with_dataset: bool) -> Iterator[Link]:

@@ -15,6 +15,7 @@ from autodls.report.artefacts import Artefacts
 from autodls.report.html.candidates import candidates
 from autodls.report.html.cases import explorer, scores
 from autodls.report.html.gallery import gallery
+from autodls.report.html.images import images
 from autodls.report.html.learning import learning
 from autodls.report.html.page import Markup, Section, el
 from autodls.report.html.patients import patients
@@ -25,8 +26,8 @@ from autodls.report.html.study import glance, provenance, warnings
 from autodls.report.reading import read_study
 
 _CHAPTERS = (
-    glance, warnings, cohorts, learning, performance, explorer, survival, apparent, candidates, patients, rois, gallery,
-    plan, scores, checklists, provenance,
+    glance, warnings, cohorts, learning, performance, explorer, survival, apparent, candidates, patients, rois, images,
+    gallery, plan, scores, checklists, provenance,
 )  # fmt: skip
 _SEAL = "<!-- written by autodls, SHA-256 of what stands above: "
 
