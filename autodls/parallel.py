@@ -55,7 +55,7 @@ def map_parallel(
 
 
 def map_ahead(
-    work: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int
+    work: Callable[[Item], Result], items: Sequence[Item], workers: int, ahead: int
 ) -> Generator[Result, None, None]:
     """`work` of every item, in the order of `items`; up to `ahead` are begun before they are asked for.
 

@@ -273,7 +273,7 @@ def test_a_plain_sentence_a_kind(changed, of, said):
     record = json.loads(found.to_bytes())
     for one in record["cohorts"]["train"]["changes"]:
         one["calls"] = calls
-    sentence = ImageBenchmark.model_validate(record).sentence("noise")
+    sentence = ImageBenchmark.model_validate(record).sentence("noise").replace("\N{NO-BREAK SPACE}", " ")
     assert sentence.startswith(f"Noise, train: {said} at 2 %, ") and sentence.endswith(" at 20 %.")
 
 

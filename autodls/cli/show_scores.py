@@ -144,7 +144,7 @@ def show_images(found: "ImagesBenchmarked", *, as_json: bool) -> None:
         say_json(found.benchmark.to_bytes().decode())
         return
     printed = found.table.printed
-    show_table(printed.title, printed.header, printed.lines, numbers_from=3)
+    show_table(printed.title, printed.header, printed.lines, numbers_from=2)
     for remark in (*printed.notes, *found.benchmark.sentences):
         say(f"  {remark}")
     say(f"all of it: {found.workspace.image_benchmark}")

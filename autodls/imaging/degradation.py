@@ -56,31 +56,31 @@ class Scale:
 
 SCALES: Mapping[Degradation, Scale] = {
     "motion": Scale(
-        "motion", "{0} mm and {0}°", "mm and degrees", (1.0, 2.0, 5.0, 10.0),
+        "motion", "{0}\N{NO-BREAK SPACE}mm, {0}°", "mm and degrees", (1.0, 2.0, 5.0, 10.0),
         f"{_MOVEMENTS} movements during the scan, each of so many mm and so many degrees in random directions; k-space "
         "is filled along the in-plane phase axis, its middle from the place of rest",
     ),
     "ghosting": Scale(
-        "ghosting", "intensity {0}", "intensity", (0.1, 0.25, 0.5, 1.0),
+        "ghosting", "{0}", "intensity", (0.1, 0.25, 0.5, 1.0),
         f"{_GHOSTS} ghosts along the in-plane phase axis: every {_GHOSTS}th k-space line but the middle one loses this "
         "share of its signal",
     ),
     "bias": Scale(
-        "bias field", "coefficients to ±{0}", "largest coefficient", (0.1, 0.2, 0.4, 0.8),
+        "bias field", "±{0}", "coefficients up to ±", (0.1, 0.2, 0.4, 0.8),
         f"factor exp(p), where p is a polynomial of order {_ORDER} without constant over the image, from -1 to 1 along "
         "each axis; coefficients are drawn evenly up to the level, of either sign",
     ),
     "noise": Scale(
-        "noise", "{0} %", "SD, % of the range", (2.0, 5.0, 10.0, 20.0),
+        "noise", "{0}\N{NO-BREAK SPACE}%", "SD, % of the range", (2.0, 5.0, 10.0, 20.0),
         "normal noise; its SD in % of the range of the image, which is taken between percentiles "
         f"{_RANGE_PERCENTILES[0]:g} and {_RANGE_PERCENTILES[1]:g}",
     ),
     "blur": Scale(
-        "blur", "{0} mm", "SD, mm", (0.5, 1.0, 2.0, 4.0),
+        "blur", "{0}\N{NO-BREAK SPACE}mm", "SD, mm", (0.5, 1.0, 2.0, 4.0),
         "by a normal curve of this SD along all three axes",
     ),
     "spacing": Scale(
-        "slice thickness", "{0} times", "times the thickness", (1.5, 2.0, 3.0, 4.0),
+        "slice thickness", "{0}×", "times as thick", (1.5, 2.0, 3.0, 4.0),
         "slices thicker by this factor, their profile a normal curve, interpolated linearly back to the old ones",
         nothing=1.0,
     ),

@@ -62,7 +62,8 @@ def degraded_scores(
     kind of every case.
     """
     asked = [_Asked(one, kind) for one in cases for kind in KINDS]
-    tasks = (one.task(model, seed, book) for one in asked)
+    tasks = [one.task(model, seed, book) for one in asked]
+    workers = workers if any(task.levels for task in tasks) else 1  # no process is started for nothing
     block: list[tuple[_Asked, dict[float, Sample | str]]] = []
     for one, samples in zip(asked, map_ahead(_samples, tasks, workers, 2 * workers), strict=True):
         full = sum(len(found) for _, found in block) >= BLOCK_CASES

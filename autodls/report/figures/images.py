@@ -10,7 +10,7 @@ from autodls.report.drawn import CellValue, Drawn, Rows
 from autodls.report.figures.panels import LINE_MM, Panel, legend_below, panel_grid, panel_title, say_why_empty
 from autodls.report.figures.style import BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, VERMILLION, styled
 
-_HEAD_MM, _UPPER_MM, _BETWEEN_MM, _LOWER_MM, _BELOW_MM = 8.0, 27.0, 3.5, 15.0, 11.0
+_HEAD_MM, _UPPER_MM, _BETWEEN_MM, _LOWER_MM, _BELOW_MM = 8.0, 27.0, 3.5, 15.0, 10.5
 _SERIES = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE)
 _MARKERS = "os^Dv"
 _HEADER = ("kind", "cohort", "level", "change", "lower_limit", "upper_limit", "flipped", "flipped_low", "flipped_high")
@@ -26,7 +26,7 @@ def images_figure(found: ImageBenchmark) -> Drawn:
     All panels share their axes, so that kinds can be compared; what reaches beyond is cut off, not the numbers.
     """
     kinds, cohorts = list(found.kinds), list(found.cohorts)
-    height_mm = _HEAD_MM + _UPPER_MM + _BETWEEN_MM + _LOWER_MM + _BELOW_MM + LINE_MM * (1 + len(cohorts)) / 2
+    height_mm = _HEAD_MM + _UPPER_MM + _BETWEEN_MM + _LOWER_MM + _BELOW_MM + LINE_MM * len(cohorts)
     lines: list[tuple[CellValue, ...]] = []
     empty = []
     drawn: list[tuple[Axes, Axes]] = []
@@ -98,7 +98,7 @@ def _labelled(upper: Axes, lower: Axes, kind: DegradedKind) -> None:
     for axes in (upper, lower):
         axes.set_xlim(-0.2, len(kind.levels) + 0.5)
         axes.tick_params(color=GREY)
-        axes.yaxis.labelpad = 1.0
+        axes.yaxis.set_label_coords(-0.13, 0.5)  # of both alike, beside the widest numbers
         axes.locator_params(axis="y", nbins=4)
 
 

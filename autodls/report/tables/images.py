@@ -2,7 +2,7 @@
 
 from autodls.analysis.images_records import CohortImages, ImageBenchmark, ImageChange
 from autodls.evaluation.shared_folds import MEANING, is_of_folds
-from autodls.records.formatting import NONE, counted, estimate, with_limits
+from autodls.records.formatting import NONE, estimate, number, with_limits
 from autodls.report.drawn import CellValue, Printed, ReportTable, Rows, unique_reasons
 from autodls.report.tables.rois import INTERVAL, limits_of
 
@@ -12,15 +12,14 @@ _HEADER = (
     "mean_absolute_change", "to_high", "to_low", "interval", "reason",
 )  # fmt: skip
 _HEAD = (
-    "Cohort", "Kind", "Level", "Cases", "Change of log-odds (95% limits)", "ICC (95% CI)", "Calls that flip",
-    "AUC (95% CI)", "ΔAUC (95% CI)",
+    "Cohort", "Artefact", "Δ log-odds (95% limits)", "ICC (95% CI)", "Calls that flip", "AUC", "ΔAUC (95% CI)",
 )  # fmt: skip
 _NOTES = (
-    "Images are changed as they come from the scanner, each sequence by itself; the ROI, and who scores, stay. Change: "
-    "mean of degraded minus as it is, with the limits within which 95% of cases are expected (Bland-Altman). ICC(2,1) "
-    "of log-odds; calls at the locked cut-off; ΔAUC by DeLong's paired test on the same cases, not adjusted for the "
-    "number of levels. Simulated artefacts are no scans: they say where a model is sensitive, not how often it meets "
-    "such images."
+    "Images are changed as they come from the scanner, each sequence by itself; the ROI, and who scores, stay. Change "
+    "of log-odds: mean of degraded minus as it is, with the limits within which 95% of cases are expected "
+    "(Bland-Altman). ICC(2,1) of log-odds; calls at the locked cut-off; ΔAUC by DeLong's paired test, same cases, "
+    "not adjusted for the number of levels. Simulated artefacts are no scans: they say where a model is sensitive, not "
+    "how often it meets such images."
 )
 
 
@@ -71,9 +70,9 @@ def _line(name: str, one: ImageChange) -> tuple[CellValue, ...]:
 def _printed(found: ImageBenchmark, name: str, one: ImageChange) -> tuple[str, ...]:
     kind, limits = found.kinds[one.kind], one.log_odds
     change = with_limits(limits.bias.value, limits.lower_limit.value, limits.upper_limit.value, 2)
-    cases = f"{one.cases} ({one.lost} lost)" if one.lost else str(one.cases)
-    flipped = counted(one.calls.to_high + one.calls.to_low, one.calls.cases) if one.cases else NONE
+    share = 100 * (one.calls.share.value or 0.0)
+    flipped = f"{one.calls.to_high + one.calls.to_low} of {one.cases} ({share:.1f}%)" if one.cases else NONE
     return (
-        name, kind.word, one.said, cases, change,
-        estimate(one.icc, 2), flipped, estimate(one.auc), estimate(one.delta),
+        name, f"{kind.word} {one.said}", change, estimate(one.icc, 2), flipped, number(one.auc.value),
+        estimate(one.delta),
     )  # fmt: skip
