@@ -106,6 +106,7 @@ def commands(root, target):
         "train --restart": ("train", "fold", "all", "--restart", *study, "-w", target, *one),
         "segment": ("segment", "fold", "0", *study, "-w", target, "--workers", 1),
         "benchmark rois": ("benchmark", "rois", *study, "-w", target, *one),
+        "benchmark images": ("benchmark", "images", *study, "-w", target, "--most-cases", 1, *one),
         "demo": ("demo", target, "--cases", 4),
         "run": ("run", *study, "-w", target, *one),
         "init": ("init", root / "dataset/imagesTr", "--table", root / "dataset/clinical.csv", "--outcome", "cps",

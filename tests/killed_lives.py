@@ -79,6 +79,7 @@ class Study:
             "evaluate": ["evaluate", *of_manual, *readers],
             "evaluate table": ["evaluate", *table, *judged],
             "benchmark rois": ["benchmark", "rois", *place, "--robustness-cases", "1", *readers],
+            "benchmark images": ["benchmark", "images", *place, "--most-cases", "1", *readers],
             "explain": ["explain", *of_manual, "--cases", "PH0001", *readers],
             "explain others": ["explain", *of_manual, "--cases", "PH0002,EX0001", *readers],
             "report": ["report", *of_manual, "--docx"],

@@ -12,13 +12,15 @@ from safetensors.numpy import load as load_tensors
 from autodls.records.files import sha256_of_file
 from autodls.records.results_folder import UNFINISHED
 
+_OTHERS = "(?!tumour_volume|images_)"
 RECORDS = {  # of each set, which lies there when all of it does; tumour_volume.csv is kept by the hash of each ROI
     r"predicted/": "predicted/scores.csv",
     r"judged/": "judged/metrics.json",
     r"made/": "made/dataset.json",
-    r"workspace/results/(metrics\.json|tables/(?!tumour_volume)|figures/)": "workspace/results/metrics.json",
+    rf"workspace/results/(metrics\.json|(tables|figures)/{_OTHERS})": "workspace/results/metrics.json",
     r"workspace/results/scores/external\.": "workspace/results/scores/external.json",
     r"workspace/results/heatmaps/": "workspace/results/heatmaps/cases.csv",
+    r"workspace/results/(benchmark_images\.json|(tables|figures)/images_)": "workspace/results/benchmark_images.json",
     r"workspace/results/(benchmark_rois\.json|rois_tables/)": "workspace/results/benchmark_rois.json",
 }
 RECORDS |= {
@@ -26,7 +28,7 @@ RECORDS |= {
     for pattern, record in RECORDS.items()
     if pattern.startswith("workspace/")
 }
-GROWING = ("provenance.json", "benchmark_rois_scores.json")
+GROWING = ("provenance.json", "benchmark_rois_scores.json", "benchmark_images_scores.json")
 KEPT_ROWS = ".partial.jsonl"  # scores that are finished, until all are
 
 

@@ -50,13 +50,13 @@ class Scale:
     nothing: float = 0.0
 
     def said(self, level: float) -> str:
-        """A level in words, as "5 %"."""
+        """A level in words, as "5%"."""
         return self.phrase.format(f"{level:g}")
 
 
 SCALES: Mapping[Degradation, Scale] = {
     "motion": Scale(
-        "motion", "{0}\N{NO-BREAK SPACE}mm, {0}°", "mm and degrees", (1.0, 2.0, 5.0, 10.0),
+        "motion", "{0} mm, {0}°", "mm and degrees", (1.0, 2.0, 5.0, 10.0),
         f"{_MOVEMENTS} movements during the scan, each of so many mm and so many degrees in random directions; k-space "
         "is filled along the in-plane phase axis, its middle from the place of rest",
     ),
@@ -71,12 +71,12 @@ SCALES: Mapping[Degradation, Scale] = {
         "each axis; coefficients are drawn evenly up to the level, of either sign",
     ),
     "noise": Scale(
-        "noise", "{0}\N{NO-BREAK SPACE}%", "SD, % of the range", (2.0, 5.0, 10.0, 20.0),
+        "noise", "{0}%", "SD, % of the range", (2.0, 5.0, 10.0, 20.0),
         "normal noise; its SD in % of the range of the image, which is taken between percentiles "
         f"{_RANGE_PERCENTILES[0]:g} and {_RANGE_PERCENTILES[1]:g}",
     ),
     "blur": Scale(
-        "blur", "{0}\N{NO-BREAK SPACE}mm", "SD, mm", (0.5, 1.0, 2.0, 4.0),
+        "blur", "{0} mm", "SD, mm", (0.5, 1.0, 2.0, 4.0),
         "by a normal curve of this SD along all three axes",
     ),
     "spacing": Scale(

@@ -7,6 +7,7 @@ itself. Who scores a case is as in `rescoring`: a training case the one fold tha
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,17 +61,33 @@ def degraded_scores(
     `workers` processes read, degrade and prepare while this one scores in blocks, each kept in `book` once it is
     scored. What a case scores depends neither on the others nor on the number of workers. `advance` is called for every
     kind of every case.
+
+    Degraded images lie for a moment in a folder of this process, which goes with it, also where it is stopped.
     """
+    with tempfile.TemporaryDirectory(prefix="autodls-", ignore_cleanup_errors=True) as folder:
+        yield from _scored(model, cases, seed, book, advance, workers, folder)
+
+
+def _scored(
+    model: LockedModel,
+    cases: Sequence[KeyedCase],
+    seed: int,
+    book: ScoreCache,
+    advance: Callable[[str], None],
+    workers: int,
+    folder: str,
+) -> Iterator[DegradedScore]:
     asked = [_Asked(one, kind) for one in cases for kind in KINDS]
-    tasks = [one.task(model, seed, book) for one in asked]
+    tasks = [one.task(model, seed, book, folder) for one in asked]
     workers = workers if any(task.levels for task in tasks) else 1  # no process is started for nothing
     block: list[tuple[_Asked, dict[float, Sample | str]]] = []
-    for one, samples in zip(asked, map_ahead(_samples, tasks, workers, 2 * workers), strict=True):
-        full = sum(len(found) for _, found in block) >= BLOCK_CASES
-        if block and (full or block[0][0].case.paired.fold != one.case.paired.fold):
-            yield from _score(model, block, seed, book, advance)
-            block = []
-        block.append((one, samples))
+    with closing(map_ahead(_samples, tasks, workers, 2 * workers)) as prepared:
+        for one, samples in zip(asked, prepared, strict=True):
+            full = sum(len(found) for _, found in block) >= BLOCK_CASES
+            if block and (full or block[0][0].case.paired.fold != one.case.paired.fold):
+                yield from _score(model, block, seed, book, advance)
+                block = []
+            block.append((one, samples))
     yield from _score(model, block, seed, book, advance)
 
 
@@ -84,6 +101,7 @@ class _Task:
     seed: int
     kind: Degradation | None
     levels: tuple[float, ...]
+    folder: str
 
 
 @dataclass(frozen=True)
@@ -103,11 +121,11 @@ class _Asked:
             return self.case.key
         return f"{self.case.key}:{_FORMAT}:{torchio_version()}:{seed}:{self.kind}:{level:g}"
 
-    def task(self, model: LockedModel, seed: int, book: ScoreCache) -> _Task:
+    def task(self, model: LockedModel, seed: int, book: ScoreCache, folder: str) -> _Task:
         """What is not in `book`."""
         files, fold = self.case.paired.rois["manual"], self.case.paired.fold
         missing = tuple(one for one in self.levels if book.ask(model, fold, self.key(one, seed)) is None)
-        return _Task(files, files.roi_labels(model.record), model.plan.preprocessing, seed, self.kind, missing)
+        return _Task(files, files.roi_labels(model.record), model.plan.preprocessing, seed, self.kind, missing, folder)
 
 
 def _samples(task: _Task) -> dict[float, Sample | str]:
@@ -117,7 +135,7 @@ def _samples(task: _Task) -> dict[float, Sample | str]:
 
 def _sample(task: _Task, level: float) -> Sample | str:
     files = task.files
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=task.folder) as folder:
         try:
             images = _degraded_files(task, level, Path(folder))
             return prepare_case(files.id, images, roi_of(files), task.labels, task.plan, "degraded")
