@@ -7,7 +7,7 @@ DEMO ?= autodls-demo
 # Every byte that is installed has its hash in requirements*.txt, and nothing is fetched to build with.
 INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-build-isolation --use-pep517
 
-.PHONY: demo test test-long test-slow test-cluster test-orthanc lint lock clean
+.PHONY: demo test test-long test-slow test-cluster test-orthanc docs lint lock clean
 
 demo: $(VENV)/installed  ## a phantom cohort through every stage, minutes on two cores
 	$(BIN)/autodls demo $(DEMO)
@@ -27,9 +27,12 @@ test-cluster: $(VENV)/installed-cluster  ## jobs on a Ray cluster of two nodes o
 test-orthanc: $(VENV)/installed-dev  ## a study to an Orthanc and back; apt-get install orthanc orthanc-dicomweb first
 	$(BIN)/python -m pytest -q -m orthanc -rs
 
+docs: $(VENV)/installed-dev  ## the site, in build/docs; warnings are errors, nothing is fetched
+	OMP_NUM_THREADS=1 $(BIN)/python docs/build.py build/docs
+
 lint: $(VENV)/installed-dev  ## style, types, direction of imports
-	$(BIN)/ruff check autodls tests benchmarks
-	$(BIN)/ruff format --check autodls tests benchmarks
+	$(BIN)/ruff check autodls tests benchmarks docs
+	$(BIN)/ruff format --check autodls tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -71,7 +71,7 @@ def draw_overlay(overlay: Overlay) -> Figure:
         heat = np.broadcast_to(maps, pixels.shape)
         planes = zip(of_row, overlay.sample.planes, pixels, overlay.rois, heat, strict=True)
         for ax, plane, image, roi, picture in planes:
-            _draw_plane(ax, plane, image, roi)
+            draw_plane(ax, plane, image, roi)
             shade = np.clip(picture / scale.vmax, 0, 1) if scale.vmax else picture
             ax.imshow(picture, cmap=_COLOURS, norm=scale, alpha=_OPACITY * shade**0.5, interpolation="nearest")
         of_row[0].set_ylabel(drawn_name(sequence), fontsize=10, fontfamily=fonts(), parse_math=False)
@@ -97,7 +97,7 @@ def side_labels(step_mm: tuple[float, float, float]) -> tuple[str, str]:
     return (against, along) if step_mm[axis] > 0 else (along, against)
 
 
-def _draw_plane(ax: Axes, plane: Plane, image: NDArray[np.float32], roi: NDArray[np.bool_]) -> None:
+def draw_plane(ax: Axes, plane: Plane, image: NDArray[np.float32], roi: NDArray[np.bool_]) -> None:
     """The picture in grey, the tumour's outline, the sides, a bar of 20 mm."""
     low, high = np.percentile(image, (1, 99))
     ax.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), interpolation="bilinear")
