@@ -104,8 +104,8 @@ class Target(Record):
     True
     """
 
-    name: Name
-    column: Name
+    name: Name = Field(description="what a positive case is called, as figures say it")
+    column: Name = Field(description="column of the table that decides")
     positive: str | tuple[Text, ...] = Field(description="a comparison with a number, as '>= 20', or names of classes")
 
     @field_validator("positive")
@@ -161,16 +161,18 @@ class Target(Record):
 class CohortColumn(Record):
     """Which column says where a case belongs, and which of its values are trained on."""
 
-    column: str
-    training: FewNames = Field(min_length=1)
+    column: str = Field(description="column of the table that says where a case belongs")
+    training: FewNames = Field(
+        min_length=1, description="its values that are trained on; cases of all others are held out"
+    )
 
 
 class SurvivalColumns(Record):
     """Follow-up time and event."""
 
-    time: str
-    event: str
-    unit: Literal["days", "weeks", "months", "years"]
+    time: str = Field(description="column of the follow-up time")
+    event: str = Field(description="column of the event: 1 where it was seen, 0 where follow-up ended before")
+    unit: Literal["days", "weeks", "months", "years"] = Field(description="of time and landmark")
     name: str | None = Field(default=None, description="what is survived, as figures say it")
     landmark: float | None = Field(default=None, gt=0, description="time after which benefit is durable")
 
@@ -178,14 +180,20 @@ class SurvivalColumns(Record):
 class StudySettings(Record):
     """The key "autodls" of dataset.json."""
 
-    target: Target
-    roi_channel: str | None = None
-    case: str = "case"
-    patient: str | None = None
-    site: str | None = None
-    cohort: CohortColumn | None = None
-    survival: SurvivalColumns | None = None
-    clinical: tuple[str, ...] = ()
+    target: Target = Field(description="the question: which cases are positive")
+    roi_channel: str | None = Field(
+        default=None, description="the sequence whose grid carries the ROI; the last channel where it is left out"
+    )
+    case: str = Field(default="case", description="column of case ids")
+    patient: str | None = Field(default=None, description="column of patients; left out: every case is a patient")
+    site: str | None = Field(
+        default=None, description="column of hospitals or scanners, over which folds are stratified"
+    )
+    cohort: CohortColumn | None = Field(default=None, description="left out: every case is trained on")
+    survival: SurvivalColumns | None = Field(default=None, description="follow-up, for curves and hazard ratios")
+    clinical: tuple[str, ...] = Field(
+        default=(), description="columns that were known beforehand, for tables, shortcut baselines and candidates"
+    )
     missing: dict[str, Annotated[tuple[Text, ...], AfterValidator(_few)]] = Field(
         default_factory=dict, description="by column, the codes that mean a missing value"
     )
@@ -218,12 +226,16 @@ class DatasetDescription(Record):
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
-    name: Name = "dataset"
-    channel_names: ChannelNames
-    labels: dict[str, int | tuple[int, ...]]
-    numTraining: int | None = None  # noqa: N815 (nnU-Net's spelling)
-    file_ending: FileEnding = ".nii.gz"
-    autodls: StudySettings
+    name: Name = Field(default="dataset", description="what the dataset is called in plan and report")
+    channel_names: ChannelNames = Field(
+        description="sequences by the number in the names of their files: 0 is CASE_0000"
+    )
+    labels: dict[str, int | tuple[int, ...]] = Field(description="values of an ROI image by name; background is 0")
+    numTraining: int | None = Field(default=None, description="of nnU-Net; not used")  # noqa: N815
+    file_ending: FileEnding = Field(
+        default=".nii.gz", description="of all images and ROIs: .nii.gz, .nii, .nrrd or .mha"
+    )
+    autodls: StudySettings = Field(description="our settings")
 
     @field_validator("labels")
     @classmethod

@@ -18,9 +18,9 @@ class FusionPlan(Record):
     """The transformer over the feature maps of all sequences."""
 
     patch_px: Count = Field(description="side of a token, in pixels of the feature map")
-    heads: Count
-    layers: Annotated[int, Field(ge=1, le=MOST_LAYERS)]
-    dropout: Share
+    heads: Count = Field(description="attention heads of a layer")
+    layers: Annotated[int, Field(ge=1, le=MOST_LAYERS)] = Field(description="layers of the transformer")
+    dropout: Share = Field(description="in its layers and before its last linear layer")
     fallback: Literal["none", "mean"] = Field(
         default="none",
         description="mean: where the transformer is not shown on the inner hold-out to be better than the mean of the "
@@ -31,7 +31,7 @@ class FusionPlan(Record):
 class NetworkPlan(Record):
     """Encoder per sequence, PCA, fusion."""
 
-    encoder: Encoder
+    encoder: Encoder = Field(description="the network that sees each sequence")
     encoder_frozen: bool = Field(
         default=False,
         description="true: encoders keep the weights that they start from, and the last linear layer of each, PCA and "
@@ -45,7 +45,7 @@ class NetworkPlan(Record):
     )
     encoder_weights: str = Field(description="imagenet, random, or a file (.pth, .safetensors)")
     pca_dims: Annotated[int, Field(ge=1, le=2048)] = Field(description="channels kept per sequence")
-    fusion: FusionPlan
+    fusion: FusionPlan = Field(description="the transformer over the feature maps of all sequences")
 
     @model_serializer(mode="wrap")
     def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -59,9 +59,11 @@ class NetworkPlan(Record):
 class TrainingPlan(Record):
     """Optimisation and protocol."""
 
-    folds: Annotated[int, Field(ge=2)]
-    batch_size: Annotated[int, Field(ge=2)]
-    epochs: Count
+    folds: Annotated[int, Field(ge=2)] = Field(
+        description="of the cross-validation, and networks of each kind in the locked model"
+    )
+    batch_size: Annotated[int, Field(ge=2)] = Field(description="cases a step")
+    epochs: Count = Field(description="of an encoder, at most")
     kept_epoch: Literal["best", "last"] = Field(
         default="best",
         description="best: the epoch of an encoder with the lowest inner hold-out loss, and early stopping; last: "
@@ -71,29 +73,35 @@ class TrainingPlan(Record):
     optimizer: Literal["sgd", "adamw"] = Field(
         description="sgd: with Nesterov's momentum; adamw: momentum is its first beta"
     )
-    learning_rate: Positive
-    loss: Literal["focal"]
-    focal_gamma: Annotated[float, Field(ge=0)]
+    learning_rate: Positive = Field(description="of an encoder, at its highest")
+    loss: Literal["focal"] = Field(description="of encoders and fusion")
+    focal_gamma: Annotated[float, Field(ge=0)] = Field(
+        description="how far cases that are right already are played down; 0: cross-entropy"
+    )
     focal_alpha: Annotated[float, Field(gt=0, lt=1)] = Field(description="weight of the positive class")
-    precision: Literal["bf16", "fp32"]
-    seed: int
-    momentum: Share = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    precision: Literal["bf16", "fp32"] = Field(description="in which networks are computed, where the device has it")
+    seed: int = Field(description="of everything that is drawn")
+    momentum: Share = Field(default=0.9, description="of the optimizer")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(default=1e-4, description="of the optimizer")
     warmup_epochs: Annotated[int, Field(ge=0)] = Field(description="epochs over which the learning rate rises")
-    batch_norm_momentum: Annotated[float, Field(gt=0, le=1)]
+    batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="weight of the newest batch in the running statistics"
+    )
     encoder_dropout: Share = Field(description="before the last linear layer of an encoder")
     inner_holdout: Annotated[float, Field(gt=0, lt=0.5)] = Field(
         description="share of a fold's training part kept for early stopping and for the scale of its scores"
     )
-    augmentation: Literal["paper", "nnunet"]
+    augmentation: Literal["paper", "nnunet"] = Field(description="paper: as the paper has it; nnunet: nnU-Net's policy")
     fusion_epochs: Count = Field(description="all are run, as they take seconds; the best one is kept")
-    fusion_learning_rate: Positive
+    fusion_learning_rate: Positive = Field(description="of the fusion, at its highest")
     fine_tuning_epochs: Annotated[int, Field(ge=0)] = Field(
         default=0,
         description="0: two stages, as in the paper; else encoders and fusion are then fitted on together, end to end, "
         "and the best of so many epochs is kept where it beats the two stages on the inner hold-out",
     )
-    fine_tuning_learning_rate: Positive = 0.001
+    fine_tuning_learning_rate: Positive = Field(
+        default=0.001, description="of encoders and fusion together, at its highest"
+    )
     sequence_dropout: Share = Field(description="chance that the fusion is trained without one of the sequences")
     cutoff: Literal["youden", "class_medians"] = Field(
         description="how the cut-off is chosen from out-of-fold scores: youden, the observed score with the largest "
@@ -104,10 +112,10 @@ class TrainingPlan(Record):
 class Budget(Record):
     """What the plan was made to fit."""
 
-    memory_gib: Positive
-    predicted_memory_gib: Positive
-    device: Literal["cpu", "cuda"]
-    predicted_training_minutes: Positive
+    memory_gib: Positive = Field(description="GiB that training may use")
+    predicted_memory_gib: Positive = Field(description="GiB that it is expected to use")
+    device: Literal["cpu", "cuda"] = Field(description="what it is to be trained on")
+    predicted_training_minutes: Positive = Field(description="of all folds together")
     measured_on: str | None = Field(
         default=None, description="the GPU on which steps of this plan were timed and weighed; null: by arithmetic"
     )
@@ -116,16 +124,16 @@ class Budget(Record):
 class Expectation(Record):
     """What a cohort of this size can show, said before training."""
 
-    positives: int
-    negatives: int
+    positives: int = Field(description="positive training cases")
+    negatives: int = Field(description="negative training cases")
     rarer_class_per_fold: float = Field(description="patients")
-    assumed_auc: float
-    auc_ci_half_width: float
+    assumed_auc: float = Field(description="the AUC that is supposed")
+    auc_ci_half_width: float = Field(description="half of the 95 % interval that such an AUC would have out of fold")
     design_effect: float | None = Field(
         default=None,
         description="variance of the AUC over that of as many independent cases; left out where each is a patient",
     )
-    statement: str
+    statement: str = Field(description="the same in words")
 
     @model_serializer(mode="wrap")
     def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -143,16 +151,16 @@ _FORETOLD = frozenset(
 class Plan(Record):
     """All settings of one training run."""
 
-    format: Literal["autodls-plan/1"] = "autodls-plan/1"
-    dataset: str
-    preset: str
-    fingerprint_sha256: str
-    preprocessing: PreprocessingPlan
-    network: NetworkPlan
-    training: TrainingPlan
-    segmentation: SegmentationPlan
-    budget: Budget
-    expectation: Expectation
+    format: Literal["autodls-plan/1"] = Field(default="autodls-plan/1", description="of this file")
+    dataset: str = Field(description="its name")
+    preset: str = Field(description="the preset that it was derived by")
+    fingerprint_sha256: str = Field(description="SHA-256 of the fingerprint.json that it was derived from")
+    preprocessing: PreprocessingPlan = Field(description="from volumes to samples")
+    network: NetworkPlan = Field(description="encoders, PCA, fusion")
+    training: TrainingPlan = Field(description="optimisation and protocol")
+    segmentation: SegmentationPlan = Field(description="the optional nnU-Net stage")
+    budget: Budget = Field(description="what it was made to fit")
+    expectation: Expectation = Field(description="what a cohort of this size can show")
     reasons: dict[str, str] = Field(description="by dotted name of the field")
     derived: dict[str, JsonValue] = Field(
         default={},

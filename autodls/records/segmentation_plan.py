@@ -25,11 +25,13 @@ class MaskPolicy(Record):
 class SegmentationPlan(Record):
     """The optional nnU-Net stage."""
 
-    planner: Literal["small", "default", "resenc_m", "resenc_l", "resenc_xl"]
-    configuration: Literal["2d", "3d_fullres"]
-    epochs: Count
-    iterations_per_epoch: Count
-    mask: MaskPolicy
+    planner: Literal["small", "default", "resenc_m", "resenc_l", "resenc_xl"] = Field(
+        description="nnU-Net's planner, or small: 8 base features, for a CPU"
+    )
+    configuration: Literal["2d", "3d_fullres"] = Field(description="nnU-Net's configuration")
+    epochs: Count = Field(description="of a network")
+    iterations_per_epoch: Count = Field(description="batches an epoch")
+    mask: MaskPolicy = Field(description="from probabilities to the ROI")
     noninferiority_margin_auc: Annotated[float, Field(gt=0, lt=0.5)] = Field(
         description="AUC that automatic ROIs may cost and still count as not inferior; declared before any is scored"
     )
