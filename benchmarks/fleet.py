@@ -170,7 +170,7 @@ def told(name: str, run: Run) -> str:
 
 
 def main() -> None:
-    """Print the table of docs/howto/scale.md."""
+    """Print the table of docs/scale.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=1000)
     fleet = Fleet(studies=parser.parse_args().studies)

@@ -2,6 +2,7 @@
 
 import re
 
+from docutils import nodes
 from sphinx.application import Sphinx
 
 from autodls import __version__
@@ -50,6 +51,14 @@ def _described(_app: object, _what: str, _name: str, _found: object, _options: o
     lines[:] = "\n".join(lines).split("\n")
 
 
+def _dashed(_app: object, doctree: nodes.document) -> None:
+    """Between a parameter and what it is stand two hyphens for typography that is off here."""
+    for text in list(doctree.findall(nodes.Text)):
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text(": "))
+
+
 def setup(app: Sphinx) -> None:
     """Sphinx calls this."""
+    app.connect("doctree-read", _dashed)
     app.connect("autodoc-process-docstring", _described, priority=400)  # before napoleon

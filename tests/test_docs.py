@@ -66,7 +66,7 @@ class TestWhatPagesShow:
         assert len(fences(kind)) >= {"sh": 15, "json": 4, "python": 3}[kind]
 
     def test_no_block_is_of_a_kind_that_nobody_tries(self):
-        known = {"sh", "json", "python", "text", "toctree", "figure", "include"}
+        known = {"sh", "json", "python", "text", "csv", "toml", "yaml", "toctree", "figure", "include"}
         kinds = {re.sub(r"[{}]", "", found[2]).split()[0] for page in PAGES
                  for found in documents._FENCE.finditer(page.read_text()) if found[2].strip()}  # fmt: skip
         assert kinds <= known
@@ -112,7 +112,7 @@ class TestLinks:
         index = {name for page in PAGES for fence in fences("{toctree}", [page]) for name in fence.text.split()}
         for page in DOCS.rglob("*.md"):
             name = page.relative_to(DOCS).with_suffix("").as_posix()
-            assert name == "index" or name in index or page.stem in index or page.parent.name == "howto", name
+            assert {name, f"/{name}", page.stem} & index or name == "index" or page.parent.name == "howto", name
 
 
 class TestWhatIsMade:
@@ -193,6 +193,7 @@ def test_the_site_is_built_without_a_warning_to_the_same_bytes_and_asks_no_other
     assert first == second and len([name for name in first if name.endswith(".html")]) > 60
     for page in (tmp_path / "first" / "docs").rglob("*.html"):
         text = page.read_text()
+        assert str(ROOT) not in text
         assert not re.search(r'<(?:script|img|iframe)[^>]+src="(?:https?:)?//', text), page.name
         assert not re.search(r'<link[^>]+rel="(?:stylesheet|preload)"[^>]+href="(?:https?:)?//', text), page.name
     found = (tmp_path / "first" / "docs" / "searchindex.js").read_text()

@@ -1,4 +1,4 @@
-"""A study to a real archive, from it by DICOMweb, scored, and the results back: the commands of docs/howto/dicom.md."""
+"""A study to a real archive, from it by DICOMweb, scored, and the results back: the commands of docs/dicom.md."""
 
 import json
 import re
@@ -20,11 +20,11 @@ pytest.importorskip("dicomweb_client", reason="dicomweb-client is not installed:
 pytestmark = pytest.mark.orthanc
 
 STUDY = "1.2.3.77"
-RECIPE = Path(__file__).parents[1] / "docs" / "howto" / "dicom.md"
+RECIPE = Path(__file__).parents[1] / "docs" / "dicom.md"
 
 
 def recipe():
-    """The commands of the first block of docs/howto/dicom.md that fetches a study, each on one line."""
+    """The commands of the first block of docs/dicom.md that fetches a study, each on one line."""
     (block,) = [
         block for block in re.findall(r"```sh\n(.*?)```", RECIPE.read_text(), re.DOTALL) if "retrieve studies" in block
     ]
@@ -57,7 +57,7 @@ def run_recipe(url, names):
         elif program == "mkdir":
             Path(*words).mkdir()
         else:
-            raise AssertionError(f"docs/howto/dicom.md: a command that is not tested: {line}")
+            raise AssertionError(f"docs/dicom.md: a command that is not tested: {line}")
     return answers
 
 
