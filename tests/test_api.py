@@ -147,7 +147,12 @@ def test_the_lines_of_every_page_run_as_they_stand_there(scored, tmp_path, text)
     dataset, folder = scored
     place = tmp_path / "place"
     place.mkdir()
-    for name, target in {"MODEL": folder, "IMAGES": dataset / "imagesTr", "ROIS": dataset / "labelsTr"}.items():
+    for name, target in {
+        "MODEL": folder,
+        "IMAGES": dataset / "imagesTr",
+        "ROIS": dataset / "labelsTr",
+        "DATASET": dataset,
+    }.items():
         (place / name).symlink_to(target)
     said = subprocess.run([sys.executable, "-c", text], cwd=place, capture_output=True, text=True, check=True).stdout
     assert said
