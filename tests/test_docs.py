@@ -21,8 +21,11 @@ from autodls.inference.heldout import write_held_out
 from autodls.inference.prediction import LESION_COLUMNS, Prediction, score_columns
 from autodls.records.base import parse_json
 from autodls.records.dataset import DatasetDescription, StudySettings, Target
+from autodls.records.fingerprint import Fingerprint
+from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.table import read_table
+from autodls.stages.init import InitRecord
 
 pytest.importorskip("sphinx", reason="no Sphinx: pip install 'autodls[docs]'")
 
@@ -130,12 +133,23 @@ class TestWhatIsMade:
         assert "default: the cores of this machine" in text
         assert not re.search(r"Processes that read images\.[^\n]*default: \d", text)
 
-    @pytest.mark.parametrize("record", [DatasetDescription, Plan, Metrics], ids=lambda one: one.__name__)
+    @pytest.mark.parametrize(
+        "record",
+        [DatasetDescription, Fingerprint, Plan, Metrics, Prediction, ModelRecord],
+        ids=lambda one: one.__name__,
+    )
     def test_every_key_of_what_a_person_edits_or_quotes_is_described(self, record):
         found = records.nested(record)
         bare = [f"{one.record.__name__}.{name}" for one in found
-                for name, field in one.record.model_fields.items() if not field.description]  # fmt: skip
+                for name, field in one.record.model_fields.items() if not records.told(name, field)]  # fmt: skip
         assert len(found) > 4 and not bare
+
+    def test_a_key_without_a_description_has_that_of_the_record_that_it_holds(self):
+        fields = ModelRecord.model_fields
+        assert records.told("target", fields["target"]) == fields["target"].description
+        assert records.told("format", fields["format"]) == "name and version of the format"
+        found = records.told("choices", InitRecord.model_fields["choices"])
+        assert found == "A setting of dataset.json: its value, why, and whether nobody has confirmed it"
 
     @pytest.mark.parametrize("file", records.FILES)
     def test_a_file_has_a_page_with_each_key_of_each_record(self, file):

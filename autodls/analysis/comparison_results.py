@@ -34,8 +34,8 @@ class AddedValue(ChiSquare):
 class CandidateFold(Record):
     """A candidate in one fold: AUC on the test cases, and what the training part said of it."""
 
-    fold: int
-    auc: float | None
+    fold: int = Field(description="its number")
+    auc: float | None = Field(description="on its test cases")
     setting: str | None = Field(description="chosen inside the training part")
     inner_auc: float | None = Field(description="cross-validated within the training part; None for networks")
     stopping_auc: float | None = Field(description="on the early-stopping set, which the fold's networks did not learn")
@@ -44,8 +44,8 @@ class CandidateFold(Record):
 class CandidateResult(Record):
     """A candidate out of fold."""
 
-    auc: Auc
-    folds: tuple[CandidateFold, ...]
+    auc: Auc = Field(description="out of fold")
+    folds: tuple[CandidateFold, ...] = Field(description="one by one")
     chosen_in: tuple[int, ...] = Field(description="folds whose training part chose it")
     made_of: tuple[str, ...] = Field(default=(), description="candidates whose scores it puts together")
 
@@ -55,28 +55,28 @@ class Chosen(Record):
 
     name: str = Field(description="the candidate of greatest out-of-fold AUC, which is what can be locked")
     auc: Auc = Field(description="of whatever each fold chose in its training part")
-    by_fold: tuple[str, ...]
+    by_fold: tuple[str, ...] = Field(description="what each fold chose")
 
 
 class Difference(Record):
     """AUC of `a` less that of `b`, paired, on the out-of-fold scores."""
 
-    a: str
-    b: str
-    delta: float | None
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
-    p_holm: float | None = None
-    reason: str | None = None
+    a: str = Field(description="a candidate, or chosen")
+    b: str = Field(description="another")
+    delta: float | None = Field(description="AUC of a less AUC of b")
+    low: float | None = Field(default=None, description="lower limit of the 95 % interval")
+    high: float | None = Field(default=None, description="upper limit")
+    p: float | None = Field(default=None, description="two-sided")
+    p_holm: float | None = Field(default=None, description="Holm-adjusted over all pairs")
+    reason: str | None = Field(default=None, description="why there is no number")
 
 
 class NetworkAdds(Record):
     """What the networks' score adds to the candidate `over`."""
 
-    over: str
+    over: str = Field(description="a candidate without networks")
     with_network: str | None = Field(description="the candidate that is made of `over` and the networks' score")
-    likelihood_ratio: AddedValue
+    likelihood_ratio: AddedValue = Field(description="of the score beside the covariates")
     delta_deep: Difference = Field(description="the networks' score alone less `over`")
     delta_with: Difference | None = Field(description="both together less `over`")
     threshold: float = Field(description="of the net benefit: the prevalence, in whole percent")
@@ -84,14 +84,14 @@ class NetworkAdds(Record):
     net_benefit_deep: Estimate = Field(description="the networks' score alone less `over`; conditional on these folds")
     net_benefit_with: Estimate | None = Field(description="both together less `over`; conditional on these folds")
     adds: bool = Field(description="whether likelihood ratio and AUC both show it")
-    sentence: str
+    sentence: str = Field(description="the same in words")
 
 
 class DecisionCurves(Record):
     """Net benefit of an integrated candidate and of its parts, from cross-fitted probabilities; no intervals."""
 
-    thresholds: tuple[float, ...]
-    treat_all: tuple[float, ...]
+    thresholds: tuple[float, ...] = Field(description="probabilities")
+    treat_all: tuple[float, ...] = Field(description="net benefit of calling everybody")
     net_benefit: dict[str, tuple[float, ...]] = Field(description="by candidate, the integrated one first")
 
 
@@ -99,18 +99,18 @@ class Comparison(Record):
     """results/compare.json."""
 
     format: Literal["autodls-compare/1"] = "autodls-compare/1"
-    n: int
-    positives: int
-    candidates: dict[str, CandidateResult]
-    chosen: Chosen
+    n: int = Field(description="cases")
+    positives: int = Field(description="positive cases among them")
+    candidates: dict[str, CandidateResult] = Field(description="by name")
+    chosen: Chosen = Field(description="the nested choice")
     naive: Auc = Field(description="the out-of-fold AUC of `chosen.name`: flattered, as it was chosen by it")
     cost: Difference = Field(description="`naive` less the AUC of the nested choice")
-    differences: tuple[Difference, ...]
-    adds: tuple[NetworkAdds, ...]
+    differences: tuple[Difference, ...] = Field(description="between pairs of candidates")
+    adds: tuple[NetworkAdds, ...] = Field(description="what the networks add to each candidate without them")
     decision: DecisionCurves | None = Field(default=None, description="None where there is no integrated candidate")
     left_out: dict[str, str] = Field(description="why a candidate is not compared, by its name")
     clustered: bool = Field(description="whether some patients have several cases")
-    nested: str
-    not_nested: str
+    nested: str = Field(description="what is chosen inside each fold, in words")
+    not_nested: str = Field(description="what is not, in words")
     experiments: tuple[str, ...] = Field(default=(), description="candidates that are the networks of an experiment")
     made_from: dict[str, str] = Field(default={}, description="SHA-256 of plan.json, splits.json, oof_scores.csv, ...")

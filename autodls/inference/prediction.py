@@ -22,24 +22,24 @@ class LesionScore(Record):
     """One row of lesions.csv; `dls` is what the model says of a patient with this lesion alone."""
 
     lesion: int = Field(description="of the patient's, by volume from 1")
-    volume_ml: float
+    volume_ml: float = Field(description="its volume")
     centre_mm: tuple[float, float, float] = Field(description="middle of its voxels: LPS")
-    dls: float
+    dls: float = Field(description="what the model says of a patient with this lesion alone")
 
 
 class CaseScore(Record):
     """One row of scores.csv; `dls` is the calibrated probability of the positive class."""
 
-    case: str
-    dls: float
-    call: Call
-    cutoff: float
+    case: str = Field(description="its id")
+    dls: float = Field(description="calibrated probability of the positive class")
+    call: Call = Field(description="high at or above the cut-off")
+    cutoff: float = Field(description="the locked cut-off")
     spread: float | None = Field(description="of the folds; None for a candidate that is one model")
-    dls_raw: float
-    sequences: dict[str, float]
-    rois: RoiKind
-    flags: tuple[str, ...]
-    drawn: AutomaticRoi | None = None
+    dls_raw: float = Field(description="the networks' softmax output before calibration")
+    sequences: dict[str, float] = Field(description="the score of each sequence alone")
+    rois: RoiKind = Field(description="whose ROI it was scored with")
+    flags: tuple[str, ...] = Field(description="what a person should know of this score")
+    drawn: AutomaticRoi | None = Field(default=None, description="of an automatic ROI: how sure its network was")
     mask_sha256: str | None = Field(default=None, description="of the automatic ROI that it was scored with")
     lesions: tuple[LesionScore, ...] = Field(
         default=(), description="where lesions are told apart; the log-odds of `dls` are the mean of theirs"
@@ -56,20 +56,20 @@ class CaseScore(Record):
 class CaseFailure(Record):
     """A case that could not be scored, and why."""
 
-    case: str
-    reason: str
+    case: str = Field(description="its id")
+    reason: str = Field(description="why it has no score")
 
 
 class Prediction(Record):
     """predict.json: what was scored, by which model, from which bytes."""
 
     format: Literal["autodls-predict/1"] = "autodls-predict/1"
-    version: str
-    model_sha256: str
-    target: str
-    cases: tuple[CaseScore, ...]
-    failed: tuple[CaseFailure, ...]
-    inputs: dict[str, dict[str, str]]
+    version: str = Field(description="of AutoDLS")
+    model_sha256: str = Field(description="SHA-256 of the model.json that scored")
+    target: str = Field(description="what a positive case is called")
+    cases: tuple[CaseScore, ...] = Field(description="those that have a score")
+    failed: tuple[CaseFailure, ...] = Field(description="those that have none")
+    inputs: dict[str, dict[str, str]] = Field(description="SHA-256 of each file of each case")
     computed_in: str | None = Field(
         default=None, description="numbers and device of the networks; several, with ; between, where some were kept"
     )

@@ -35,9 +35,11 @@ class Preset(Record):
     """
 
     format: Literal["autodls-preset/1"] = "autodls-preset/1"
-    name: str = Field(min_length=1)
-    about: str = ""
-    given: dict[str, JsonValue]
+    name: str = Field(min_length=1, description="what plans call it")
+    about: str = Field(default="", description="in words")
+    given: dict[str, JsonValue] = Field(
+        description='values by dotted name of a key of plan.json; "derive" is the same as leaving it out'
+    )
     notes: dict[str, str] = Field(default={}, description="by dotted name: a sentence that is added to its reason")
 
     @field_validator("given", "notes")

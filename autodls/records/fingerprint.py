@@ -22,18 +22,18 @@ _KEY, _OLDER_KEY = "foreground_percentiles", "head_percentiles"
 class Quantiles(Record):
     """Spread of one quantity over cases."""
 
-    minimum: float
-    p5: float
-    median: float
-    p95: float
-    maximum: float
+    minimum: float = Field(description="the least")
+    p5: float = Field(description="5th percentile")
+    median: float = Field(description="50th percentile")
+    p95: float = Field(description="95th percentile")
+    maximum: float = Field(description="the greatest")
 
 
 class SequenceFingerprint(Record):
     """One sequence over all training cases that have it."""
 
     cases: int = Field(description="training cases with this sequence")
-    share_missing: float
+    share_missing: float = Field(description="share of training cases without it")
     spacing_mm: tuple[Quantiles, Quantiles, Quantiles] | None = Field(description="x, y, z; None without any case")
     shape: tuple[Quantiles, Quantiles, Quantiles] | None = Field(description="voxels in x, y, z")
     obliqueness_deg: Quantiles | None = Field(description="largest angle of an image axis to its nearest body axis")
@@ -81,7 +81,7 @@ class TumourFingerprint(Record):
         "largest area; around all of the tumour where multifocal is null"
     )
     volume_ml: Quantiles = Field(description="of all parts")
-    components: Quantiles
+    components: Quantiles = Field(description="connected parts of a tumour")
     multifocal: int | None = Field(
         default=None, description="training cases whose tumour has several connected parts; null from older versions"
     )
@@ -93,9 +93,9 @@ class TumourFingerprint(Record):
 class LesionFingerprint(Record):
     """The lesions of the training cohort, where each is scored."""
 
-    told_by: LesionsBy
+    told_by: LesionsBy = Field(description="as dataset.json says")
     total: int = Field(description="in all training cases together")
-    per_case: Quantiles
+    per_case: Quantiles = Field(description="lesions of a case")
 
 
 class PatientCounts(Record):
@@ -114,11 +114,11 @@ class Fingerprint(Record):
     """The training cohort, summarised."""
 
     format: Literal["autodls-fingerprint/1"] = "autodls-fingerprint/1"
-    dataset: str
-    roi_channel: str
-    cases: int
-    patients: int
-    positives: int
+    dataset: str = Field(description="its name")
+    roi_channel: str = Field(description="the sequence whose grid carries the ROI")
+    cases: int = Field(description="of the training cohort")
+    patients: int = Field(description="of the training cohort")
+    positives: int = Field(description="positive cases")
     sites: dict[str, int] = Field(description="training cases by site; empty without a site column")
     cohort_sha256: str = Field(
         description="of id, patient, site and label of every training case; empty in a model folder"
@@ -127,8 +127,8 @@ class Fingerprint(Record):
         description="of every image and ROI file of the training cohort; empty in a model folder"
     )
     roi_labels: tuple[int, ...] = Field(default=(), description="values of an ROI image that mean tumour")
-    sequences: dict[str, SequenceFingerprint]
-    tumour: TumourFingerprint
+    sequences: dict[str, SequenceFingerprint] = Field(description="by name")
+    tumour: TumourFingerprint = Field(description="its size")
     by_patient: PatientCounts | None = Field(
         default=None, description="left out where every case is a patient of its own"
     )

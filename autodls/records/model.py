@@ -32,19 +32,19 @@ class ModelRecord(Record):
     """What turns the networks' outputs into a score and a call, and the hashes that hold it together."""
 
     format: Literal["autodls-model/1"] = "autodls-model/1"
-    dataset: str
-    target: Target
-    channel_names: ChannelNames
-    file_ending: FileEnding
-    roi_channel: str
-    roi_labels: tuple[int, ...] = Field(min_length=1)
+    dataset: str = Field(description="what it was trained on, by name")
+    target: Target = Field(description="which cases are positive")
+    channel_names: ChannelNames = Field(description="sequences by the number in the names of their files")
+    file_ending: FileEnding = Field(description="of images and ROIs")
+    roi_channel: str = Field(description="the sequence whose grid carries the ROI")
+    roi_labels: tuple[int, ...] = Field(min_length=1, description="values of an ROI image that mean tumour")
     other_labels: tuple[int, ...] = Field(
         default=(), description="values of an ROI image that are known and no tumour; left out where there is none"
     )
     rois: RoiKind = Field(description="the ROIs that the model was trained on")
-    folds: Annotated[int, Field(ge=1)]
-    training_cases: Count
-    training_positives: Count
+    folds: Annotated[int, Field(ge=1)] = Field(description="number of networks of each kind")
+    training_cases: Count = Field(description="cases that it was trained on")
+    training_positives: Count = Field(description="positive cases among them")
     training_patients: Count | None = Field(
         default=None, description="of these cases; left out where every case is a patient of its own"
     )
@@ -60,12 +60,12 @@ class ModelRecord(Record):
         default=None, description="from mean log-odds of the folds to the score; where absent, 'recalibration' serves"
     )
     cutoff: Probability = Field(description="call a case high when its score is at or above this")
-    cutoff_source: str
+    cutoff_source: str = Field(description="the rule that chose it")
     youden_cutoff: Probability = Field(description="Youden's cut-off of the same out-of-fold scores, for comparison")
-    plan_sha256: str
-    fingerprint_sha256: str
-    splits_sha256: str
-    oof_scores_sha256: str
+    plan_sha256: str = Field(description="SHA-256 of plan.json")
+    fingerprint_sha256: str = Field(description="SHA-256 of fingerprint.json")
+    splits_sha256: str = Field(description="SHA-256 of splits.json")
+    oof_scores_sha256: str = Field(description="SHA-256 of oof_scores.csv")
     sample_format: str | None = Field(
         default=None, description="of the pictures that it was trained on; absent from older models"
     )
@@ -80,7 +80,7 @@ class ModelRecord(Record):
     updated: ModelUpdate | None = Field(
         default=None, description="of a model that was updated at a second site: from which one, how, on what"
     )
-    versions: dict[str, str]
+    versions: dict[str, str] = Field(description="of AutoDLS, Python and libraries")
     record_sha256: str = Field(default="", description="SHA-256 of this record with this field empty")
 
     @model_validator(mode="after")

@@ -61,10 +61,10 @@ class Made(Record):
     """What one command made; `made_from` and `files` hold SHA-256 by the file's name in the folder."""
 
     command: tuple[str, ...] = Field(description="as it was typed, with PATH in the place of every path")
-    seed: int | None
-    versions: dict[str, str]
-    made_from: dict[str, str]
-    files: dict[str, str]
+    seed: int | None = Field(description="of what was drawn; null where nothing was")
+    versions: dict[str, str] = Field(description="of AutoDLS, Python and libraries")
+    made_from: dict[str, str] = Field(description="SHA-256 of what was read")
+    files: dict[str, str] = Field(description="SHA-256 of what was written")
     conditions: Conditions | None = Field(default=None, description="null in records of older versions")
 
     @model_serializer(mode="wrap")
@@ -78,7 +78,7 @@ class Provenance(Record):
     """The last run of every command that wrote to a folder."""
 
     format: Literal["autodls-provenance/1"] = "autodls-provenance/1"
-    commands: dict[str, Made] = Field(default_factory=dict)
+    commands: dict[str, Made] = Field(default_factory=dict, description="by name: what its last run made")
     record_sha256: str | None = Field(
         default=None, description="SHA-256 of this record without this field; absent from older versions"
     )

@@ -16,8 +16,8 @@ class LogisticScale(Record):
     [0.5]
     """
 
-    slope: float = Field(gt=0)
-    intercept: float
+    slope: float = Field(gt=0, description="factor of the log-odds")
+    intercept: float = Field(description="added to them")
 
     def followed_by(self, other: "LogisticScale") -> "LogisticScale":
         """This map, and then `other`.

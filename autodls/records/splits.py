@@ -10,10 +10,10 @@ from autodls.records.base import Record
 class Fold(Record):
     """One fold: cases that train, cases of the inner hold-out, cases that the fold never sees."""
 
-    index: int
-    train: tuple[str, ...]
-    inner: tuple[str, ...]
-    validation: tuple[str, ...]
+    index: int = Field(description="its number, from 0")
+    train: tuple[str, ...] = Field(description="cases that its networks learn from")
+    inner: tuple[str, ...] = Field(description="inner hold-out: cases that stop training and set the scale of scores")
+    validation: tuple[str, ...] = Field(description="test cases: the fold never sees them, and scores them")
 
     @model_validator(mode="after")
     def _disjoint(self) -> "Fold":
@@ -33,8 +33,8 @@ class Splits(Record):
     format: Literal["autodls-splits/1"] = "autodls-splits/1"
     seed: int = Field(description="training.seed of the plan that they were drawn for")
     inner_holdout: float = Field(description="training.inner_holdout of that plan")
-    cohort_sha256: str
-    folds: tuple[Fold, ...]
+    cohort_sha256: str = Field(description="of id, patient, site and label of every training case")
+    folds: tuple[Fold, ...] = Field(description="by number")
     inputs_sha256: str = Field(
         default="",
         description="of the images and ROIs planned for; model.json has the hash of all this, by which whoever has ids "

@@ -157,8 +157,16 @@ def _table(file: str, found: Found) -> str:
     lines = ["```{list-table}", ":header-rows: 1", ":class: fields", "", "* - key", "  - value", "  - what it means"]
     for name, field in found.record.model_fields.items():
         value = "; ".join(filter(None, (typed(field.annotation, file, field.metadata), _default(field))))
-        lines += [f"* - `{name}`", f"  - {value}", f"  - {_sentence(field.description)}"]
+        lines += [f"* - `{name}`", f"  - {value}", f"  - {_sentence(told(name, field))}"]
     return "\n".join([*lines, "```"])
+
+
+def told(name: str, field: FieldInfo) -> str:
+    """What a key means: its own description, else the first sentence of the record that it holds."""
+    if field.description or name == "format":
+        return field.description or "name and version of the format"
+    held = [record for record, _ in _records_in(field.annotation, "")]
+    return re.split(r"(?<=[.;])\s", _about(held[0]))[0].rstrip(".;") if held else ""
 
 
 def _sentence(text: str | None) -> str:
