@@ -34,12 +34,12 @@ class Fence:
 
 
 def fences(kind, pages=PAGES):
-    """Every block of this kind."""
+    """Every block of this kind; bash is sh."""
     return [
         Fence(page, kind, found[3])
         for page in pages
         for found in _FENCE.finditer(page.read_text())
-        if found[2].strip() == kind
+        if re.sub("^bash$", "sh", found[2].strip()) == kind
     ]
 
 

@@ -33,6 +33,18 @@ from pages import calls, commands, records, tables
 
 NAMES = {page: page.relative_to(ROOT).as_posix() for page in PAGES}
 TYPED = [pytest.param(*one, id=f"{NAMES[one[0]]}: autodls {' '.join(one[1])}") for one in typed_commands()]
+# Formats of working files: no person and no other program reads them, and they may change.
+OUR_OWN = {
+    "compare-fold",
+    "curve-run",
+    "fold",
+    "heldout-masks",
+    "known-scores",
+    "masks",
+    "phantom",
+    "radiomics",
+    "segmenter",
+}
 MADE_COMMANDS = commands.commands()
 
 
@@ -69,7 +81,7 @@ class TestWhatPagesShow:
         assert len(fences(kind)) >= {"sh": 15, "json": 4, "python": 3}[kind]
 
     def test_no_block_is_of_a_kind_that_nobody_tries(self):
-        known = {"sh", "json", "python", "text", "csv", "toml", "yaml", "toctree", "figure", "include"}
+        known = {"sh", "bash", "json", "python", "text", "csv", "toml", "yaml", "toctree", "figure", "include"}
         kinds = {re.sub(r"[{}]", "", found[2]).split()[0] for page in PAGES
                  for found in documents._FENCE.finditer(page.read_text()) if found[2].strip()}  # fmt: skip
         assert kinds <= known
@@ -158,6 +170,13 @@ class TestWhatIsMade:
         for one in records.nested(record):
             for name in one.record.model_fields:
                 assert f"* - `{name}`\n" in text, name
+
+    def test_a_file_of_a_new_format_has_a_page_or_stands_among_those_that_nobody_else_reads(self):
+        found = {name for path in (ROOT / "autodls").rglob("*.py")
+                 for name in re.findall(r'Literal\["autodls-([a-z-]+)/\d+"\]', path.read_text())}  # fmt: skip
+        told = {re.search("autodls-([a-z-]+)", record.model_fields["format"].default)[1]
+                for record, _ in records.FILES.values() if "format" in record.model_fields}  # fmt: skip
+        assert found - told == OUR_OWN
 
     def test_bounds_and_defaults_are_those_of_the_record(self):
         text = records.record_page("plan.json", Plan, "")
