@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from autodls.analysis.comparison_results import Comparison
+from autodls.analysis.images_records import ImageBenchmark
 from autodls.analysis.patients_results import PatientsBenchmark
 from autodls.analysis.rois_records import RoiBenchmark
 from autodls.evaluation.metrics_record import Metrics
@@ -40,6 +41,7 @@ FILES: Mapping[str, tuple[type[BaseModel], str]] = {
     "candidate.json": (LockedCandidate, "What `autodls compare --lock` locked, in `candidate/`."),
     "learning_curve.json": (PatientsBenchmark, "What `autodls benchmark patients` found, in `results/`."),
     "benchmark_rois.json": (RoiBenchmark, "What `autodls benchmark rois` found, in `results/`."),
+    "benchmark_images.json": (ImageBenchmark, "What `autodls benchmark images` found, in `results/`."),
     "export.json": (ExportRecord, "What `autodls export` wrote, and how equal it is."),
     "provenance.json": (Provenance, "Command lines, versions and hashes of what every command made."),
 }
