@@ -9,6 +9,7 @@ from autodls.errors import ArgumentError
 from autodls.records.locked_candidate import NETWORKS
 from autodls.stages.predict import OpenModel, open_model, predict
 from autodls.stages.predict_candidate import candidate_record, is_candidate, require_own_networks
+from autodls.verify.signature import require_same_record, require_signed
 from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike[str]
 
 
-def load_model(folder: PathLike, device: str = "auto") -> "Model":
+def load_model(folder: PathLike, device: str = "auto", key: PathLike | None = None) -> "Model":
     """Verify and load a model folder, as `autodls train` writes it.
 
     Parameters
     ----------
     folder : the model folder (WORKSPACE/model, or a copy of it), or that of a locked candidate (WORKSPACE/candidate)
     device : "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N"
+    key : PEM file of a public key that it has to be signed with; every file is hashed then
 
     Returns
     -------
@@ -41,14 +43,18 @@ def load_model(folder: PathLike, device: str = "auto") -> "Model":
     Raises
     ------
     ModelFolderError
-        A file that is missing, altered since the model was locked, or not of the model.
+        A file that is missing, altered since the model was locked, or not of the model; with `key`, no signature of it.
     ArgumentError
-        A device that is not there.
+        A device that is not there, a key that is none.
     """
     place = Path(folder)
+    signed = None if key is None else require_signed(place, Path(key))
     if not is_candidate(place):
-        return Model(place, open_model(place, device))
-    candidate, _ = candidate_record(place, rois=True, heatmaps=False)
+        opened = open_model(place, device)
+        require_same_record(place, opened.checked.sha256, signed)
+        return Model(place, opened)
+    candidate, sha256 = candidate_record(place, rois=True, heatmaps=False)
+    require_same_record(place, sha256, signed)
     networks = None
     if candidate.networks_sha256 is not None:
         require_own_networks(place, candidate)
@@ -147,11 +153,14 @@ class Model:
             watch=watch,
         )
 
-    def verify(self) -> "Verified":
-        """Check every hash of the model folder anew, as `autodls verify`: `faults` say what no longer fits."""
+    def verify(self, key: PathLike | None = None) -> "Verified":
+        """Check every hash of the model folder anew, as `autodls verify`: `faults` say what no longer fits.
+
+        With the PEM file of a public `key` also that it is signed with that.
+        """
         from autodls.stages.verify import verify
 
-        return verify(self.folder)
+        return verify(self.folder, key=None if key is None else Path(key))
 
     def update(
         self,

@@ -1,6 +1,6 @@
 """A study: a dataset folder, its workspace, and one method a stage. What a command does, one call does."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from autodls.stages.explain import Explained
     from autodls.stages.export import Exported
     from autodls.stages.predict_dicom import PredictedStudies
+    from autodls.stages.sign import SignedModel
     from autodls.stages.update import Updated
     from autodls.stages.verify import Verified
 
@@ -85,6 +86,7 @@ class Study(StudyBenchmarks):
         rois: PathLike | None = None,
         clinical: PathLike | None = None,
         model: PathLike | None = None,
+        key: PathLike | None = None,
         heatmaps: bool = False,
         overwrite: bool = False,
         device: str = "auto",
@@ -93,7 +95,8 @@ class Study(StudyBenchmarks):
         """Score new cases by the model of this study, as `autodls predict`; without `output` nothing is written.
 
         `images` and `rois` are folders as `Model.predict` takes them. `model` is another model, or a locked candidate,
-        such as `compare(lock=True).locked.parent`, which may need the table `clinical`.
+        such as `compare(lock=True).locked.parent`, which may need the table `clinical`. It has to be signed with the
+        public `key`, a PEM file, where one is given.
         """
         from autodls.stages.predict import predict
         from autodls.stages.session import model_of
@@ -102,6 +105,7 @@ class Study(StudyBenchmarks):
             Path(images),
             path_of(output),
             model=path_of(model) or model_of(self.workspace, drawn=rois is None),
+            key=path_of(key),
             rois=path_of(rois),
             clinical=path_of(clinical),
             heatmaps=heatmaps,
@@ -120,6 +124,7 @@ class Study(StudyBenchmarks):
         series: Sequence[str] = (),
         roi_names: Sequence[str] = (),
         rois: PathLike | None = None,
+        key: PathLike | None = None,
         heatmaps: bool = False,
         overwrite: bool = False,
         device: str = "auto",
@@ -128,7 +133,7 @@ class Study(StudyBenchmarks):
         """Score DICOM studies below `images` by the model of this study, as `autodls predict --dicom`.
 
         Into the folder `dicom` go the results of each study as DICOM; `series` says which is a channel of the model, as
-        "CHANNEL=DESCRIPTION", `roi_names` which ROIs of RTSTRUCT and SEG among the studies are the tumor.
+        "CHANNEL=DESCRIPTION", `roi_names` which ROIs of RTSTRUCT and SEG are the tumor; `key`: see `predict`.
         """
         from autodls.stages.predict_dicom import predict_dicom
         from autodls.stages.session import model_of
@@ -141,6 +146,7 @@ class Study(StudyBenchmarks):
             series=series,
             roi_names=roi_names,
             rois=path_of(rois),
+            key=path_of(key),
             heatmaps=heatmaps,
             overwrite=overwrite,
             device=device,
@@ -224,6 +230,19 @@ class Study(StudyBenchmarks):
         from autodls.stages.verify import verify
 
         return verify(self.workspace.root, self.dataset, workers=workers, watch=self.watch)
+
+    def sign(
+        self, key: PathLike, model: PathLike | None = None, ask: "Callable[[], str] | None" = None
+    ) -> "SignedModel":
+        """Sign this study's model, or the folder `model`, with the private `key`, a PEM file, as `autodls sign`.
+
+        `ask` gives the passphrase of an encrypted key that is not in the environment. Who has the public key checks it
+        by `predict(key=)`, `load_model(MODEL, key=)` or `load_model(MODEL).verify(key)`.
+        """
+        from autodls.stages.session import model_of
+        from autodls.stages.sign import sign
+
+        return sign(path_of(model) or model_of(self.workspace, drawn=False), key=Path(key), ask=ask, watch=self.watch)
 
     @staticmethod
     def demo(

@@ -209,10 +209,10 @@ CALLS = {
     "segment": lambda study: study.segment(1, restart=True),
     "train": lambda study: study.train(0, "auto", at_once=2),
     "predict": lambda study: study.predict(
-        "images", "out", rois="rois", clinical="new.csv", model="candidate", heatmaps=True, overwrite=True
+        "images", "out", rois="rois", clinical="new.csv", model="candidate", key="a.pem", heatmaps=True, overwrite=True
     ),
     "predict_dicom": lambda study: study.predict_dicom(
-        "images", "out", dicom="back", series=["T1WI=t1"], roi_names=["GTV"]
+        "images", "out", dicom="back", series=["T1WI=t1"], roi_names=["GTV"], key="a.pem"
     ),
     "import_dicom": lambda study: study.import_dicom("dicom", roi_names=["GTV*"], workers=2),
     "init": lambda study: study.init("scans", "t.csv", "y", yes=True),
@@ -227,6 +227,7 @@ CALLS = {
     "explain": lambda study: study.explain(["a", "b"], "auto"),
     "report": lambda study: study.report("report.html", docx=True, overwrite=True),
     "verify": lambda study: study.verify(workers=2),
+    "sign": lambda study: study.sign("private.pem", "model", str),
     "benchmark_rois": lambda study: study.benchmark_rois(3, workers=2),
     "demo": lambda study: study.demo("demo", 24, permute_labels=True, watch=study.watch),
     "evaluate_scores": lambda study: study.evaluate_scores("a.csv", "dls", "y", watch=study.watch),
@@ -240,6 +241,7 @@ ELSEWHERE = {
     },
     "compare": {"candidate": "lock"},
     "export": {"model": "load_model(MODEL).export"},
+    "verify": {"key": "load_model(MODEL).verify"},
     "import": {"roi_name": "roi_names", **dict.fromkeys(("label_id", "target", "positive", "keep"), "labels")},
     "train fold": {"which": "fold"},
     "segment fold": {"which": "fold"},
@@ -288,6 +290,7 @@ class TestStudy:
         else:
             assert {ELSEWHERE.get(name, {}).get(option, option) for option in options} - words <= {
                 "explain_plan", "load_model(MODEL).predict", "load_model(MODEL).export", "predict_dicom",
+                "load_model(MODEL).verify",
             }  # fmt: skip
         assert not any(option.name == "dry_run" for option in found.params) or hasattr(Study, f"dry_{name.split()[0]}")
 

@@ -85,7 +85,7 @@ class TestHelp:
     def test_every_command_on_a_dataset_takes_a_workspace(self):
         taken = {c.callback.__name__: inspect.signature(c.callback).parameters for c in app.registered_commands}
         assert {name for name, options in taken.items() if "workspace" not in options} == {
-            "verify", "demo", "import_", "update", "export", "init"
+            "verify", "demo", "import_", "update", "export", "init", "sign"
         }  # fmt: skip
 
     def test_says_what_all_means(self):

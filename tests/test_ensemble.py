@@ -242,6 +242,16 @@ def test_locking_again_leaves_weights_nowhere_else_and_none_of_an_earlier_plan(s
     assert {path.relative_to(root).as_posix() for path in root.glob("fold_*/*")} == set(study[1].files)
 
 
+def test_a_signature_stays_with_the_same_model_and_goes_with_another(study):
+    signature = study[0].workspace.model.signature
+    signature.write_text("of the model that lies there")
+    lock(study[0])
+    assert signature.exists()
+    lock(replace(study[0], plan=study[0].plan.model_copy(update={"dataset": "other"})))
+    assert not signature.exists()
+    assert lock(study[0]) == study[1]
+
+
 def test_out_of_fold_table_has_the_columns_of_the_design_and_a_row_a_case(study):
     rows = read_table(study[0].workspace.oof_scores)
     assert list(rows[0]) == ["case", "fold", "label", "dls", "dls_raw", *SEQUENCES, "present", "rois"]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -204,6 +205,16 @@ def test_the_new_model_is_whole_and_names_the_old_one_which_stays(copied):
     card = (output / "MODEL_CARD.md").read_text()
     assert "each of which fitted it and chose the cut-off" in card
     assert "updated at a second site" in card and before["model.json"] in card and "24 cases of `tiny`" in card
+
+
+def test_of_a_signed_model_the_new_one_is_unsigned_and_that_is_said(copied, tmp_path):
+    model, dataset, output = copied
+    signed, said = shutil.copytree(model, tmp_path / "signed"), []
+    (signed / "signature.json").write_text("whatever it says")
+    watch = mock.MagicMock(command=("autodls", "update"), note=said.append)
+    update(dataset, output, model=signed, method="intercept", watch=watch)
+    assert not (output / "signature.json").exists() and verify(output).fits
+    assert [line for line in said if "the updated model is a new one, which nobody has signed" in line]
 
 
 def test_predict_gives_the_mapped_score_and_calls_by_the_new_cutoff(copied):

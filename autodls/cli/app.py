@@ -20,12 +20,13 @@ from autodls.cli.init_app import init
 from autodls.cli.manner import as_asked, with_manners
 from autodls.cli.run_app import run
 from autodls.cli.scoring import evaluate, explain, predict
+from autodls.cli.sign_app import sign
 from autodls.cli.update_app import update
 from autodls.machine import tune_process
 
 _ORDER = (
     "import", "init", "run", "check", "plan", "preprocess", "segment", "train", "predict", "update", "export",
-    "evaluate", "compare", "explain", "benchmark", "report", "verify", "demo",
+    "evaluate", "compare", "explain", "benchmark", "report", "verify", "sign", "demo",
 )  # fmt: skip
 
 
@@ -138,7 +139,7 @@ def preprocess(
     say(f"{len(done.keys)} samples in {done.folder}. Next: autodls train fold all")
 
 
-for command in (init, run, predict, update, export, evaluate, compare, explain):
+for command in (init, run, predict, update, export, evaluate, compare, explain, sign):
     app.command()(command)
 
 
@@ -168,15 +169,19 @@ def verify(
     place: Annotated[Path, typer.Argument(metavar="MODEL|WORKSPACE", help="Folder to check.")],
     dataset: options.VerifiedDataset = None,
     name: options.NameOption = None,
+    key: options.KeyOption = None,
     workers: options.WorkersOption = options.WORKERS,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Check that a folder still fits what it was derived from. Exit status 2 where it does not."""
+    """Check that a folder still fits what it was derived from. Exit status 2 where it does not.
+
+    With --key, that a model or a candidate is whose it should be: signed with the private part of that key.
+    """
     from autodls.cli.show_scores import show_verified
     from autodls.stages.verify import verify as compare
 
     place = place if name is None else options.experiment_of(place, place, name) or place
-    found = compare(place, dataset, workers=workers, watch=Terminal())
+    found = compare(place, dataset, key=key, workers=workers, watch=Terminal())
     show_verified(found, as_json=as_json)
     raise typer.Exit(0 if found.fits else 2)
 

@@ -190,6 +190,10 @@ RoiNameOption = Annotated[
 ModelOption = Annotated[
     Path | None, typer.Option("-m", "--model", metavar="MODEL", help="Model folder; that of the workspace by default.")
 ]
+KeyOption = Annotated[
+    Path | None,
+    typer.Option("--key", metavar="PUBLIC", help="PEM file of a public key: the model must be signed with it."),
+]
 VerifiedDataset = Annotated[
     Path | None, typer.Option("-d", "--dataset", help="With a workspace: check against the images as well.")
 ]

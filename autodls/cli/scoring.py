@@ -22,6 +22,7 @@ def predict(
     rois: options.RoisFolder = None,
     clinical: options.ClinicalTable = None,
     model: options.ModelOption = None,
+    key: options.KeyOption = None,
     dataset: options.DatasetOption = options.CURRENT,
     workspace: options.WorkspaceOption = None,
     name: options.NameOption = None,
@@ -50,7 +51,7 @@ def predict(
         from autodls.stages.dry_run import dry_predict
 
         asked = {"series": series or (), "roi_names": roi_name or ()}
-        tell(dry_predict(images, rois, output, root, overwrite=overwrite, clinical=clinical, **asked))
+        tell(dry_predict(images, rois, output, root, overwrite=overwrite, clinical=clinical, key=key, **asked))
         return
     from autodls.cli.show_scores import show_predicted
     from autodls.stages.predict_dicom import predict_any
@@ -59,6 +60,7 @@ def predict(
         images,
         output,
         model=root,
+        key=key,
         dicom=dicom,
         series=series or (),
         roi_names=roi_name or (),

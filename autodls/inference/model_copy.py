@@ -24,11 +24,15 @@ def write_with_networks_of(checked: CheckedFolder, record: ModelRecord, card: st
 
 def copy_model(checked: CheckedFolder, target: ModelFolder) -> None:
     """The model of `checked` once more, byte for byte; raises as `write_with_networks_of`."""
+    _place(checked, {**hashes_of(checked), checked.folder.record.name: checked.sha256}, target)
+
+
+def hashes_of(checked: CheckedFolder) -> dict[str, str]:
+    """SHA-256 of every file of a model but its record, by its name in the folder."""
     files = _files(checked)
     if checked.record.card_sha256 is not None:
         files[checked.folder.card.name] = checked.record.card_sha256
-    files[checked.folder.record.name] = checked.sha256
-    _place(checked, files, target)
+    return files
 
 
 def copy_plan(checked: CheckedFolder, folder: Path) -> None:

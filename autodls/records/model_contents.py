@@ -1,4 +1,4 @@
-"""What may lie in a model folder: what its record names, the record itself and its card."""
+"""What may lie in a model folder: what its record names, the record itself, its card and its signature."""
 
 import os
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def unexpected_files(folder: ModelFolder, record: ModelRecord, repair: str) -> I
 
 
 def _ours(folder: ModelFolder, record: ModelRecord, repair: str) -> Iterator[Path]:
-    yield from (folder.record, folder.plan, folder.fingerprint, folder.card, folder.root / PROVENANCE)
+    yield from (folder.record, folder.plan, folder.fingerprint, folder.card, folder.signature, folder.root / PROVENANCE)
     if record.segmenter_sha256 is not None:
         segmenter = folder.segmentation
         yield segmenter.record

@@ -10,6 +10,8 @@ RoiKind = Literal["manual", "auto"]
 
 
 PROVENANCE = "provenance.json"
+SIGNATURE = "signature.json"
+"""Whose it is, beside the record of a model or of a locked candidate."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,11 @@ class ModelFolder:
     def card(self) -> Path:
         """The model in words."""
         return self.root / "MODEL_CARD.md"
+
+    @property
+    def signature(self) -> Path:
+        """Whose it is, where somebody has signed it."""
+        return self.root / SIGNATURE
 
     @property
     def segmentation(self) -> SegmenterFolder:

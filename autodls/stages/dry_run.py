@@ -93,6 +93,7 @@ def dry_predict(
     series: Sequence[str] = (),
     roi_names: Sequence[str] = (),
     clinical: Path | None = None,
+    key: Path | None = None,
 ) -> Iterator[str]:
     """Which cases `predict` would score, by which model; of DICOM also which series they have."""
     from autodls.inference.inputs import list_inputs
@@ -102,7 +103,10 @@ def dry_predict(
     from autodls.stages.places import require_output
     from autodls.stages.predict_candidate import open_candidate, require_no_table
     from autodls.stages.predict_dicom import dry_predict_dicom, record_of, require_images_alone, takes_dicom
+    from autodls.verify.signature import require_signed
 
+    if key is not None:
+        require_signed(model, key)
     require_output(output, read=[path for path in (images, rois, clinical) if path is not None])
     ResultsFolder(output, "scores.csv", finished_rows(prediction_of(output)).name, overwrite).require_free()
     drawn_by_hand, dicom = rois is not None or bool(roi_names), bool(series or roi_names) or takes_dicom(images)

@@ -13,7 +13,7 @@ from autodls.records.workspace import Workspace
 
 _OF_TRAINING = re.compile(
     r"\.tmp-.+|.+\.safetensors|scores\.csv|log\.jsonl|learning_curve\.png|MODEL_CARD\.md"
-    r"|(fold|model|plan|fingerprint|segmenter|provenance)\.json"
+    r"|(fold|model|plan|fingerprint|segmenter|provenance|signature)\.json"
 )
 
 

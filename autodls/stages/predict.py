@@ -28,6 +28,7 @@ from autodls.stages.predict_candidate import (
     tell_rows,
 )
 from autodls.stages.provenance import files_below, note_output
+from autodls.verify.signature import require_same_record, require_signed
 from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Given(TypedDict, total=False):
     """What `predict` takes of images whatever they come as."""
 
     model: Required[Path]
+    key: Path | None
     rois: Path | None
     heatmaps: bool
     overwrite: bool
@@ -82,6 +84,7 @@ def predict(
     output: Path | None = None,
     *,
     model: Path | OpenModel,
+    key: Path | None = None,
     rois: Path | None = None,
     clinical: Path | None = None,
     heatmaps: bool = False,
@@ -104,9 +107,12 @@ def predict(
 
     A `model` that is open is used where it is, whatever the `device`. It may be the folder of a locked candidate, which
     may need `clinical`, a table with a column "case" and the clinical columns of the study, and may have `networks`
-    that are open. Raises ArgumentError where results cannot or must not lie, or where the model draws no ROIs;
-    DatasetError where a folder is missing or has no image for the model; ModelFolderError where the model is not whole.
+    that are open. With a public `key`, a PEM file, it has to be signed with that, and every file is hashed before
+    anything is scored. Raises ArgumentError where results cannot or must not lie, or where the model draws no ROIs;
+    DatasetError where a folder is missing or has no image for the model; ModelFolderError where the model is not whole,
+    or not signed.
     """
+    signed = None if key is None else require_signed(model.root if isinstance(model, OpenModel) else model, key)
     read = [path for path in (images, rois, clinical) if path is not None]
     results = None if output is None else _free_results(output, read, overwrite)
     if heatmaps and results is None:
@@ -114,12 +120,15 @@ def predict(
     candidate, weights = None, networks or model
     if not isinstance(model, OpenModel) and is_candidate(model):
         candidate = open_candidate(model, clinical=clinical, rois=rois is not None, heatmaps=heatmaps, results=results)
+        require_same_record(model, candidate.sha256, signed)
+        signed = candidate.record.networks_sha256
         if candidate.networks is None:
             return predict_candidate(images, results, candidate, rois, workers, watch, known)
         weights = networks or candidate.networks
     else:
         require_no_table(clinical)
     opened = weights if isinstance(weights, OpenModel) else open_model(weights, device)
+    require_same_record(opened.root, opened.checked.sha256, signed)
     locked = opened.locked
     for caution in locked.caveats:
         watch.note(f"warning: {caution}")

@@ -23,6 +23,7 @@ from autodls.stages.dicom_results import ResultWriter, bare, write_back
 from autodls.stages.places import real_place, require_output
 from autodls.stages.predict import Given, predict
 from autodls.stages.predict_candidate import candidate_record, is_candidate
+from autodls.verify.signature import require_signed
 from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def predict_dicom(
     output: Path,
     *,
     model: Path,
+    key: Path | None = None,
     dicom: Path | None = None,
     series: Sequence[str] = (),
     roi_names: Sequence[str] = (),
@@ -97,12 +99,14 @@ def predict_dicom(
     CHANNEL=DESCRIPTION which series is a channel of the model; one that is not named has the channel's own name. `rois`
     holds CASE.nii.gz on the grid of the series of the ROI channel; with `roi_names` (`GTV*`) ROIs are those of RTSTRUCT
     and SEG among the studies that are drawn on that series. Into folder `dicom` goes for each case that was scored: the
-    ROI (SEG), the score (SR), a page (PDF) and, with `heatmaps`, their pictures.
+    ROI (SEG), the score (SR), a page (PDF) and, with `heatmaps`, their pictures. `key`: see `predict`.
 
     Raises ArgumentError as `predict`, DatasetError where no study can be read, ModelFolderError.
     """
     if rois is not None and roi_names:
         raise ArgumentError("--rois gives ROIs as images, --roi-name those of the studies; leave one of them out")
+    if key is not None:
+        require_signed(model, key)
     folder = None if dicom is None else _free_folder(dicom, output, [images, *([rois] if rois else [])], overwrite)
     drawn_by_hand, joined = rois is not None or bool(roi_names), bool(roi_names)
     record, file = record_of(model, rois=drawn_by_hand, heatmaps=heatmaps, joined=joined)
@@ -118,6 +122,7 @@ def predict_dicom(
             places[0],
             output,
             model=model,
+            key=key,
             rois=drawn,
             heatmaps=heatmaps,
             overwrite=overwrite,

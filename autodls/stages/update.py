@@ -157,6 +157,8 @@ def _into(results: ResultsFolder, run: _Run) -> Updated:
         note_output(run.watch.command, target.root, "update", training.seed, made_from, made, computed_in)
         results.publish([*made, target.root / PROVENANCE])
         updated = replace(updated, folder=results.root)
+        if checked.folder.signature.exists():
+            run.watch.note("the updated model is a new one, which nobody has signed; sign it: autodls sign MODEL --key")
     log.unlink(missing_ok=True)
     return updated
 

@@ -10,6 +10,7 @@ from autodls.stages.predict_candidate import is_candidate
 from autodls.stages.session import Session
 from autodls.verify.candidate import verify_candidate
 from autodls.verify.chain import Link, verify_model
+from autodls.verify.signature import signature_link
 from autodls.verify.workspace import Source, verify_kind, verify_plans
 from autodls.watch import SILENT, Watch
 
@@ -38,23 +39,28 @@ class Verified:
         return not self.faults
 
 
-def verify(place: Path, dataset: Path | None = None, *, workers: int = 1, watch: Watch = SILENT) -> Verified:
+def verify(
+    place: Path, dataset: Path | None = None, *, key: Path | None = None, workers: int = 1, watch: Watch = SILENT
+) -> Verified:
     """Check the whole chain of hashes of a model folder or a workspace; nothing is written.
 
     A workspace is checked against the images as well where the `dataset` is given, read by `workers` processes. What no
-    longer fits is a finding, not an error. Raises ArgumentError where `place` is neither, or a model and a dataset are
-    given.
+    longer fits is a finding, not an error. A model, or locked candidate, has to be signed with the public `key`, a PEM
+    file, where one is given. Raises ArgumentError where `place` is neither, or a model and a dataset are given, or a
+    workspace and a key, or where the key is none.
     """
     if is_candidate(place):
         if dataset is not None:
             raise ArgumentError(f"-d {dataset}: a locked candidate is checked by itself; give the workspace with -d")
-        links = verify_candidate(place)
+        links = [*verify_candidate(place), signature_link(place, key)]
     elif ModelFolder(place).record.is_file():
         if dataset is not None:
             raise ArgumentError(
                 f"-d {dataset}: a model folder is checked by itself; give the workspace to check with -d"
             )
-        links = verify_model(ModelFolder(place))
+        links = [*verify_model(ModelFolder(place)), signature_link(place, key)]
+    elif Workspace(place).plan.is_file() and key is not None:
+        raise ArgumentError(f"--key {key}: models are signed, not workspaces; give {Workspace(place).model.root}")
     elif Workspace(place).plan.is_file():
         links = _workspace_links(Workspace(place), dataset, workers)
     else:
@@ -75,7 +81,8 @@ def _workspace_links(workspace: Workspace, dataset: Path | None, workers: int) -
             found = verify_kind(workspace.of(kind), sources[kind])
             links += [replace(link, name=f"{prefix}{link.name}") for link in found]
             if is_candidate(locked := workspace.of(kind).candidate):
-                links += [replace(link, name=f"{prefix}candidate: {link.name}") for link in verify_candidate(locked)]
+                of_candidate = [*verify_candidate(locked), signature_link(locked, None)]
+                links += [replace(link, name=f"{prefix}candidate: {link.name}") for link in of_candidate]
     except InputError as failure:
         return [Link("records of the workspace", (str(failure),))]
     return links

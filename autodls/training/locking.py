@@ -93,6 +93,8 @@ def lock_model(
     )
     card = model_card(record, plan.without_paths(), rows, folds_by_mean(workspace, plan, splits))
     record = record.model_copy(update={"card_sha256": sha256_of_bytes(card.encode())}).sealed()
+    if workspace.model.record.is_file() and sha256_of_file(workspace.model.record) != record.sha256():
+        workspace.model.signature.unlink(missing_ok=True)  # it is of the model before
     record.save(workspace.model.record)
     write_text(workspace.model.card, card)
     return record

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from autodls.records.locked_candidate import CANDIDATE, CARD, NETWORKS, LockedCandidate
-from autodls.records.model_folders import ModelFolder
-from autodls.verify.chain import NO_SIGNATURE, Link, changed, examine, verify_model
+from autodls.records.model_folders import SIGNATURE, ModelFolder
+from autodls.verify.chain import Link, changed, examine, verify_model
 
 _COPY = "copy the folder anew from where the candidate was locked"
 
@@ -16,14 +16,13 @@ def verify_candidate(folder: Path) -> list[Link]:
     """The links of the folder of a locked candidate, and of the model folder of its networks where it has some."""
     sealed = examine(f"{CANDIDATE} is as it was sealed", lambda: _altered(folder))
     if sealed.faults:
-        return [sealed, NO_SIGNATURE]
+        return [sealed]
     record, _ = LockedCandidate.load_hashed(folder / CANDIDATE, _COPY)
     return [
         sealed,
         *_card(folder, record),
         examine("nothing else in the folder", lambda: _others(folder, record)),
         *_networks(folder, record),
-        NO_SIGNATURE,
     ]
 
 
@@ -45,13 +44,13 @@ def _networks(folder: Path, record: LockedCandidate) -> list[Link]:
     inner = ModelFolder(folder / NETWORKS)
     hashes = {f"{NETWORKS}/{inner.record.name}": record.networks_sha256}
     own = examine(f"{CANDIDATE} -> networks", lambda: changed(folder, hashes, _COPY))
-    links = [] if own.faults else [link for link in verify_model(inner) if link != NO_SIGNATURE]
+    links = [] if own.faults else verify_model(inner)
     return [own, *(replace(link, name=f"{NETWORKS}/: {link.name}") for link in links)]
 
 
 def _others(folder: Path, record: LockedCandidate) -> Iterator[str]:
     """Links, and files that are none of a candidate; those among the networks are the business of their own record."""
-    known = {CANDIDATE, *([CARD] if record.card_sha256 else [])}
+    known = {CANDIDATE, SIGNATURE, *([CARD] if record.card_sha256 else [])}
     for at, folders, files in os.walk(folder):
         here = Path(at)
         for name in sorted([*folders, *files]):

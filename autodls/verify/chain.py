@@ -28,12 +28,6 @@ class Link:
     checked: bool = True
 
 
-NO_SIGNATURE = Link(
-    "who made it: hashes are no signature; whoever alters a file can seal it anew, so trust its sender, not its seal",
-    checked=False,
-)
-
-
 def examine(name: str, check: Callable[[], Iterable[str]]) -> Link:
     """The link `name`; an error of `check` is its last fault.
 
@@ -51,7 +45,10 @@ def examine(name: str, check: Callable[[], Iterable[str]]) -> Link:
 
 
 def verify_model(folder: ModelFolder) -> list[Link]:
-    """The links inside a model folder: its record, every file that it names, and whether `predict` would take it."""
+    """The links inside a model folder: its record, every file that it names, and whether `predict` would take it.
+
+    Whose it is says `signature_link`.
+    """
     record = examine("model.json is as it was sealed", lambda: _nothing(ModelRecord.load(folder.record, _COPY)))
     if record.faults:
         return [record]
@@ -72,7 +69,7 @@ def verify_model(folder: ModelFolder) -> list[Link]:
     if sealed.updated is not None:
         first = f"updated from a model whose model.json has SHA-256 {sealed.updated.model_sha256[:12]}"
         links.append(Link(f"{first}: that one lies elsewhere", checked=False))
-    return [*links, NO_SIGNATURE]
+    return links
 
 
 def _refusals(root: Path) -> Iterator[str]:

@@ -31,6 +31,7 @@ from autodls.training.standing import made_by, stages_of
 from autodls.training.weights import start_sha256
 from autodls.verify.chain import Link, examine, verify_model
 from autodls.verify.results import verify_results
+from autodls.verify.signature import signature_link
 
 _PLAN = "run 'autodls plan'"
 _TRAIN = "run 'autodls train fold all'"
@@ -96,7 +97,7 @@ def verify_kind(workspace: Workspace, source: Source | None) -> list[Link]:
     if workspace.model.record.exists():
         links.append(examine("folds -> out-of-fold scores, cut-off", lambda: _score_faults(chain)))
         links.append(examine("folds -> model", lambda: _weight_faults(chain)))
-        links += verify_model(workspace.model)
+        links += [*verify_model(workspace.model), signature_link(workspace.model.root, None)]
         links.append(examine("model -> scores of held-out cohorts", lambda: _held_out_faults(chain)))
     links += verify_results(workspace, None if source is None else source.files)
     if any(workspace.fold(fold.index).log.exists() for fold in chain.splits.folds):
