@@ -3,11 +3,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 DEMO ?= autodls-demo
+EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || echo 1577836800)
 
 # Every byte that is installed has its hash in requirements*.txt, and nothing is fetched to build with.
 INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-build-isolation --use-pep517
 
-.PHONY: demo test test-long test-slow test-cluster test-orthanc docs lint lock clean
+.PHONY: demo test test-long test-slow test-cluster test-orthanc docs lint lock dist test-dist clean
 
 demo: $(VENV)/installed  ## a phantom cohort through every stage, minutes on two cores
 	$(BIN)/autodls demo $(DEMO)
@@ -35,6 +36,16 @@ lint: $(VENV)/installed-dev  ## style, types, direction of imports
 	$(BIN)/ruff format --check autodls tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+dist: $(VENV)/installed-dev  ## wheel, sdist, what they are made of (CycloneDX) and their hashes, of what is committed
+	@test -z "$$(git status --porcelain 2>/dev/null)" || { echo "dist: commit or stash what is changed first"; exit 2; }
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$(EPOCH) $(BIN)/python -m hatchling build -t sdist -t wheel -d dist
+	SOURCE_DATE_EPOCH=$(EPOCH) $(BIN)/python .ci/sbom.py dist
+	cd dist && sha256sum autodls-* >SHA256SUMS
+
+test-dist: dist  ## the wheel in a fresh environment, away from the source, through the demo; minutes, and a download
+	PYTHON=$(PYTHON) .ci/try_wheel --cases 24
 
 lock:  ## the hashes anew; `make lock UPGRADE=--upgrade` takes newer versions
 	$(PYTHON) -m venv $(VENV)/lock
