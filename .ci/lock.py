@@ -19,16 +19,18 @@ HELD = ("torch==2.13.0",)  # tried on a GPU and on a CPU; others are brought in 
 OTHER_BUILDS = {"torch==2.13.0": ("6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b",)}
 # What some dependencies are built with, which come as source alone, and what hatchling needs to install a checkout.
 BUILDERS = ("setuptools", "editables")
-TOOLS = (
+TOOLS = (  # extras, installed together
     "dev",
     "dicom",
     "dicomweb",
     "export",
+    "mlflow",
     "radiomics",
     "segmentation",
     "sign",
     "stress",
-)  # extras, installed together
+    "tracking",
+)
 CLUSTERS = ("ray", "slurm")
 LOCKER = ("uv==0.13.9",)  # what resolves all this
 _CUDA = re.compile(r"(nvidia|cuda|triton)\b")

@@ -34,7 +34,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-NOT_SHIPPED = frozenset({"dev"})  # extras of whoever works on the source
+NOT_SHIPPED = frozenset({"dev", "docs"})  # extras of whoever works on the source
 DEFAULT_EPOCH = 1577836800  # 2020-01-01, as hatchling has it
 _LONGEST_NAME = 80  # of a licence; what is longer is its text
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)(?: ; ([^\\\n]+?))? \\\n((?:    --hash=\S+(?: \\)?\n)+)", re.MULTILINE)
@@ -144,7 +144,7 @@ def weights() -> Iterator[Component]:
                 bom_ref=f"weights:{encoder}",
                 scope=ComponentScope.OPTIONAL,
                 hashes=known,
-                description=f"ImageNet weights of {encoder}, where a plan names them; the name ends in the first digits "
+                description=f"ImageNet weights of {encoder}, where a plan names them; the name ends in first digits "
                 "of the SHA-256, which are checked",
             )
 

@@ -1,6 +1,6 @@
 """A study: a dataset folder, its workspace, and one method a stage. What a command does, one call does."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from autodls.stages.explain import Explained
     from autodls.stages.export import Exported
     from autodls.stages.predict_dicom import PredictedStudies
-    from autodls.stages.sign import SignedModel
     from autodls.stages.update import Updated
     from autodls.stages.verify import Verified
 
@@ -230,19 +229,6 @@ class Study(StudyBenchmarks):
         from autodls.stages.verify import verify
 
         return verify(self.workspace.root, self.dataset, workers=workers, watch=self.watch)
-
-    def sign(
-        self, key: PathLike, model: PathLike | None = None, ask: "Callable[[], str] | None" = None
-    ) -> "SignedModel":
-        """Sign this study's model, or the folder `model`, with the private `key`, a PEM file, as `autodls sign`.
-
-        `ask` gives the passphrase of an encrypted key that is not in the environment. Who has the public key checks it
-        by `predict(key=)`, `load_model(MODEL, key=)` or `load_model(MODEL).verify(key)`.
-        """
-        from autodls.stages.session import model_of
-        from autodls.stages.sign import sign
-
-        return sign(path_of(model) or model_of(self.workspace, drawn=False), key=Path(key), ask=ask, watch=self.watch)
 
     @staticmethod
     def demo(

@@ -1,10 +1,10 @@
 """A study up to its locked model: one method for each stage that a training cohort goes through, and one for all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from autodls.study_folder import PathLike, StudyFolder
+from autodls.study_folder import PathLike, StudyFolder, path_of
 from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from autodls.stages.preprocess import Preprocessed
     from autodls.stages.run import StudyRun
     from autodls.stages.segment import Segmented
+    from autodls.stages.sign import SignedModel
+    from autodls.stages.track import Tracked
     from autodls.stages.train import Trained
 
 
@@ -158,6 +160,44 @@ class StudyTraining(StudyFolder):
         from autodls.stages.preprocess import preprocess
 
         return preprocess(self.dataset, self._place(), workers=workers, watch=self.watch)
+
+    def track(
+        self,
+        tensorboard: PathLike | None = None,
+        mlflow: PathLike | None = None,
+        *,
+        remote: bool = False,
+        follow: bool = False,
+    ) -> "Tracked":
+        """Write learning curves into the folder `tensorboard`, or the MLflow store `mlflow`, as `autodls track`.
+
+        The store is a folder; a server is refused unless `remote`. With `follow` until every fold is trained.
+        """
+        from autodls.stages.track import track
+
+        folder, store = path_of(tensorboard), None if mlflow is None else str(mlflow)
+        return track(
+            self.dataset,
+            self._place(),
+            tensorboard=folder,
+            mlflow=store,
+            remote=remote,
+            follow=follow,
+            watch=self.watch,
+        )
+
+    def sign(
+        self, key: PathLike, model: PathLike | None = None, ask: "Callable[[], str] | None" = None
+    ) -> "SignedModel":
+        """Sign this study's model, or the folder `model`, with the private `key`, a PEM file, as `autodls sign`.
+
+        `ask` gives the passphrase of an encrypted key that is not in the environment. Who has the public key checks it
+        by `predict(key=)`, `load_model(MODEL, key=)` or `load_model(MODEL).verify(key)`.
+        """
+        from autodls.stages.session import model_of
+        from autodls.stages.sign import sign
+
+        return sign(path_of(model) or model_of(self.workspace, drawn=False), key=Path(key), ask=ask, watch=self.watch)
 
     def segment(
         self,

@@ -227,6 +227,7 @@ CALLS = {
     "explain": lambda study: study.explain(["a", "b"], "auto"),
     "report": lambda study: study.report("report.html", docx=True, overwrite=True),
     "verify": lambda study: study.verify(workers=2),
+    "track": lambda study: study.track("runs", "mlruns", remote=True),
     "sign": lambda study: study.sign("private.pem", "model", str),
     "benchmark_rois": lambda study: study.benchmark_rois(3, workers=2),
     "demo": lambda study: study.demo("demo", 24, permute_labels=True, watch=study.watch),

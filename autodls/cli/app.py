@@ -21,11 +21,12 @@ from autodls.cli.manner import as_asked, with_manners
 from autodls.cli.run_app import run
 from autodls.cli.scoring import evaluate, explain, predict
 from autodls.cli.sign_app import sign
+from autodls.cli.track_app import track
 from autodls.cli.update_app import update
 from autodls.machine import tune_process
 
 _ORDER = (
-    "import", "init", "run", "check", "plan", "preprocess", "segment", "train", "predict", "update", "export",
+    "import", "init", "run", "check", "plan", "preprocess", "segment", "train", "track", "predict", "update", "export",
     "evaluate", "compare", "explain", "benchmark", "report", "verify", "sign", "demo",
 )  # fmt: skip
 
@@ -139,7 +140,7 @@ def preprocess(
     say(f"{len(done.keys)} samples in {done.folder}. Next: autodls train fold all")
 
 
-for command in (init, run, predict, update, export, evaluate, compare, explain, sign):
+for command in (init, run, track, predict, update, export, evaluate, compare, explain, sign):
     app.command()(command)
 
 

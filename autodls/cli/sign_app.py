@@ -14,7 +14,7 @@ def sign(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a locked model, or of a candidate.")],
     key: Annotated[Path, typer.Option("--key", metavar="PRIVATE", help="PEM file of a private ed25519 key.")],
 ) -> None:
-    """Sign a locked model with your key, so that others can tell it is yours.
+    """Sign a locked model, to show whose it is.
 
     The signature, MODEL/signature.json, is of the record that holds the hashes of all other files. Who has your public
     key checks it: autodls verify MODEL --key PUBLIC.pem, or predict --key. An encrypted key asks for its passphrase, or

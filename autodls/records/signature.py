@@ -41,13 +41,15 @@ class Signature(Record):
     """
 
     format: Literal["autodls-signature/1"] = "autodls-signature/1"
-    algorithm: Literal["ed25519"] = "ed25519"
+    algorithm: Literal["ed25519"] = Field(default="ed25519", description="RFC 8032")
     signed: Literal["model.json", "candidate.json"] = Field(description="the file whose bytes are signed")
     signed_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of that file when it was signed")
     public_key: Annotated[str, _base64_of(_is_key, "an ed25519 public key")] = Field(
         description="as between the first and the last line of its PEM file"
     )
-    signature: Annotated[str, _base64_of(lambda content: len(content) == _SIGNATURE_BYTES, "64 bytes")]
+    signature: Annotated[str, _base64_of(lambda content: len(content) == _SIGNATURE_BYTES, "64 bytes")] = Field(
+        description="its 64 bytes in base64; openssl verifies them against the file that is signed"
+    )
 
     @classmethod
     def of(cls, signed: Path, content: bytes, public_key: bytes, signature: bytes) -> "Signature":

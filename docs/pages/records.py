@@ -24,6 +24,7 @@ from autodls.records.locked_candidate import LockedCandidate
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
 from autodls.records.provenance import Provenance
+from autodls.records.signature import Signature
 from autodls.records.splits import Splits
 from autodls.stages.init import InitRecord
 
@@ -39,6 +40,7 @@ FILES: Mapping[str, tuple[type[BaseModel], str]] = {
     "metrics.json": (Metrics, "Every figure of the evaluation, in `results/`."),
     "compare.json": (Comparison, "What `autodls compare` found, in `results/`."),
     "candidate.json": (LockedCandidate, "What `autodls compare --lock` locked, in `candidate/`."),
+    "signature.json": (Signature, "Whose a model or a locked candidate is; `autodls sign` writes it."),
     "learning_curve.json": (PatientsBenchmark, "What `autodls benchmark patients` found, in `results/`."),
     "benchmark_rois.json": (RoiBenchmark, "What `autodls benchmark rois` found, in `results/`."),
     "benchmark_images.json": (ImageBenchmark, "What `autodls benchmark images` found, in `results/`."),

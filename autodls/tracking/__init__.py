@@ -1,0 +1,1 @@
+"""Learning curves for other programs that show them; nothing is sent to another machine unasked."""
