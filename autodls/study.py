@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from autodls.records.export import Runtime
     from autodls.records.model_folders import RoiKind
     from autodls.records.update import Method
+    from autodls.report.drawn import Format
     from autodls.stages.demo import Demo
     from autodls.stages.evaluate import Evaluated
     from autodls.stages.explain import Explained
@@ -213,16 +214,20 @@ class Study(StudyBenchmarks):
         rois: "RoiKind | None" = None,
         *,
         docx: bool = False,
+        figures: "Sequence[Format]" = (),
+        labels: PathLike | None = None,
         overwrite: bool = False,
     ) -> Path:
         """Write the study as one HTML file, results/report.html of the workspace unless named; returns its path.
 
-        With `docx` the draft of a paper lies beside it, a Word file of the same name.
+        With `docx` the draft of a paper lies beside it, a Word file of the same name, and with `figures`, of "pdf",
+        "svg", "tiff", every figure for a journal; `labels` is a JSON file that says what names are called.
         """
+        from autodls.stages.journal import Shown
         from autodls.stages.report import report
 
-        place = (self.dataset, self._place(), path_of(output), rois)
-        return report(*place, docx=docx, overwrite=overwrite, watch=self.watch)
+        shown, place = Shown(tuple(figures), path_of(labels)), (self.dataset, self._place(), path_of(output), rois)
+        return report(*place, docx=docx, shown=shown, overwrite=overwrite, watch=self.watch)
 
     def verify(self, *, workers: int = 1) -> "Verified":
         """Check every hash of the workspace against what it was derived from, images included."""
@@ -271,13 +276,16 @@ class Study(StudyBenchmarks):
         out_of_fold: Sequence[str] = (),
         output: PathLike | None = None,
         overwrite: bool = False,
+        figures: "Sequence[Format]" = (),
+        labels: PathLike | None = None,
         watch: Watch = SILENT,
     ) -> "Metrics":
         """Judge any `table` of scores (CSV or .xlsx), as `autodls evaluate --scores`; no study is needed.
 
         `score` names its score columns, the first the reference of comparisons; `label` a column of 0 and 1, `time` and
         `event` follow-up (one of the two is needed); `cutoff` is by score; `out_of_fold` the cohorts that a
-        cross-validation scored. With `output` metrics.json is written there. Raises ArgumentError and DatasetError.
+        cross-validation scored. With `output` metrics, tables, figures and a page are written there; `figures` and
+        `labels`: as in `report`. Raises ArgumentError and DatasetError.
 
         >>> from pathlib import Path
         >>> from tempfile import TemporaryDirectory
@@ -290,8 +298,8 @@ class Study(StudyBenchmarks):
         """
         from autodls.stages.evaluate_scores import TableRequest, evaluate_scores
 
-        scores = (score,) if isinstance(score, str) else tuple(score)
+        scores, shown = (score,) if isinstance(score, str) else tuple(score), (tuple(figures), path_of(labels))
         cutoffs = tuple(f"{name}={value!r}" for name, value in (cutoff or {}).items())
         columns = (Path(table), scores, label, cohort, patient, cutoffs, cutoff_from, time, event, landmark)
-        request = TableRequest(*columns, tuple(out_of_fold), path_of(output), overwrite)
+        request = TableRequest(*columns, tuple(out_of_fold), path_of(output), overwrite, *shown)
         return evaluate_scores(request, watch=watch)

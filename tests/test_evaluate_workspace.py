@@ -13,22 +13,31 @@ from scipy.special import logit
 from tiny_workspace import made_up_scores, tiny_workspace
 
 from autodls.analysis.apparent import Entry
+from autodls.analysis.endpoint import endpoint_name
 from autodls.analysis.out_of_fold import with_probabilities
 from autodls.analysis.scored_study import MEAN, ScoredCase, ScoredCohort, ScoredStudy, cohort_name, follow_up
 from autodls.analysis.sequence_patterns import sequence_patterns
-from autodls.analysis.study_analysis import _ledger
+from autodls.analysis.study_analysis import _ledger, auc_rows, study_flow
 from autodls.analysis.study_metrics import study_metrics, study_tables
+from autodls.evaluation.binary import youden_cutoff
 from autodls.evaluation.calibration import calibration
 from autodls.evaluation.delong import auc, compare_aucs
+from autodls.evaluation.metrics import Choices, evaluate_table
 from autodls.evaluation.score_auc import OUT_OF_FOLD
+from autodls.evaluation.scores_table import Columns, table_from_rows
 from autodls.models.recalibration import cross_fitted
 from autodls.planning.splits import make_splits
+from autodls.records.cells import TableRow
 from autodls.records.cohort import Cohort
 from autodls.records.dataset import DatasetDescription
+from autodls.records.labels import Labels
 from autodls.records.model import ModelRecord
 from autodls.records.scores import FUSED
 from autodls.records.workspace import Workspace, safe_name
-from autodls.report.study_results import study_results, write_results
+from autodls.report.drawn import svg_of
+from autodls.report.naming import labelled
+from autodls.report.score_results import score_tables, table_results
+from autodls.report.study_results import drawn_study, study_results, write_results
 
 SEQUENCES = ("T1WI", "T2WI")
 
@@ -118,6 +127,46 @@ def test_probabilities_out_of_fold_are_judged_by_a_recalibration_of_the_other_fo
     assert held.calibration.cross_fitted and held.calibration.slope == calibration(labels, fair).slope
     drawn = with_probabilities(study_tables(study), study).cohorts[OUT_OF_FOLD].scores[FUSED]
     np.testing.assert_array_equal(drawn, fair)
+
+
+def as_rows(study):
+    """The scores of a study as anybody's table, its labels and follow-up beside them."""
+    rows = [
+        {"cohort": name, "label": "" if one.case.label is None else str(int(one.case.label)), **one.case.row,
+         "patient": one.case.patient, **{row: repr(value) for row, value in one.scores.items()}}
+        for name, cohort in study.cohorts.items() for one in cohort.cases
+    ]  # fmt: skip
+    return [TableRow(row, number) for number, row in enumerate(rows, start=2)]
+
+
+def test_a_table_of_the_study_s_own_scores_gives_its_tables_and_figures(make_study):
+    """By the same cut-offs: all that needs no more than scores, labels and follow-up is the same to the last digit."""
+    study = make_study(external=make_cases("external", 20, np.random.default_rng(5)))
+    held = study_tables(study).cohorts[OUT_OF_FOLD]
+    study = replace(study, cutoff=youden_cutoff(held.labels, held.scores[FUSED]))
+    metrics = study_metrics(study)
+    roles = {"time": "months", "event": "event", "cohort": "cohort", "patient": "patient"}
+    table = table_from_rows(as_rows(study), Columns(study.scores, "label", **roles), "own.csv")
+    judged = evaluate_table(table, Choices(cutoff_from=OUT_OF_FOLD, landmark=6.0, out_of_fold=(OUT_OF_FOLD,)))
+    labels = Labels(scores={FUSED: "DLS"}, classes={"positive": "PD-L1 high"}, survival_unit="months",
+                    endpoint=endpoint_name(study.survival))  # fmt: skip
+    with labelled(labels):
+        found, (figures, _) = table_results(table, judged), drawn_study(study, metrics, study_flow(study))
+    own = score_tables(metrics, auc_rows(study, metrics))
+    assert list(found.tables) == list(own) and list(found.figures) == list(figures)
+    for name in ("comparisons", "landmark", "survival"):
+        assert found.tables[name].rows == own[name].rows, name
+    assert list(found.tables["auc"].rows.lines) == [line for line in own["auc"].rows.lines if line[1] != MEAN]
+    unseen = [[line for line in one["performance"].rows.lines if line[0] == "external" and line[1] != MEAN] for one in
+              (found.tables, own)]  # fmt: skip
+    assert unseen[0] == unseen[1] and len(unseen[0]) == 3
+    for name in ("roc", "kaplan_meier"):
+        assert found.figures[name].rows == figures[name].rows, name
+        assert svg_of(found.figures[name].figure) == svg_of(figures[name].figure), name
+    for name in ("calibration", "decision_curve"):  # out of fold, a study is recalibrated on the other folds
+        external, theirs = ([line for line in one[name].rows.lines if line[0] == "external"] for one in
+                            (found.figures, figures))  # fmt: skip
+        assert external == theirs and external, name
 
 
 def test_the_plain_mean_of_the_sequences_is_judged_beside_the_fusion_and_compared_with_nothing(make_study):

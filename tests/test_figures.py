@@ -167,7 +167,7 @@ def test_a_figure_is_the_same_bytes_twice_and_of_journal_width(study: ScoreTable
     saved = [save_figure(tmp_path / str(at), "roc", roc_figure(study, evaluate_table(study))) for at in range(2)]
     assert [path.read_bytes() for path in saved[0]] == [path.read_bytes() for path in saved[1]]
     png, svg, table = saved[0]
-    assert Image.open(png).size[0] == pytest.approx(136 / 25.4 * 200, abs=1)
+    assert Image.open(png).size[0] == pytest.approx(170 / 25.4 * 200, abs=1)
     assert ElementTree.parse(svg).getroot().tag.endswith("svg")
     assert b"<dc:date>" not in svg.read_bytes()
     assert table.read_text().startswith("cohort,score,kind,")

@@ -13,9 +13,10 @@ from tiny_models import tiny_model
 from tiny_workspace import tiny_workspace
 
 from autodls.analysis.rois_records import RoiBenchmark
-from autodls.errors import ArgumentError
+from autodls.errors import ArgumentError, StaleRecordError
 from autodls.evaluation.metrics_record import Metrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD
+from autodls.evaluation.score_aucs import metric_rows
 from autodls.inference.prediction import Prediction
 from autodls.records.files import write_text
 from autodls.records.model_folders import PROVENANCE
@@ -24,8 +25,9 @@ from autodls.records.scores import FUSED
 from autodls.records.workspace import Workspace
 from autodls.stages.benchmark_rois import benchmark_rois
 from autodls.stages.evaluate import evaluate
-from autodls.stages.evaluate_scores import TableRequest, evaluate_scores, metric_rows
+from autodls.stages.evaluate_scores import TableRequest, evaluate_scores
 from autodls.stages.explain import explain
+from autodls.stages.journal import Shown
 from autodls.stages.predict import predict
 from autodls.stages.provenance import precision_of_all
 from autodls.stages.report import report
@@ -33,6 +35,7 @@ from autodls.stages.verify import verify
 from autodls.watch import SILENT
 
 NO_ROI = "case_10"
+FIGURES_OF_LABELS = ("cohort_flow", "roc", "calibration", "decision_curve")
 
 
 class Listener:
@@ -212,6 +215,11 @@ class TestEvaluateScores:
         found = evaluate_scores(replace(request_, output=out), watch=listener)
         assert found == evaluate_scores(request_) == Metrics.load(out / "metrics.json", "")
         assert told(out / PROVENANCE, "evaluate") == listener.command
+        made = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+        figures = {f"figures/{name}.{end}" for name in FIGURES_OF_LABELS for end in ("csv", "png", "svg")}
+        tables = {f"tables/{name}.csv" for name in ("auc", "performance", "comparisons")}
+        assert made == {"metrics.json", "report.html", PROVENANCE} | tables | figures
+        assert set(Provenance.beside(out / PROVENANCE).commands["evaluate"].files) == made - {PROVENANCE}
 
     @pytest.mark.parametrize(("lack", "named"), [({"scores": ()}, "--score "), ({"label": None}, "--label ")])
     def test_what_is_not_named_is_asked_for(self, request_, lack, named):
@@ -241,6 +249,68 @@ def test_report_gives_the_page(study, tmp_path, listener):
     with pytest.raises(ArgumentError, match="is a report already"):
         report(dataset, workspace.root, other)
     assert report(dataset, workspace.root, other, overwrite=True) == other
+
+
+class TestJournalFigures:
+    @pytest.fixture
+    def copied(self, study, tmp_path):
+        """Dataset and workspace that a test may change, and labels for them."""
+        shutil.copytree(study[0], tmp_path / "data")
+        sequences = {name: f"Sequence ${name}$" for name in ("CE-T1WI", "T2WI")}
+        labels = {"scores": {FUSED: "Deep score"}, "cohorts": {OUT_OF_FOLD: "Cross-validated"}, "sequences": sequences}
+        write_text(tmp_path / "labels.json", json.dumps(labels))
+        return tmp_path / "data", Workspace(tmp_path / "data" / "autodls"), tmp_path / "labels.json"
+
+    def test_they_lie_beside_the_report_are_noted_and_never_written_over_an_edit(self, copied, listener):
+        dataset, workspace, labels = copied
+        shown = Shown(("svg",), labels)
+        report(dataset, shown=shown, watch=listener)
+        made = {path.name: path.read_bytes() for path in workspace.report_figures.iterdir()}
+        assert {"roc.svg", "cohort_flow.svg", "calibration.svg", "provenance.json"} <= set(made)
+        assert b"Deep score (95% CI)" in made["decision_curve.svg"]
+        assert told(workspace.provenance, "report --figures") == listener.command
+        assert not [fault for fault in verify(workspace.root, dataset).faults if "report" in fault]
+        report(dataset, shown=shown, watch=listener)
+        assert made == {path.name: path.read_bytes() for path in workspace.report_figures.iterdir()}
+        page = workspace.report.read_text()
+        assert "Cross-validated" in page and "Deep score" in page and "Sequence $T2WI$" in page
+        (workspace.report_figures / "roc.svg").write_text("edited")
+        assert any("roc.svg: SHA-256 is" in fault for fault in verify(workspace.root).faults)
+        with pytest.raises(ArgumentError, match=r"holds roc.svg, which was changed after AutoDLS wrote it"):
+            report(dataset, shown=shown)
+        assert (workspace.report_figures / "roc.svg").read_text() == "edited"
+
+    def test_the_page_is_the_same_bytes_with_figures_and_without(self, copied, tmp_path):
+        dataset, *_ = copied
+        plain, drawn = (report(dataset, output=tmp_path / f"{name}.html") for name in ("plain", "again"))
+        assert plain.read_bytes() == drawn.read_bytes()
+        other = report(dataset, output=tmp_path / "paper.html", shown=Shown(("svg",)))
+        assert other.read_bytes() == plain.read_bytes()
+        assert (tmp_path / "paper_figures" / "roc.svg").is_file()
+        with pytest.raises(ArgumentError, match="paper_figures: holds the results of an earlier run"):
+            other.unlink()
+            report(dataset, output=tmp_path / "paper.html", shown=Shown(("svg",)))
+
+    def test_an_evaluation_of_other_labels_is_not_drawn(self, copied):
+        dataset, workspace, labels = copied
+        table = dataset / "clinical.csv"
+        table.write_text(table.read_text() + "\n")
+        before = snapshot(workspace.root)
+        with pytest.raises(StaleRecordError, match="so no figure can be drawn of it; run 'autodls evaluate'"):
+            report(dataset, shown=Shown(("pdf",)))
+        with pytest.raises(StaleRecordError):
+            report(dataset, shown=Shown((), labels))
+        assert snapshot(workspace.root) == before
+
+    def test_a_label_of_no_name_is_refused_with_the_names_that_are_there(self, copied):
+        dataset, workspace, labels = copied
+        write_text(labels, '{"cohorts": {"externl": "B"}}')
+        before = snapshot(workspace.root)
+        with pytest.raises(
+            ArgumentError, match=r"cohorts: no 'externl'; there are train \(out of fold\), external, train"
+        ):
+            report(dataset, shown=Shown((), labels))
+        assert snapshot(workspace.root) == before
 
 
 def test_verify_gives_links_faults_and_what_is_not_checked(few, tmp_path, listener):

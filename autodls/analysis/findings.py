@@ -1,7 +1,7 @@
 """Warnings by kind: one sentence for all cohorts and scores of which it holds, the heaviest kind first."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autodls.evaluation.metrics_record import Metrics
@@ -45,6 +45,13 @@ _WORDS: tuple[tuple[str, str], ...] = (
 _DETAIL = re.compile(r"(?P<claim>.*?) \((?P<detail>[^()]*)\)")
 
 
+_OUTDONE = re.compile(
+    r"(?P<one>.+)(?P<reached> alone reaches an AUC of [\d.]+), (?P<other>.+?)(?P<rest> [\d.]+(, P .*)?)"
+)
+
+Call = Callable[[str], str]
+
+
 @dataclass(frozen=True)
 class Finding:
     """A sentence and what it is about."""
@@ -70,8 +77,12 @@ def kind_of(text: str) -> str:
     return next((kind for words, kind in _WORDS if words in text), OTHER)
 
 
-def merged(warnings: Iterable[str], cohorts: Sequence[str], scores: Sequence[str]) -> list[Finding]:
+def merged(
+    warnings: Iterable[str], cohorts: Sequence[str], scores: Sequence[str], called: tuple[Call, Call] = (str, str)
+) -> list[Finding]:
     """The warnings of the metrics with those that differ in cohort, score and numbers alone as one sentence.
+
+    `called` says what cohorts and what scores are called in the sentences; their own names unless given.
 
     >>> [found] = merged(["cohort a: x: the rate is odd (1)", "cohort a: y: the rate is odd (2)"], ["a"], ["x", "y"])
     >>> found.text
@@ -84,11 +95,12 @@ def merged(warnings: Iterable[str], cohorts: Sequence[str], scores: Sequence[str
         rest = text if cohort is None else text.removeprefix(f"cohort {cohort}: ")
         score = _longest(rest, scores)
         if cohort is None or score is None:
-            whole.append(Finding(kind_of(text), sentence(text)))
+            whole.append(Finding(kind_of(text), sentence(_called(text, cohort, scores, called))))
             continue
         claim, detail = _cut(rest.removeprefix(f"{score}: "))
         held = claims.setdefault(claim, _Claim(kind_of(claim)))
-        held.said_of.setdefault(cohort, []).append(f"{score} ({detail})" if detail else score)
+        shown = called[1](score)
+        held.said_of.setdefault(called[0](cohort), []).append(f"{shown} ({detail})" if detail else shown)
     together = [Finding(held.kind, _said(claim, held.said_of)) for claim, held in claims.items()]
     return [*whole, *together]
 
@@ -115,6 +127,16 @@ def sentence(text: str) -> str:
     ('Is it so?', 'It is.')
     """
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}"
+
+
+def _called(text: str, cohort: str | None, scores: Sequence[str], called: tuple[Call, Call]) -> str:
+    """A warning about a whole cohort, with what this and the scores that it compares are called."""
+    if cohort is None:
+        return text
+    rest = text.removeprefix(f"cohort {cohort}: ")
+    if (found := _OUTDONE.fullmatch(rest)) and {found["one"], found["other"]} <= set(scores):
+        rest = f"{called[1](found['one'])}{found['reached']}, {called[1](found['other'])}{found['rest']}"
+    return f"cohort {called[0](cohort)}: {rest}"
 
 
 def _longest(text: str, names: Sequence[str]) -> str | None:

@@ -55,7 +55,7 @@ def study_analysis(study: ScoredStudy) -> StudyAnalysis:
         by_outcome=_by_outcome(study),
         ledger=tuple(_ledger(study, metrics)),
         shortcuts=tuple(shortcuts),
-        flow=_flow(study),
+        flow=study_flow(study),
         warnings=(*news(metrics, gains), *metrics.warnings, *left_out),
     )
 
@@ -159,7 +159,7 @@ def _offered(study: ScoredStudy, training: Mapping[str, Case]) -> dict[str, Call
     return offered
 
 
-def _flow(study: ScoredStudy) -> Flow:
+def study_flow(study: ScoredStudy) -> Flow:
     """The flow of the dataset, less the cases that have an image and yet could not be scored."""
     failed = {case for cohort in study.cohorts.values() for case in cohort.unscored}
     kept = [case for case in study.dataset.cases if case.id not in failed or not case.images]

@@ -152,15 +152,20 @@ def report(
     rois: options.RoisOption = None,
     output: options.ReportFile = None,
     docx: options.DocxOption = False,
+    figures: options.FigureFormats = None,
+    labels: options.LabelsFile = None,
     overwrite: options.OverwriteOption = False,
 ) -> None:
     """Write the whole study as one HTML file that needs no network."""
     workspace = options.experiment_of(dataset, workspace, name)
+    from autodls.records.workspace import journal_folder
+    from autodls.stages.journal import Shown
     from autodls.stages.report import paper_beside
     from autodls.stages.report import report as write
 
-    made = write(dataset, workspace, output, rois, docx=docx, overwrite=overwrite, watch=Terminal())
-    say(f"report: {made}")
+    shown = Shown(tuple(figures or ()), labels)
+    made = write(dataset, workspace, output, rois, docx=docx, shown=shown, overwrite=overwrite, watch=Terminal())
+    say(f"report: {made}" + (f"; figures: {journal_folder(made)}" if figures else ""))
     if docx:
         say(f"paper: {paper_beside(made)}")
 

@@ -149,7 +149,19 @@ FoldCohorts = Annotated[
         "--out-of-fold", "COHORT", "cohort scored by a cross-validation ('all' without --cohort); may be repeated"
     ),
 ]
-MetricsFolder = Annotated[Path | None, typer.Option("-o", "--output", help="Of --scores: folder for metrics.json.")]
+MetricsFolder = Annotated[
+    Path | None, typer.Option("-o", "--output", help="Of --scores: folder for metrics, tables, figures.")
+]
+FigureFormats = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--figures", metavar="pdf|svg|tiff", help="Figures for a journal too, beside the report; may be repeated."
+    ),
+]
+LabelsFile = Annotated[
+    Path | None,
+    typer.Option("--labels", metavar="FILE", help="JSON: what scores, cohorts, sequences, classes are called."),
+]
 ReportFile = Annotated[
     Path | None, typer.Option("-o", "--output", help="HTML file; results/report.html of the workspace by default.")
 ]

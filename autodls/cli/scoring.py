@@ -103,6 +103,8 @@ def evaluate(
     out_of_fold: options.FoldCohorts = None,
     output: options.MetricsFolder = None,
     overwrite: options.OverwriteOption = False,
+    figures: options.FigureFormats = None,
+    labels: options.LabelsFile = None,
 ) -> None:
     """Judge the locked model on every cohort. With --scores, any table of scores."""
     from autodls.jobs.executor import executor_of
@@ -111,7 +113,9 @@ def evaluate(
     who = executor_of(executor, address, slurm or ())
     workspace = options.experiment_of(dataset, workspace, name)
     columns = (tuple(score or ()), label, cohort, patient, tuple(cutoff or ()), cutoff_from, time, event, landmark)
-    request = TableRequest(scores or Path(), *columns, tuple(out_of_fold or ()), output, overwrite)
+    request = TableRequest(
+        scores or Path(), *columns, tuple(out_of_fold or ()), output, overwrite, tuple(figures or ()), labels
+    )
     if scores is not None:
         _refuse_cluster(who.name)
         _evaluate_table(request, as_json=as_json, dry_run=dry_run)
@@ -148,7 +152,7 @@ def _evaluate_table(request: "TableRequest", *, as_json: bool, dry_run: bool) ->
     if dry_run:
         raise ArgumentError("--dry-run is for the cohorts of a dataset: a table (--scores) is evaluated in seconds")
     if request.scores and request.output is None and not as_json:
-        raise ArgumentError("-o is missing: name the folder for metrics.json, or ask for --json on stdout")
+        raise ArgumentError("-o is missing: name the folder for the results, or ask for --json on stdout")
     metrics = evaluate_scores(request, watch=Terminal())
     show_judged(metrics, request.table, None if as_json else request.output)
 

@@ -55,13 +55,14 @@ def show_evaluated(found: "Evaluated", *, as_json: bool = False) -> None:
 
 def show_judged(metrics: "Metrics", table: Path, output: Path | None) -> None:
     """The AUC of every score of a table; where nothing is written, all there is."""
-    from autodls.stages.evaluate_scores import metric_rows
+    from autodls.evaluation.score_aucs import metric_rows
 
     if output is None:
         say_json(metrics.to_bytes().decode())
         return
     show_aucs(f"AUC of {table.name}", metric_rows(metrics))
     say(f"all metrics: {output}/metrics.json")
+    say(f"tables, figures and a page to read: {output}/report.html")
 
 
 def show_predicted(prediction: "Prediction", output: Path, *, as_json: bool) -> None:

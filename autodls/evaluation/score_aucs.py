@@ -7,6 +7,7 @@ import numpy as np
 
 from autodls.evaluation.delong import auc_with_ci
 from autodls.evaluation.intervals import printed_auc
+from autodls.evaluation.metrics_record import Metrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD, ScoreAuc
 from autodls.records.scores import FUSED
 from autodls.records.table import read_table
@@ -63,3 +64,18 @@ def cohort_rows(
 def out_of_fold_aucs(path: Path, sequences: Sequence[str], patients: Mapping[str, str] | None = None) -> list[ScoreAuc]:
     """The AUCs of oof_scores.csv; `patients` gives the patient of each case."""
     return cohort_rows(OUT_OF_FOLD, read_table(path), sequences, patients, out_of_fold=True)
+
+
+def metric_rows(metrics: Metrics) -> list[ScoreAuc]:
+    """The AUC of every score of every cohort."""
+    return [
+        ScoreAuc(
+            cohort=name,
+            row=score,
+            n=found.n or 0,
+            positives=found.positives or 0,
+            **found.auc.model_dump(include={"value", "low", "high", "reason", "method"}),
+        )
+        for name, cohort in metrics.cohorts.items()
+        for score, found in cohort.scores.items()
+    ]

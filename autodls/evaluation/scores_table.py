@@ -70,11 +70,15 @@ class Columns(_Offered):
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """Score names, the reference first, and the cohorts in the order of the table."""
+    """Score names, the reference first, and the cohorts in the order of the table.
+
+    `without_cohort` rows name no cohort and are in none.
+    """
 
     scores: tuple[str, ...]
     cohorts: Mapping[str, CohortTable]
     warnings: tuple[str, ...] = ()
+    without_cohort: int = 0
 
 
 def read_scores(path: Path, columns: Columns) -> ScoreTable:
@@ -115,7 +119,8 @@ def table_from_rows(rows: Sequence[TableRow], columns: Columns, where: str) -> S
     if columns.patient is not None:
         warnings += _patient_warnings(members, columns.patient)
     cohorts = {name: _cohort_table(cohort, columns) for name, cohort in members.items()}
-    return ScoreTable(columns.scores, cohorts, tuple(warnings))
+    left_out = len(rows) - sum(map(len, members.values()))
+    return ScoreTable(columns.scores, cohorts, tuple(warnings), left_out)
 
 
 @dataclass(frozen=True)

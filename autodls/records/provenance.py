@@ -32,6 +32,7 @@ _OUTSIDE = (
     "clinical.csv",
     "clinical.xlsx",
     "dataset.json",
+    "labels.json",
     "model.json",
 )  # names that we chose: another, such as that of a table, is a person's choice
 _LIBRARIES = (

@@ -248,6 +248,11 @@ class Workspace:
         """The same as the draft of a paper, a Word file."""
         return self.report.with_suffix(".docx")
 
+    @property
+    def report_figures(self) -> Path:
+        """The figures of the report as a journal takes them."""
+        return journal_folder(self.report)
+
     def heldout_roi(self, case: str) -> Path:
         """The automatic ROI of a held-out case, drawn by the ensemble."""
         return self.home / "results" / "rois" / f"{case}.nii.gz"
@@ -279,6 +284,15 @@ class Workspace:
 def finished_rows(record: Path) -> Path:
     """Where the finished rows of a JSON `record` lie, beside it, until it is made."""
     return record.with_suffix(".partial.jsonl")
+
+
+def journal_folder(report: Path) -> Path:
+    """Where the figures of a `report` lie as a journal takes them: beside it.
+
+    >>> journal_folder(Path("results/report.html")).as_posix()
+    'results/report_figures'
+    """
+    return report.with_name(f"{report.stem}_figures")
 
 
 def safe_name(name: str) -> str:

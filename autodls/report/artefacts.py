@@ -81,7 +81,10 @@ class Artefacts:
 
     `plan` and `fingerprint` are those that the model was locked with, where there is a model: what was trained. Those
     that lie in the workspace now are `plan_now` and `fingerprint_now`. `paths` says of these where they were read.
+    Results of anybody's scores, which have no workspace, name `of_table`, the file with the scores.
     """
+
+    of_table: str | None = None
 
     description: DatasetDescription | None = None
     fingerprint: Fingerprint | None = None
@@ -117,6 +120,11 @@ class Artefacts:
         return [name for name, sha256 in made_from.items() if self.hashes.get(name, sha256) != sha256]
 
     @property
+    def place(self) -> str:
+        """What stands before the names of tables and figures, where a reader looks for them."""
+        return "results/" if self.of_table is None else ""
+
+    @property
     def splits_are_locked(self) -> bool:
         """Whether the splits are those that the model was locked from; True before there is a model."""
         return self.model is None or self.splits is None or self.splits.sha256() == self.model.splits_sha256
@@ -132,6 +140,8 @@ class Artefacts:
     @property
     def missing(self) -> tuple[Artefact, ...]:
         """What a complete run has and this one has not; what a study without follow-up lacks is not counted."""
+        if self.of_table is not None:
+            return ()
         return tuple(
             artefact for name, artefact in ARTEFACTS.items() if name not in _OPTIONAL and self.find(name) is None
         )
@@ -145,9 +155,14 @@ class Artefacts:
 
     @property
     def unseen_cohorts(self) -> tuple[str, ...]:
-        """Cohorts of the metrics whose scores are not apparent: out-of-fold first, then the held-out ones."""
+        """Cohorts of the metrics whose scores are not apparent: out-of-fold first, then the held-out ones.
+
+        All of them where nothing tells what the scores learned from.
+        """
         if self.metrics is None:
             return ()
+        if self.of_table is not None:
+            return tuple(self.metrics.cohorts)
         settings = self.description.autodls.cohort if self.description else None
         trained = set(settings.training if settings else ("train",))
         others = (name for name in self.metrics.cohorts if name != OUT_OF_FOLD and name not in trained)

@@ -72,9 +72,9 @@ CAPTIONS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def numbers_of(name: str) -> str:
-    """Where the numbers of the figure `name` lie."""
-    return f"Numbers: results/figures/{name}.csv."
+def numbers_of(name: str, place: str = "results/") -> str:
+    """Where the numbers of the figure `name` lie, below `place`."""
+    return f"Numbers: {place}figures/{name}.csv."
 
 
 def stand_ins(study: Artefacts) -> str:

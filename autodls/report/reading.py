@@ -74,6 +74,19 @@ def read_study(workspace: Workspace, description: DatasetDescription | None = No
     )
 
 
+def read_results(folder: Path, table: Path) -> Artefacts:
+    """Read the results in `folder` of the scores in `table`, which have no workspace."""
+    reading, metrics = _Reading(Workspace(folder)), folder / "metrics.json"
+    return Artefacts(
+        of_table=table.name,
+        metrics=reading.record(metrics, Metrics),
+        tables=reading.tables("tables"),
+        figures=_pictures(folder, "figures"),
+        hashes={path.name: sha256_of_file(path) for path in (table, metrics)},
+        faults=tuple(reading.faults),
+    )
+
+
 def drawn_as_png(workspace: Workspace) -> dict[str, bytes]:
     """The figures as PNG, by name, as far as they are such files."""
     found = [*_sorted(workspace.root, "results/figures/rois_*.png"), *_sorted(workspace.home, "results/figures/*.png")]

@@ -15,6 +15,7 @@ from autodls.records.locked_candidate import LockedCandidate
 from autodls.records.words import plural
 from autodls.report.artefacts import Artefacts
 from autodls.report.html.reprint import reprinted
+from autodls.report.naming import cohort_label, score_label, unit_label
 from autodls.report.tables.study import cutoff_rule
 from autodls.report.tables.survival import hazard_ratio, printed_group
 
@@ -25,26 +26,29 @@ def discrimination(study: Artefacts) -> list[str]:
     """The AUC of the first score in every cohort that the model had not seen."""
     texts = []
     for name, cohort, held in _unseen(study):
-        start = f"{_capital(_where(name))} ({_cases(cohort, held)}), the AUC of {_reference(study)}"
+        start = f"{_capital(_where(study, name))} ({_cases(cohort, held)}), the AUC of {_reference(study)}"
         texts.append(f"{start} {_was(held.auc, held.auc.reason)}.")
     return texts
 
 
 def comparisons(study: Artefacts) -> list[str]:
     """The first score against each other one, on the same cases."""
-    first, texts = _reference(study), []
+    texts = []
     for name, cohort, _ in _unseen(study):
-        pairs = [pair for pair in cohort.comparisons if pair.a == first and pair.delta is not None]
-        said = [f"{_delta(pair.delta, pair.low, pair.high, pair.p_holm)} against {pair.b}" for pair in pairs]
+        pairs = [pair for pair in cohort.comparisons if pair.a == _first(study) and pair.delta is not None]
+        said = [
+            f"{_delta(pair.delta, pair.low, pair.high, pair.p_holm)} against {score_label(pair.b)}" for pair in pairs
+        ]
         if said:
-            texts.append(f"{_capital(_where(name))}, the AUC of {first} less that of another score was {_list(said)}.")
+            less = f"the AUC of {_reference(study)} less that of another score was {_list(said)}"
+            texts.append(f"{_capital(_where(study, name))}, {less}.")
     return texts
 
 
 def calibration(study: Artefacts) -> list[str]:
     """Slope, calibration in the large and Brier score of the first score."""
     return [
-        f"{_capital(_where(name))}, {_calibration(held)}"
+        f"{_capital(_where(study, name))}, {_calibration(held)}"
         for name, cohort, held in _unseen(study)
         if cohort.positives is not None
     ]
@@ -56,7 +60,7 @@ def classification(study: Artefacts) -> list[str]:
     for name, _, held in _unseen(study):
         if held.cutoff.value is None or held.confusion is None:
             continue
-        at = f"{_capital(_where(name))}, at the cut-off of {number(held.cutoff.value)} ({cutoff_rule(held)})"
+        at = f"{_capital(_where(study, name))}, at the cut-off of {number(held.cutoff.value)} ({cutoff_rule(held)})"
         own = " That cut-off was chosen on these very scores." if held.cutoff.own else ""
         of_folds = f" {_capital(OF_SINGLE_FOLDS)}." if name == OUT_OF_FOLD else ""
         texts.append(f"{at}, {_reference(study)} had {_list(_rates(held))}.{own}{of_folds}")
@@ -70,7 +74,7 @@ def survival(study: Artefacts) -> list[str]:
         text
         for name, cohort, _ in _unseen(study)
         if cohort.survival is not None
-        for text in _survival(name, cohort.survival, unit)
+        for text in _survival(_where(study, name), cohort.survival, unit)
     ]
 
 
@@ -81,7 +85,7 @@ def landmark(study: Artefacts) -> list[str]:
         text
         for name, cohort, _ in _unseen(study)
         if cohort.landmark is not None
-        for text in _landmark(name, cohort.landmark, unit)
+        for text in _landmark(_where(study, name), cohort.landmark, unit)
     ]
 
 
@@ -115,11 +119,17 @@ def _unseen(study: Artefacts) -> Iterator[tuple[str, CohortMetrics, ScoreMetrics
 
 
 def _reference(study: Artefacts) -> str:
+    return "" if study.metrics is None else score_label(study.metrics.reference)
+
+
+def _first(study: Artefacts) -> str:
     return "" if study.metrics is None else study.metrics.reference
 
 
-def _where(cohort: str) -> str:
-    return "in the training cohort, out of fold" if cohort == OUT_OF_FOLD else f"in the held-out cohort {cohort}"
+def _where(study: Artefacts, cohort: str) -> str:
+    if cohort == OUT_OF_FOLD:
+        return "in the training cohort, out of fold"
+    return f"in the {'held-out cohort' if study.of_table is None else 'cohort'} {cohort_label(cohort)}"
 
 
 def _cases(cohort: CohortMetrics, held: ScoreMetrics) -> str:
@@ -190,7 +200,7 @@ def _rates(held: ScoreMetrics) -> list[str]:
     ]
 
 
-def _survival(name: str, found: Survival, unit: str) -> Iterator[str]:
+def _survival(place: str, found: Survival, unit: str) -> Iterator[str]:
     groups = []
     for group, where in _GROUPS.items():
         if group in found.groups:
@@ -199,7 +209,7 @@ def _survival(name: str, found: Survival, unit: str) -> Iterator[str]:
     if groups:
         follow_up = found.median_follow_up
         told = f", over a median follow-up of {number(follow_up, 1)}{unit}" if follow_up is not None else ""
-        yield f"{_capital(_where(name))}{told}, {_list(groups)}."
+        yield f"{_capital(place)}{told}, {_list(groups)}."
     tests = [f"log-rank {p_equation(found.logrank.p)}"] if found.logrank.p is not None else []
     if found.proportional_hazards.p is not None:
         tests.append(f"test of proportional hazards {p_equation(found.proportional_hazards.p)}")
@@ -221,8 +231,8 @@ def _ratio(found: HazardRatio, tests: list[str]) -> str:
     return f"was {_with_more(with_ci(hazard_ratio(found)), [*told, *firth, *tests])}"
 
 
-def _landmark(name: str, mark: Landmark, unit: str) -> Iterator[str]:
-    where = f"{_capital(_where(name))}, beyond {mark.time:g}{unit}"
+def _landmark(place: str, mark: Landmark, unit: str) -> Iterator[str]:
+    where = f"{_capital(place)}, beyond {mark.time:g}{unit}"
     if mark.reason:
         yield f"{where}, nothing can be said: {mark.reason}."
         return
@@ -237,7 +247,8 @@ def _landmark(name: str, mark: Landmark, unit: str) -> Iterator[str]:
 
 def _unit(study: Artefacts) -> str:
     columns = study.description.autodls.survival if study.description is not None else None
-    return f" {columns.unit}" if columns is not None else ""
+    unit = unit_label(columns.unit if columns is not None else "")
+    return f" {unit}" if unit else ""
 
 
 def _list(parts: list[str]) -> str:

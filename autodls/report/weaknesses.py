@@ -12,6 +12,7 @@ from autodls.records.cells import read_number
 from autodls.records.words import plural
 from autodls.report.artefacts import ARTEFACTS, Artefacts
 from autodls.report.html.learning import learning_warnings
+from autodls.report.naming import cohort_label, score_label, sequence_label
 
 
 def weaknesses(study: Artefacts) -> Iterator[Finding]:
@@ -23,14 +24,14 @@ def weaknesses(study: Artefacts) -> Iterator[Finding]:
         yield from _of_metrics(study.metrics)
         told = [*news(study.metrics, _gains(study)), *study.metrics.warnings]
         scores = dict.fromkeys(name for cohort in study.metrics.cohorts.values() for name in cohort.scores)
-        yield from merged(told, tuple(study.metrics.cohorts), tuple(scores))
+        yield from merged(told, tuple(study.metrics.cohorts), tuple(scores), (cohort_label, score_label))
     if study.plan is not None:
         yield Finding(UNSURE, f"Expected before training: {study.plan.expectation.statement}")
     if study.fingerprint is not None:
         for name, held in study.fingerprint.sequences.items():
             if held.share_missing > 0:
-                share = 100 * held.share_missing
-                yield Finding(DATA, f"Sequence {name} is missing in {share:.1f}% of the training cases.")
+                share, shown = 100 * held.share_missing, sequence_label(name)
+                yield Finding(DATA, f"Sequence {shown} is missing in {share:.1f}% of the training cases.")
     yield from (Finding(UNSURE, text) for text in _few_events(study))
     if (checked := weights_verdict(study.shuffled_map_correlations)) is not None and checked.verdict != PASSED:
         yield Finding(MAPS, sentence(checked.text))
@@ -41,7 +42,7 @@ def _of_metrics(metrics: Metrics) -> Iterator[Finding]:
         if cohort.positives is not None and cohort.n and cohort.positives in {0, cohort.n}:
             side = "positive" if cohort.positives else "negative"
             which = f"all {cohort.n} cases are {side}" if cohort.n > 1 else f"the only case is {side}"
-            text = f"Cohort {name}: {which}; this cannot show how well the score discriminates."
+            text = f"Cohort {cohort_label(name)}: {which}; this cannot show how well the score discriminates."
             yield Finding(NEWS, text)
 
 
@@ -58,7 +59,7 @@ def _gains(study: Artefacts) -> Iterator[Gain]:
 def _stale(study: Artefacts) -> Iterator[str]:
     """Records that are no longer those that the model was locked with."""
     if study.model is None:
-        if study.metrics is not None:
+        if study.metrics is not None and study.of_table is None:
             yield f"The model of {ARTEFACTS['metrics'].path} is not there: the plan here may not be what was trained."
         return
     locked = {

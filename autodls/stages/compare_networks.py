@@ -13,7 +13,7 @@ from autodls.records.scores import FUSED, FoldScore, load_fold_scores
 from autodls.records.splits import Fold, Splits
 from autodls.records.workspace import Workspace
 from autodls.stages.compare_sources import is_candidate_name
-from autodls.stages.evaluate import fold_scores, require_same_scores
+from autodls.stages.kept_study import fold_scores, require_same_scores
 
 ALL = "all"
 _TRAIN_FIRST = "run 'autodls train fold all'"

@@ -7,19 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodls.errors import ModelFolderError, StaleRecordError
-from autodls.evaluation.score_auc import OUT_OF_FOLD, ScoreAuc
+from autodls.evaluation.score_auc import ScoreAuc
 from autodls.jobs.executor import LOCAL, Executor, require_executor
 from autodls.records.case import Case
 from autodls.records.cohort import table_path
-from autodls.records.files import sha256_of_file, sha256_of_input
+from autodls.records.files import sha256_of_input
 from autodls.records.lock import locked
 from autodls.records.model import ModelRecord
 from autodls.records.model_folders import RoiKind
 from autodls.records.plan import Plan
-from autodls.records.scores import FUSED, FoldScore, load_fold_scores
-from autodls.records.splits import Splits
-from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
+from autodls.stages.kept_study import assembled, evaluated_from, locked_records, scored_cohort
 from autodls.stages.provenance import note_run, precision_of_all
 from autodls.stages.scoring_away import require_given_rois, score_away
 from autodls.stages.session import Session, planned_workspace, trained_rois
@@ -32,10 +30,9 @@ if TYPE_CHECKING:
     from autodls.evaluation.metrics_record import Metrics
     from autodls.inference.heldout_rois import HeldoutDrawer
     from autodls.inference.model_folder import LockedModel
-    from autodls.inference.prediction import Prediction
     from autodls.inference.rois import RoiSource
     from autodls.report.drawn import ReportTable
-    from autodls.report.study_results import StudyResults
+    from autodls.report.score_results import ScoreResults
 
 _TRAIN_FIRST = "run 'autodls train fold all'"
 
@@ -132,7 +129,7 @@ def _require_same(dataset: Path, given: dict[Path, str]) -> None:
 
 
 def _note(
-    command: Sequence[str], workspace: Workspace, study: "ScoredStudy", results: "StudyResults", computed_in: str | None
+    command: Sequence[str], workspace: Workspace, study: "ScoredStudy", results: "ScoreResults", computed_in: str | None
 ) -> None:
     made_from = evaluated_from(study.dataset.folder, workspace)
     scores = [path for name in study.dataset.held_out for path in _held_out_files(workspace, name)]
@@ -144,81 +141,20 @@ def _note(
     note_run(command, workspace, "evaluate", study.seed, made_from, made, computed_in)
 
 
-def evaluated_from(dataset: Path, workspace: Workspace) -> list[Path]:
-    """What an evaluation is made from, besides images."""
-    return [dataset / "dataset.json", table_path(dataset), workspace.oof_scores, workspace.model.record]
-
-
 def _held_out_files(workspace: Workspace, cohort: str) -> tuple[Path, Path]:
     return workspace.heldout_scores(cohort), workspace.heldout_record(cohort)
 
 
 def _study(session: Session, scoring: _Scoring) -> "ScoredStudy":
     """The scores of all cohorts, those of held-out cohorts made where they are not there yet."""
-    from autodls.analysis.scored_study import ScoredStudy
     from autodls.analysis.tumour_volumes import tumour_volumes
-    from autodls.inference.model_caveats import other_pictures
 
-    workspace, dataset = session.workspace, session.cohort
-    model = ModelRecord.load(workspace.model.record, _TRAIN_FIRST, ModelFolderError)
-    plan = Plan.load(workspace.model.plan, _TRAIN_FIRST, ModelFolderError)
-    splits = session.splits(plan)
-    require_same_scores(workspace, model, splits)
-    cohorts = {OUT_OF_FOLD: _out_of_fold(session, plan), **_held_out(session, model, plan, scoring)}
+    model, plan = locked_records(session)
+    held_out = _held_out(session, model, plan, scoring)
     with scoring.watch.progress("tumour volumes", len(session.training)) as advance:
-        written = workspace.table("tumour_volume")
+        written = session.workspace.table("tumour_volume")
         volumes = tumour_volumes(session.training, session.roi_labels, written, advance, scoring.workers)
-    column = dataset.description.autodls.case
-    return ScoredStudy(
-        dataset=dataset,
-        sequences=plan.sequences,
-        cohorts=cohorts,
-        cutoff=model.cutoff,
-        cutoff_rule=plan.training.cutoff,
-        splits=splits,
-        folds=[fold_scores(workspace, model, plan, position, fold.index) for position, fold in enumerate(splits.folds)],
-        volumes_ml=volumes,
-        rows={row[column]: row.number for row in read_table(table_path(dataset.folder))},
-        seed=plan.training.seed,
-        caveats=tuple(filter(None, [other_pictures(model)])) if dataset.held_out else (),
-    )
-
-
-def fold_scores(workspace: Workspace, model: ModelRecord, plan: Plan, position: int, index: int) -> "list[FoldScore]":
-    """The scores of a fold on the scale that all folds of the model share; of an older model, on its own."""
-    from autodls.training.common_scale import on_common_scale
-
-    scores = load_fold_scores(workspace.fold(index), plan.sequences)
-    return [on_common_scale(one, model.fold_scales[position]) for one in scores] if model.fold_scales else scores
-
-
-def require_same_scores(workspace: Workspace, model: ModelRecord, splits: Splits) -> None:
-    """Raise StaleRecordError where splits or out-of-fold scores are not those that the model was locked from."""
-    scores = workspace.oof_scores
-    found = sha256_of_file(scores) if scores.is_file() else "none"
-    if found != model.oof_scores_sha256:
-        raise StaleRecordError(
-            f"{scores}: not the scores that the model was locked from (SHA-256 {found[:8]}, model.json has "
-            f"{model.oof_scores_sha256[:8]}); {_TRAIN_FIRST}"
-        )
-    if splits.sha256() != model.splits_sha256:
-        raise StaleRecordError(
-            f"{workspace.splits}: not the splits that the model was locked from ({splits.sha256()[:8]}, "
-            f"model.json has {model.splits_sha256[:8]}); {_TRAIN_FIRST}"
-        )
-
-
-def _out_of_fold(session: Session, plan: Plan) -> "ScoredCohort":
-    from autodls.analysis.scored_study import ScoredCase, ScoredCohort
-
-    cases = {case.id: case for case in session.training}
-    return ScoredCohort(
-        tuple(
-            ScoredCase(cases[line["case"]], {row: float(line[row]) for row in (FUSED, *plan.sequences) if line[row]})
-            for line in read_table(session.workspace.oof_scores)
-        ),
-        drawn=session.masks.cases if session.masks else (),
-    )
+    return assembled(session, model, plan, held_out, volumes)
 
 
 def _held_out(session: Session, model: ModelRecord, plan: Plan, scoring: _Scoring) -> dict[str, "ScoredCohort"]:
@@ -244,7 +180,7 @@ def _held_out(session: Session, model: ModelRecord, plan: Plan, scoring: _Scorin
                 scoring.computed_in |= dict.fromkeys(prediction.computed_in.split("; "))
             labels = {case.id: case.label for case in cases}
             write_held_out(session.workspace.heldout_scores(name), record, prediction, plan.sequences, labels)
-            scored[cohort_name(name)] = _scored_cohort(cases, prediction)
+            scored[cohort_name(name)] = scored_cohort(cases, prediction)
     return scored
 
 
@@ -278,15 +214,4 @@ def _heldout_drawer(workspace: Workspace, model: ModelRecord, device: "torch.dev
         lambda: Segmenter.load(workspace.model.segmentation, device, model.segmenter_sha256),
         workspace.heldout_roi,
         workspace.heldout_rois,
-    )
-
-
-def _scored_cohort(cases: Sequence[Case], prediction: "Prediction") -> "ScoredCohort":
-    from autodls.analysis.scored_study import ScoredCase, ScoredCohort
-
-    scores = {score.case: {FUSED: score.dls, **score.sequences} for score in prediction.cases}
-    return ScoredCohort(
-        tuple(ScoredCase(case, scores[case.id]) for case in cases if case.id in scores),
-        {failure.case: failure.reason.removeprefix(f"case {failure.case}: ") for failure in prediction.failed},
-        tuple(score.drawn for score in prediction.cases if score.drawn is not None),
     )

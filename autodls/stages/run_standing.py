@@ -135,7 +135,8 @@ def _folds_stand(study: RunSettings) -> bool:
 def _results_stand(study: RunSettings) -> bool:
     from autodls.inference.heldout_scores import scores_kept
     from autodls.records.model import ModelRecord
-    from autodls.stages.evaluate import as_scored, evaluated_from
+    from autodls.stages.evaluate import as_scored
+    from autodls.stages.kept_study import evaluated_from
 
     session = study.session
     place = session.workspace

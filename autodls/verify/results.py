@@ -20,8 +20,10 @@ _DERIVED = (
     "benchmark images",
     "report",
     "report --docx",
+    "report --figures",
 )  # a plan may be edited
-_AGAIN = {"train": "train fold all", "segment": "segment fold all"}
+_AGAIN = {"train": "train fold all", "segment": "segment fold all", "report --figures": "report --figures FORMAT"}
+_ELSEWHERE = ("report -o", "report -o --figures")
 _RUN_AGAIN = "run 'autodls evaluate', 'explain' and 'report' again"
 _EVALUATED = ("dataset.json", "clinical.csv", "clinical.xlsx")
 _NOT_REPEATED = Link(
@@ -58,7 +60,7 @@ def _noted_faults(path: Path, dataset: Mapping[str, Path]) -> Iterator[str]:
         if name in _DERIVED:
             yield from changed(path.parent, made.files, repair)
             yield from (f"{name}: {fault}; {repair}" for fault in _other_sources(path.parent, made, dataset))
-        elif name == "report -o":  # it may have been taken elsewhere
+        elif name in _ELSEWHERE:  # it may have been taken elsewhere
             there = {file: sha256 for file, sha256 in made.files.items() if (path.parent / file).is_file()}
             yield from changed(path.parent, there, repair)
 
@@ -85,10 +87,12 @@ def _unnoted(workspace: Workspace, noted: Provenance) -> list[Path]:
 
 def _is_result(workspace: Workspace, path: Path) -> bool:
     """Whether a reader takes it for one of ours, by its place."""
-    ours = (workspace.tables, workspace.figures, workspace.heatmaps.root, workspace.heldout_record("x").parent)
+    ours = (workspace.tables, workspace.figures, workspace.report_figures, workspace.heatmaps.root)
     records = (workspace.metrics, workspace.comparison, workspace.learning_curve, workspace.image_benchmark)
     return path in (*records, workspace.report, workspace.paper) or (
-        path.parent in ours and not path.name.startswith(".") and not path.name.endswith(".jsonl")
+        path.parent in (*ours, workspace.heldout_record("x").parent)
+        and not path.name.startswith(".")
+        and not path.name.endswith(".jsonl")
     )
 
 

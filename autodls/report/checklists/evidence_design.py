@@ -6,6 +6,7 @@ from autodls.records.plan import Plan
 from autodls.records.preprocessing_plan import IntensityPlan
 from autodls.report.artefacts import Artefacts
 from autodls.report.checklists.evidence import Evidence, known, says
+from autodls.report.naming import sequence_label
 
 _OPTIMIZERS = {"sgd": "SGD", "adamw": "AdamW"}
 
@@ -56,7 +57,7 @@ def _preprocessing(study: Artefacts) -> str:
 
 def _intensity(study: Artefacts) -> str:
     plans = known(study.plan).preprocessing.intensity
-    return f"Intensity: {'; '.join(f'{name}: {_scale(plan)}' for name, plan in plans.items())}."
+    return f"Intensity: {'; '.join(f'{sequence_label(name)}: {_scale(plan)}' for name, plan in plans.items())}."
 
 
 def _scale(plan: IntensityPlan) -> str:
@@ -67,17 +68,19 @@ def _scale(plan: IntensityPlan) -> str:
 
 def _sequences(study: Artefacts) -> str:
     plan = known(study.plan)
-    return f"Predictors are the images: {', '.join(plan.sequences)}, at the ROI on {plan.preprocessing.roi_channel}."
+    names, drawn_on = ", ".join(map(sequence_label, plan.sequences)), sequence_label(plan.preprocessing.roi_channel)
+    return f"Predictors are the images: {names}, at the ROI on {drawn_on}."
 
 
 def _rois(study: Artefacts) -> str:
     model = known(study.model)
+    drawn_on = sequence_label(model.roi_channel)
     if model.rois == "manual":
         return (
-            f"The model was trained on the ROIs that the dataset gives, on {model.roi_channel}; the run does not show "
-            "who or what drew them."
+            f"The model was trained on the ROIs that the dataset gives, on {drawn_on}; the run does not show who or "
+            "what drew them."
         )
-    return f"The model was trained on ROIs made by out-of-fold automatic segmentation on {model.roi_channel}."
+    return f"The model was trained on ROIs made by out-of-fold automatic segmentation on {drawn_on}."
 
 
 def _automated_rois(study: Artefacts) -> str:
@@ -92,7 +95,7 @@ def _sample_size(study: Artefacts) -> str:
 
 def _missing_sequences(study: Artefacts) -> str:
     lacking = {name: held.share_missing for name, held in known(study.fingerprint).sequences.items()}
-    shares = ", ".join(f"{name} {100 * share:.1f}%" for name, share in lacking.items())
+    shares = ", ".join(f"{sequence_label(name)} {100 * share:.1f}%" for name, share in lacking.items())
     return (
         f"Training cases without a sequence: {shares}. In the transformer a missing sequence is replaced by a learned "
         "token; in a fold that is fused by the mean, it is left out."
@@ -214,7 +217,7 @@ def _grids(study: Artefacts) -> str:
     for name, held in known(study.fingerprint).sequences.items():
         if held.spacing_mm is not None:
             spacing = " x ".join(f"{axis.median:.3g}" for axis in held.spacing_mm)
-            texts.append(f"{name}: median voxel {spacing} mm")
+            texts.append(f"{sequence_label(name)}: median voxel {spacing} mm")
     return f"{'; '.join(texts) or 'No image was measured'}."
 
 

@@ -8,6 +8,7 @@ from autodls.evaluation.score_auc import CHOSEN_HERE, OUT_OF_FOLD
 from autodls.records.formatting import NONE, counted, estimate, number
 from autodls.report.artefacts import Artefacts
 from autodls.report.checklists.evidence import Evidence, known, says
+from autodls.report.naming import cohort_label, score_label
 from autodls.report.tables.interval_notes import is_over_patients
 
 _LEFT_OUT_OF = {
@@ -22,7 +23,7 @@ def _cohorts(study: Artefacts) -> str:
     texts = []
     for name, cohort in known(study.metrics).cohorts.items():
         positives = "no labels" if cohort.positives is None else f"{counted(cohort.positives, cohort.n)} positive"
-        texts.append(f"{name}: n = {cohort.n}, {positives}")
+        texts.append(f"{cohort_label(name)}: n = {cohort.n}, {positives}")
     return f"{'; '.join(texts)}."
 
 
@@ -31,7 +32,7 @@ def _excluded(study: Artefacts) -> str:
     for name, cohort in known(study.metrics).cohorts.items():
         counts = Counter(f"{row.reason} ({_LEFT_OUT_OF[row.left_out_of]})" for row in cohort.excluded)
         counts |= Counter(f"{said} (left out of survival)" for said in cohort.contradicting.values())
-        texts.append(f"{name}: {', '.join(f'{count} {why}' for why, count in counts.items()) or 'none'}")
+        texts.append(f"{cohort_label(name)}: {', '.join(f'{count} {why}' for why, count in counts.items()) or 'none'}")
     return (
         f"Rows left out of the analysis, or of a part of it, with the reason: {'; '.join(texts)}. Why a value is "
         "missing, and who never came into the table, the run does not show."
@@ -86,8 +87,12 @@ def _performance(study: Artefacts) -> str:
     texts = []
     for name in study.unseen_cohorts:
         held = metrics.cohorts[name].scores[metrics.reference]
-        texts.append(f"{name}: {estimate(held.auc)}" if held.auc.value is not None else f"{name}: {held.auc.reason}")
-    return f"AUC (95% CI) of {metrics.reference}: {'; '.join(texts)}."
+        texts.append(
+            f"{cohort_label(name)}: {estimate(held.auc)}"
+            if held.auc.value is not None
+            else f"{cohort_label(name)}: {held.auc.reason}"
+        )
+    return f"AUC (95% CI) of {score_label(metrics.reference)}: {'; '.join(texts)}."
 
 
 def _internal(study: Artefacts) -> str:
@@ -99,12 +104,12 @@ def _internal(study: Artefacts) -> str:
 
 def _external(study: Artefacts) -> str:
     names = [name for name in study.unseen_cohorts if name != OUT_OF_FOLD]
-    return f"Held-out cohorts: {', '.join(names)}." if names else "There is no held-out cohort."
+    return f"Held-out cohorts: {', '.join(map(cohort_label, names))}." if names else "There is no held-out cohort."
 
 
 def _rates(study: Artefacts) -> str:
     metrics = known(study.metrics)
-    held = {name: metrics.cohorts[name].scores[metrics.reference] for name in study.unseen_cohorts}
+    held = {cohort_label(name): metrics.cohorts[name].scores[metrics.reference] for name in study.unseen_cohorts}
     texts = [f"{name}: {estimate(one.sensitivity)} and {estimate(one.specificity)}" for name, one in held.items()]
     return f"Sensitivity and specificity at the cut-off: {'; '.join(texts)}."
 
@@ -114,9 +119,13 @@ def _wrong_calls(study: Artefacts) -> str:
     texts = []
     for name in study.unseen_cohorts:
         found = metrics.cohorts[name].scores[metrics.reference].confusion
-        texts.append(f"{name}: {found.fp} false positive, {found.fn} false negative" if found else f"{name}: no calls")
+        texts.append(
+            f"{cohort_label(name)}: {found.fp} false positive, {found.fn} false negative"
+            if found
+            else f"{cohort_label(name)}: no calls"
+        )
     unnamed = [name for name, cases in study.held_out.items() if all(case.label is None for case in cases)]
-    but = f", but for {', '.join(unnamed)}" if unnamed else ""
+    but = f", but for {', '.join(map(cohort_label, unnamed))}" if unnamed else ""
     return f"{'; '.join(texts)}; the score table of this report names the cases{but}."
 
 
@@ -124,7 +133,7 @@ def _calibrated(study: Artefacts) -> str:
     metrics = known(study.metrics)
     held = {name: metrics.cohorts[name].scores[metrics.reference].calibration for name in study.unseen_cohorts}
     texts = [
-        f"{name}: slope {number(one.slope, 2)}, in the large {number(one.intercept_large, 2)}"
+        f"{cohort_label(name)}: slope {number(one.slope, 2)}, in the large {number(one.intercept_large, 2)}"
         for name, one in held.items()
     ]
     return f"{'; '.join(texts)}."
@@ -132,7 +141,7 @@ def _calibrated(study: Artefacts) -> str:
 
 def _follow_up(study: Artefacts) -> str:
     held = {name: cohort.survival for name, cohort in known(study.metrics).cohorts.items() if cohort.survival}
-    texts = [f"{name}: median follow-up {number(one.median_follow_up, 1)}" for name, one in held.items()]
+    texts = [f"{cohort_label(name)}: median follow-up {number(one.median_follow_up, 1)}" for name, one in held.items()]
     return f"{'; '.join(texts)}." if texts else "The dataset has no follow-up."
 
 

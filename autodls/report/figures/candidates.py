@@ -6,7 +6,6 @@ from autodls.analysis.comparison_results import Comparison, DecisionCurves
 from autodls.evaluation.results import Auc
 from autodls.records.formatting import estimate
 from autodls.report.drawn import CellValue, Drawn, Rows
-from autodls.report.figures.panels import MIDDLE_MM
 from autodls.report.figures.probability import plausible_thresholds
 from autodls.report.figures.style import (
     BLACK,
@@ -51,7 +50,7 @@ def candidates_figure(found: Comparison) -> Drawn:
 @styled
 def candidates_decision_figure(found: DecisionCurves, prevalence: float) -> Drawn:
     """Net benefit of the integrated candidate beside its parts, treating all and none, over `plausible_thresholds`."""
-    figure = new_figure(MIDDLE_MM, 70.0)
+    figure = new_figure(TWO_COLUMNS_MM, 70.0)
     axes = figure.add_axes((0.1, 0.16, 0.62, 0.78))
     low, high = plausible_thresholds([prevalence])
     shown = [at for at, one in enumerate(found.thresholds) if low - 1e-9 <= one <= high + 1e-9]

@@ -13,6 +13,7 @@ from autodls.report.figures.discrimination import roc_figure
 from autodls.report.figures.lettering import drawn_name, is_drawable, stand_ins, undrawable_caution
 from autodls.report.figures.probability import calibration_figure, decision_figure
 from autodls.report.figures.survival import survival_figure
+from autodls.report.naming import cohort_label, score_label
 
 
 def study_figures(
@@ -24,15 +25,17 @@ def study_figures(
     positive: str = "positive",
     unit: str = "",
     endpoint: str = "Survival",
+    groups: str | None = None,
     calibrated: bool = False,
     probabilities: ScoreTable | None = None,
 ) -> dict[str, Drawn]:
     """Every figure that the data allow; `metrics` are those of `table`.
 
     Figures of labels need a cohort with labels, Kaplan-Meier curves one with follow-up. `positive` names the positive
-    class, `unit` that of time, `endpoint` what is survived; `calibrated` says that the reference was recalibrated on
-    other cases. `probabilities` is `table` for the figures of calibration and of decisions, where these judge other
-    numbers. `rng` draws the bootstrap of the decision and calibration curves.
+    class, `unit` that of time, `endpoint` what is survived, `groups` the score that divides the patients (the reference
+    unless given); `calibrated` says that the reference was recalibrated on other cases. `probabilities` is `table` for
+    the figures of calibration and of decisions, where these judge other numbers. `rng` draws the bootstrap of the
+    decision and calibration curves.
     """
     drawn = {"cohort_flow": flow_figure(flow, positive)}
     if any(cohort.labels is not None for cohort in table.cohorts.values()):
@@ -42,8 +45,14 @@ def study_figures(
         drawn["calibration"] = calibration_figure(judged, metrics, rng)
         drawn["decision_curve"] = decision
     if any(cohort.times is not None for cohort in table.cohorts.values()):
-        drawn["kaplan_meier"] = survival_figure(table, metrics, unit, endpoint, metrics.reference)
+        drawn["kaplan_meier"] = survival_figure(table, metrics, unit, endpoint, _groups(groups, metrics.reference))
     return drawn
+
+
+def _groups(name: str | None, reference: str) -> str:
+    """What the score that divides the patients is called: a label first, then `name`, then as the data call it."""
+    label = score_label(reference)
+    return label if name is None or label != reference else name
 
 
 def figure_names(
@@ -54,8 +63,8 @@ def figure_names(
     `others` are names beside cohorts and scores, each with what it names, such as ("target", "PD-L1 high"): of these
     only the signs that no font has are replaced.
     """
-    cohorts = list(dict.fromkeys([*metrics.cohorts, *(count.name for count in flow.cohorts)]))
-    scores = list(dict.fromkeys(score for cohort in metrics.cohorts.values() for score in cohort.scores))
+    cohorts = list(dict.fromkeys(map(cohort_label, [*metrics.cohorts, *(count.name for count in flow.cohorts)])))
+    scores = list(dict.fromkeys(score_label(one) for cohort in metrics.cohorts.values() for one in cohort.scores))
     kinds = {"cohort": stand_ins("cohort", cohorts), "score": stand_ins("score", scores)}
     told = [undrawable_caution(kind, name, shown) for kind, held in kinds.items() for name, shown in held.items()]
     told += [undrawable_caution(kind, name, drawn_name(name)) for kind, name in others if not is_drawable(name)]

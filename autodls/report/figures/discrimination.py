@@ -1,5 +1,7 @@
 """Does the score tell the classes apart? Receiver operating characteristics, a panel for each cohort."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -14,7 +16,7 @@ from autodls.records.formatting import estimate
 from autodls.report.drawn import CellValue, Drawn, Rows
 from autodls.report.figures.panels import (
     LINE_MM,
-    TITLE_MM,
+    head_mm,
     legend_below,
     legend_text_mm,
     panel_grid,
@@ -23,7 +25,8 @@ from autodls.report.figures.panels import (
     say_why_empty,
 )
 from autodls.report.figures.style import GREY, PALE, series_style, styled
-from autodls.report.figures.text_width import fitted, width_mm
+from autodls.report.figures.text_width import in_two_lines, width_mm
+from autodls.report.naming import class_label, score_label
 
 _HEADER = (
     "cohort", "score", "kind", "threshold", "false_positive_rate", "true_positive_rate", "auc", "auc_low", "auc_high",
@@ -40,19 +43,23 @@ def roc_figure(table: ScoreTable, metrics: Metrics) -> Drawn:
     curve and the operating point at the cut-off.
     """
     side_mm = plot_width_mm(len(table.cohorts))
-    panels = panel_grid(len(table.cohorts), TITLE_MM + side_mm + _BELOW_MM + LINE_MM * len(table.scores))
+    room_mm = legend_text_mm(len(table.cohorts))
+    legends = {name: _legend(metrics.cohorts[name], room_mm) for name in table.cohorts}
+    longest = max((sum(1 + label.count("\n") for label in one) for one in legends.values()), default=0)
+    head = head_mm(table.cohorts)
+    panels = panel_grid(len(table.cohorts), head + side_mm + _BELOW_MM + LINE_MM * longest)
     lines: list[tuple[CellValue, ...]] = []
     empty = []
     for position, (panel, (name, cohort)) in enumerate(zip(panels, table.cohorts.items(), strict=True)):
-        axes = panel.axes(TITLE_MM, side_mm)
+        axes = panel.axes(head, side_mm)
         measured = metrics.cohorts[name]
-        counts = "" if cohort.labels is None else f"{measured.positives} of {measured.n} positive"
+        counts = "" if cohort.labels is None else f"{measured.positives} of {measured.n} {class_label(True)}"
         panel_title(axes, position, len(panels), name, (counts,) if counts else ())
         if reason := measured.scores[metrics.reference].auc.reason if _nothing(cohort, measured) else None:
             say_why_empty(axes, reason)
             empty.append((name, reason))
             continue
-        lines += _panel(axes, name, cohort, measured, legend_text_mm(len(panels)))
+        lines += _panel(axes, name, cohort, measured, legends[name])
     return Drawn(panels[0].figure, Rows(_HEADER, tuple(lines)), tuple(empty))
 
 
@@ -61,16 +68,15 @@ def _nothing(cohort: CohortTable, measured: CohortMetrics) -> bool:
 
 
 def _panel(
-    axes: Axes, name: str, cohort: CohortTable, measured: CohortMetrics, room_mm: float
+    axes: Axes, name: str, cohort: CohortTable, measured: CohortMetrics, labels: Sequence[str]
 ) -> list[tuple[CellValue, ...]]:
     axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.8, zorder=0)
     lines: list[tuple[CellValue, ...]] = []
-    handles, labels = [], []
+    handles = []
     for order, score in enumerate(measured.scores):
         held, of_score = judged_by(cohort, score), measured.scores[score]
         style = series_style(order)
         handles.append(Line2D([], [], **style))  # type: ignore[arg-type]
-        labels.append(_label(score, estimate(of_score.auc), room_mm))
         if held.labels is None or not held.n or of_score.auc.value is None:
             continue
         corners = roc_corners(held.labels, held.scores[score])
@@ -89,8 +95,15 @@ def _panel(
     return lines
 
 
+def _legend(measured: CohortMetrics, room_mm: float) -> list[str]:
+    return [_label(score, estimate(held.auc), room_mm) for score, held in measured.scores.items()]
+
+
 def _label(score: str, auc: str, room_mm: float) -> str:
-    return f"{fitted(score, room_mm - width_mm('  ' + auc))}  {auc}"
+    """Name and AUC of a score on one line, or the AUC below a name that leaves it no room."""
+    name = in_two_lines(score_label(score), room_mm)
+    line = f"{name[0]}  {auc}"
+    return line if len(name) == 1 and width_mm(line) <= room_mm else "\n".join([*name, auc])
 
 
 def _frame(axes: Axes) -> None:

@@ -7,8 +7,18 @@ from matplotlib.lines import Line2D
 
 from autodls.analysis.images_records import DegradedKind, ImageBenchmark, ImageChange, ImageKind
 from autodls.report.drawn import CellValue, Drawn, Rows
-from autodls.report.figures.panels import LINE_MM, Panel, legend_below, panel_grid, panel_title, say_why_empty
+from autodls.report.figures.panels import (
+    LINE_MM,
+    Panel,
+    legend_below,
+    legend_text_mm,
+    panel_grid,
+    panel_title,
+    say_why_empty,
+)
 from autodls.report.figures.style import BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, VERMILLION, styled
+from autodls.report.figures.text_width import fitted
+from autodls.report.naming import cohort_label
 
 _HEAD_MM, _UPPER_MM, _BETWEEN_MM, _LOWER_MM, _BELOW_MM = 8.0, 27.0, 3.5, 15.0, 10.5
 _SERIES = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE)
@@ -47,7 +57,8 @@ def images_figure(found: ImageBenchmark) -> Drawn:
     _shared(drawn, found)
     if drawn:
         handles = [Line2D([], [], **_look(number)) for number in range(len(cohorts))]  # type: ignore[arg-type]
-        legend_below(drawn[-3 if len(drawn) > 2 else 0][1], handles, cohorts)
+        labels = [fitted(cohort_label(name), legend_text_mm(len(kinds))) for name in cohorts]
+        legend_below(drawn[-3 if len(drawn) > 2 else 0][1], handles, labels)
     return Drawn(upper.figure, Rows(_HEADER, tuple(lines)), tuple(empty))  # type: ignore[arg-type]
 
 

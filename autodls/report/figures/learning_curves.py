@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,14 +10,23 @@ from matplotlib.ticker import MaxNLocator
 
 from autodls.records.model_folders import FoldFolder
 from autodls.records.training_log import LoggedStage, log_lines, logged_stages
-from autodls.report.drawn import save_png
-from autodls.report.figures.panels import ONE_COLUMN_MM
-from autodls.report.figures.style import BLUE, GREY, PALE, TWO_COLUMNS_MM, VERMILLION, in_style, new_figure, styled
-from autodls.report.figures.text_width import fitted
+from autodls.report.drawn import save_png, svg_of
+from autodls.report.figures.style import (
+    BLUE,
+    GREY,
+    ONE_COLUMN_MM,
+    PALE,
+    TWO_COLUMNS_MM,
+    VERMILLION,
+    new_figure,
+    styled,
+)
+from autodls.report.figures.text_width import in_two_lines
+from autodls.report.naming import sequence_label
 
 _PLOT_MM, _LEFT_MM, _BETWEEN_MM, _RIGHT_MM = 24.0, 13.0, 4.0, 3.0
 _HEAD_MM, _FOOT_MM, _LEGEND_MM = 9.0, 9.0, 6.0
-_NARROWEST_MM, _WIDEST_MM = 24.0, 52.0
+_NARROWEST_MM, _WIDEST_MM, _TITLE_LINE_MM = 24.0, 52.0, 3.3
 _LEAST_LOSS = 1e-4  # smaller ones are drawn here: there is nothing more to see
 _DASHES, _DOTS = (0, (4, 1.2)), (0, (1.2, 1.2))
 _CLOSE, _FAR_APART = 5.0, 50.0  # highest over lowest loss
@@ -35,10 +43,7 @@ def draw_learning_curve(folder: FoldFolder, fold: int) -> None:
 
 def learning_svg(folds: Folds) -> bytes:
     """`learning_figure` as SVG."""
-    content = BytesIO()
-    with in_style():
-        learning_figure(folds).savefig(content, format="svg", metadata={"Date": None})
-    return content.getvalue()
+    return svg_of(learning_figure(folds))
 
 
 @styled
@@ -52,7 +57,8 @@ def learning_figure(folds: Folds) -> Figure:
     room_mm = TWO_COLUMNS_MM - _LEFT_MM - _RIGHT_MM
     plot_mm = min(_WIDEST_MM, max(_NARROWEST_MM, (room_mm - (columns - 1) * _BETWEEN_MM) / columns))
     width_mm = max(ONE_COLUMN_MM, _LEFT_MM + columns * (plot_mm + _BETWEEN_MM) - _BETWEEN_MM + _RIGHT_MM)
-    row_mm = _HEAD_MM + _PLOT_MM + _FOOT_MM
+    titles = [_title(stage, fold, plot_mm) for fold, stages in folds.items() for stage in stages]
+    row_mm = _HEAD_MM + _PLOT_MM + _FOOT_MM + _TITLE_LINE_MM * (max(map(len, titles)) - 1)
     height_mm = len(folds) * row_mm + _LEGEND_MM
     figure = new_figure(width_mm, height_mm)
     limits = _limits([stage for stages in folds.values() for stage in stages])
@@ -69,6 +75,10 @@ def learning_figure(folds: Folds) -> Figure:
     return figure
 
 
+def _title(stage: LoggedStage, fold: int, plot_mm: float) -> list[str]:
+    return in_two_lines(f"Fold {fold}  {sequence_label(stage.stage)}", plot_mm / 1.1, bold=True)
+
+
 def _panel(axes: Axes, stage: LoggedStage, fold: int, plot_mm: float) -> None:
     numbers = [epoch.epoch + 1 for epoch in stage.epochs]
     inner = [_shown(epoch.inner_loss) for epoch in stage.epochs]
@@ -80,7 +90,7 @@ def _panel(axes: Axes, stage: LoggedStage, fold: int, plot_mm: float) -> None:
         axes.scatter(kept.epoch + 1, _shown(kept.inner_loss), s=12, color=VERMILLION, linewidth=0, zorder=20)
     fault = judged.fault if judged is not None else None
     pad_pt = 12.0 if fault else 3.0
-    axes.set_title(fitted(f"Fold {fold}  {stage.stage}", plot_mm / 1.1, bold=True), fontweight="bold", pad=pad_pt)
+    axes.set_title("\n".join(_title(stage, fold, plot_mm)), fontweight="bold", pad=pad_pt)
     if fault:
         axes.annotate(fault, (0, 1), (0, 4.0), "axes fraction", "offset points", color=VERMILLION, fontweight="bold")
     if judged is not None:

@@ -1,6 +1,6 @@
 """Panels of a figure, one for each cohort: every length is in mm, so that nothing overlaps whatever the names are."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from matplotlib.artist import Artist
@@ -9,13 +9,14 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
 from autodls.records.formatting import ELLIPSIS, plain
-from autodls.report.figures.style import GREY, MM_PER_INCH, PALE, TWO_COLUMNS_MM, new_figure
-from autodls.report.figures.text_width import fitted, wrapped
+from autodls.report.figures.style import GREY, MM_PER_INCH, ONE_COLUMN_MM, PALE, TWO_COLUMNS_MM, new_figure
+from autodls.report.figures.text_width import in_two_lines, wrapped
+from autodls.report.naming import cohort_label
 
-ONE_COLUMN_MM, MIDDLE_MM = 89.0, 136.0
 PANELS_IN_A_ROW = 3
 TITLE_MM, LINE_MM = 13.0, 3.6  # head of a panel with two lines below its name; a line of a legend
 LEGEND_HANDLE_MM = 7.5
+_LINES_IN_TITLE = 2
 _LEFT_MM, _RIGHT_MM, _LEGEND_MM = 12.0, 2.5, 2.0
 _MOST_LINES = 7
 
@@ -66,24 +67,41 @@ def legend_text_mm(panels: int) -> float:
 
 
 def _figure_width_mm(panels: int) -> float:
-    """One column of a journal for one panel, one and a half for two, two columns for three and more."""
-    return (ONE_COLUMN_MM, MIDDLE_MM, TWO_COLUMNS_MM)[min(panels, PANELS_IN_A_ROW) - 1]
+    """One column of a journal for one panel, two columns for more."""
+    return ONE_COLUMN_MM if panels == 1 else TWO_COLUMNS_MM
+
+
+def head_mm(cohorts: Collection[str], lines: Iterable[Sequence[str]] = ()) -> float:
+    """Height of the heads of panels, one for each of `cohorts`, whatever is long in the names or in the `lines`."""
+    names = max((len(_name_lines(name, len(cohorts))) for name in cohorts), default=1)
+    below = max((len(_head_lines(one, len(cohorts))) for one in lines), default=0)
+    return TITLE_MM + LINE_MM * (names - 1 + max(below - _LINES_IN_TITLE, 0))
 
 
 def panel_title(axes: Axes, position: int, panels: int, name: str, lines: Sequence[str] = ()) -> None:
-    """Letter and name of a panel in bold, `lines` below them; a lone panel has no letter."""
+    """Letter and name of the cohort of a panel in bold, `lines` below them; a lone panel has no letter."""
     letter = f"{chr(ord('a') + position)}  " if 1 < panels <= 26 else ""
-    title = letter + fitted(name, plot_width_mm(panels) / 1.1 - 3, bold=True)
-    axes.set_title(title, fontweight="bold", pad=5.0 + 10.0 * len(lines))
-    for row, line in enumerate(reversed(lines)):
+    below = _head_lines(lines, panels)
+    title = letter + "\n".join(_name_lines(name, panels))
+    axes.set_title(title, fontweight="bold", pad=5.0 + 10.0 * len(below))
+    for row, line in enumerate(reversed(below)):
         axes.annotate(
-            fitted(line, plot_width_mm(panels) + _RIGHT_MM - 1),
+            line,
             (0, 1),
             (0, 4.5 + 10.0 * row),
             "axes fraction",
             "offset points",
             va="bottom",
         )
+
+
+def _name_lines(name: str, panels: int) -> list[str]:
+    return in_two_lines(cohort_label(name), plot_width_mm(panels) / 1.1 - 3, bold=True)
+
+
+def _head_lines(lines: Sequence[str], panels: int) -> list[str]:
+    room_mm = plot_width_mm(panels) + _RIGHT_MM - 1
+    return [part for line in lines for part in wrapped(line, room_mm, indent="")]
 
 
 def say_why_empty(axes: Axes, reason: str) -> None:

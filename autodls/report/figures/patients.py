@@ -2,17 +2,17 @@
 
 from autodls.analysis.patients_results import PatientsBenchmark
 from autodls.report.drawn import Drawn
-from autodls.report.figures.style import BLUE, GREY, INK, PALE, VERMILLION, new_figure, styled
+from autodls.report.figures.style import BLUE, GREY, INK, ONE_COLUMN_MM, PALE, VERMILLION, new_figure, styled
 from autodls.report.tables.patients import patients_table
 
-_WIDTH_MM, _HEIGHT_MM = 120.0, 70.0
+_HEIGHT_MM = 66.0
 
 
 @styled
 def patients_figure(found: PatientsBenchmark) -> Drawn:
     """Points with the scatter of their subsets, and a band a number of patients that the curve is drawn on to."""
-    figure = new_figure(_WIDTH_MM, _HEIGHT_MM)
-    axes = figure.add_axes((0.12, 0.17, 0.85, 0.72))
+    figure = new_figure(ONE_COLUMN_MM, _HEIGHT_MM)
+    axes = figure.add_axes((0.15, 0.17, 0.81, 0.67))
     sizes = [point.n for point in found.points]
     axes.axhline(0.5, color=PALE, linewidth=0.8, zorder=0)
     axes.plot(sizes, [point.auc for point in found.points], color=BLUE, marker="s", markersize=3.5, label="measured")
@@ -31,5 +31,5 @@ def patients_figure(found: PatientsBenchmark) -> Drawn:
     lowest = min(0.45, *low, *(point.low for point in found.points))
     axes.set(ylim=(max(0.0, lowest - 0.02), 1.0), xlabel="Cases learned from (log scale)", ylabel="AUC")
     axes.tick_params(color=GREY)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, frameon=False)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, frameon=False)
     return Drawn(figure, patients_table(found).rows)

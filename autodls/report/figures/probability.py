@@ -21,42 +21,26 @@ from autodls.evaluation.subsets import judged_by
 from autodls.records.formatting import number
 from autodls.report.drawn import CellValue, Drawn, Rows
 from autodls.report.figures.panels import (
-    TITLE_MM,
+    LINE_MM,
+    head_mm,
     legend_below,
+    legend_text_mm,
     panel_grid,
     panel_title,
     plot_width_mm,
     say_why_empty,
 )
 from autodls.report.figures.style import BLACK, BLUE, GREY, PALE, SKY, VERMILLION, styled
-from autodls.report.figures.text_width import fitted
+from autodls.report.figures.text_width import in_two_lines
+from autodls.report.naming import class_label, score_label
 
 _CALIBRATION_HEADER = (
-    "cohort",
-    "score",
-    "kind",
-    "from",
-    "to",
-    "n",
-    "positives",
-    "mean_score",
-    "value",
-    "low",
-    "high",
-)
+    "cohort", "score", "kind", "from", "to", "n", "positives", "mean_score", "value", "low", "high",
+)  # fmt: skip
 _DECISION_HEADER = (
-    "cohort",
-    "score",
-    "threshold",
-    "net_benefit",
-    "low",
-    "high",
-    "treat_all",
-    "treat_none",
-    "less_treat_all",
-    "less_treat_all_low",
-    "less_treat_all_high",
-)
+    "cohort", "score", "threshold", "net_benefit", "low", "high", "treat_all", "treat_none", "less_treat_all",
+    "less_treat_all_low", "less_treat_all_high",
+)  # fmt: skip
 _BELOW_CALIBRATION_MM, _BELOW_DECISION_MM = 35.0, 22.0
 _DISTRIBUTION_MM, _DISTRIBUTION_GAP_MM = 12.0, 3.5
 _BINS = 20
@@ -80,19 +64,23 @@ def calibration_figure(
     """
     chosen = score or metrics.reference
     side_mm = plot_width_mm(len(table.cohorts))
-    panels = panel_grid(len(table.cohorts), TITLE_MM + side_mm + _BELOW_CALIBRATION_MM)
+    words = {name: _calibration_words(metrics.cohorts[name].scores[chosen]) for name in table.cohorts}
+    head, legend = head_mm(table.cohorts, words.values()), _class_legend(legend_text_mm(len(table.cohorts)))
+    more_mm = LINE_MM * sum(text.count("\n") for text in legend)
+    panels = panel_grid(len(table.cohorts), head + side_mm + _BELOW_CALIBRATION_MM + more_mm)
     lines: list[tuple[CellValue, ...]] = []
     empty = []
     for position, (panel, (name, rows)) in enumerate(zip(panels, table.cohorts.items(), strict=True)):
-        axes, cohort = panel.axes(TITLE_MM, side_mm), judged_by(rows, chosen)
+        axes, cohort = panel.axes(head, side_mm), judged_by(rows, chosen)
         measured = metrics.cohorts[name].scores[chosen]
-        panel_title(axes, position, len(panels), name, _calibration_words(measured))
+        panel_title(axes, position, len(panels), name, words[name])
         if reason := _why_no_probability(cohort, chosen, measured):
             say_why_empty(axes, reason)
             empty.append((name, reason))
         elif cohort.labels is not None:
-            below = panel.axes(TITLE_MM + side_mm + _DISTRIBUTION_GAP_MM, _DISTRIBUTION_MM)
+            below = panel.axes(head + side_mm + _DISTRIBUTION_GAP_MM, _DISTRIBUTION_MM)
             drawn = _calibration_panel(axes, below, cohort.labels, cohort.scores[chosen], cohort.patients, rng)
+            legend_below(below, [Patch(color=VERMILLION), Patch(color=SKY)], legend)
             lines += [(name, chosen, *line) for line in (*drawn, *_fit_rows(measured))]
     return Drawn(panels[0].figure, Rows(_CALIBRATION_HEADER, tuple(lines)), tuple(empty))
 
@@ -109,13 +97,16 @@ def decision_figure(
     """
     chosen = score or metrics.reference
     height_mm = 0.85 * plot_width_mm(len(table.cohorts))
-    panels = panel_grid(len(table.cohorts), TITLE_MM + height_mm + _BELOW_DECISION_MM)
+    head = head_mm(table.cohorts)
+    legend = "\n".join(in_two_lines(f"{score_label(chosen)} (95% CI)", legend_text_mm(len(table.cohorts))))
+    more_mm = LINE_MM * legend.count("\n")
+    panels = panel_grid(len(table.cohorts), head + height_mm + _BELOW_DECISION_MM + more_mm)
     lines: list[tuple[CellValue, ...]] = []
     empty, drawn = [], []
     shares = [held.prevalence for held in metrics.cohorts.values() if held.prevalence is not None]
     limits = plausible_thresholds(shares)
     for position, (panel, (name, rows)) in enumerate(zip(panels, table.cohorts.items(), strict=True)):
-        axes, cohort = panel.axes(TITLE_MM, height_mm), judged_by(rows, chosen)
+        axes, cohort = panel.axes(head, height_mm), judged_by(rows, chosen)
         measured = metrics.cohorts[name]
         note = ("calibration not shown",) if measured.scores[chosen].net_benefit_caution else ()
         note = note if calibrated else ("as given, not recalibrated",)
@@ -124,10 +115,16 @@ def decision_figure(
             say_why_empty(axes, reason)
             empty.append((name, reason))
         else:
-            lines += [(name, *line) for line in _decision_panel(axes, chosen, cohort, measured, rng, limits)]
+            lines += [(name, *line) for line in _decision_panel(axes, chosen, legend, cohort, measured, rng, limits)]
             drawn.append(axes)
     _common_axes(drawn, limits, lines, shares)
     return Drawn(panels[0].figure, Rows(_DECISION_HEADER, tuple(lines)), tuple(empty))
+
+
+def _class_legend(room_mm: float) -> list[str]:
+    return [
+        "\n".join(in_two_lines(text, room_mm)) for text in (f"{class_label(True)} (up)", f"{class_label(False)} (down)")
+    ]
 
 
 def _why_no_probability(cohort: CohortTable, score: str, measured: ScoreMetrics) -> str | None:
@@ -209,7 +206,6 @@ def _draw_distribution(axes: Axes, labels: Bools, scores: Floats) -> list[tuple[
     axes.set(xlim=(-0.02, 1.02), ylim=(-1.15 * tallest, 1.15 * tallest), xlabel="Predicted probability", ylabel="Cases")
     axes.set_xticks(*_SCALE)
     axes.set_yticks([-tallest, 0, tallest], [str(tallest), "0", str(tallest)])
-    legend_below(axes, [Patch(color=VERMILLION), Patch(color=SKY)], ["positive (up)", "negative (down)"])
     return [
         ("bin", float(low), float(high), int(above + under), int(above), None, None, None, None)
         for low, high, above, under in zip(edges[:-1], edges[1:], up, down, strict=True)
@@ -219,6 +215,7 @@ def _draw_distribution(axes: Axes, labels: Bools, scores: Floats) -> list[tuple[
 def _decision_panel(
     axes: Axes,
     score: str,
+    legend: str,
     cohort: CohortTable,
     measured: CohortMetrics,
     rng: np.random.Generator,
@@ -244,7 +241,7 @@ def _decision_panel(
         Line2D([], [], color=GREY, linestyle=_DASHED),
         Line2D([], [], color=BLACK, linewidth=0.8),
     ]
-    legend_below(axes, handles, [f"{fitted(score, 30)} (95% CI)", "treat all", "treat none"])
+    legend_below(axes, handles, [legend, "treat all", "treat none"])
     return [
         (score, point.threshold, point.model, _known(low), _known(high), point.all, point.none, *map(_known, less_all))
         for point, low, high, *less_all in zip(
@@ -282,4 +279,6 @@ def _common_axes(
     inside = [line for line in lines if limits[0] - 1e-9 <= float(line[2] or 0) <= limits[1] + 1e-9]
     top = max([*(float(line[5] or 0) for line in inside), *shares, 0.01])
     for axes in drawn:
+        axes.set_xlim(limits)
+        axes.set_xticks([tick for tick in axes.get_xticks() if limits[0] - 1e-9 <= tick <= limits[1] + 1e-9])
         axes.set(xlim=limits, ylim=(-0.3 * top, 1.1 * top))

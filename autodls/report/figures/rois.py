@@ -14,7 +14,7 @@ from autodls.records.words import plural
 from autodls.report.drawn import CellValue, Drawn, Rows
 from autodls.report.figures.panels import (
     LINE_MM,
-    TITLE_MM,
+    head_mm,
     legend_below,
     panel_grid,
     panel_title,
@@ -22,6 +22,8 @@ from autodls.report.figures.panels import (
     say_why_empty,
 )
 from autodls.report.figures.style import BLUE, GREEN, GREY, PALE, SKY, VERMILLION, styled
+from autodls.report.figures.text_width import fitted
+from autodls.report.naming import class_label
 
 _BELOW_MM = 12.0
 _LEAST_CHANGE = 0.1  # reach of an axis, where all cases agree
@@ -49,11 +51,11 @@ def dice_figure(agreement: Mapping[str, CohortAgreement]) -> Drawn:
     The rows hold cases and, by kind, the means with their intervals.
     """
     side_mm = plot_width_mm(len(agreement))
-    panels = panel_grid(len(agreement), TITLE_MM + side_mm + _BELOW_MM + 3 * LINE_MM)
+    panels = panel_grid(len(agreement), head_mm(agreement) + side_mm + _BELOW_MM + 3 * LINE_MM)
     lines: list[tuple[CellValue, ...]] = []
     empty = []
     for position, (panel, (name, held)) in enumerate(zip(panels, agreement.items(), strict=True)):
-        axes = panel.axes(TITLE_MM, side_mm)
+        axes = panel.axes(head_mm(agreement), side_mm)
         points = [(c.case, c.manual_mm3 / 1000, c.dice) for c in held.cases if c.dice is not None and c.manual_mm3 > 0]
         panel_title(axes, position, len(panels), name, (plural(len(points), "case"), f"by {held.drawn_by}"))
         if not points:
@@ -106,11 +108,11 @@ def score_figure(effect: Mapping[str, CohortEffect]) -> Drawn:
     The rows hold cases and, by kind, bias and limits of agreement with their intervals.
     """
     side_mm = plot_width_mm(len(effect))
-    panels = panel_grid(len(effect), TITLE_MM + side_mm + _BELOW_MM + 3 * LINE_MM)
+    panels = panel_grid(len(effect), head_mm(effect) + side_mm + _BELOW_MM + 3 * LINE_MM)
     lines: list[tuple[CellValue, ...]] = []
     empty = []
     for position, (panel, (name, held)) in enumerate(zip(panels, effect.items(), strict=True)):
-        axes = panel.axes(TITLE_MM, side_mm)
+        axes = panel.axes(head_mm(effect), side_mm)
         scores = held.against_manual[AUTOMATIC].scores
         panel_title(axes, position, len(panels), name, (f"n = {held.n}, ICC (log-odds) {estimate(scores.icc, 2)}",))
         if reason := scores.bland_altman.bias.reason:
@@ -132,7 +134,7 @@ def _differences(axes: Axes, name: str, held: CohortEffect) -> list[tuple[CellVa
         means, apart = np.reshape(chosen, (-1, 2)).T
         axes.scatter(means, apart, s=11, color=colour, marker=marker, alpha=0.7, linewidth=0, zorder=3)
         handles.append(Line2D([], [], color=colour, marker=marker, markersize=3.5, linestyle=""))
-        labels.append("positive" if positive else "negative")
+        labels.append(fitted(class_label(positive), 40))
     lines += [
         (name, "case", case.case, int(case.label), *point, None, None)
         for case, point in zip(held.cases, points, strict=True)
@@ -171,11 +173,11 @@ def robustness_figure(robustness: Mapping[str, CohortRobustness]) -> Drawn:
     the large tumours. The rows hold all means.
     """
     side_mm = plot_width_mm(len(robustness))
-    panels = panel_grid(len(robustness), TITLE_MM + side_mm + _BELOW_MM + 4 * LINE_MM)
+    panels = panel_grid(len(robustness), head_mm(robustness) + side_mm + _BELOW_MM + 4 * LINE_MM)
     lines: list[tuple[CellValue, ...]] = []
     empty = []
     for position, (panel, (name, held)) in enumerate(zip(panels, robustness.items(), strict=True)):
-        axes = panel.axes(TITLE_MM, side_mm)
+        axes = panel.axes(head_mm(robustness), side_mm)
         panel_title(axes, position, len(panels), name, (plural(len(held.cases), "case"),))
         if not held.changes:
             say_why_empty(axes, "no case could be scored")

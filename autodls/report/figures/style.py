@@ -20,7 +20,7 @@ from matplotlib.font_manager import get_font_names
 
 MM_PER_INCH = 25.4
 FONT_PT = 7.0  # the smallest that journals take
-TWO_COLUMNS_MM = 183.0
+ONE_COLUMN_MM, TWO_COLUMNS_MM = 85.0, 170.0  # no journal's columns are narrower by more than a little
 
 BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE, BLACK = (
     "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#000000",
@@ -55,6 +55,7 @@ _LENDERS = (
 
 _STYLE = {
     "font.size": FONT_PT,
+    "font.sans-serif": [_FONT, "Verdana", "Arial"],  # the last two for an SVG where the first is not installed
     "axes.titlesize": 7.5,
     "axes.labelsize": 7.0,
     "axes.titlelocation": "left",
@@ -100,7 +101,7 @@ def in_style() -> Iterator[None]:
 def fonts() -> list[str]:
     """Names of the fonts to draw with, the first before all others."""
     installed = set(get_font_names())
-    return [_FONT, *(name for name in _LENDERS if name in installed)]
+    return [_FONT, *(name for name in _LENDERS if name in installed), "sans-serif"]
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:

@@ -1,5 +1,6 @@
 """Do patients with a high score fare differently? Kaplan-Meier curves with the number at risk."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,19 +19,21 @@ from autodls.records.formatting import DASH, NOT_REACHED, number, p_equation, wi
 from autodls.records.words import plural
 from autodls.report.drawn import CellValue, Drawn, Rows
 from autodls.report.figures.panels import (
-    TITLE_MM,
+    head_mm,
     legend_below,
+    legend_text_mm,
     panel_grid,
     panel_title,
     plot_width_mm,
     say_why_empty,
 )
 from autodls.report.figures.style import BLUE, VERMILLION, styled
-from autodls.report.figures.text_width import fitted
+from autodls.report.figures.text_width import fitted, wrapped
+from autodls.report.naming import endpoint_label, unit_label
 
 _HEADER = ("cohort", "group", "kind", "time", "value", "low", "high", "n")
-_GAP_MM, _AT_RISK_MM, _LEGEND_MM = 9.5, 11.0, 16.5
-_HEAD_MM = TITLE_MM + 3.6  # a third line below the name
+_GAP_MM, _AT_RISK_MM, _LEGEND_MM, _LEGEND_LINE_MM = 9.5, 11.0, 3.7, 3.2
+_BESIDE_MM = 16.0  # by which the label of the axis may be longer than the axis
 _MOST_STEPS = 6
 _MONTHS = (1.0, 2.0, 3.0, 6.0, 12.0, 24.0, 36.0, 60.0)
 _COLOURS = {"high": VERMILLION, "low": BLUE}
@@ -59,23 +62,30 @@ def survival_figure(
     tests, by kind.
     """
     followed = [float(one.times.max()) for one in table.cohorts.values() if one.n and one.times is not None]
-    step = time_step(max(followed, default=1.0), unit)
+    step = time_step(max(followed, default=1.0), unit or unit_label(""))
     height_mm = 0.85 * plot_width_mm(len(table.cohorts))
-    panels = panel_grid(len(table.cohorts), _HEAD_MM + height_mm + _GAP_MM + _AT_RISK_MM + _LEGEND_MM)
+    unit = unit_label(unit)
+    words = {name: survival_words(metrics.cohorts[name].survival, unit) for name in table.cohorts}
+    groups_of = {name: _groups(rows, metrics, name) for name, rows in table.cohorts.items()}
+    legends = {name: _legend(held, (groups, unit), len(table.cohorts)) for name, held in groups_of.items()}
+    longest = max((sum(1 + text.count("\n") for text in one) for one in legends.values()), default=0)
+    head, below_mm = head_mm(table.cohorts, words.values()), _AT_RISK_MM + _LEGEND_MM + _LEGEND_LINE_MM * longest
+    panels = panel_grid(len(table.cohorts), head + height_mm + _GAP_MM + below_mm)
     lines: list[tuple[CellValue, ...]] = []
     empty = []
     for position, (panel, (name, rows)) in enumerate(zip(panels, table.cohorts.items(), strict=True)):
-        axes, cohort = panel.axes(_HEAD_MM, height_mm), followed_by(rows, metrics.reference)
+        axes, cohort = panel.axes(head, height_mm), followed_by(rows, metrics.reference)
         measured = metrics.cohorts[name]
         reason = _why_empty(cohort, measured, metrics.reference)
-        panel_title(axes, position, len(panels), name, () if reason else survival_words(measured.survival, unit))
+        panel_title(axes, position, len(panels), name, () if reason else words[name])
         if reason:
             say_why_empty(axes, reason)
             empty.append((name, reason))
             continue
-        below = panel.axes(_HEAD_MM + height_mm + _GAP_MM, _AT_RISK_MM)
-        drawn = _panel(axes, below, _split(cohort, measured, metrics.reference), step, (groups, unit))
-        axes.set(xlabel=f"Time ({fitted(unit, 25)})" if unit else "Time", ylabel=fitted(endpoint, height_mm))
+        below = panel.axes(head + height_mm + _GAP_MM, _AT_RISK_MM)
+        drawn = _panel(axes, below, groups_of[name], step, legends[name])
+        axes.set(xlabel=f"Time ({fitted(unit, 25)})" if unit else "Time")
+        axes.set_ylabel(fitted(endpoint_label(endpoint), height_mm + _BESIDE_MM))
         lines += [(name, *line) for line in (*drawn, *_tests(measured.survival))]
     return Drawn(panels[0].figure, Rows(_HEADER, tuple(lines)), tuple(empty))
 
@@ -136,6 +146,12 @@ def _why_empty(cohort: CohortTable, measured: CohortMetrics, reference: str) -> 
     return measured.scores[reference].cutoff.reason if measured.scores[reference].cutoff.value is None else None
 
 
+def _groups(rows: CohortTable, metrics: Metrics, name: str) -> list[_Group]:
+    """The groups that are drawn; none where a panel says why it is empty."""
+    cohort, measured = followed_by(rows, metrics.reference), metrics.cohorts[name]
+    return [] if _why_empty(cohort, measured, metrics.reference) else _split(cohort, measured, metrics.reference)
+
+
 def _split(cohort: CohortTable, measured: CohortMetrics, reference: str) -> list[_Group]:
     cutoff = measured.scores[reference].cutoff.value
     if cohort.times is None or cohort.events is None or cutoff is None:
@@ -146,7 +162,7 @@ def _split(cohort: CohortTable, measured: CohortMetrics, reference: str) -> list
 
 
 def _panel(
-    axes: Axes, below: Axes, groups: list[_Group], step: float, words: tuple[str, str]
+    axes: Axes, below: Axes, groups: list[_Group], step: float, legend: list[str]
 ) -> list[tuple[CellValue, ...]]:
     end = max(float(group.times.max()) for group in groups) or step
     ticks = (step * np.arange(int(end / step + 1e-9) + 1)).round(9).tolist()
@@ -164,17 +180,22 @@ def _panel(
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
     _number_at_risk(below, groups, ticks, axes.get_xlim())
     handles = [Line2D([], [], color=_COLOURS[group.name], linestyle=_DASHES[group.name]) for group in groups]
-    legend_below(below, handles, [_legend(group, *words) for group in groups], gap_mm=1.0)
+    legend_below(below, handles, legend, gap_mm=1.0)
     return lines
 
 
-def _legend(group: _Group, label: str, unit: str) -> str:
-    """Name, events and median with its interval of a group, on two lines."""
-    found = group_survival(group.times, group.events)
-    limits = [NOT_REACHED if limit is None else number(limit, 1) for limit in (found.median_low, found.median_high)]
-    median = NOT_REACHED if found.median is None else f"{number(found.median, 1)} {fitted(unit, 10)}".rstrip()
-    shown = f"median {median} (95% CI {DASH.join(limits)})"
-    return f"{fitted(label, 15)} {group.name}: {plural(found.events, 'event')} of {found.n}\n{shown}"
+def _legend(groups: Sequence[_Group], words: tuple[str, str], panels: int) -> list[str]:
+    """Name, events and median with its interval of each group; `words` are the name of the score and the unit."""
+    (label, unit), room_mm, texts = words, legend_text_mm(panels), []
+    for group in groups:
+        found = group_survival(group.times, group.events)
+        limits = [NOT_REACHED if limit is None else number(limit, 1) for limit in (found.median_low, found.median_high)]
+        in_unit = f" {fitted(unit, 20)}" if unit else ""
+        median = NOT_REACHED if found.median is None else f"{number(found.median, 1)}{in_unit}"
+        head = f"{label} {group.name}: {plural(found.events, 'event')} of {found.n}"
+        lines = [*wrapped(head, room_mm, ""), *wrapped(f"median {median} (95% CI {DASH.join(limits)})", room_mm, "")]
+        texts.append("\n".join(lines))
+    return texts
 
 
 def _draw_curve(axes: Axes, group: _Group, curve: KaplanMeier) -> None:

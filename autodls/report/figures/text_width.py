@@ -33,25 +33,32 @@ def fitted(name: str, limit_mm: float, bold: bool = False) -> str:
     return shortened(line, max(too_wide - 1, 0))
 
 
-def wrapped(line: str, limit_mm: float, indent: str = "  ") -> list[str]:
+def in_two_lines(name: str, limit_mm: float, bold: bool = False) -> list[str]:
+    """A name of the user in one line or two of at most `limit_mm`; the middle of the second goes where it is wider."""
+    line = " ".join(drawn_name(name).split())
+    lines = wrapped(line, limit_mm, "", bold)
+    return lines if len(lines) < 3 else [lines[0], fitted(line[len(lines[0]) :], limit_mm, bold)]
+
+
+def wrapped(line: str, limit_mm: float, indent: str = "  ", bold: bool = False) -> list[str]:
     """`line` broken into lines of at most `limit_mm`; a word that is wider is broken itself."""
     lines = [""]
     for word in drawn_name(line).split():
         joined = f"{lines[-1]} {word}" if lines[-1].strip() else lines[-1] + word
-        if width_mm(joined) <= limit_mm:
+        if width_mm(joined, bold) <= limit_mm:
             lines[-1] = joined
             continue
         if lines[-1].strip():
             lines.append(indent)
-        lines[-1:] = _broken(lines[-1] + word, limit_mm, indent)
+        lines[-1:] = _broken(lines[-1] + word, limit_mm, indent, bold)
     return lines
 
 
-def _broken(word: str, limit_mm: float, indent: str) -> list[str]:
+def _broken(word: str, limit_mm: float, indent: str, bold: bool) -> list[str]:
     """`word`, which may be wider than the limit, in pieces."""
     pieces = [""]
     for sign in word:
-        if width_mm(pieces[-1] + sign) > limit_mm and len(pieces[-1]) > len(indent):
+        if width_mm(pieces[-1] + sign, bold) > limit_mm and len(pieces[-1]) > len(indent):
             pieces.append(indent)
         pieces[-1] += sign
     return pieces

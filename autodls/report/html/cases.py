@@ -25,6 +25,7 @@ from autodls.report.html.page import (
     paragraph,
     shown_cell,
 )
+from autodls.report.naming import class_label, cohort_label, sequence_label
 
 _OUTCOMES = {
     (True, True): "true positive",
@@ -38,6 +39,7 @@ _RATES = {
 _WIDTH, _HEIGHT, _LEFT, _RIGHT = 800, 226, 24, 776
 _LEVELS = {True: 62, False: 150}
 _JITTER = 24
+_PRESENT = "present"  # of the columns, the one with the sequences that a case has
 _AXIS = 192
 
 
@@ -91,8 +93,8 @@ def scores(study: Artefacts) -> Section:
         filter_box("Show cases with", "scores"),
         data_table(
             "Scores",
-            ("Case", "Fold or cohort", "Label", "Score", "Call", "Outcome", *extra),
-            [(*_line(case, cutoff), *(shown_cell(case.cells.get(name, "")) for name in extra)) for case in cases],
+            ("Case", "Fold or cohort", "Label", "Score", "Call", "Outcome", *map(sequence_label, extra)),
+            [(*_line(case, cutoff), *(_extra_cell(case, name) for name in extra)) for case in cases],
             key="scores",
             sortable=True,
             attributes=lambda at: _attributes(cases[at]) if at < unseen else {},
@@ -116,7 +118,11 @@ def _flagged(study: Artefacts, cases: Sequence[ReportedCase]) -> Markup:
     common = {told_of(judgement.stage, fold, judgement.why) for fold, judgement in judged}
     common |= set(caveats_of(study.model) if study.model is not None else ())
     own = [[flag for flag in case.cells.get("flags", "").split("; ") if flag not in common] for case in cases]
-    lines = [(case.case, case.group, "; ".join(found)) for case, found in zip(cases, own, strict=True) if any(found)]
+    lines = [
+        (case.case, cohort_label(case.group), "; ".join(found))
+        for case, found in zip(cases, own, strict=True)
+        if any(found)
+    ]
     if not lines:
         return Markup("")
     scored = sum(case.score is not None for case in cases)
@@ -169,7 +175,7 @@ def _axis(limits: tuple[float, float]) -> Iterator[Markup]:
     for value in np.linspace(*limits, 5).tolist():
         yield el("text", f"{value:.3g}", x=_place(value, limits), y=_AXIS + 26, text_anchor="middle")
     for side, level in _LEVELS.items():
-        yield el("text", "positive cases" if side else "negative cases", x=4, y=level - 38)
+        yield el("text", f"{class_label(side)} cases", x=4, y=level - 38)
 
 
 def _dots(cases: Sequence[ReportedCase], limits: tuple[float, float]) -> Iterator[Markup]:
@@ -238,20 +244,25 @@ def _confusion_table(cases: Sequence[ReportedCase], cutoff: float) -> Markup:
         ("called positive", _show("tp", str(found.tp)), _show("fp", str(found.fp))),
         ("called negative", _show("fn", str(found.fn)), _show("tn", str(found.tn))),
     ]
-    return data_table("Cases", ("Call", "positive", "negative"), lines, class_="numbers")
+    return data_table("Cases", ("Call", class_label(True), class_label(False)), lines, class_="numbers")
 
 
 def _extra_columns(study: Artefacts, cases: Sequence[ReportedCase]) -> list[str]:
     sequences = study.plan.sequences if study.plan else ()
-    found = [name for name in (*sequences, "present", "rois") if any(name in case.cells for case in cases)]
+    found = [name for name in (*sequences, _PRESENT, "rois") if any(name in case.cells for case in cases)]
     return [*found, *(["failed"] if any(case.cells.get("failed") for case in cases) else [])]
 
 
+def _extra_cell(case: ReportedCase, name: str) -> str:
+    cell = case.cells.get(name, "")
+    return ", ".join(map(sequence_label, cell.split())) if name == _PRESENT else shown_cell(cell)
+
+
 def _line(case: ReportedCase, cutoff: float | None) -> Iterator[str]:
-    label = {True: "positive", False: "negative", None: ""}[case.label]
+    label = "" if case.label is None else class_label(case.label)
     called = None if case.score is None or cutoff is None else case.score >= cutoff
-    yield from (case.case, case.group, label, number(case.score))
-    yield {True: "positive", False: "negative", None: NONE}[called]
+    yield from (case.case, cohort_label(case.group), label, number(case.score))
+    yield NONE if called is None else class_label(called)
     yield NONE if called is None or case.label is None else _OUTCOMES[case.label, called]
 
 

@@ -29,16 +29,22 @@ _CHAPTERS = (
     glance, warnings, cohorts, learning, performance, explorer, survival, apparent, candidates, patients, rois, images,
     gallery, plan, scores, checklists, provenance,
 )  # fmt: skip
+_OF_TABLE = (glance, warnings, cohorts, performance, survival, provenance)
 _SEAL = "<!-- written by autodls, SHA-256 of what stands above: "
 
 
 def write_report(workspace: Workspace, description: DatasetDescription | None, target: Path) -> Path:
-    """Write the report of what lies in `workspace` to `target`, atomically; the same run gives the same bytes.
+    """Write the report of what lies in `workspace` to `target`; `description` is that of the dataset, if at hand."""
+    return write_page(read_study(workspace, description), target)
 
-    `description` is that of the dataset, where it is at hand. What is missing is named, with the command that makes it.
-    The last line, which is not shown, is the hash of all before: by it `is_report` knows one that nobody has changed.
+
+def write_page(study: Artefacts, target: Path) -> Path:
+    """Write the report of `study` to `target`, atomically; the same run gives the same bytes.
+
+    What is missing is named, with the command that makes it. The last line, which is not shown, is the hash of all
+    before: by it `is_report` knows one that nobody has changed.
     """
-    write_text(target, render(read_study(workspace, description)))
+    write_text(target, render(study))
     return target
 
 
@@ -54,9 +60,10 @@ def _seal(text: bytes) -> str:
 
 def render(study: Artefacts) -> str:
     """The report as HTML, sealed."""
-    chapters = [section for chapter in _CHAPTERS if (section := chapter(study)) is not None]
+    chapters = _CHAPTERS if study.of_table is None else _OF_TABLE
+    sections = [section for chapter in chapters if (section := chapter(study)) is not None]
     name = study.description.name if study.description else study.plan.dataset if study.plan else "study"
-    text = page(f"Report of {name}", chapters)
+    text = page(f"Report of {study.of_table or name}", sections)
     return text + _seal(text.encode())
 
 

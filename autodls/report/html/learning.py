@@ -7,6 +7,7 @@ from autodls.records.training_log import Fault, LoggedStage
 from autodls.report.artefacts import Artefacts, Picture
 from autodls.report.figures.learning_curves import learning_svg
 from autodls.report.html.page import Section, data_table, figure, joined, paragraph
+from autodls.report.naming import sequence_label
 
 _SAYS: Mapping[Fault, str] = {
     "diverged": "diverged: lower their learning rate and train anew",
@@ -44,7 +45,11 @@ def learning(study: Artefacts) -> Section | None:
 
 def learning_warnings(study: Artefacts) -> Iterator[str]:
     """A sentence for each kind of fault, with the networks that have it, and one for each caution of the model."""
-    networks = {f"{stage.stage} of fold {fold}": stage for fold, stages in study.logs.items() for stage in stages}
+    networks = {
+        f"{sequence_label(stage.stage)} of fold {fold}": stage
+        for fold, stages in study.logs.items()
+        for stage in stages
+    }
     for fault, says in _SAYS.items():
         if found := [name for name, one in networks.items() if one.judgement and one.judgement.fault == fault]:
             yield f"Of {len(networks)} networks, {len(found)} {says} ({', '.join(found)})."
@@ -58,6 +63,6 @@ def _line(fold: int, stage: LoggedStage) -> tuple[str, ...]:
     guess = judged.guess_inner_loss if judged is not None else None
     wrong = "not judged" if judged is None else judged.fault or NONE
     return (
-        str(fold), stage.stage, str(len(stage.epochs)), NONE if kept is None else str(kept.epoch + 1),
+        str(fold), sequence_label(stage.stage), str(len(stage.epochs)), NONE if kept is None else str(kept.epoch + 1),
         *(number(loss) for loss in (*losses, guess)), number(None if kept is None else kept.inner_auc, 2), wrong,
     )  # fmt: skip

@@ -10,6 +10,7 @@ from autodls.records.cells import read_number
 from autodls.records.formatting import NONE, SHORTCUT_NOTES, added_p, counted, number, p_value, with_limits
 from autodls.report.artefacts import Line
 from autodls.report.drawn import Printed, unique_reasons
+from autodls.report.naming import class_label, cohort_label, score_label
 from autodls.report.tables.study import BY_OUTCOME, SMD_NOTE
 from autodls.report.tables.withheld import printed_withheld
 
@@ -34,7 +35,7 @@ def reprinted(name: str, lines: Sequence[Line]) -> Printed:
         return Printed(name, tuple(lines[0]), tuple(tuple(line.values()) for line in lines))
 
 
-def _baseline(lines: Sequence[Line]) -> Printed:
+def _baseline(lines: Sequence[Line], called: Callable[[str], str] = cohort_label) -> Printed:
     cohorts = {line["cohort"]: line["cohort_n"] for line in lines}
     printed: list[tuple[str, ...]] = []
     for _, group in groupby(lines, key=lambda line: line["variable"]):
@@ -42,7 +43,7 @@ def _baseline(lines: Sequence[Line]) -> Printed:
     notes = ["Numbers are mean \N{PLUS-MINUS SIGN} SD where Welch's t or ANOVA compares them, else centre and limits."]
     notes += ["Counts are given with % of the known values.", SMD_NOTE]
     notes += [f"{line['variable']}: {line['reason']}" for line in lines if line["reason"]]
-    head = ("Variable", *(f"{name} (n = {n})" for name, n in cohorts.items()), "SMD", "P", "Test")
+    head = ("Variable", *(f"{called(name)} (n = {n})" for name, n in cohorts.items()), "SMD", "P", "Test")
     return Printed("Baseline characteristics", head, tuple(printed), unique_reasons(notes))
 
 
@@ -51,8 +52,12 @@ def by_outcome(lines: Sequence[Line]) -> list[Printed]:
     tables = []
     for cohort, group in groupby(lines, key=lambda line: line["cohort"]):
         same = [{**line, "cohort": line["outcome"], "cohort_n": line["outcome_n"]} for line in group]
-        tables.append(replace(_baseline(same), title=f"{BY_OUTCOME}: {cohort}"))
+        tables.append(replace(_baseline(same, _class), title=f"{BY_OUTCOME}: {cohort_label(cohort)}"))
     return tables
+
+
+def _class(name: str) -> str:
+    return class_label(name == "positive") if name in {"positive", "negative"} else name
 
 
 def _baseline_variable(lines: Sequence[Line], cohorts: Sequence[str]) -> list[tuple[str, ...]]:
@@ -97,15 +102,15 @@ def _ledger(lines: Sequence[Line]) -> Printed:
         seen, unseen = _value(held["resubstituted"], "auc"), _value(inside, "auc")
         optimism = number(None if seen is None or unseen is None else seen - unseen)
         cells = (_interval(held[place]) if place in held else NONE for place in (*places, *cohorts))
-        printed.append((score, *cells, optimism))
+        printed.append((score_label(score), *cells, optimism))
     notes = [
         "Apparent, early-stopping, by fold: mean AUC of the folds (lowest to highest). Out-of-fold, held-out: AUC "
         "(95% CI).",
         "Optimism: apparent less out-of-fold by fold. Only out-of-fold and held-out AUCs say how new patients fare.",
         *dict.fromkeys(meaning_of(line["interval"]) for line in lines if line["where"] == "out-of-fold"),
-        *(f"{line['score']}, {line['cohort'] or line['where']}: {line['reason']}" for line in lines if line["reason"]),
+        *(f"{score_label(line['score'])}, {_where(line)}: {line['reason']}" for line in lines if line["reason"]),
     ]
-    head = ("Score", *(title for _, title in _INSIDE), *cohorts, "Optimism")
+    head = ("Score", *(title for _, title in _INSIDE), *map(cohort_label, cohorts), "Optimism")
     return Printed("Apparent against validated performance", head, tuple(printed), unique_reasons(notes))
 
 
@@ -129,10 +134,16 @@ def _shortcuts(lines: Sequence[Line]) -> Printed:
 
 def _auc(lines: Sequence[Line]) -> Printed:
     printed = tuple(
-        (line["cohort"], line["row"], line["n"], line["positives"], _interval(line), line["reason"]) for line in lines
-    )
+        (cohort_label(line["cohort"]), score_label(line["row"]), line["n"], line["positives"], _interval(line),
+         line["reason"])
+        for line in lines
+    )  # fmt: skip
     notes = tuple(dict.fromkeys(meaning_of(line["interval"]) for line in lines if line["cohort"] == OUT_OF_FOLD))
     return Printed("AUC of every score", ("Cohort", "Score", "n", "Positive", "AUC (95% CI)", "Remark"), printed, notes)
+
+
+def _where(line: Line) -> str:
+    return cohort_label(line["cohort"]) if line["cohort"] else line["where"]
 
 
 def _value(line: Line, column: str) -> float | None:

@@ -23,9 +23,11 @@ _OF_OTHERS = ("rois_", "candidates")  # they have chapters of their own
 
 def cohorts(study: Artefacts) -> Section:
     """Who entered the study, and Table 1."""
-    body = [drawn(study, "cohort_flow"), saved(study, "baseline")]
+    body = [drawn(study, "cohort_flow")]
+    if study.of_table is None:
+        body.append(saved(study, "baseline"))
     if lines := study.tables.get(OUTCOMES):
-        body += [printed_table(printed, f"results/tables/{OUTCOMES}.csv") for printed in by_outcome(lines)]
+        body += [printed_table(printed, f"{study.place}tables/{OUTCOMES}.csv") for printed in by_outcome(lines)]
     return Section("cohorts", "Cohorts", joined(body))
 
 
@@ -88,23 +90,25 @@ def apparent(study: Artefacts) -> Section:
 
 def drawn(study: Artefacts, name: str) -> Markup:
     """The figure `name`, or which command draws it."""
+    if name not in study.figures and study.of_table is not None:  # the scores do not allow it, and the tables say why
+        return Markup("")
     if name not in study.figures:
         return absent(ARTEFACTS[f"figure:{name}"])
     alt, caption = CAPTIONS[name]
-    return figure(study.figures[name], alt, f"{caption} {numbers_of(name)}{stand_ins(study)}")
+    return figure(study.figures[name], alt, f"{caption} {numbers_of(name, study.place)}{stand_ins(study)}")
 
 
 def saved(study: Artefacts, name: str) -> Markup:
     """The saved table `name`, or which command makes it."""
     if name not in study.tables:
         return absent(ARTEFACTS[f"table:{name}"])
-    return printed_table(reprinted(name, study.tables[name]), f"results/tables/{name}.csv")
+    return printed_table(reprinted(name, study.tables[name]), f"{study.place}tables/{name}.csv")
 
 
 def computed(study: Artefacts, make: Callable[[Metrics], ReportTable], name: str) -> Markup:
     """A table made from the metrics."""
     if study.metrics is None:
         return absent(ARTEFACTS["metrics"])
-    source = f"results/tables/{name}.csv" if name in study.tables else "results/metrics.json"
+    source = f"{study.place}tables/{name}.csv" if name in study.tables else f"{study.place}metrics.json"
     table = make(study.metrics).printed
     return printed_table(table, source) if table.lines else paragraph(f"{table.title}: there is nothing to show.")

@@ -25,12 +25,20 @@ _OPEN = b"<dc:identifier>autodls-sha256:" + b"0" * 64 + b"</dc:identifier>"
 
 
 def write_paper(workspace: Workspace, description: DatasetDescription | None, target: Path) -> Path:
-    """Write the paper of what lies in `workspace` to `target`, atomically; the same run gives the same bytes.
+    """`save_paper` of what lies in `workspace`."""
+    return save_paper(workspace, read_study(workspace, description), target)
 
-    Its property "identifier" is the hash of all else: by it `is_paper` knows one that nobody has changed.
+
+def save_paper(
+    workspace: Workspace, study: Artefacts, target: Path, pictures: Mapping[str, bytes] | None = None
+) -> Path:
+    """Write the paper of `study`, read from `workspace`, to `target`, atomically; the same run gives the same bytes.
+
+    `pictures` are figures, as PNG, that were drawn anew, by name; the others are those in the workspace. Its property
+    "identifier" is the hash of all else: by it `is_paper` knows one that nobody has changed.
     """
-    study = read_study(workspace, description)
-    made = word_bytes(paper_of(study, drawn_as_png(workspace), _folds_by_mean(workspace, study)))
+    drawn = {**drawn_as_png(workspace), **(pictures or {})}
+    made = word_bytes(paper_of(study, drawn, _folds_by_mean(workspace, study)))
     write_bytes(target, sealed(made))
     return target
 

@@ -3,6 +3,7 @@
 from autodls.evaluation.metrics_record import CohortMetrics, Metrics
 from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.shared_folds import is_of_folds, meaning_of
+from autodls.report.naming import cohort_label
 
 
 def is_over_patients(cohort: CohortMetrics, score: str) -> bool:
@@ -13,15 +14,17 @@ def is_over_patients(cohort: CohortMetrics, score: str) -> bool:
 def out_of_fold(metrics: Metrics) -> list[str]:
     """What the interval of out-of-fold AUCs is of, for every cohort that has some."""
     methods = {name: cohort.scores[metrics.reference].auc.method for name, cohort in metrics.cohorts.items()}
-    found = [f"{name}: {meaning_of(method)}" for name, method in methods.items() if is_of_folds(method)]
-    return found or [f"{name}: {meaning_of(method)}" for name, method in methods.items() if name == OUT_OF_FOLD]
+    found = [f"{cohort_label(name)}: {meaning_of(method)}" for name, method in methods.items() if is_of_folds(method)]
+    return found or [
+        f"{cohort_label(name)}: {meaning_of(method)}" for name, method in methods.items() if name == OUT_OF_FOLD
+    ]
 
 
 def over_patients(metrics: Metrics) -> list[str]:
     """A note for every cohort whose intervals are over patients."""
     return [
-        f"{name}: {cohort.n} cases of {cohort.patients} patients, so intervals of AUCs are of a bootstrap over "
-        "patients, those of rates Wilson's for as many independent cases as the rows are worth"
+        f"{cohort_label(name)}: {cohort.n} cases of {cohort.patients} patients, so intervals of AUCs are of a "
+        "bootstrap over patients, those of rates Wilson's for as many independent cases as the rows are worth"
         for name, cohort in metrics.cohorts.items()
         if is_over_patients(cohort, metrics.reference)
     ]

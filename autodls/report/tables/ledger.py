@@ -6,6 +6,7 @@ from autodls.analysis.apparent import Entry, LedgerRow
 from autodls.evaluation.shared_folds import MEANING
 from autodls.records.formatting import NONE, estimate, number
 from autodls.report.drawn import CellValue, Printed, ReportTable, Rows, unique_reasons
+from autodls.report.naming import cohort_label, score_label
 
 _HEADER = ("score", "where", "cohort", "n", "positives", "folds", "auc", "low", "high", "interval", "reason")
 
@@ -16,7 +17,7 @@ def ledger_table(rows: Sequence[LedgerRow]) -> ReportTable:
     lines = tuple(line for row in rows for line in _lines(row))
     printed = tuple(
         (
-            row.score,
+            score_label(row.score),
             estimate(row.apparent.auc),
             estimate(row.inner.auc),
             estimate(row.by_fold.auc),
@@ -33,12 +34,20 @@ def ledger_table(rows: Sequence[LedgerRow]) -> ReportTable:
         MEANING,
     ]
     notes += [
-        f"{row.score}, {cohort or where}: {entry.auc.reason}"
+        f"{score_label(row.score)}, {cohort_label(cohort) if cohort else where}: {entry.auc.reason}"
         for row in rows
         for where, cohort, entry in _entries(row)
         if entry.auc.reason
     ]
-    head = ("Score", "Apparent", "Early-stopping set", "Out-of-fold, by fold", "Out-of-fold", *cohorts, "Optimism")
+    head = (
+        "Score",
+        "Apparent",
+        "Early-stopping set",
+        "Out-of-fold, by fold",
+        "Out-of-fold",
+        *map(cohort_label, cohorts),
+        "Optimism",
+    )
     return ReportTable(
         Rows(_HEADER, lines), Printed("Apparent against validated performance", head, printed, unique_reasons(notes))
     )

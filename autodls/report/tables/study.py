@@ -10,6 +10,7 @@ from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.evaluation.shared_folds import is_of_folds
 from autodls.records.formatting import NONE, estimate, number, p_value, with_limits
 from autodls.report.drawn import CellValue, Printed, ReportTable, Rows, unique_reasons
+from autodls.report.naming import class_label, cohort_label, pair_label, score_label
 from autodls.report.tables.interval_notes import out_of_fold, over_patients
 
 BY_OUTCOME = "Baseline characteristics by outcome"
@@ -30,7 +31,7 @@ def baseline_rows(table: BaselineTable) -> ReportTable:
         "p", "reason", "smd",
     )  # fmt: skip
     lines = [line for variable in table.variables for line in _baseline_lines(table, variable)]
-    cohorts = [f"{name} (n = {n})" for name, n in zip(table.cohorts, table.n, strict=True)]
+    cohorts = [f"{cohort_label(name)} (n = {n})" for name, n in zip(table.cohorts, table.n, strict=True)]
     printed = [line for variable in table.variables for line in _printed_variable(variable)]
     notes = ["Numbers are mean ± SD or median (quartiles), and counts with % of the known values."]
     notes += [SMD_NOTE]
@@ -47,8 +48,8 @@ def outcome_rows(by_cohort: Mapping[str, BaselineTable]) -> ReportTable:
     rows = [(name, *line) for name, table in tables.items() for line in table.rows.lines]
     header = next((table.rows.header for table in tables.values()), ())
     renamed = tuple({"cohort": "outcome", "cohort_n": "outcome_n"}.get(column, column) for column in header)
-    printed = tuple((name, *line) for name, table in tables.items() for line in table.printed.lines)
-    head = ("Cohort", "Variable", "negative", "positive", "SMD", "P", "Test")
+    printed = tuple((cohort_label(name), *line) for name, table in tables.items() for line in table.printed.lines)
+    head = ("Cohort", "Variable", class_label(False), class_label(True), "SMD", "P", "Test")
     notes = unique_reasons([note for table in tables.values() for note in table.printed.notes])
     return ReportTable(Rows(("cohort", *renamed), tuple(rows)), Printed(BY_OUTCOME, head, printed, notes))
 
@@ -68,23 +69,26 @@ def performance_table(metrics: Metrics) -> ReportTable:
         for score, of_score in of_cohort.scores.items()
     ]
     printed = tuple(
-        (cohort, score, _n(held), estimate(held.auc), number(held.cutoff.value), cutoff_rule(held),
+        (cohort_label(cohort), score_label(score), _n(held), estimate(held.auc), number(held.cutoff.value),
+         cutoff_rule(held),
          *(estimate(_rate(held, rate)) for rate in _RATES))
         for cohort, _, score, held in pairs
     )  # fmt: skip
     notes = ["AUC with DeLong's interval on the logit scale; the others with Wilson's, at the cut-off."]
     notes += [*over_patients(metrics), *out_of_fold(metrics)]
     notes += [
-        f"{cohort}, {score}: the cut-off was chosen on these scores; the limits of its rates are of shares less what "
-        "choosing has gained, by a bootstrap that chooses anew"
+        f"{pair_label(cohort, score)}: the cut-off was chosen on these scores; the limits of its rates are of shares "
+        "less what choosing has gained, by a bootstrap that chooses anew"
         for cohort, _, score, held in pairs
         if held.sensitivity.method == "wilson-own-cutoff"
     ]
     if OUT_OF_FOLD in metrics.cohorts:
-        notes.append(f"{OUT_OF_FOLD}: {OF_SINGLE_FOLDS}")
-    notes += [f"{cohort}, {score}: {held.auc.reason}" for cohort, _, score, held in pairs if held.auc.reason]
+        notes.append(f"{cohort_label(OUT_OF_FOLD)}: {OF_SINGLE_FOLDS}")
+    notes += [f"{pair_label(cohort, score)}: {held.auc.reason}" for cohort, _, score, held in pairs if held.auc.reason]
     left_out = {name: len(cohort.excluded) for name, cohort in metrics.cohorts.items() if cohort.excluded}
-    notes += [f"{name}: left out for want of a score or label: {count}" for name, count in left_out.items()]
+    notes += [
+        f"{cohort_label(name)}: left out for want of a score or label: {count}" for name, count in left_out.items()
+    ]
     rows = Rows(header, tuple(_performance_line(*pair) for pair in pairs))
     head = ("Cohort", "Score", "n", "AUC (95% CI)", "Cut-off", "Rule", *_RATE_HEADS)
     return ReportTable(rows, Printed("Performance", head, printed, unique_reasons(notes)))
@@ -97,13 +101,14 @@ def comparison_table(metrics: Metrics) -> ReportTable:
     printed: list[tuple[str, ...]] = []
     notes = ["Difference of AUCs, a minus b, by DeLong's paired test; Holm's adjustment within the cohort."]
     notes += [
-        f"{name}: some patients have several cases, so interval and P are of Obuchowski's variance of clustered data"
+        f"{cohort_label(name)}: some patients have several cases, so interval and P are of Obuchowski's variance of "
+        "clustered data"
         for name, cohort in metrics.cohorts.items()
         if any(pair.method.startswith("delong-obuchowski") for pair in cohort.comparisons)
     ]
     notes += [
-        f"{name}: out of fold, so intervals and P, that of all scores too, are of twice DeLong's variance: folds share "
-        "their training cases"
+        f"{cohort_label(name)}: out of fold, so intervals and P, that of all scores too, are of twice DeLong's "
+        "variance: folds share their training cases"
         for name, cohort in metrics.cohorts.items()
         if any(is_of_folds(pair.method) for pair in cohort.comparisons)
     ]
@@ -111,13 +116,14 @@ def comparison_table(metrics: Metrics) -> ReportTable:
         for pair in cohort.comparisons:
             lines.append(_comparison_line(name, pair))
             difference = with_limits(pair.delta, pair.low, pair.high)
-            printed.append((name, pair.a, pair.b, difference, p_value(pair.p), p_value(pair.p_holm)))
-            notes += [f"{name}, {pair.a} and {pair.b}: {pair.reason}"] if pair.reason else []
+            a, b = score_label(pair.a), score_label(pair.b)
+            printed.append((cohort_label(name), a, b, difference, p_value(pair.p), p_value(pair.p_holm)))
+            notes += [f"{cohort_label(name)}, {a} and {b}: {pair.reason}"] if pair.reason else []
         if len(cohort.comparisons) > 1:
             test = cohort.global_test
             numbers = (None, None, None, None, None, test.df, test.chi2, test.p, None, None, None)
             lines.append((name, "all", *numbers, test.reason))
-            printed.append((name, "all scores alike", NONE, NONE, p_value(test.p), NONE))
+            printed.append((cohort_label(name), "all scores alike", NONE, NONE, p_value(test.p), NONE))
     head = ("Cohort", "a", "b", "ΔAUC (95% CI)", "P", "P (Holm)")
     return ReportTable(
         Rows(header, tuple(lines)), Printed("Comparisons of AUCs", head, tuple(printed), unique_reasons(notes))
@@ -133,7 +139,7 @@ def cutoff_rule(held: ScoreMetrics) -> str:
     if held.cutoff.value is None:
         return NONE
     rule, colon, cohort = held.cutoff.source.partition(":")
-    return f"{_RULES.get(rule, rule)}, {cohort}" if colon else _RULES.get(rule, rule)
+    return f"{_RULES.get(rule, rule)}, {cohort_label(cohort)}" if colon else _RULES.get(rule, rule)
 
 
 def _baseline_lines(table: BaselineTable, variable: Variable) -> list[tuple[CellValue, ...]]:

@@ -7,6 +7,7 @@ from autodls.evaluation.results import Estimate, GroupSurvival, HazardRatio, Lan
 from autodls.evaluation.score_auc import CHOSEN_HERE, FOLDS_SHARE
 from autodls.records.formatting import DASH, NONE, NOT_REACHED, estimate, number, p_value, with_limits
 from autodls.report.drawn import CellValue, Printed, ReportTable, Rows, unique_reasons
+from autodls.report.naming import cohort_label, score_label
 from autodls.report.tables.interval_notes import is_over_patients, out_of_fold
 from autodls.report.tables.rois import limits_of
 
@@ -34,7 +35,9 @@ def survival_table(metrics: Metrics) -> ReportTable:
     printed = tuple(_printed_survival(name, survival) for name, survival in followed.items())
     lines = tuple(_survival_line(name, survival) for name, survival in followed.items())
     notes = unique_reasons([*_survival_notes(followed), *_one_record(metrics)])
-    return ReportTable(Rows(header, lines), Printed(f"Survival by {metrics.reference}", head, printed, notes))
+    return ReportTable(
+        Rows(header, lines), Printed(f"Survival by {score_label(metrics.reference)}", head, printed, notes)
+    )
 
 
 def landmark_table(metrics: Metrics) -> ReportTable:
@@ -58,15 +61,19 @@ def landmark_table(metrics: Metrics) -> ReportTable:
 
 def _survival_notes(followed: Mapping[str, Survival]) -> Iterator[str]:
     yield "Hazard ratio high over low (Cox, Efron's ties); events of patients in each group; medians by Kaplan-Meier."
-    scales = [f"{name} {number(one.score_sd, 2)} ({one.score_scale})" for name, one in followed.items() if one.score_sd]
+    scales = [
+        f"{cohort_label(name)} {number(one.score_sd, 2)} ({one.score_scale})"
+        for name, one in followed.items()
+        if one.score_sd
+    ]
     if scales:
         yield f"HR per SD: of the score without a cut-off, by its SD in the cohort: {', '.join(scales)}."
     for name, one in followed.items():
         for what, test in (("groups", one.cox), ("per SD", one.cox_per_sd or one.cox_continuous)):
             if test.reason:
-                yield f"{name}, {what}: {test.reason}"
+                yield f"{cohort_label(name)}, {what}: {test.reason}"
             if test.method == "firth-profile":
-                yield f"{name}, {what}: separated, so Firth's penalised likelihood with profile interval"
+                yield f"{cohort_label(name)}, {what}: separated, so Firth's penalised likelihood with profile interval"
     said = {test.reason for one in followed.values() for test in (one.cox, one.cox_continuous)}
     yield from (f"Where {reason}: {why}." for reason, why in _WHY.items() if reason in said)
 
@@ -81,17 +88,17 @@ def _landmark_notes(held: Mapping[str, Landmark]) -> Iterator[str]:
     yield "Rate of benefit from Kaplan-Meier, with its log-log interval."
     for name, mark in held.items():
         if mark.reason:
-            yield f"{name}: {mark.reason}"
+            yield f"{cohort_label(name)}: {mark.reason}"
         if reason := _ipcw(mark).reason:
-            yield f"{name}: no interval: {reason}"
+            yield f"{cohort_label(name)}: no interval: {reason}"
         for what, found in (("rate", mark.rate_km_interval), ("censoring", mark.censoring)):
             if found is not None and found.reason:
-                yield f"{name}, {what}: {found.reason}"
+                yield f"{cohort_label(name)}, {what}: {found.reason}"
 
 
 def _one_record(metrics: Metrics) -> list[str]:
     return [
-        f"{name}: one record a patient, of several cases the mean score"
+        f"{cohort_label(name)}: one record a patient, of several cases the mean score"
         for name, cohort in metrics.cohorts.items()
         if is_over_patients(cohort, metrics.reference) and cohort.survival is not None
     ]
@@ -129,7 +136,7 @@ def _printed_survival(name: str, survival: Survival) -> tuple[str, ...]:
     tests = (p_value(survival.logrank.p), p_value(survival.proportional_hazards.p))
     per_sd = survival.cox_per_sd
     return (
-        name,
+        cohort_label(name),
         *of_groups,
         hazard_ratio(survival.cox),
         *tests,
@@ -163,6 +170,6 @@ def _printed_landmark(name: str, mark: Landmark) -> tuple[str, ...]:
     possible = NONE if lowest is None else f"{number(lowest)} to {number(highest)}"
     censoring = mark.censoring or HazardRatio()
     return (
-        name, estimate(_ipcw(mark)), estimate(mark.auc_excluding), str(mark.undetermined), possible,
+        cohort_label(name), estimate(_ipcw(mark)), estimate(mark.auc_excluding), str(mark.undetermined), possible,
         estimate(mark.rate_km_interval or Estimate(value=mark.rate_km)), hazard_ratio(censoring), p_value(censoring.p),
     )  # fmt: skip
