@@ -23,6 +23,7 @@ TOOLS = (  # extras, installed together
     "dev",
     "dicom",
     "dicomweb",
+    "docx",
     "export",
     "mlflow",
     "radiomics",
