@@ -158,8 +158,7 @@ def report(
 ) -> None:
     """Write the whole study as one HTML file that needs no network."""
     workspace = options.experiment_of(dataset, workspace, name)
-    from autodls.records.workspace import journal_folder
-    from autodls.stages.journal import Shown
+    from autodls.stages.journal import Shown, journal_folder
     from autodls.stages.report import paper_beside
     from autodls.stages.report import report as write
 

@@ -251,7 +251,7 @@ class Workspace:
     @property
     def report_figures(self) -> Path:
         """The figures of the report as a journal takes them."""
-        return journal_folder(self.report)
+        return self.home / "results" / "report_figures"
 
     def heldout_roi(self, case: str) -> Path:
         """The automatic ROI of a held-out case, drawn by the ensemble."""
@@ -284,15 +284,6 @@ class Workspace:
 def finished_rows(record: Path) -> Path:
     """Where the finished rows of a JSON `record` lie, beside it, until it is made."""
     return record.with_suffix(".partial.jsonl")
-
-
-def journal_folder(report: Path) -> Path:
-    """Where the figures of a `report` lie as a journal takes them: beside it.
-
-    >>> journal_folder(Path("results/report.html")).as_posix()
-    'results/report_figures'
-    """
-    return report.with_name(f"{report.stem}_figures")
 
 
 def safe_name(name: str) -> str:

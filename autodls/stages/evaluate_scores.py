@@ -12,8 +12,7 @@ from autodls.records.lock import locked_output
 from autodls.records.model_folders import PROVENANCE
 from autodls.records.results_folder import ResultsFolder, clear_unfinished
 from autodls.records.table import read_table
-from autodls.records.workspace import journal_folder
-from autodls.stages.journal import Shown, labelling, require_names
+from autodls.stages.journal import Shown, journal_folder, labelling, require_names
 from autodls.stages.places import require_output
 from autodls.stages.provenance import note_output
 from autodls.watch import SILENT, Watch

@@ -51,6 +51,15 @@ class Shown:
         return None if self.labels is None else Labels.read(self.labels)
 
 
+def journal_folder(report: Path) -> Path:
+    """Where the figures of a `report` lie as a journal takes them: beside it.
+
+    >>> journal_folder(Path("results/report.html")).as_posix()
+    'results/report_figures'
+    """
+    return report.with_name(f"{report.stem}_figures")
+
+
 def require_names(
     labels: Labels | None, metrics: "Metrics", sequences: Sequence[str] = (), training: Sequence[str] = ()
 ) -> None:

@@ -11,8 +11,8 @@ from autodls.records.cohort import read_description
 from autodls.records.lock import locked
 from autodls.records.model_folders import RoiKind
 from autodls.records.rows import training_cohorts
-from autodls.records.workspace import Workspace, journal_folder
-from autodls.stages.journal import Shown, journal_results, labelling, replace_journal, require_names
+from autodls.records.workspace import Workspace
+from autodls.stages.journal import Shown, journal_folder, journal_results, labelling, replace_journal, require_names
 from autodls.stages.kept_study import evaluated_from, kept_study
 from autodls.stages.places import real_place, require_folder, require_no_input, require_own
 from autodls.stages.provenance import note_run
