@@ -56,6 +56,9 @@ lock:  ## the hashes anew; `make lock UPGRADE=--upgrade` takes newer versions
 $(VENV)/installed: pyproject.toml requirements.txt requirements-build.txt requirements-cuda.txt
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) --requirement requirements-build.txt
+	@# A build of PyTorch that lies at hand (find-links) comes first: PyPI's brings gigabytes of CUDA with it.
+	awk '/^[a-z]/ {ours = /^torch==/} ours' requirements.txt > $(VENV)/torch.txt
+	$(INSTALL) --no-index --requirement $(VENV)/torch.txt 2>/dev/null || echo "no build of PyTorch lies at hand"
 	$(INSTALL) --requirement requirements.txt
 	@# PyTorch's build for NVIDIA GPUs, where pip has found that one, says what else it needs.
 	if grep -q nvidia $(VENV)/lib/python3*/site-packages/torch-*.dist-info/METADATA; then \
