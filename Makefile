@@ -57,11 +57,11 @@ $(VENV)/installed: pyproject.toml requirements.txt requirements-build.txt requir
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) --requirement requirements-build.txt
 	@# A build of PyTorch that lies at hand (find-links) comes first: PyPI's brings gigabytes of CUDA with it.
-	awk '/^[a-z]/ {ours = /^torch==/} ours' requirements.txt > $(VENV)/torch.txt
+	sed -n '/^torch==/,/[^\\]$$/p' requirements.txt > $(VENV)/torch.txt
 	$(INSTALL) --no-index --requirement $(VENV)/torch.txt 2>/dev/null || echo "no build of PyTorch lies at hand"
 	$(INSTALL) --requirement requirements.txt
 	@# PyTorch's build for NVIDIA GPUs, where pip has found that one, says what else it needs.
-	if grep -q nvidia $(VENV)/lib/python3*/site-packages/torch-*.dist-info/METADATA; then \
+	if grep -q '^Requires-Dist: nvidia' $(VENV)/lib/python3*/site-packages/torch-*.dist-info/METADATA; then \
 	    $(INSTALL) --requirement requirements-cuda.txt; fi
 	$(BIN)/python -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m pip check
