@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -99,3 +100,11 @@ def test_every_promise_names_tests_that_are_there():
     named = set(re.findall(r"`((?:tests/|benchmarks/)?[a-z_]+\.py)`", text))
     missing = {name for name in named if not any((ROOT / folder / name).is_file() for folder in (".", "tests"))}
     assert len(named) > 12 and not missing, missing
+
+
+@pytest.mark.parametrize("recipe", ["Makefile", ".ci/try_wheel"])
+def test_cuda_is_installed_only_where_pytorch_asks_for_it(tmp_path, recipe):
+    (pattern,) = re.findall(r"grep -q '([^']+)' \S*site-packages/torch-", (ROOT / recipe).read_text())
+    for body, wanted in (("Requires-Dist: sympy\n\nSee nvidia.com", 1), ("Requires-Dist: nvidia-cudnn-cu13==9\n", 0)):
+        (tmp_path / "METADATA").write_text(f"Name: torch\n{body}")
+        assert subprocess.run(["grep", "-q", pattern, tmp_path / "METADATA"], check=False).returncode == wanted
