@@ -20,6 +20,19 @@ COHORTS = ("train", "external")
 LISTED = "about the table or the names of files: 'autodls check' lists them"
 
 
+@pytest.mark.parametrize(
+    ("words", "choice"),
+    [
+        (("run", "--rois", "drawn"), "'drawn' is not one of 'manual', 'auto'"),
+        (("train", "fold", "0", "--executor", "cloud"), "'cloud' is not one of 'local', 'ray', 'slurm'"),
+        (("plan", "--encoder", "vgg"), "'vgg' is not one of 'resnet152'"),
+    ],
+)
+def test_a_wrong_choice_is_told_without_the_words_of_a_library(words, choice):
+    answer = autodls(*words)
+    assert answer.status == 2 and f"'{words[-2]}': {choice}" in answer.err and "Value error" not in answer.err
+
+
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory):
     """Twelve phantoms with their plan; tests get a copy."""

@@ -314,7 +314,7 @@ class TestMistakes:
     def test_what_check_finds_is_shown_and_is_the_status(self, place):
         (place / "scans/P01/T1.nii.gz").write_bytes(b"no image")
         answer = run(place, "-o", place / "new")
-        assert answer.status == 2 and "1 errors must be repaired" in answer.out
+        assert answer.status == 2 and "1 error must be repaired" in answer.out
         assert (place / "new/dataset.json").is_file()
 
 

@@ -32,11 +32,21 @@ _ORDER = (
 
 
 class _InOrder(TyperGroup):
-    """Commands in the order in which a study needs them."""
+    """Commands in the order in which a study needs them, and what is wrong with their options in our words."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Their names."""
         return sorted(super().list_commands(ctx), key=_ORDER.index)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a wrong choice is told without the words that pydantic, which typer asks, puts before it."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as failure:
+            from autodls.records.base import VALUE_ERROR
+
+            failure.message = failure.message.removeprefix(VALUE_ERROR)
+            raise
 
 
 app = typer.Typer(

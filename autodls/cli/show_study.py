@@ -10,6 +10,7 @@ from autodls.planning.check import CheckReport
 from autodls.planning.segmentation_time import in_words, segmentation_time
 from autodls.records.automatic_roi import MaskSource
 from autodls.records.plan import Plan
+from autodls.records.words import plural
 from autodls.report.tables.plan import CHECK_HEADER, check_rows, plan_rows
 from autodls.stages.segment import Segmented
 from autodls.stages.train import Trained
@@ -36,8 +37,8 @@ def show_check(report: CheckReport, *, as_json: bool = False, following: str = "
         show_table("Problems", ["", "case", "what", "repair"], rows)
         if len(report.problems) > MOST_SHOWN:
             say(f"and {len(report.problems) - MOST_SHOWN} more, which --json lists\n")
-    verdict = "nothing is wrong" if not report.errors else f"{len(report.errors)} errors must be repaired"
-    say(f"{verdict}; {len(report.warnings)} warnings. Next: {following}" if not report.errors else verdict)
+    verdict = "nothing is wrong" if not report.errors else f"{plural(len(report.errors), 'error')} must be repaired"
+    say(f"{verdict}; {plural(len(report.warnings), 'warning')}. Next: {following}" if not report.errors else verdict)
 
 
 def show_plan(plan: Plan, *, as_json: bool = False, reasons: bool = False) -> None:

@@ -14,6 +14,7 @@ from autodls.errors import InputError, PlanError
 from autodls.limits import MOST_JSON_BYTES, MOST_JSON_VALUES
 from autodls.records.files import read_bounded, sha256_of_bytes, write_bytes
 
+VALUE_ERROR = "Value error, "  # what pydantic puts before the message of a ValueError
 _BEFORE_A_VALUE = "[{,"  # there are no more values than these
 _MOST_TOLD_SIGNS = 300
 _HALF_A_SIGN = re.compile(r"\\u[dD][89a-fA-F]")  # escapes that may name half of a surrogate pair
@@ -69,7 +70,7 @@ def first_fault(failure: ValidationError) -> str:
     faults = failure.errors(include_url=False)
     field = ".".join(str(part) for part in faults[0]["loc"])
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    what = shortened(faults[0]["msg"].removeprefix("Value error, "), _MOST_TOLD_SIGNS)
+    what = shortened(faults[0]["msg"].removeprefix(VALUE_ERROR), _MOST_TOLD_SIGNS)
     if not field and faults[0]["type"] == "value_error":  # fields that do not go together: the message names them
         return f"{what}{more}"
     field, found = field or "record", shortened(repr(faults[0].get("input")), 60)

@@ -10,6 +10,7 @@ from autodls.errors import DatasetError, StaleRecordError
 from autodls.planning.check import CheckReport
 from autodls.planning.segmentation_time import in_words, segmentation_time
 from autodls.records.plan import Plan
+from autodls.records.words import plural
 from autodls.records.workspace import Workspace
 from autodls.stages.check import check
 from autodls.stages.compare import ComparedStudy, compare
@@ -161,7 +162,7 @@ def _check(settings: RunSettings, watch: Watch) -> CheckReport:
         more = f" (and {len(found.errors) - 1} more)" if len(found.errors) > 1 else ""
         raise DatasetError(f"{settings.dataset}: {found.errors[0]}{more}; 'autodls check' lists every problem")
     if found.warnings:
-        watch.note(f"warning: check has {len(found.warnings)} warnings, the first: {found.warnings[0]}")
+        watch.note(f"warning: check has {plural(len(found.warnings), 'warning')}, the first: {found.warnings[0]}")
     return found
 
 
