@@ -368,10 +368,12 @@ class TestWords:
 
     @pytest.mark.parametrize(
         ("cells", "column"),
-        [(["train", "test"], "Cohort"), (["train", "train"], "none"), (["train", "A"], "none"), (["A", "B"], "none")],
+        [(["train", "test"], "Cohort"), (["train", "train"], "none"), (["train", "A"], "Cohort"), (["A", "B"], "none")],
     )
     def test_a_cohort_column_has_the_words_of_cohorts(self, cells, column):
-        assert cohort_of([{"Cohort": cell} for cell in cells]).value == column
+        found = cohort_of([{"Cohort": cell} for cell in cells])
+        assert found.value == column and found.guessed == (len({*cells}) > 1)
+        assert ("a, b" in found.why) == (cells == ["A", "B"])
 
     def test_the_training_cohort_and_the_patients(self):
         assert training_of([{"set": "Development"}, {"set": "test"}], "set", "t").value == "Development"

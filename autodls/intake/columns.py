@@ -82,13 +82,24 @@ def positive_of(cells: Sequence[str], column: str, table: str) -> Proposed:
 
 
 def cohort_of(rows: Sequence[Mapping[str, str]]) -> Proposed:
-    """The column that says which rows are trained on, where one is called so and its words are those of cohorts."""
+    """The column that says which rows are trained on: one that is called so, where one of its words is of training.
+
+    What its other words say is held out, known or not: to train on a cohort that was held out spoils a study. Without
+    such a word all rows are trained on, which is a guess where a column that is called so has several words.
+    """
+    unclear = ""
     for name in _named(rows, _COHORT):
         levels = {row[name].strip().lower() for row in rows} - {""}
         training = levels & set(_TRAINING)
-        if len(training) == 1 and 1 < len(levels) <= _MOST_COHORTS and levels - training <= set(_HELD_OUT):
-            return Proposed(name, "by its name and its cells", guessed=True)
-    return Proposed(NO_COLUMN, "no column says which cases are held out: all are trained on", guessed=False)
+        if len(training) == 1 and 1 < len(levels) <= _MOST_COHORTS:
+            others = some_of(sorted(levels - training))
+            known = levels - training <= set(_HELD_OUT)
+            why = "by its name and its cells" if known else f"by its name and its cells; held out is {others}"
+            return Proposed(name, why, guessed=True)
+        if 1 < len(levels) <= _MOST_COHORTS:
+            unclear = unclear or f"{name} holds {some_of(sorted(levels))}, of which nothing says what is held out: "
+    why = unclear or "no column says which cases are held out: "
+    return Proposed(NO_COLUMN, f"{why}all are trained on", guessed=bool(unclear))
 
 
 def training_of(rows: Sequence[Mapping[str, str]], column: str, table: str) -> Proposed:
