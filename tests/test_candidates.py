@@ -100,6 +100,19 @@ def test_what_is_measured_of_test_cases_changes_their_own_scores_alone(radiomics
     assert after.scores["radiomics"] != compared.scores["radiomics"]
 
 
+def test_covariates_of_cases_that_are_not_learned_move_no_median_no_scale_and_no_coefficient():
+    """Nor does a level that stands among them alone."""
+    learned = part(np.arange(40))
+    known = {"x": dict(zip(CASES[:55], np.arange(55.0), strict=True)), "sex": {c: "mf"[int(c[-1]) % 2] for c in CASES}}
+    spoiled = {name: {c: v if c in (*learned.cases, CASES[50]) else 1e6 for c, v in known["x"].items()} if name == "x"
+               else {c: v if c in (*learned.cases, CASES[50]) else "other" for c, v in known["sex"].items()}
+               for name in known}  # fmt: skip
+    cases = (*learned.cases, CASES[50], CASES[58])
+    first, after = (fit_choosing(RidgeLearner(one), learned).model.log_odds(cases) for one in (known, spoiled))
+    assert first[:-1].tolist() == after[:-1].tolist() and np.isfinite(after).all()
+    assert first[-1] != after[-1], "so that this test is one that can fail"
+
+
 def test_the_training_part_does_have_a_say(radiomics, compared, small_choice):
     """So that the test above is one that can fail."""
     spoiled = {case: one if case not in CASES[:20] else {"T1WI:f2": 1e6} for case, one in radiomics.items()}
@@ -127,7 +140,7 @@ def test_candidates_are_judged_beside_the_networks_without_having_learned_the_ea
 
 
 def test_an_integrated_score_is_judged_on_patients_whom_its_weights_do_not_know():
-    """With the weights' own cases in, a score of noise would look good: here each patient stands twenty times."""
+    """With the weights' own cases in, a score of noise would look good."""
     chance = np.random.default_rng(0)
     own, crossed = [], []
     for _ in range(40):
@@ -138,6 +151,14 @@ def test_an_integrated_score_is_judged_on_patients_whom_its_weights_do_not_know(
         crossed.append(auc(labels, cross_fitted(parts, labels, patients)))
     assert np.mean(own) > 0.6
     assert np.mean(crossed) < np.mean(own) - 0.1
+
+
+def test_scans_of_one_patient_are_no_strangers_to_each_other():
+    """Labels of a patient are exchanged: of both scans the cross-fitted scores are as they were."""
+    chance, labels = np.random.default_rng(0), np.repeat(np.arange(10) % 2 == 0, 2)
+    parts, patients = chance.normal(size=(20, 2)), [f"p{at // 2}" for at in range(20)]
+    first, other = (cross_fitted(parts, y, patients) for y in (labels, np.where(np.arange(20) < 2, ~labels, labels)))
+    assert first[:2].tolist() == other[:2].tolist() and first[2:].tolist() != other[2:].tolist()
 
 
 def test_a_fold_judges_integrated_scores_in_that_way(radiomics, compared, small_choice, monkeypatch):
@@ -254,6 +275,18 @@ def test_the_auc_within_a_training_part_is_of_cases_that_were_not_learned():
     learners = [Direction(chance.normal(size=(60, 20))) for _ in range(12)]
     found = [inner_auc(learner, part(np.arange(60))) for learner in learners]
     assert np.mean(found) == pytest.approx(0.5, abs=0.08)
+
+
+def test_settings_are_chosen_anew_for_each_division_of_an_inner_auc(monkeypatch):
+    """A setting that was chosen on the whole part has seen the labels by which it is then judged."""
+    from autodls.candidates import nested
+
+    seen, work = [], nested.fit_choosing
+    monkeypatch.setattr(nested, "fit_choosing", lambda learner, given: seen.append(given) or work(learner, given))
+    whole = part(np.arange(60))
+    inner_auc(ridge(np.arange(60.0)), whole)
+    divided = [tuple(whole.cases[row] for row in learned) for learned, _ in whole.divisions]
+    assert [one.cases for one in seen] == divided and len(divided) > 1
 
 
 def test_of_redundant_features_the_first_stays_and_one_that_is_missing_everywhere_goes(radiomics, small_choice):

@@ -7,12 +7,15 @@ from html import escape
 import numpy as np
 import pytest
 from report_workspace import write_workspace
+from scipy.special import expit
 from tiny_candidates import candidate, integrated_candidate
 
 from autodls.analysis.candidates import CHOSEN, Compared, comparison
 from autodls.candidates.fold import DEEP
 from autodls.errors import ArgumentError
+from autodls.evaluation.decision_curve import net_benefit, net_benefit_at
 from autodls.evaluation.delong import auc, compare_aucs
+from autodls.models.recalibration import cross_fitted
 from autodls.records.comparison import FoldComparison
 from autodls.records.files import sha256_of_file
 from autodls.records.locked_candidate import CANDIDATE
@@ -95,6 +98,28 @@ def test_with_networks_that_know_nothing_it_is_rarely_said_that_they_add():
     assert np.mean(said) <= 0.05
 
 
+def test_net_benefit_is_of_probabilities_that_were_recalibrated_on_the_other_folds():
+    """In the sentence, in the decision curves: by its own cases a score would be calibrated by construction."""
+    one = given({"clinical": 0.3, DEEP: 0.5})
+    folds = [fold.model_copy(update={"early": {"integrated_clinical": {}}}) for fold in one.folds]
+    one = replace(one, folds=folds)
+    cases = [case for fold in one.folds for case in fold.scores[DEEP]]
+    truth, held_by = (
+        np.array([LABELS[case] for case in cases]),
+        [fold.fold for fold in folds for _ in fold.scores[DEEP]],
+    )
+    found = comparison(one)
+    (adds,) = found.adds
+    assert {*adds.net_benefit} == {*found.decision.net_benefit} == {DEEP, "clinical", "integrated_clinical"}
+    for name in adds.net_benefit:
+        odds = np.array([value for fold in folds for value in fold.scores[name].values()])
+        chances = cross_fitted(truth, expit(odds), held_by)
+        said = net_benefit_at(truth, chances, adds.threshold, np.ones((1, N)))[0]
+        assert adds.net_benefit[name] == pytest.approx(said), name
+        curve = tuple(point.model for point in net_benefit(truth, chances))
+        assert found.decision.net_benefit[name] == pytest.approx(curve), name
+
+
 def test_to_be_better_than_a_candidate_that_is_worse_than_chance_is_a_gain_over_chance():
     (adds,) = comparison(given({"clinical": -0.4, DEEP: 0.5})).adds
     assert adds.delta_deep.b == "0.5" and "more than chance" in adds.sentence
@@ -107,6 +132,7 @@ def test_with_several_cases_of_a_patient_there_is_no_likelihood_ratio_and_interv
     assert found.clustered
     assert found.adds[0].likelihood_ratio.p is None and "several cases" in found.adds[0].likelihood_ratio.reason
     assert not found.adds[0].adds, "without the test it is not said"
+    assert "it cannot be tested here whether the network adds" in found.adds[0].sentence, "nor is the contrary"
     assert found.candidates[DEEP].auc.method == "bootstrap-patients-cv"
 
 

@@ -14,9 +14,12 @@ from autodls import Study
 from autodls.candidates import radiomics
 from autodls.candidates.nested import fit_choosing
 from autodls.errors import ArgumentError
+from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
+from autodls.models.recalibration import WEAK_PRIOR_SD, fit_scale
 from autodls.records.cohort import read_cohort
 from autodls.records.files import sha256_of_file
 from autodls.records.locked_candidate import CANDIDATE, CARD, DEEP, NETWORKS, LockedCandidate, log_odds_of
+from autodls.records.plan import Plan
 from autodls.records.workspace import Workspace
 from autodls.stages import compare as stage
 from autodls.stages import lock_candidate as locking
@@ -187,6 +190,29 @@ def test_weights_come_from_out_of_fold_scores_and_never_from_apparent_ones(telli
             held = {c: v for one in folds_of.values() for c, v in one["scores"][part].items()}
             assert scores[:, at] == pytest.approx([held[case] for case in cases])
     assert record.features == parts
+
+
+@pytest.mark.parametrize("name", ["clinical", "integrated_clinical"])
+def test_recalibration_and_cutoff_come_from_scores_by_what_did_not_learn_the_case(telling, monkeypatch, name):
+    """Of a simple candidate from its folds, of an integrated one from weights of the other folds' cases."""
+    dataset, place = telling
+    crossed, work = [], locking.fit_integrated
+    monkeypatch.setattr(locking, "fit_integrated", lambda *words: crossed.append(work(*words)) or crossed[0])
+    record, splits = lock(dataset, place, name), json.loads(place.splits.read_text())["folds"]
+    training = sorted(read_cohort(dataset).training, key=lambda case: case.id)
+    labels = np.array([bool(case.label) for case in training])
+    scores = {}
+    for fold in splits:
+        scores |= json.loads(place.fold_comparison(fold["index"]).read_text())["scores"][name]
+    odds = crossed[0].cross_fitted if crossed else np.array([scores[case.id] for case in training])
+    assert bool(crossed) == (name != "clinical")
+    scale = fit_scale(odds, labels, WEAK_PRIOR_SD)
+    assert (record.recalibration.slope, record.recalibration.intercept) == pytest.approx((scale.slope, scale.intercept))
+    cutoffs = {
+        "youden": youden_cutoff(labels, scale.probability(odds)),
+        "class_medians": float(scale.probability(np.array([class_medians_cutoff(labels, odds)]))[0]),
+    }
+    assert record.cutoff == pytest.approx(cutoffs[Plan.load(place.plan, "").training.cutoff])
 
 
 def test_recalibration_is_fitted_to_scores_whose_weights_do_not_know_the_case():

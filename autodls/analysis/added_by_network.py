@@ -107,6 +107,8 @@ def _sentence(over: str, ratio: AddedValue, shown: Difference, *, adds: bool) ->
             f"Beside {over}, the network's score goes with the outcome ({tested}, at its most favourable), but no gain "
             f"that this cohort can show comes of it: {gain}."
         )
+    if ratio.p is None:
+        return f"Beside {over}, it cannot be tested here whether the network adds to the score: {gain}, {tested}."
     return f"Beside {over}, the network adds nothing that this cohort can show: {gain}, {tested}."
 
 
