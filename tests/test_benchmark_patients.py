@@ -118,6 +118,18 @@ def test_a_curve_has_the_mean_auc_and_the_size_of_each_share(few, repeats):
     assert 0 < found.error < 0.3
 
 
+def test_the_order_of_cases_with_equal_scores_does_not_matter(few):
+    """Of a score of two levels, as one clinical column gives: cases of one class first, or the other."""
+    labels, names, folds = rows_of_folds()
+    errors = []
+    for first in (1, -1):
+        ordered = [FoldRows(one.parts, one.scored[np.argsort(first * labels[one.scored])]) for one in folds]
+        drawn = draw_subsets(labels, list(names), np.random.default_rng(0), 2, ordered, (0.5, 1.0))
+        scores = [(labels[one.scored] & (one.scored % 3 > 0)) * 1.0 for one in drawn]
+        errors.append(curve_of(labels, list(names), drawn, scores).error)
+    assert errors[0] == pytest.approx(errors[1])
+
+
 # -- what is said ------------------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from autodls.candidates.covariates import covariates_of
+from autodls.candidates.curve import CurveTask, fit_subsets
 from autodls.candidates.fold import DEEP, FoldTask, choose, compare_fold
 from autodls.candidates.learners import RadiomicsLearner, RidgeLearner
 from autodls.candidates.nested import Part, fit_choosing, inner_auc
@@ -111,6 +112,20 @@ def test_covariates_of_cases_that_are_not_learned_move_no_median_no_scale_and_no
     first, after = (fit_choosing(RidgeLearner(one), learned).model.log_odds(cases) for one in (known, spoiled))
     assert first[:-1].tolist() == after[:-1].tolist() and np.isfinite(after).all()
     assert first[-1] != after[-1], "so that this test is one that can fail"
+
+
+def test_a_point_of_a_learning_curve_knows_its_subset_alone():
+    """Labels and values of the rest of the training part change nothing of it, and all of the whole."""
+    values, rows = np.random.default_rng(0).normal(size=60) + LABELS, np.arange(40)
+    subsets = (CASES[:20], CASES[:40])
+
+    def scores(labels, values):
+        given = CurveTask("k", 0, 0, ridge(values), part(rows, labels), subsets, CASES[40:])
+        return fit_subsets(given).scores
+
+    outside = (np.arange(60) >= 20) & (np.arange(60) < 40)
+    first, other = scores(LABELS, values), scores(np.where(outside, ~LABELS, LABELS), np.where(outside, 99.0, values))
+    assert first[0] == other[0] and first[1] != other[1]
 
 
 def test_the_training_part_does_have_a_say(radiomics, compared, small_choice):

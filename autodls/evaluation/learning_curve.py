@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from sklearn.model_selection import StratifiedGroupKFold
 
 from autodls.errors import ArgumentError
@@ -199,8 +200,8 @@ def _in_proportion(labels: Bools, names: NDArray[np.str_], chance: np.random.Gen
 
 
 def _ranks(scores: Floats) -> Floats:
-    """Places within the fold, so that folds on different scales can be pooled."""
-    return np.asarray(np.argsort(np.argsort(scores)) / max(len(scores) - 1, 1))
+    """Places within the fold, so that folds on different scales can be pooled; equal scores share theirs."""
+    return np.asarray((rankdata(scores) - 1) / max(len(scores) - 1, 1))
 
 
 def _require_enough(labels: Bools, patients: Sequence[str]) -> None:
