@@ -4,6 +4,7 @@ import copy
 import csv
 import json
 import shutil
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -24,7 +25,9 @@ from autodls.records.scores import FUSED, FoldRecord, load_fold_scores
 from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
 from autodls.stages import compare as stage
-from autodls.stages.compare import compare
+from autodls.stages import run
+from autodls.stages.compare import compare, compared_with
+from autodls.stages.run_standing import RunSettings, stands
 from autodls.training.fold_chain import weight_hashes, write_scores
 from autodls.training.locking import lock_model
 from autodls.verify.results import verify_results
@@ -323,6 +326,22 @@ def test_an_experiment_is_set_beside_another_and_not_beside_itself_or_nothing(st
     place.model.record.unlink()
     nothing = command(dataset, place, "--also", "one")
     assert nothing.status == 2 and "no locked model" in nothing.complaint and "--name" in nothing.complaint
+
+
+def test_run_keeps_a_comparison_with_experiments_and_makes_it_anew_with_them(study):
+    """It stands as it is; where networks have changed, the same experiments are asked, those that are there."""
+    dataset, place = study
+    other, settings = experiment(dataset, place, "wide"), RunSettings(dataset, place.root)
+    compare(dataset, place.root, also=("wide",))
+    assert stands("compare", settings)
+    other.oof_scores.write_text(other.oof_scores.read_text().replace("\n", "\r\n"))
+    assert not stands("compare", settings)
+    assert compared_with(place) == ("wide",)
+    with mock.patch("autodls.stages.run.compare") as made:
+        run._compare(settings, stage.SILENT)
+    assert made.call_args.kwargs["also"] == ("wide",)
+    shutil.rmtree(other.root)
+    assert compared_with(place) == () and not stands("compare", settings)
 
 
 def test_an_experiment_is_locked_already(study):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autodls.errors import ModelFolderError
+from autodls.errors import InputError, ModelFolderError
 from autodls.jobs.executor import LOCAL, Executor, require_executor
 from autodls.records.cohort import table_path
 from autodls.records.comparison import FoldComparison
@@ -169,9 +169,24 @@ def _tables_of(session: Session) -> list[Path]:
 
 
 def compared_from(session: Session) -> list[Path]:
-    """What a comparison with the networks is made from, besides images."""
+    """What a comparison with the networks is made from, besides images; also with the experiments that it has."""
     place = session.workspace
-    return [*_tables_of(session), place.plan, place.splits, place.oof_scores, place.model.record]
+    also = compared_with(place)
+    homes = [place, *(one for one in place.base.experiments if one.root.name in also)]
+    networks = [path for home in homes for path in (home.oof_scores, home.model.record)]
+    return [*_tables_of(session), place.plan, place.splits, *networks]
+
+
+def compared_with(place: Workspace) -> tuple[str, ...]:
+    """The experiments of the comparison that lies in `place`, of those that are still there; none without one."""
+    from autodls.analysis.comparison_results import Comparison
+
+    try:
+        kept = Comparison.load(place.comparison, "run 'autodls compare'").experiments
+    except InputError:
+        return ()
+    there = {one.root.name for one in place.base.experiments if one != place}
+    return tuple(name for name in kept if name in there)
 
 
 def _lock(

@@ -13,7 +13,7 @@ from autodls.records.plan import Plan
 from autodls.records.words import plural
 from autodls.records.workspace import Workspace
 from autodls.stages.check import check
-from autodls.stages.compare import ComparedStudy, compare
+from autodls.stages.compare import ComparedStudy, compare, compared_with
 from autodls.stages.dry_run import sample_keys
 from autodls.stages.evaluate import Evaluated, evaluate
 from autodls.stages.explain import Explained, explain
@@ -193,7 +193,8 @@ def _explain(settings: RunSettings, watch: Watch) -> Explained:
 
 
 def _compare(settings: RunSettings, watch: Watch) -> ComparedStudy:
-    return compare(settings.dataset, settings.root, settings.rois, workers=settings.workers, watch=watch)
+    place, also = (settings.dataset, settings.root, settings.rois), compared_with(settings.workspace)
+    return compare(*place, also=also, workers=settings.workers, watch=watch)
 
 
 def _report(settings: RunSettings, watch: Watch) -> Path:
