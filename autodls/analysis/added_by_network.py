@@ -95,8 +95,8 @@ def _difference(a: str, b: str, truth: Bools, scores: Mapping[str, Floats], memb
 
 
 def _sentence(over: str, ratio: AddedValue, shown: Difference, *, adds: bool) -> str:
-    than = " than chance" if shown.b == CHANCE else ""
-    gain = f"AUC {with_limits(shown.delta, shown.low, shown.high)} more{than}"
+    than = " to chance" if shown.b == CHANCE else ""
+    gain = f"difference of AUC{than} {with_limits(shown.delta, shown.low, shown.high)}"
     tested = (
         f"likelihood ratio {p_equation(ratio.p)}" if ratio.p is not None else f"no likelihood ratio: {ratio.reason}"
     )
