@@ -61,7 +61,7 @@ def measured(asked: argparse.Namespace, dataset: Path, seed: int, arm: str) -> d
     given = {**SAME, **ARMS[arm], "network.encoder": asked.encoder, "training.seed": seed}
     preset.write_text(json.dumps({"name": arm, "given": given}))
     study = Study(dataset, place)
-    plan = study.plan(preset, device="cpu", workers=2)
+    plan = study.plan(preset, device="cpu", workers=2).plan
     started = time.monotonic()
     study.train(workers=2)
     seconds = time.monotonic() - started
