@@ -309,7 +309,7 @@ class TestVerify:
     @pytest.mark.parametrize(
         ("place", "words", "said"),
         [
-            ("dataset", (), "no model.json and no plan.json"),
+            ("dataset", (), "no model.json, plan.json or export.json"),
             ("workspace/model", ("-d", "dataset"), "checked by itself"),
         ],
     )

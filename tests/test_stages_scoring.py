@@ -321,7 +321,7 @@ def test_verify_gives_links_faults_and_what_is_not_checked(few, tmp_path, listen
     (tmp_path / "model" / "fold_0" / "fusion.safetensors").write_bytes(b"another")
     found = verify(tmp_path / "model", watch=listener)
     assert not found.fits and listener.notes == [f"does not fit: {fault}" for fault in found.faults]
-    with pytest.raises(ArgumentError, match=r"no model.json and no plan.json"):
+    with pytest.raises(ArgumentError, match=r"no model.json, plan.json or export.json"):
         verify(tmp_path)
 
 

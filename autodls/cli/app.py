@@ -181,7 +181,7 @@ def report(
 
 @app.command()
 def verify(
-    place: Annotated[Path, typer.Argument(metavar="MODEL|WORKSPACE", help="Folder to check.")],
+    place: Annotated[Path, typer.Argument(metavar="MODEL|WORKSPACE|EXPORT", help="Folder to check.")],
     dataset: options.VerifiedDataset = None,
     name: options.NameOption = None,
     key: options.KeyOption = None,

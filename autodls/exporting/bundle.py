@@ -22,12 +22,12 @@ from autodls.inference.model_folder import LockedModel
 from autodls.models.pooling import input_channels
 from autodls.preprocessing.planes import PLANES
 from autodls.records.base import json_bytes
-from autodls.records.export import ArrayRecord, GraphRecord
+from autodls.records.export import MODELS, ArrayRecord, GraphRecord
 from autodls.records.files import write_bytes
 from autodls.records.model_folders import ModelFolder
 
 SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
-MODELS, CONFIGS, DOCS = "models", "configs", "docs"
+CONFIGS, DOCS = "configs", "docs"
 _NETWORK = "autodls.exporting.bundle_network.BundleNetwork"
 
 

@@ -9,6 +9,9 @@ from autodls.records.dataset import Target
 from autodls.records.model_folders import RoiKind
 from autodls.records.preprocessing_plan import PreprocessingPlan
 
+EXPORT = "export.json"
+MODELS = "models"
+"""The model folder of a MONAI bundle."""
 Runtime = Literal["onnx", "monai"]
 Count = Annotated[int, Field(ge=0)]
 

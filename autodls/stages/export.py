@@ -12,7 +12,7 @@ import numpy as np
 from autodls import __version__
 from autodls.errors import ArgumentError, DatasetError
 from autodls.inference.model_files import CheckedFolder, check_model_folder
-from autodls.records.export import ExportRecord, GraphRecord, Runtime, ShownEqual
+from autodls.records.export import EXPORT, ExportRecord, GraphRecord, Runtime, ShownEqual
 from autodls.records.files import sha256_of_file, write_text
 from autodls.records.lock import locked_output
 from autodls.records.model_folders import PROVENANCE
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from autodls.exporting.golden import Rows
     from autodls.inference.inputs import InputCase
     from autodls.inference.model_folder import LockedModel
-
-RECORD = "export.json"
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def export(
         require_onnx()
     checked = check_model_folder(model)
     require_output(output, read=[place for place in (images, rois, model) if place is not None])
-    results = ResultsFolder(output, RECORD)
+    results = ResultsFolder(output, EXPORT)
     with locked_output(results.root):
         results.require_free()
         clear_unfinished(results)
@@ -149,7 +147,7 @@ def _into(results: ResultsFolder, run: _Run) -> Exported:
     _write_readme(stage, model, record)
     files = {path.relative_to(stage).as_posix(): sha256_of_file(path) for path in files_below(stage)}
     record = record.model_copy(update={"files": files})
-    record.save(stage / RECORD)
+    record.save(stage / EXPORT)
     made, made_from = files_below(stage), [run.checked.folder.record]
     note_output(run.watch.command, stage, "export", None, made_from, made, shown.computed_in)
     results.publish([*made, stage / PROVENANCE])
