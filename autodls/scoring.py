@@ -52,14 +52,14 @@ def load_model(folder: PathLike, device: str = "auto", key: PathLike | None = No
     if not is_candidate(place):
         opened = open_model(place, device)
         require_same_record(place, opened.checked.sha256, signed)
-        return Model(place, opened)
+        return Model(place, opened, opened.checked.sha256)
     candidate, sha256 = candidate_record(place, rois=True, heatmaps=False)
     require_same_record(place, sha256, signed)
     networks = None
     if candidate.networks_sha256 is not None:
         require_own_networks(place, candidate)
         networks = open_model(place / NETWORKS, device)
-    return Model(place, networks, candidate)
+    return Model(place, networks, sha256, candidate)
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,6 +72,7 @@ class Model:
 
     folder: Path
     _networks: OpenModel | None
+    _sha256: str
     candidate: "LockedCandidate | None" = None
 
     @property
@@ -147,6 +148,7 @@ class Model:
             rois=None if rois is None else Path(rois),
             clinical=None if clinical is None else Path(clinical),
             networks=self._networks,
+            verified=self._sha256,
             heatmaps=heatmaps,
             overwrite=overwrite,
             workers=workers,

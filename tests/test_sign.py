@@ -323,7 +323,22 @@ def test_a_record_that_is_exchanged_after_its_signature_was_checked(tmp_path, ke
     monkeypatch.setattr("autodls.stages.predict.require_signed", exchange)
     words = ("-i", data / "imagesTr", "--rois", data / "labelsTr", "-m", folder, "-o", tmp_path / "out")
     answer = autodls("predict", *words, "--key", keys[1], "--device", "cpu")
-    assert answer.status == 2 and "was exchanged while it was read" in answer.complaint
+    assert answer.status == 2 and "was exchanged after it was verified" in answer.complaint
+
+
+@pytest.mark.parametrize("folder", ["candidate", "integrated"], indirect=True)
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_candidate_that_is_exchanged_after_it_was_loaded_does_not_score(folder, keys, make_dataset, signed, tmp_path):
+    """Its record is read once more by each `predict`, weeks after it was verified where a service holds it."""
+    data = make_dataset(tmp_path / "data", training=2, held_out=0)
+    if signed:
+        sign(folder, key=keys[0])
+    model = package.load_model(folder, "cpu", key=keys[1] if signed else None)
+    record_changed(folder, None, None)
+    (table := tmp_path / "table.csv").write_text("case,age,stage\nA,60,II\n")
+    given = table if model.candidate.clinical_columns else None
+    with pytest.raises(ModelFolderError, match=r"candidate.json: was exchanged after it was verified"):
+        model.predict(data / "imagesTr", data / "labelsTr", clinical=given)
 
 
 @pytest.mark.parametrize("folder", ["model", "candidate"], indirect=True)

@@ -94,6 +94,7 @@ def predict(
     watch: Watch = SILENT,
     known: Beforehand = NOTHING_KNOWN,
     networks: OpenModel | None = None,
+    verified: str | None = None,
 ) -> "Prediction":
     """Score the cases of a folder by a locked model; those that cannot be scored stand in `failed`, with the reason.
 
@@ -107,12 +108,14 @@ def predict(
 
     A `model` that is open is used where it is, whatever the `device`. It may be the folder of a locked candidate, which
     may need `clinical`, a table with a column "case" and the clinical columns of the study, and may have `networks`
-    that are open. With a public `key`, a PEM file, it has to be signed with that, and every file is hashed before
-    anything is scored. Raises ArgumentError where results cannot or must not lie, or where the model draws no ROIs;
-    DatasetError where a folder is missing or has no image for the model; ModelFolderError where the model is not whole,
-    or not signed.
+    that are open. A record that was loaded before has to be the one that was `verified` then, by its SHA-256. With a
+    public `key`, a PEM file, it has to be signed with that, and every file is hashed before anything is scored.
+
+    Raises ArgumentError where results cannot or must not lie, or where the model draws no ROIs; DatasetError where a
+    folder is missing or has no image for the model; ModelFolderError where the model is not whole, or not signed.
     """
-    signed = None if key is None else require_signed(model.root if isinstance(model, OpenModel) else model, key)
+    if key is not None:
+        verified = require_signed(model.root if isinstance(model, OpenModel) else model, key)
     read = [path for path in (images, rois, clinical) if path is not None]
     results = None if output is None else _free_results(output, read, overwrite)
     if heatmaps and results is None:
@@ -120,15 +123,15 @@ def predict(
     candidate, weights = None, networks or model
     if not isinstance(model, OpenModel) and is_candidate(model):
         candidate = open_candidate(model, clinical=clinical, rois=rois is not None, heatmaps=heatmaps, results=results)
-        require_same_record(model, candidate.sha256, signed)
-        signed = candidate.record.networks_sha256
+        require_same_record(model, candidate.sha256, verified)
+        verified = candidate.record.networks_sha256
         if candidate.networks is None:
             return predict_candidate(images, results, candidate, rois, workers, watch, known)
         weights = networks or candidate.networks
     else:
         require_no_table(clinical)
     opened = weights if isinstance(weights, OpenModel) else open_model(weights, device)
-    require_same_record(opened.root, opened.checked.sha256, signed)
+    require_same_record(opened.root, opened.checked.sha256, verified)
     locked = opened.locked
     for caution in locked.caveats:
         watch.note(f"warning: {caution}")

@@ -94,10 +94,10 @@ def require_signed(folder: Path, key: Path) -> str:
     return signed.sha256
 
 
-def require_same_record(folder: Path, found: str, signed: str | None) -> None:
-    """Raise ModelFolderError unless the record that was read (SHA-256 `found`) is the `signed` one, where one is."""
-    if signed is not None and found != signed:
-        raise ModelFolderError(f"{record_of(folder)}: was exchanged while it was read; {REPAIR}")
+def require_same_record(folder: Path, found: str, verified: str | None) -> None:
+    """Raise ModelFolderError unless the record that was read (SHA-256 `found`) is the `verified` one, where one is."""
+    if verified is not None and found != verified:
+        raise ModelFolderError(f"{record_of(folder)}: was exchanged after it was verified; load it anew, or {REPAIR}")
 
 
 def signature_link(folder: Path, key: Path | None) -> Link:
