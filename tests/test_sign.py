@@ -328,8 +328,11 @@ def test_a_record_that_is_exchanged_after_its_signature_was_checked(tmp_path, ke
 
 @pytest.mark.parametrize("folder", ["candidate", "integrated"], indirect=True)
 @pytest.mark.parametrize("signed", [True, False])
-def test_a_candidate_that_is_exchanged_after_it_was_loaded_does_not_score(folder, keys, make_dataset, signed, tmp_path):
+def test_a_candidate_that_is_exchanged_after_it_was_loaded_does_not_score(
+    folder, keys, make_dataset, signed, tmp_path, monkeypatch
+):
     """Its record is read once more by each `predict`, weeks after it was verified where a service holds it."""
+    monkeypatch.setattr("autodls.candidates.radiomics.library", lambda: "made up 1")
     data = make_dataset(tmp_path / "data", training=2, held_out=0)
     if signed:
         sign(folder, key=keys[0])

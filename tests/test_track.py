@@ -213,6 +213,39 @@ def test_a_run_holds_curves_settings_and_aucs_and_is_brought_up_to_date(study, t
     assert judged["auc/external/dls"] == shown
 
 
+def test_networks_that_were_trained_anew_are_another_run(study, tmp_path, client):
+    """By the same plan: no curve has epochs of two trainings, and each goes on where its own points lie."""
+    data, workspace = study
+    plan, store, path = Plan.load(workspace.plan, ""), tmp_path / "mlruns", workspace.fold(0).log
+    write_log(workspace, 0, [("CE-T1WI", 2)])
+    track(data, None, mlflow=str(store))
+    first = path.read_text()
+    for count in (1, EPOCHS):
+        write_log(workspace, 0, [("CE-T1WI", count)])
+        path.write_text(path.read_text().replace('"inner_loss": 2.0', '"inner_loss": 7.0'))
+        track(data, None, mlflow=str(store))
+    path.write_text(first)
+    track(data, None, mlflow=str(store))
+    reader = client(store)
+    runs = reader.search_runs([reader.get_experiment_by_name(plan.dataset).experiment_id])
+    found = [reader.get_metric_history(one.info.run_id, "fold_0/CE-T1WI/loss/inner") for one in runs]
+    values = [[one.value for one in sorted(points, key=lambda one: one.step)] for points in found]
+    assert sorted(values) == [[2, 1], [7, 1, pytest.approx(2 / 3)]]
+
+
+@pytest.mark.parametrize("odd", [{"epoch": 10**30}, {"epoch": -1}, {"seconds": 1e308}, {"seconds": -1.0}])
+def test_a_line_that_no_training_writes_is_none(study, tmp_path, client, odd):
+    """As any damaged line: times and epochs are counted, and have to fit into the formats of others."""
+    data, workspace = study
+    path = workspace.fold(0).log
+    write_log(workspace, 0, [("CE-T1WI", 1)])
+    whole = path.read_text()
+    path.write_text(whole + json.dumps({**json.loads(whole), "epoch": 1, **odd}) + "\n" + '{"stage": "CE-T1WI", "ep')
+    answer = autodls("track", "-d", data, "--tensorboard", tmp_path / "runs", "--mlflow", tmp_path / "mlruns")
+    assert answer.status == 0, answer.err
+    assert len(curves_of(workspace, 1)[0].points) == 1
+
+
 def test_an_auc_that_was_judged_anew_stands_after_the_one_before(study, tmp_path, client, monkeypatch):
     data, workspace = study
     store = tmp_path / "mlruns"

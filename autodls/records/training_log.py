@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from autodls.records.base import Record, parse_json
 
@@ -17,13 +17,13 @@ class Epoch(Record):
     """One line of the log: losses are means over cases, the inner ones over the inner hold-out."""
 
     stage: str
-    epoch: int
+    epoch: int = Field(ge=0, lt=1 << 31)
     learning_rate: float
     train_loss: float
     inner_loss: float
     inner_auc: float | None
     best: bool
-    seconds: float
+    seconds: float = Field(ge=0, le=1e9)
 
 
 class Judgement(Record):

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
+from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ _ASKED = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_ALLOW_FILE_STORE": "true",  # its new versions want a database else
 }
+_Known = dict[str, dict[int, list[float]]]  # by name and epoch: what MLflow holds
 _MOST_AT_ONCE = 500  # of a batch; MLflow takes 1000
 
 
@@ -55,8 +57,8 @@ def track_run(
 
         try:
             client = MlflowClient(tracking_uri=store if is_elsewhere(store) else str(Path(store).resolve()))
-            name = _run_of(client, experiment, run, plan_sha256, parameters)
-            fresh = [*_new_points(client, name, curves), *_new_aucs(client, name, aucs)]
+            name, known = _run_of(client, experiment, run, plan_sha256, parameters, curves)
+            fresh = [*_new_points(known, curves), *_new_aucs(client, name, aucs)]
             for at in range(0, len(fresh), _MOST_AT_ONCE):
                 client.log_batch(name, metrics=fresh[at : at + _MOST_AT_ONCE])
         except MlflowException as failure:
@@ -78,30 +80,66 @@ def _as_asked() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _run_of(client: Any, experiment: str, run: str, plan_sha256: str, parameters: Mapping[str, str]) -> str:
-    """The id of the run of this plan, which is made where there is none."""
+def _run_of(
+    client: Any,
+    experiment: str,
+    run: str,
+    plan_sha256: str,
+    parameters: Mapping[str, str],
+    curves: Sequence[Curve],
+) -> tuple[str, _Known]:
+    """The id of the run of this plan whose points are of these curves, and these points; it is made where none is.
+
+    Networks that were trained anew to other values are another run: one curve is never of two trainings.
+    """
     from mlflow.entities import Param
 
-    known = client.get_experiment_by_name(experiment)
-    place = known.experiment_id if known is not None else client.create_experiment(experiment)
-    if found := client.search_runs([place], f"tags.`{_TAG}` = '{plan_sha256}' and attributes.run_name = '{run}'"):
-        return str(found[0].info.run_id)
+    found = client.get_experiment_by_name(experiment)
+    place = found.experiment_id if found is not None else client.create_experiment(experiment)
+    wanted = f"tags.`{_TAG}` = '{plan_sha256}' and attributes.run_name = '{run}'"
+    for one in client.search_runs([place], wanted):
+        known = _points_of(client, one.info.run_id, curves)
+        if _fits(known, curves):
+            return str(one.info.run_id), known
     made = client.create_run(place, run_name=run, tags={_TAG: plan_sha256}).info.run_id
     client.log_batch(made, params=[Param(name, value) for name, value in parameters.items()])
     client.set_terminated(made)
-    return str(made)
+    return str(made), {}
 
 
-def _new_points(client: Any, run: str, curves: Sequence[Curve]) -> Iterator[Any]:
+def _keys(curve: Curve) -> Iterator[tuple[str, str]]:
+    """The names of a curve's values, and what MLflow calls them."""
+    for name in dict.fromkeys(name for point in curve.points for name in point.values):
+        yield name, f"{curve.name}/{name}"
+
+
+def _points_of(client: Any, run: str, curves: Sequence[Curve]) -> _Known:
+    known: _Known = {}
+    for _, key in (named for curve in curves for named in _keys(curve)):
+        of_key = known.setdefault(key, {})
+        for one in client.get_metric_history(run, key):
+            of_key.setdefault(one.step, []).append(one.value)
+    return known
+
+
+def _fits(known: _Known, curves: Sequence[Curve]) -> bool:
+    """Whether every point of `known` that a curve has too is the same there."""
+    for curve in curves:
+        for name, key in _keys(curve):
+            for point in curve.points:
+                there = known[key].get(point.epoch)
+                if there and name in point.values and not any(isclose(point.values[name], one) for one in there):
+                    return False
+    return True
+
+
+def _new_points(known: _Known, curves: Sequence[Curve]) -> Iterator[Any]:
     from mlflow.entities import Metric
 
     for curve in curves:
-        names = list(dict.fromkeys(name for point in curve.points for name in point.values))
-        for name in names:
-            key = f"{curve.name}/{name}"
-            there = {one.step for one in client.get_metric_history(run, key)}
+        for name, key in _keys(curve):
             for point in curve.points:
-                if name in point.values and point.epoch not in there:
+                if name in point.values and point.epoch not in known.get(key, {}):
                     yield Metric(key, point.values[name], round(point.seconds * 1000), point.epoch)
 
 
