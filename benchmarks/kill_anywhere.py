@@ -48,6 +48,7 @@ from killed_lives import (
 )
 from killed_results import GROWING, KEPT_ROWS, Generations, require_rows, require_whole
 from small_disks import grow_disk, read_only, small_disk
+from tiny_keys import write_pair
 from tiny_study import use_tiny_resnet
 
 from autodls.records.files import sha256_of_file
@@ -66,6 +67,9 @@ IMPORTED_LATE = (
     "autodls.training.cohort",
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",
+    "autodls.stages.sign",
+    "cryptography.hazmat.primitives.asymmetric.ed25519",
+    "tensorboard.summary.writer.record_writer",
     "torch._dynamo",
 )
 FULL = ("full", "full at")  # for every file beyond a size, and for all from the n-th on
@@ -298,6 +302,7 @@ def prepare(root: Path) -> Study:
         shutil.copyfile(path, root / "scans" / case / "mask.nii.gz")
         image = max((dataset / "imagesTr").glob(f"{case}_*"))
         shutil.copyfile(image, root / "scans" / case / "T1_gd.nii.gz")
+    write_pair(root, 0)
     preset = root / "preset.json"
     preset.write_text(json.dumps({**PRESET, "given": {**PRESET["given"], **SCHEDULE, **SEGMENT}}))
     return Study(dataset, preset, root / "whole")

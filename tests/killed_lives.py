@@ -18,13 +18,14 @@ from typing import BinaryIO
 from autodls.cli.app import main
 from autodls.records.files import sha256_of_file
 from autodls.records.results_folder import UNFINISHED
+from autodls.tracking.event_files import EVENTS
 
 READ_A_STALE_FILE, WROTE_TO_DATASET = 99, 98
 STRIKES = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "stop": signal.SIGINT}
 SECONDS_ALLOWED, SECONDS_FOR_WORKERS = 600, 90
 SEGMENTED = ("segment", "train auto", "benchmark rois")
 CHANGES = ("os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "os.truncate", "os.chmod", "os.utime")
-TIMED = ("log.jsonl", "nnunet.log", "resume-", ".lock")  # hold seconds, or come and go
+TIMED = ("log.jsonl", "nnunet.log", "resume-", ".lock", EVENTS)  # hold seconds, or come and go
 INNER = "workspace/segmentation/"
 TOLD = (f"{INNER}masks.json", f"{INNER}segmenter/fold_", f"{INNER}segmenter/segmenter.json")
 
@@ -52,6 +53,11 @@ class Study:
         """Some of the cases, whose results come into the place of those of all."""
         return self.dataset.with_name("few")
 
+    @property
+    def key(self) -> Path:
+        """A private key to sign with."""
+        return self.dataset.with_name("private.pem")
+
     @staticmethod
     def _inputs(folder: Path) -> list[str]:
         return ["-i", str(folder / "imagesTr"), "--rois", str(folder / "labelsTr")]
@@ -74,6 +80,8 @@ class Study:
             "segment": ["segment", "fold", "all", *place],
             "train": ["train", "fold", "all", *place, *readers],
             "train auto": ["train", "fold", "all", "--rois", "auto", *place, *readers],
+            "sign": ["sign", str(self.workspace / "model"), "--key", str(self.key)],
+            "track": ["track", *place, "--tensorboard", str(self.root / "curves")],
             "predict": ["predict", *place, *all_cases, *predicted, *readers],
             "predict others": ["predict", *place, *few, "--heatmaps", *predicted, *readers],
             "evaluate": ["evaluate", *of_manual, *readers],

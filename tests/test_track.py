@@ -124,8 +124,9 @@ def test_what_is_new_is_added_and_what_was_cut_short_made_good(study, tmp_path, 
     grown = path.read_bytes()
     assert grown.startswith(first) and len(grown) > len(first) and path.stat().st_ino == inode
     path.write_bytes(grown[:-7])  # killed while it was added
+    (stale := path.with_name(f".tmp-0123abcd-{EVENTS}")).write_bytes(first)  # and another, while it was written anew
     track(data, None, tensorboard=tmp_path)
-    assert path.read_bytes() == grown
+    assert path.read_bytes() == grown and not stale.exists()
     changed = path.stat().st_mtime_ns
     track(data, None, tensorboard=tmp_path)
     assert path.stat().st_mtime_ns == changed

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from autodls.errors import ArgumentError
 from autodls.limits import MOST_FILE_BYTES
-from autodls.records.files import read_bounded, require_held, write_bytes
+from autodls.records.files import read_bounded, remove_stale, require_held, write_bytes
 from autodls.tracking.curves import Curve
 
 EVENTS = "events.out.tfevents.0.autodls"
@@ -27,11 +27,14 @@ def require_tensorboard() -> None:
 
 
 def write_events(folder: Path, curve: Curve) -> int:
-    """Bring the event file of a curve in `folder` up to its log; the number of bytes that are new.
+    """Bring the event file of a curve in `folder`, which is held, up to its log; the number of bytes that are new.
+
+    What a killed call has left half-written there is removed.
 
     Raises ArgumentError where the file that is there is none of ours.
     """
     path, content = folder / curve.name / EVENTS, _events(curve)
+    remove_stale([path.parent])
     there = _there(path)
     if content == there:
         return 0
