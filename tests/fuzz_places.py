@@ -18,6 +18,7 @@ from fuzz_dicom import make_folder
 from fuzz_mutations import choose
 from fuzz_run import FaultError, bounded, run_command
 from fuzz_scores import write_scores
+from tiny_keys import write_pair
 from tiny_model_folder import write_model_folder
 from tiny_models import tiny_model, tiny_plan
 from tiny_workspace import tiny_workspace
@@ -41,6 +42,7 @@ READ = (  # where nothing new may come either
     "dataset/imagesTr", "dataset/labelsTr", "model", "other/dataset/imagesTr", "other/dataset/labelsTr",
     "archive",
 )  # fmt: skip
+SIGNED = "model/signature.json"  # what `sign` writes beside a model
 
 
 def make_world(root):
@@ -54,6 +56,7 @@ def make_world(root):
     (root / "person").mkdir()
     write_preset(root / "person" / "preset.json")
     write_scores(root / "person" / "scores.csv")
+    write_pair(root / "keys", 0)
     for part, pattern in (("images", "imagesTr/PH0001_*"), ("rois", "labelsTr/PH0001.*")):
         (root / "new" / part).mkdir(parents=True)
         for path in dataset.glob(pattern):
@@ -119,6 +122,11 @@ def commands(root, target):
         "import --restart": ("import", archive, "-o", root / "imported", "--confidential", target, "--restart", *one),
         "check": ("check", "-d", target, *one),
         "verify": ("verify", target, *one),
+        "verify --key": ("verify", root / "model", "--key", target, *one),
+        "sign": ("sign", target, "--key", root / "keys" / "private.pem"),
+        "sign --key": ("sign", root / "model", "--key", target),
+        "track": ("track", *study, "-w", root / "study", "--tensorboard", target),
+        "track -w": ("track", *study, "-w", target, "--tensorboard", root / "curves"),
         "--log": ("verify", root / "model", *one, "--log", target),
     }  # fmt: skip
 
@@ -239,7 +247,7 @@ def _judge(answer, before, after, own):
     faults = {
         "changed what AutoDLS did not write": [key for key in changed if not _is_own(key, own)],
         "left half-written": [key for key in new if ".tmp-" in key or UNFINISHED in key.split("/")],
-        "wrote among what is only read": [key for key in [*new, *changed] if _lies_in(key, READ)],
+        "wrote among what is only read": [key for key in [*new, *changed] if _lies_in(key, READ) and key != SIGNED],
         "took a folder for a workspace": [
             key for key in new if Path(key).name == ".lock" and str(Path(key).parent) in FOLDERS
         ],

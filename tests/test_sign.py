@@ -379,6 +379,11 @@ def link_that_never_ends(path, private):
     path.symlink_to("/dev/zero")
 
 
+def two_keys(path, private):
+    pairs = [write_pair(path.with_name(str(number)), number) for number in range(2)]
+    path.write_text("".join(pair[0 if private else 1].read_text() for pair in pairs))
+
+
 BAD_KEYS = [
     (lambda path, private: None, "no such file"),
     (lambda path, private: path.mkdir(), "not a plain file"),
@@ -391,6 +396,7 @@ BAD_KEYS = [
     (rsa, "a key of another kind (RSA"),
     (lambda path, private: path.write_text(pem("OPENSSH PRIVATE KEY", b"openssh-key-v1\0")), "private key|not a key"),
     (lambda path, private: path.write_text(pem("CERTIFICATE", b"x")), "no private key|not a key"),
+    (two_keys, "holds several keys"),
 ]
 
 

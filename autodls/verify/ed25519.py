@@ -118,6 +118,8 @@ def _pem(path: Path) -> bytes:
         raise ArgumentError(f"--key {path}: cannot be read as a key ({why}); give its PEM file") from None
     if b"-----BEGIN " not in content:
         raise ArgumentError(f"--key {path}: not a PEM file (no line '-----BEGIN ...'); {_MAKE}")
+    if content.count(b"-----BEGIN ") > 1:  # of these the first alone would be used
+        raise ArgumentError(f"--key {path}: holds several keys or certificates; give a PEM file of one key")
     return content
 
 
