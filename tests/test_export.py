@@ -351,12 +351,12 @@ def test_a_fold_that_no_file_holds_is_refused():
     require_size([weights[0][:1000]], "fold_0.onnx")
 
 
-@pytest.mark.parametrize("place", ["inside", "taken"])
-def test_results_lie_in_a_folder_of_their_own(folder, exported, tmp_path, place):
+@pytest.mark.parametrize(("place", "said"), [("inside", "read from there"), ("taken", "holds an export already")])
+def test_results_lie_in_a_folder_of_their_own(folder, exported, tmp_path, place, said):
     before = snapshot(folder.parent)
     output = folder / "onnx" if place == "inside" else shutil.copytree(exported.folder, tmp_path / "out")
     answer = autodls("export", "-m", folder, "-o", output)
-    assert answer.status == 2 and str(output) in answer.complaint
+    assert answer.status == 2 and str(output) in answer.complaint and said in answer.complaint
     assert snapshot(folder.parent) == before
 
 

@@ -68,6 +68,8 @@ def export(
 
         require_onnx()
     checked = check_model_folder(model)
+    if (output / EXPORT).is_file():
+        raise ArgumentError(f"-o {output}: holds an export already, which is never replaced; give a new folder")
     require_output(output, read=[place for place in (images, rois, model) if place is not None])
     results = ResultsFolder(output, EXPORT)
     with locked_output(results.root):
