@@ -73,7 +73,9 @@ def test_the_nested_auc_is_of_what_each_fold_chose_and_the_cost_is_what_the_best
 
 def test_a_network_that_adds_is_said_to_and_one_that_does_not_is_nothing_that_the_cohort_can_show():
     (adds,) = comparison(given({"clinical": 0.4, DEEP: 0.9})).adds
-    assert adds.adds and adds.sentence.startswith("Beside clinical, the network adds to the score: difference of AUC 0.")
+    assert adds.adds and adds.sentence.startswith(
+        "Beside clinical, the network adds to the score: difference of AUC 0."
+    )
     assert adds.likelihood_ratio.p < 0.001 and adds.likelihood_ratio.sign == 1
     assert adds.delta_with.low > 0 and adds.net_benefit_with.value > 0
     (nothing,) = comparison(given({"clinical": 0.8, DEEP: 0.0})).adds

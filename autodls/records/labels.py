@@ -29,8 +29,8 @@ Label = Annotated[str, AfterValidator(_one_line)]
 class ClassLabels(Record):
     """What the two classes are called."""
 
-    positive: Label | None = None
-    negative: Label | None = None
+    positive: Label | None = Field(default=None, description="label of the positive class")
+    negative: Label | None = Field(default=None, description="label of the negative class")
 
 
 class Labels(Record):
@@ -40,12 +40,12 @@ class Labels(Record):
     another name of its kind.
     """
 
-    scores: Mapping[str, Label] = Field(default_factory=dict)
-    cohorts: Mapping[str, Label] = Field(default_factory=dict)
-    sequences: Mapping[str, Label] = Field(default_factory=dict)
-    endpoint: Label | None = None
-    classes: ClassLabels = ClassLabels()
-    survival_unit: Label | None = None
+    scores: Mapping[str, Label] = Field(default_factory=dict, description="labels by score")
+    cohorts: Mapping[str, Label] = Field(default_factory=dict, description="labels by cohort")
+    sequences: Mapping[str, Label] = Field(default_factory=dict, description="labels by sequence")
+    endpoint: Label | None = Field(default=None, description="what is survived")
+    classes: ClassLabels = Field(default=ClassLabels(), description="labels of the two classes")
+    survival_unit: Label | None = Field(default=None, description="unit of time")
 
     @model_validator(mode="after")
     def _are_told_apart(self) -> Self:

@@ -20,6 +20,7 @@ from autodls.planning.presets import Preset
 from autodls.records.dataset import DatasetDescription
 from autodls.records.export import ExportRecord
 from autodls.records.fingerprint import Fingerprint
+from autodls.records.labels import Labels
 from autodls.records.locked_candidate import LockedCandidate
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
@@ -36,6 +37,10 @@ FILES: Mapping[str, tuple[type[BaseModel], str]] = {
     "preset.json": (Preset, "What `autodls plan --preset FILE` reads; the file may have any name."),
     "splits.json": (Splits, "Who trains whom."),
     "model.json": (ModelRecord, "The locked model, in `model/`."),
+    "labels.json": (
+        Labels,
+        "What `--labels FILE` of `report` and `evaluate --scores` reads; the file may have any name.",
+    ),
     "predict.json": (Prediction, "What `autodls predict` scored, and from which bytes."),
     "metrics.json": (Metrics, "Every figure of the evaluation, in `results/`."),
     "compare.json": (Comparison, "What `autodls compare` found, in `results/`."),
