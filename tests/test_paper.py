@@ -176,6 +176,16 @@ def test_a_median_that_is_not_reached_is_said_so(run):
     )
 
 
+def test_an_auc_stands_beside_the_number_of_the_cases_that_it_is_of(run):
+    cohort = run[1].metrics.cohorts["external"]
+    held = cohort.scores["dls"].model_copy(update={"n": 19, "positives": 5})
+    cohort = cohort.model_copy(update={"scores": {"dls": held}, "patients": 20})
+    study = replace(run[1], metrics=run[1].metrics.model_copy(update={"cohorts": {"external": cohort}}))
+    [told] = sentences.discrimination(study)
+    assert told.startswith("In the held-out cohort external (19 of 24 cases, 5 positive), the AUC of dls was ")
+    assert "; n = 19, 5 positive" in render(study)
+
+
 def test_what_candidates_come_to_is_said(run):
     found = comparison(given({"clinical": 0.4, DEEP: 0.9}))
     text = words(docx.Document(io.BytesIO(bytes_of(replace(run[1], comparison=found)))))

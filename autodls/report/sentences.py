@@ -135,6 +135,8 @@ def _where(study: Artefacts, cohort: str) -> str:
 def _cases(cohort: CohortMetrics, held: ScoreMetrics) -> str:
     n, positives = (cohort.n, cohort.positives) if held.n is None else (held.n, held.positives)
     told = "without labels" if positives is None else f"{positives} positive"
+    if n != cohort.n:  # of how many patients these are, the metrics do not say
+        return f"{n} of {plural(cohort.n, 'case')}, {told}"
     several = f" of {plural(cohort.patients, 'patient')}" if cohort.patients not in (None, cohort.n) else ""
     return f"{plural(n, 'case')}{several}, {told}"
 

@@ -112,12 +112,13 @@ def _auc_cards(study: Artefacts) -> Iterator[Markup]:
         return
     for name in study.unseen_cohorts:
         cohort = study.metrics.cohorts[name]
-        auc = cohort.scores[study.metrics.reference].auc
+        held = cohort.scores[study.metrics.reference]
+        auc, (n, count) = held.auc, (cohort.n, cohort.positives) if held.n is None else (held.n, held.positives)
         held_out = "held-out cohort" if study.of_table is None else "cohort"
         where = "training cohort, out of fold" if name == OUT_OF_FOLD else f"{held_out} {cohort_label(name)}"
         limits = f"95% CI {number(auc.low)} to {number(auc.high)}" if auc.low is not None else auc.reason or ""
-        positives = "" if cohort.positives is None else f", {cohort.positives} positive"
-        yield _card(f"AUC, {where}", number(auc.value), f"{limits}; n = {cohort.n}{positives}", "headline")
+        positives = "" if count is None else f", {count} positive"
+        yield _card(f"AUC, {where}", number(auc.value), f"{limits}; n = {n}{positives}", "headline")
 
 
 def _cutoff_card(study: Artefacts) -> Iterator[Markup]:
