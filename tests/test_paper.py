@@ -30,7 +30,8 @@ from autodls.records.provenance import Provenance  # noqa: E402
 from autodls.records.workspace import Workspace  # noqa: E402
 from autodls.report import sentences  # noqa: E402
 from autodls.report.artefacts import Artefacts  # noqa: E402
-from autodls.report.drawn import Printed  # noqa: E402
+from autodls.report.drawn import Printed, png_of  # noqa: E402
+from autodls.report.figures.style import new_figure  # noqa: E402
 from autodls.report.html.document import render  # noqa: E402
 from autodls.report.paper import word  # noqa: E402
 from autodls.report.paper.blocks import Cite, Gap, Heading, Paragraph  # noqa: E402
@@ -184,6 +185,52 @@ def test_an_auc_stands_beside_the_number_of_the_cases_that_it_is_of(run):
     [told] = sentences.discrimination(study)
     assert told.startswith("In the held-out cohort external (19 of 24 cases, 5 positive), the AUC of dls was ")
     assert "; n = 19, 5 positive" in render(study)
+
+
+def told_of(study, **changes):
+    """The study with the first score of its held-out cohort, its only one, changed."""
+    cohort = study.metrics.cohorts["external"]
+    held = cohort.scores["dls"].model_copy(update=changes)
+    cohort = cohort.model_copy(update={"scores": {"dls": held}})
+    return replace(study, metrics=study.metrics.model_copy(update={"cohorts": {"external": cohort}}))
+
+
+def test_limits_that_do_not_hold_their_own_share_are_explained(run):
+    held = run[1].metrics.cohorts["external"].scores["dls"]
+    own = held.cutoff.model_copy(update={"own": True})
+    rate = held.sensitivity.model_copy(update={"method": "wilson-own-cutoff"})
+    end = "That cut-off was chosen on these very scores"
+    [told] = sentences.classification(told_of(run[1], cutoff=own, sensitivity=rate))
+    assert told.endswith(f"{end}; the limits are of shares less what choosing has gained.")
+    [told] = sentences.classification(told_of(run[1], cutoff=own))
+    assert told.endswith(f"{end}.")
+
+
+@pytest.mark.parametrize(("auc", "below", "over"), [("0.490", ", below chance", " over chance"), ("0.530", "", "")])
+def test_the_gain_over_a_baseline_below_chance_is_said_to_be_over_chance(run, auc, below, over):
+    line = {"baseline": "clinical", "columns": "age", "auc": auc, "low": "0.3", "high": "0.7", "delta": "0.396",
+            "delta_low": "0.290", "delta_high": "0.502", "delta_p": "0.001", "lr_p": "0.001", "lr_sign": "1",
+            "reason": ""}  # fmt: skip
+    assert sentences.shortcuts(replace(run[1], tables={"shortcuts": [line]})) == [
+        f"Logistic regression on age (clinical) had an out-of-fold AUC of {auc} (95% CI 0.300–0.700){below}; the gain "
+        f"of the score{over} was 0.396 (95% CI 0.290–0.502)."
+    ]
+
+
+def test_a_hazard_ratio_without_groups_names_its_cohort(run):
+    cohort = run[1].metrics.cohorts["external"]
+    cohort = cohort.model_copy(update={"survival": cohort.survival.model_copy(update={"groups": {}})})
+    study = replace(run[1], metrics=run[1].metrics.model_copy(update={"cohorts": {"external": cohort}}))
+    assert sentences.survival(study)[0].startswith("In the held-out cohort external, the hazard ratio, high over low")
+
+
+@pytest.mark.parametrize(("width_mm", "shown_mm"), [(85, 85), (170, 160)])
+def test_a_figure_of_one_column_is_not_blown_up_to_the_width_of_the_page(width_mm, shown_mm):
+    png = png_of(new_figure(width_mm, 60))
+    made = docx.Document(io.BytesIO(bytes_of(EMPTY, {"learning_curve": png})))
+    [shape] = made.inline_shapes
+    assert shape.width.mm == pytest.approx(shown_mm, abs=0.3)
+    assert shape.height / shape.width == pytest.approx(60 / width_mm, abs=0.01)
 
 
 def test_what_candidates_come_to_is_said(run):

@@ -14,7 +14,7 @@ from autodls.records.formatting import NOT_REACHED, Interval, estimate, in_text,
 from autodls.records.locked_candidate import LockedCandidate
 from autodls.records.words import plural
 from autodls.report.artefacts import Artefacts
-from autodls.report.html.reprint import reprinted
+from autodls.report.html.reprint import is_below_chance, reprinted
 from autodls.report.naming import cohort_label, score_label, unit_label
 from autodls.report.tables.study import cutoff_rule
 from autodls.report.tables.survival import hazard_ratio, printed_group
@@ -62,6 +62,8 @@ def classification(study: Artefacts) -> list[str]:
             continue
         at = f"{_capital(_where(study, name))}, at the cut-off of {number(held.cutoff.value)} ({cutoff_rule(held)})"
         own = " That cut-off was chosen on these very scores." if held.cutoff.own else ""
+        if held.sensitivity.method == "wilson-own-cutoff":  # whose limits need not hold the share itself
+            own = f"{own.removesuffix('.')}; the limits are of shares less what choosing has gained."
         of_folds = f" {_capital(OF_SINGLE_FOLDS)}." if name == OUT_OF_FOLD else ""
         texts.append(f"{at}, {_reference(study)} had {_list(_rates(held))}.{own}{of_folds}")
     return texts
@@ -95,11 +97,14 @@ def shortcuts(study: Artefacts) -> list[str]:
     printed = reprinted("shortcuts", lines) if lines else None
     if printed is None or len(printed.header) < 4 or printed.header[0] != "Baseline":
         return []
-    return [
-        f"Logistic regression on {columns} ({name}) had an out-of-fold AUC of {with_ci(auc)}; the gain of the score "
-        f"was {with_ci(gain)}."
-        for name, columns, auc, gain, *_ in printed.lines
-    ]
+    texts = []
+    for line, (name, columns, auc, gain, *_) in zip(lines or (), printed.lines, strict=True):
+        below, over = (", below chance", " over chance") if is_below_chance(line) else ("", "")
+        texts.append(
+            f"Logistic regression on {columns} ({name}) had an out-of-fold AUC of {with_ci(auc)}{below}; the gain of "
+            f"the score{over} was {with_ci(gain)}."
+        )
+    return texts
 
 
 def locked_candidate(record: LockedCandidate) -> str:
@@ -215,7 +220,8 @@ def _survival(place: str, found: Survival, unit: str) -> Iterator[str]:
     tests = [f"log-rank {p_equation(found.logrank.p)}"] if found.logrank.p is not None else []
     if found.proportional_hazards.p is not None:
         tests.append(f"test of proportional hazards {p_equation(found.proportional_hazards.p)}")
-    yield f"The hazard ratio, high over low, {_ratio(found.cox, tests)}."
+    start = "The" if groups else f"{_capital(place)}, the"
+    yield f"{start} hazard ratio, high over low, {_ratio(found.cox, tests)}."
     if found.cox_per_sd is not None:
         yield f"Without a cut-off, per standard deviation of the score, it {_ratio(found.cox_per_sd, [])}."
 

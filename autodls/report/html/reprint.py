@@ -132,6 +132,12 @@ def _shortcuts(lines: Sequence[Line]) -> Printed:
     return Printed("Shortcut baselines", head, printed, tuple(notes))
 
 
+def is_below_chance(line: Line) -> bool:
+    """Whether the gain over a baseline is the gain over 0.5, as that of one without information is."""
+    auc = _value(line, "auc")
+    return "lr_sign" in line and auc is not None and auc < 0.5
+
+
 def _auc(lines: Sequence[Line]) -> Printed:
     printed = tuple(
         (cohort_label(line["cohort"]), score_label(line["row"]), line["n"], line["positives"], _interval(line),

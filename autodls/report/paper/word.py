@@ -250,14 +250,14 @@ def _longest_word(column: Sequence[str]) -> int:
 
 
 def _picture(document: "Document", block: FigureBlock, name: str) -> None:
-    """As wide as the page, and no higher than leaves room for its caption; with a text for who does not see it."""
+    """As large as it was drawn, if the page has room for that and its caption; with a text for who does not see it."""
     from docx.shared import Cm
 
     made = document.add_paragraph(style="Body Text")
     made.paragraph_format.keep_with_next = True
-    shape = made.add_run().add_picture(BytesIO(block.png), width=Cm(MOST_WIDTH_CM))
-    if (highest := int(Cm(MOST_HEIGHT_CM))) < shape.height:
-        shape.width, shape.height = int(shape.width * highest / shape.height), highest
+    shape = made.add_run().add_picture(BytesIO(block.png))
+    less = min(Cm(MOST_WIDTH_CM) / shape.width, Cm(MOST_HEIGHT_CM) / shape.height, 1.0)
+    shape.width, shape.height = int(less * shape.width), int(less * shape.height)
     described = shape._inline.docPr
     described.set("descr", shown(block.alt))
     described.set("title", name)
