@@ -12,9 +12,11 @@ from autodls.analysis.cohort_flow import Flow, FlowCohort
 from autodls.analysis.findings import merged
 from autodls.errors import ArgumentError
 from autodls.records.labels import Labels
+from autodls.report.artefacts import Artefacts, ReportedCase
 from autodls.report.drawn import save_for_journal
 from autodls.report.figures.cohort_flow import flow_figure
 from autodls.report.figures.style import new_figure
+from autodls.report.html.cases import scores
 from autodls.report.journal import too_tall
 from autodls.report.naming import class_label, cohort_label, labelled, score_label, sequence_label
 from autodls.stages.evaluate_scores import TableRequest, evaluate_scores
@@ -52,6 +54,8 @@ def written(folder: Path, content: object) -> Path:
         ({"cohorts": {"a": "X", "b": "X"}}, "cohorts: the label 'X' stands for two names"),
         ({"scores": {"dls": "X"}, "sequences": {"T1WI": "X"}}, "scores: the label 'X' stands for two names"),
         ({"classes": {"positive": "X", "negative": "X"}}, "classes: both are 'X'"),
+        ({"classes": {"positive": "Negative"}}, "classes: 'Negative' is the name of the other class"),
+        ({"classes": {"negative": "positive"}}, "classes: 'positive' is the name of the other class"),
     ],
 )
 def test_a_file_that_is_wrong_is_refused_in_one_line(tmp_path, content, said):
@@ -101,6 +105,14 @@ def test_the_sentence_on_a_score_that_outdoes_the_model_has_labels_too():
     called = ({"a": "Site A"}.get, {"T1": "T1-weighted", "dls": "DLS", "T": "no"}.get)
     [found] = merged([text], ["a"], ["dls", "T1"], called)
     assert found.text == "Cohort Site A: T1-weighted alone reaches an AUC of 0.993, DLS 0.970, P = 0.323."
+
+
+def test_a_cohort_that_is_called_as_a_fold_is_lends_it_no_label():
+    cases = [ReportedCase("a", "1", True, 0.5, {"fold": "1"}), ReportedCase("b", "1", True, 0.5)]
+    study = Artefacts(out_of_fold=(cases[0],), held_out={"1": (cases[1],)})
+    with labelled(Labels(cohorts={"1": "Centre three"})):
+        body = str(scores(study).body)
+    assert body.count('<td class="num">1</td>') == 1 and body.count("<td>Centre three</td>") == 1
 
 
 @pytest.mark.parametrize("formats", [("png",), ("pdf", "eps")])

@@ -53,6 +53,9 @@ class Labels(Record):
         for kind, labels in kinds.items():
             if twice := [label for label, count in Counter(labels.values()).items() if count > 1]:
                 raise ValueError(f"{kind}: the label '{twice[0]}' stands for two names; give each its own")
+        other = {"positive": self.classes.negative, "negative": self.classes.positive}
+        if taken := [label for name, label in other.items() if label is not None and label.casefold() == name]:
+            raise ValueError(f"classes: '{taken[0]}' is the name of the other class; choose another label")
         if self.classes.positive is not None and self.classes.positive == self.classes.negative:
             raise ValueError(f"classes: both are '{self.classes.positive}'; give each its own")
         return self

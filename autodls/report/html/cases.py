@@ -118,11 +118,7 @@ def _flagged(study: Artefacts, cases: Sequence[ReportedCase]) -> Markup:
     common = {told_of(judgement.stage, fold, judgement.why) for fold, judgement in judged}
     common |= set(caveats_of(study.model) if study.model is not None else ())
     own = [[flag for flag in case.cells.get("flags", "").split("; ") if flag not in common] for case in cases]
-    lines = [
-        (case.case, cohort_label(case.group), "; ".join(found))
-        for case, found in zip(cases, own, strict=True)
-        if any(found)
-    ]
+    lines = [(case.case, _group(case), "; ".join(found)) for case, found in zip(cases, own, strict=True) if any(found)]
     if not lines:
         return Markup("")
     scored = sum(case.score is not None for case in cases)
@@ -258,10 +254,15 @@ def _extra_cell(case: ReportedCase, name: str) -> str:
     return ", ".join(map(sequence_label, cell.split())) if name == _PRESENT else shown_cell(cell)
 
 
+def _group(case: ReportedCase) -> str:
+    """The fold as it is, the cohort by its label: a cohort may have the name of a fold."""
+    return case.group if "fold" in case.cells else cohort_label(case.group)
+
+
 def _line(case: ReportedCase, cutoff: float | None) -> Iterator[str]:
     label = "" if case.label is None else class_label(case.label)
     called = None if case.score is None or cutoff is None else case.score >= cutoff
-    yield from (case.case, cohort_label(case.group), label, number(case.score))
+    yield from (case.case, _group(case), label, number(case.score))
     yield NONE if called is None else class_label(called)
     yield NONE if called is None or case.label is None else _OUTCOMES[case.label, called]
 
