@@ -30,10 +30,15 @@ from autodls.inference.rescoring import PairedCase, ScoreCache, prepare, sample_
 from autodls.inference.scoring import score_sample
 from autodls.parallel import no_advance
 from autodls.records.cohort import read_cohort
+from autodls.records.labels import Labels
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
+from autodls.report.artefacts import Artefacts
 from autodls.report.figures.images import images_figure
 from autodls.report.html.document import render
+from autodls.report.naming import labelled
+from autodls.report.paper.blocks import Paragraph, To
+from autodls.report.paper.paper import paper_of
 from autodls.report.reading import read_study
 from autodls.report.tables.images import degraded_cases_table, images_table
 from autodls.stages import benchmark_images as stage
@@ -288,6 +293,24 @@ def test_tables_and_figure_hold_every_level():
     assert len(degraded_cases_table(found).rows.lines) == LEVELS * 52
     assert len(found.sentences) == len(SCALES)
     assert ImageBenchmark.model_validate(json.loads(found.to_bytes())) == found
+
+
+def test_a_reader_of_the_paper_is_told_too_and_cohorts_are_called_by_their_labels():
+    found = recorded(external=judged(*made_up(), out_of_fold=False))
+    with labelled(Labels(cohorts={"external": "Klinik B"})):
+        paper, page = (
+            paper_of(Artefacts(image_benchmark=found), {"images_robustness": b""}),
+            render(Artefacts(image_benchmark=found)),
+        )
+    told = str(paper.text)
+    assert "Worse images" in told and found.sentence("noise", {"external": "Klinik B"}.get) in told
+    assert To("Table", "images_robustness") in [part for one in paper.text if isinstance(one, Paragraph)
+                                                for part in one.parts]  # fmt: skip
+    assert [one.key for one in paper.figures] == ["images_robustness"]
+    [table] = paper.tables
+    assert {line[0] for line in table.printed.lines} == {"Klinik B"} and "external" not in str(table.printed.notes)
+    assert page[page.index('id="images"') :].count("Klinik B") > LEVELS
+    assert "external" not in page[page.index('id="images-title"') : page.index('id="plan"')]
 
 
 # -- the command -------------------------------------------------------------------------------------------------------

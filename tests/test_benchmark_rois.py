@@ -1,6 +1,7 @@
 """`autodls benchmark rois`: who drew, who scored, what is compared with what, and what a reader is told."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -26,11 +27,13 @@ from autodls.inference.rescoring import PairedCase, ScoreCache, crossed_scores, 
 from autodls.inference.robustness import perturbed_scores
 from autodls.inference.scoring import score_sample
 from autodls.records.cohort import read_cohort
+from autodls.records.labels import Labels
 from autodls.records.segmenter import SegmenterRecord
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
 from autodls.report.figures.rois import roi_figures, score_figure
 from autodls.report.html.document import render
+from autodls.report.naming import labelled
 from autodls.report.reading import read_study
 from autodls.report.tables.rois_effect import effect_table, roi_tables
 from autodls.segmentation.masks import Mask
@@ -398,6 +401,10 @@ def test_the_report_has_a_chapter_where_the_benchmark_was_run(study, benchmark):
     lacking = {"effect": None, "robustness": None, "reasons": dict.fromkeys(("effect", "robustness"), "no model")}
     page = render(replace(study_now, roi_benchmark=benchmark.model_copy(update=lacking)))
     assert page.count("Not there yet: no model") == 2
+    with labelled(Labels(cohorts={OUT_OF_FOLD: "Klinik A", "external": "Klinik B"})):
+        page = render(replace(study_now, roi_benchmark=benchmark))
+    chapter = re.sub(r'src="data:[^"]*"', "", page.split('id="rois-title"')[1].split("<h2")[0])
+    assert "Klinik A" in chapter and OUT_OF_FOLD not in chapter and "external" not in chapter
 
 
 def test_the_interval_that_decided_is_the_one_in_the_table(benchmark):

@@ -1,5 +1,6 @@
 """benchmark_images.json: images made worse, in numbers. What is null has a reason in words."""
 
+from collections.abc import Callable
 from typing import Literal
 
 from pydantic import Field
@@ -77,15 +78,18 @@ class ImageBenchmark(Record):
         """One of each kind."""
         return tuple(self.sentence(kind) for kind in self.kinds)
 
-    def sentence(self, kind: ImageKind) -> str:
-        """What this kind does to calls at its lowest and its highest level, in words, by cohort."""
+    def sentence(self, kind: ImageKind, called: Callable[[str], str] = str) -> str:
+        """What this kind does to calls at its lowest and its highest level, in words, by cohort.
+
+        `called` says what a cohort is called.
+        """
         found = []
         for name, cohort in self.cohorts.items():
             changes = [one for one in cohort.changes if one.kind == kind and one.cases]
             if changes:
                 low, *higher = changes
                 last = f", {_calls(higher[-1].calls)} at {higher[-1].said}" if higher else ""
-                found.append(f"{name}: {_calls(low.calls)} {_verb(low.calls)} at {low.said}{last}")
+                found.append(f"{called(name)}: {_calls(low.calls)} {_verb(low.calls)} at {low.said}{last}")
         word = self.kinds[kind].word
         return f"{word[0].upper()}{word[1:]}, {'; '.join(found)}." if found else f"{word}: no case could be scored."
 

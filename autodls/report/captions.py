@@ -65,6 +65,12 @@ CAPTIONS: Mapping[str, tuple[str, str]] = {
         "Absolute change of the score against the size of the change of the manual ROI.",
         "Robustness: the manual ROI made smaller, larger or moved, all else unchanged.",
     ),
+    "images_robustness": (
+        "For each kind of artefact, by its level: mean change of the log-odds with 95 % limits, and the share of calls "
+        "that flip.",
+        "Worse images: change of the log-odds (mean; band: 95% limits of agreement) and share of calls that flip at "
+        "the locked cut-off (bars: 95% CI), by level.",
+    ),
     "learning_curve": (
         "AUC by the number of cases learned from: measured on subsets, and drawn on with a 95 % band.",
         "Learning curve: AUC on the test folds of fits on subsets, and where it may go with more patients (95% band).",

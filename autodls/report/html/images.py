@@ -4,19 +4,12 @@ from collections.abc import Iterator
 
 from autodls.analysis.images_records import ImageBenchmark
 from autodls.report.artefacts import Artefacts
-from autodls.report.html.page import Markup, Section, bullets, el, figure, joined, paragraph, printed_table
+from autodls.report.html.page import Markup, Section, bullets, el, joined, paragraph, printed_table
+from autodls.report.html.pictures import if_drawn
+from autodls.report.naming import cohort_label
 from autodls.report.tables.images import images_table
 
 _COMMAND = "autodls benchmark images"
-_NAME = "images_robustness"
-_ALT = (
-    "For each kind of artefact, by its level: mean change of the log-odds with 95 % limits, and the share of calls "
-    "that flip."
-)
-_CAPTION = (
-    "Worse images: change of the log-odds (mean; band: 95% limits of agreement) and share of calls that flip at the "
-    f"locked cut-off (bars: 95% CI), by level. Numbers: results/figures/{_NAME}.csv."
-)
 
 
 def images(study: Artefacts) -> Section | None:
@@ -35,7 +28,6 @@ def _body(study: Artefacts, found: ImageBenchmark) -> Iterator[Markup]:
         "degrees before anything else is done to them; the ROI stays. Calls that change, at the lowest and at the "
         "highest level:"
     )
-    yield bullets(list(found.sentences))
-    if _NAME in study.figures:
-        yield figure(study.figures[_NAME], _ALT, _CAPTION)
-    yield printed_table(images_table(found).printed, f"results/tables/{_NAME}.csv")
+    yield bullets([found.sentence(kind, cohort_label) for kind in found.kinds])
+    yield from if_drawn(study, "images_robustness")
+    yield printed_table(images_table(found).printed, "results/tables/images_robustness.csv")

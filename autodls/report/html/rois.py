@@ -6,6 +6,7 @@ from autodls.analysis.rois_records import RoiBenchmark
 from autodls.report.artefacts import Artefacts
 from autodls.report.html.page import Markup, Section, bullets, el, joined, paragraph, printed_table
 from autodls.report.html.pictures import if_drawn
+from autodls.report.naming import cohort_label
 from autodls.report.tables.rois import agreement_table, lesions_table, planes_table, published_table
 from autodls.report.tables.rois_effect import effect_table, robustness_table
 
@@ -38,7 +39,7 @@ def _opening(study: Artefacts, benchmark: RoiBenchmark) -> Iterator[Markup]:
         "case: training cases by the fold that left them out, held-out cases by the ensemble of all folds."
     )
     if benchmark.effect is not None:
-        answers = [f"{cohort}: {held.sentence}" for cohort, held in benchmark.effect.items()]
+        answers = [f"{cohort_label(cohort)}: {held.sentence}" for cohort, held in benchmark.effect.items()]
         yield paragraph(f"Automatic against manual ROIs, in training and in use (margin {benchmark.margin:g}):")
         yield bullets(answers)
 

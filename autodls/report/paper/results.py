@@ -10,6 +10,7 @@ from autodls.report.checklists.filled import STATES, Answer, answers, counts, ex
 from autodls.report.drawn import Printed
 from autodls.report.html.reprint import by_outcome, reprinted
 from autodls.report.html.rois import of_another_model
+from autodls.report.naming import cohort_label
 from autodls.report.paper.blocks import (
     RUN,
     Block,
@@ -37,6 +38,7 @@ from autodls.report.sentences import (
 )
 from autodls.report.tables.candidates import adds_table, candidate_table, cost_sentence, difference_table
 from autodls.report.tables.folds import fold_table
+from autodls.report.tables.images import images_table
 from autodls.report.tables.patients import patients_table
 from autodls.report.tables.patterns import pattern_table
 from autodls.report.tables.rois import agreement_table
@@ -103,7 +105,17 @@ def _rois(study: Artefacts) -> list[str | Gap]:
     if found is None:
         return []
     told: list[str | Gap] = [*_again(["the model"] if of_another_model(study, found) else [], "autodls benchmark rois")]
-    return [*told, *(f"{cohort}: {held.sentence}" for cohort, held in (found.effect or {}).items())]
+    return [*told, *(f"{cohort_label(cohort)}: {held.sentence}" for cohort, held in (found.effect or {}).items())]
+
+
+def _images(study: Artefacts) -> list[str | Gap]:
+    found = study.image_benchmark
+    if found is None:
+        return []
+    other = study.model is not None and study.model.sha256() != found.model
+    again = _again(["the model"] if other else [], "autodls benchmark images")
+    return [*again, "Calls that change, at the lowest and at the highest level of what was done to the images:",
+            *(found.sentence(kind, cohort_label) for kind in found.kinds)]  # fmt: skip
 
 
 def _cohorts(study: Artefacts) -> tuple[str, ...]:
@@ -174,6 +186,8 @@ def _of_benchmarks(study: Artefacts) -> dict[str, Printed]:
         made["rois_agreement"] = agreement_table(found).printed
         made |= {"rois_effect": effect_table(found.effect).printed} if found.effect is not None else {}
         made |= {"rois_robustness": robustness_table(found).printed} if found.robustness is not None else {}
+    if study.image_benchmark is not None:
+        made["images_robustness"] = images_table(study.image_benchmark).printed
     if study.patients is not None:
         made["learning_curve"] = patients_table(study.patients).printed
     return made
@@ -232,5 +246,6 @@ _PARTS = (
         ("candidates", "candidates_decision"),
     ),
     Section("Automatic regions of interest", _rois, ("rois_agreement", "rois_effect"), ("rois_dice", "rois_scores")),
+    Section("Worse images", _images, ("images_robustness",), ("images_robustness",)),
     Section("Number of patients", _patients, ("learning_curve",), ("learning_curve",)),
 )

@@ -4,6 +4,7 @@ from autodls.analysis.images_records import CohortImages, ImageBenchmark, ImageC
 from autodls.evaluation.shared_folds import MEANING, is_of_folds
 from autodls.records.formatting import NONE, estimate, number, with_limits
 from autodls.report.drawn import CellValue, Printed, ReportTable, Rows, unique_reasons
+from autodls.report.naming import cohort_label
 from autodls.report.tables.rois import INTERVAL, limits_of
 
 _ESTIMATES = ("change", "lower_limit", "upper_limit", "icc", "flipped", "auc", "delta")
@@ -31,8 +32,12 @@ def images_table(found: ImageBenchmark) -> ReportTable:
     notes = [_NOTES, *(_about(name, cohort) for name, cohort in found.cohorts.items())]
     notes += [MEANING] if any(is_of_folds(cohort.auc.method) for cohort in found.cohorts.values()) else []
     notes += [f"{kind.word}: {kind.meaning}." for kind in found.kinds.values()]
-    notes += [f"{name}, {one.said}: {one.lost} lost, one as: {one.lost_because}" for name, _, one in pairs if one.lost]
-    notes += [f"{name}, ΔAUC: {one.delta.reason}" for name, _, one in pairs if one.delta.reason]
+    notes += [
+        f"{cohort_label(name)}, {one.said}: {one.lost} lost, one as: {one.lost_because}"
+        for name, _, one in pairs
+        if one.lost
+    ]
+    notes += [f"{cohort_label(name)}, ΔAUC: {one.delta.reason}" for name, _, one in pairs if one.delta.reason]
     title = "The score on worse images"
     return ReportTable(Rows(_HEADER, lines), Printed(title, _HEAD, printed, unique_reasons(notes)))
 
@@ -53,7 +58,9 @@ def degraded_cases_table(found: ImageBenchmark) -> ReportTable:
 def _about(name: str, cohort: CohortImages) -> str:
     left = f"; {len(cohort.left_out)} left out" if cohort.left_out else ""
     auc = f"; AUC of the images as they are {estimate(cohort.auc)}" if cohort.auc.value is not None else ""
-    return f"{name}: {cohort.n} cases, {cohort.positives} positive, scored by {cohort.scored_by}{left}{auc}."
+    return (
+        f"{cohort_label(name)}: {cohort.n} cases, {cohort.positives} positive, scored by {cohort.scored_by}{left}{auc}."
+    )
 
 
 def _line(name: str, one: ImageChange) -> tuple[CellValue, ...]:
@@ -73,6 +80,6 @@ def _printed(found: ImageBenchmark, name: str, one: ImageChange) -> tuple[str, .
     share = 100 * (one.calls.share.value or 0.0)
     flipped = f"{one.calls.to_high + one.calls.to_low} of {one.cases} ({share:.1f}%)" if one.cases else NONE
     return (
-        name, f"{kind.word} {one.said}", change, estimate(one.icc, 2), flipped, number(one.auc.value),
+        cohort_label(name), f"{kind.word} {one.said}", change, estimate(one.icc, 2), flipped, number(one.auc.value),
         estimate(one.delta),
     )  # fmt: skip

@@ -10,6 +10,7 @@ from autodls.records.automatic_roi import AutomaticRoi
 from autodls.records.formatting import NONE, counted, estimate, number
 from autodls.records.segmentation import doubts
 from autodls.report.drawn import CellValue, Printed, ReportTable, Rows, unique_reasons
+from autodls.report.naming import cohort_label
 
 INTERVAL = ("", "_low", "_high")
 _MEANS = {"dice": ("Dice", 2), "surface_dice_2mm": ("Surface Dice, 2 mm", 2)}
@@ -44,22 +45,24 @@ def agreement_table(benchmark: RoiBenchmark) -> ReportTable:
         lines += [(cohort, stratum, name, *_metric(held)) for name, held in found.metrics.items()]
         means = [_mean(found, name, digits) for name, (_, digits) in _MEANS.items()]
         medians = [_median(found, name, digits) for name, (_, digits) in _MEDIANS.items()]
-        printed.append((cohort, _named(stratum, found), str(found.cases), *means, estimate(total, 2), *medians))
+        printed.append(
+            (cohort_label(cohort), _named(stratum, found), str(found.cases), *means, estimate(total, 2), *medians)
+        )
     head = (
         "Cohort", "Tumours", "Cases", *(f"{title}, mean" for title, _ in _MEANS.values()), "Aggregated Dice",
         *(f"{title}, median" for title, _ in _MEDIANS.values()),
     )  # fmt: skip
     notes = [
-        f"{cohort}: automatic ROIs by {held.drawn_by}; bootstrap intervals over patients. "
+        f"{cohort_label(cohort)}: automatic ROIs by {held.drawn_by}; bootstrap intervals over patients. "
         f"{_capital(doubts(held.drawn.values()) or 'no automatic ROI is doubtful')}."
         for cohort, held in benchmark.agreement.items()
     ]
     notes += [
-        f"{cohort}: {len(held.left_out)} not compared, such as case {case}: {reason}"
+        f"{cohort_label(cohort)}: {len(held.left_out)} not compared, such as case {case}: {reason}"
         for cohort, held in benchmark.agreement.items()
         for case, reason in list(held.left_out.items())[:1]
     ]
-    notes += [f"{cohort}: not by volume, {held.summary.by_volume_reason}"
+    notes += [f"{cohort_label(cohort)}: not by volume, {held.summary.by_volume_reason}"
               for cohort, held in benchmark.agreement.items() if held.summary.by_volume_reason]  # fmt: skip
     return ReportTable(
         Rows(header, tuple(lines)), Printed("Agreement of ROIs", head, tuple(printed), unique_reasons(notes))
@@ -78,7 +81,7 @@ def planes_table(benchmark: RoiBenchmark) -> ReportTable:
             line = (*limits_of(apart.median), *limits_of(shared.median))
             lines.append((cohort, stratum, plane, apart.cases, *line))
             name = _named(stratum, found)
-            printed.append((cohort, name, plane, estimate(apart.median, 1), estimate(shared.median, 2)))
+            printed.append((cohort_label(cohort), name, plane, estimate(apart.median, 1), estimate(shared.median, 2)))
     header = (
         "cohort",
         "stratum",
@@ -109,7 +112,7 @@ def lesions_table(benchmark: RoiBenchmark) -> ReportTable:
             )
         ]  # fmt: skip
         cases = (counted(held.cases_without_overlap, found.cases), counted(held.whole_field, found.cases))
-        printed.append((cohort, _named(stratum, found), *shares, *cases))
+        printed.append((cohort_label(cohort), _named(stratum, found), *shares, *cases))
     head = ("Cohort", "Tumours", "Missed, of parts drawn by hand (95% CI)", "Wrong, of automatic parts (95% CI)",
             "Cases without overlap", "Nothing found, whole field")  # fmt: skip
     return ReportTable(Rows(header, tuple(lines)), Printed("Lesions", head, tuple(printed), (_WHOLE_FIELD,)))
@@ -128,7 +131,7 @@ def published_table(benchmark: RoiBenchmark) -> ReportTable:
     lines += [
         (one.source, one.cohort, one.metric, one.value, None, None, one.spread, None) for one in benchmark.published
     ]
-    printed = [("this study", cohort, name, estimate(value, 2)) for cohort, name, value in ours]
+    printed = [("this study", cohort_label(cohort), name, estimate(value, 2)) for cohort, name, value in ours]
     printed += [
         (f"{one.source} (another cohort)", one.cohort, one.metric,
          number(one.value, 2 if one.metric == "mean Dice" else 3)

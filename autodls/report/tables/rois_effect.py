@@ -7,6 +7,7 @@ from autodls.evaluation.agreement_records import AUTOMATIC, CELLS, REFERENCE
 from autodls.evaluation.shared_folds import is_of_folds
 from autodls.records.formatting import NONE, counted, estimate, number, with_limits
 from autodls.report.drawn import CellValue, Printed, ReportTable, Rows, unique_reasons
+from autodls.report.naming import cohort_label
 from autodls.report.tables.rois import (
     INTERVAL,
     agreement_table,
@@ -63,13 +64,15 @@ def effect_table(effect: Mapping[str, CohortEffect]) -> ReportTable:
     printed: list[tuple[str, ...]] = []
     notes = ["Difference to manual/manual on the same cases; calls at each model's cut-off."]
     for cohort, held in effect.items():
-        notes.append(f"{cohort}: the intervals of the differences are {_METHODS[_decided_by(held)]}.")
+        notes.append(f"{cohort_label(cohort)}: the intervals of the differences are {_METHODS[_decided_by(held)]}.")
         for cell in CELLS:
             lines.append(_effect_line(cohort, held, cell))
             printed.append(_printed_effect(cohort, held, cell))
-        notes += [_OUT_OF_FOLD.format(cohort)] if _is_out_of_fold(held) else []
-        notes.append(f"{cohort}: {held.n} cases, {held.positives} positive; {len(held.left_out)} left out.")
-        notes += [f"{cohort}, {cell}: {auc.reason}" for cell, auc in held.auc.items() if auc.reason]
+        notes += [_OUT_OF_FOLD.format(cohort_label(cohort))] if _is_out_of_fold(held) else []
+        notes.append(
+            f"{cohort_label(cohort)}: {held.n} cases, {held.positives} positive; {len(held.left_out)} left out."
+        )
+        notes += [f"{cohort_label(cohort)}, {cell}: {auc.reason}" for cell, auc in held.auc.items() if auc.reason]
         notes += _without_fall_backs(cohort, held)
     head = ("Cohort", "Trained / tested", "AUC (95% CI)", "ΔAUC (95% CI)", "ICC, log-odds (95% CI)",
             "Bias (limits of agreement)", "Calls that change")  # fmt: skip
@@ -89,7 +92,7 @@ def robustness_table(benchmark: RoiBenchmark) -> ReportTable:
          one.mean_absolute_log_odds, *limits_of(one.flipped), one.reason)
         for cohort, one in pairs
     )  # fmt: skip
-    printed = tuple((cohort, *_printed_change(change)) for cohort, change in pairs)
+    printed = tuple((cohort_label(cohort), *_printed_change(change)) for cohort, change in pairs)
     head = ("Cohort", "ROI", "By, mm", "Cases", "Centroid moved, mm", "Mean |change| of DLS", "of log-odds",
             "Calls that flip")  # fmt: skip
     return ReportTable(
@@ -150,11 +153,12 @@ def _without_fall_backs(cohort: str, held: CohortEffect) -> Iterator[str]:
     if sure is not None:
         aucs = "; ".join(f"{cell.replace('/', ' / ')} {estimate(auc)}" for cell, auc in sure.auc.items())
         several = "cases" if held.n - sure.n > 1 else "case"
-        yield f"{cohort}, without the {held.n - sure.n} {several} whose automatic ROI is a fall-back: AUC {aucs}."
+        without = f"without the {held.n - sure.n} {several} whose automatic ROI is a fall-back"
+        yield f"{cohort_label(cohort)}, {without}: AUC {aucs}."
 
 
 def _printed_effect(cohort: str, held: CohortEffect, cell: str) -> tuple[str, ...]:
-    start = (cohort, cell.replace("/", " / "), estimate(held.auc[cell]))
+    start = (cohort_label(cohort), cell.replace("/", " / "), estimate(held.auc[cell]))
     if cell == REFERENCE:
         return (*start, "reference", NONE, NONE, NONE)
     found, scores = held.against_manual[cell].delta, held.against_manual[cell].scores
