@@ -21,6 +21,7 @@ from autodls.records.files import sha256_of_file
 from autodls.records.locked_candidate import CANDIDATE
 from autodls.records.workspace import Workspace
 from autodls.report.comparison_files import comparison_files, write_candidate_figures, write_comparison
+from autodls.report.figures.candidates import candidates_figure
 from autodls.report.html.document import render
 from autodls.report.reading import read_study
 
@@ -212,6 +213,19 @@ def test_the_forest_plot_holds_every_number_that_it_draws():
         "nested choice": found.chosen.auc.value
     }
     assert len(rows.lines) == len(pooled) + FOLDS * len(found.candidates)
+
+
+@pytest.mark.parametrize("count", [1, 16])
+def test_in_the_forest_plot_nothing_lies_beyond_its_edges(count):
+    found = comparison(given({"clinical": 0.4, DEEP: 0.9}))
+    one = next(iter(found.candidates.values()))
+    names = [f"the_network_of_an_experiment_{at}_with_radiomics" for at in range(count)]
+    figure = candidates_figure(found.model_copy(update={"candidates": dict.fromkeys(names, one)})).figure
+    figure.draw_without_rendering()
+    [axes] = figure.axes
+    inside = axes.get_tightbbox()
+    assert inside.x0 >= 0 and inside.y0 >= 0 and inside.x1 <= figure.bbox.x1 and inside.y1 <= figure.bbox.y1
+    assert len({tick.get_text() for tick in axes.get_yticklabels()}) == count + 1
 
 
 def test_decision_curves_are_of_the_integrated_candidate_and_its_parts():

@@ -18,11 +18,13 @@ from autodls.report.figures.style import (
     series_style,
     styled,
 )
+from autodls.report.figures.text_width import in_two_lines
 
 _HEADER = ("row", "what", "fold", "auc", "low", "high")
 _DECISION = ("candidate", "threshold", "net_benefit", "treat_all")
 _ROW_MM = 7.0
-_AROUND_MM = 18.0
+_ABOVE_MM, _BELOW_MM = 3.0, 12.0
+_NAMES = 0.22  # of the width
 NESTED = "nested choice"
 
 
@@ -34,14 +36,16 @@ def candidates_figure(found: Comparison) -> Drawn:
         for name, one in found.candidates.items()
     ]
     rows.append((NESTED, found.chosen.auc, []))
-    figure = new_figure(TWO_COLUMNS_MM, _AROUND_MM + _ROW_MM * len(rows))
-    axes = figure.add_axes((0.22, 0.2, 0.5, 0.74))
+    height_mm = _ABOVE_MM + _ROW_MM * len(rows) + _BELOW_MM
+    figure = new_figure(TWO_COLUMNS_MM, height_mm)
+    axes = figure.add_axes((_NAMES, _BELOW_MM / height_mm, 0.5, _ROW_MM * len(rows) / height_mm))
     axes.axvline(0.5, color=PALE, linewidth=0.8, zorder=0)
     lines: list[tuple[CellValue, ...]] = []
     for at, (name, auc, folds) in enumerate(rows):
         lines += _row(axes, len(rows) - 1 - at, name, auc, folds)
     axes.set(xlim=(0, 1), ylim=(-0.7, len(rows) - 0.3), xlabel="AUC out of fold (95% CI); small dots are single folds")
-    axes.set_yticks(range(len(rows)), [name for name, _, _ in reversed(rows)])
+    names = ["\n".join(in_two_lines(name, _NAMES * TWO_COLUMNS_MM - 4)) for name, _, _ in reversed(rows)]
+    axes.set_yticks(range(len(rows)), names)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     return Drawn(figure, Rows(_HEADER, tuple(lines)))
