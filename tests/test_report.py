@@ -75,6 +75,13 @@ def glance_of(page: str) -> str:
     return page[page.index('id="glance"') : page.index('id="warnings"')]
 
 
+@pytest.mark.parametrize("name", ["learning_curve", "images_robustness", "images_degraded", "rois_cases", "candidates"])
+def test_the_table_of_a_benchmark_is_not_shown_raw_among_others(name):
+    study = Artefacts(tables={name: [{"auc": "0.8680555555555556"}]})
+    assert "Other tables" not in render(study) and "0.8680555555555556" not in render(study)
+    assert "Other tables" in render(Artefacts(tables={"another": [{"auc": "0.868"}]}))
+
+
 def test_headline_is_of_unseen_cases_and_never_of_training(run: tuple[Workspace, Artefacts, str]) -> None:
     _, study, page = run
     assert study.metrics is not None

@@ -18,7 +18,7 @@ from autodls.report.tables.survival import landmark_table, survival_table
 OUTCOMES = "baseline_by_outcome"
 _WITHHELD = "withheld"
 _SHOWN_ELSEWHERE = frozenset({*TABLES, _WITHHELD, "tumour_volume"})  # volumes: measured once, for no reader
-_OF_OTHERS = ("rois_", "candidates")  # they have chapters of their own
+_OF_OTHERS = ("rois_", "images_", "candidates", "learning_curve")  # they have chapters of their own
 
 
 def cohorts(study: Artefacts) -> Section:
