@@ -5,6 +5,7 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import chi2, norm
 
+from autodls.analysis.findings import merged
 from autodls.cli.show_scores import show_aucs
 from autodls.evaluation.binary import scaled_brier, wilson, youden_cutoff
 from autodls.evaluation.bootstrap import bootstrap_auc_interval, resample_counts
@@ -186,11 +187,15 @@ def test_net_benefit_of_scores_not_shown_calibrated_is_told():
     cohorts = evaluate_table(ScoreTable(tuple(scores), {"all": CohortTable(900, scores, labels)})).cohorts
     held = cohorts["all"].scores
     assert held["right"].net_benefit_caution is None
-    assert "the score is not calibrated: slope 0.2" in held["sharp"].net_benefit_caution
+    assert "the score is not calibrated (slope 0.2" in held["sharp"].net_benefit_caution
     assert (held["raw"].net_benefit, held["raw"].net_benefit_caution) == (None, None)
     assert [text for text in caveats(cohorts) if "net benefit misleads" in text] == [
         f"cohort all: sharp: net benefit misleads, as {held['sharp'].net_benefit_caution}"
     ]
+    (told,) = [one.text for one in merged(caveats(cohorts), ["all"], list(scores)) if "misleads" in one.text]
+    assert told.startswith("Net benefit misleads, as the score is not calibrated: all: sharp (slope 0.2"), (
+        "with its numbers"
+    )
     small = calibration(labels[285:320], expit(log_odds[285:320]))
     assert "not shown to be calibrated" in why_not_shown_calibrated(small)
 

@@ -99,14 +99,14 @@ def why_not_shown_calibrated(found: Calibration) -> str | None:
     """
     if found.slope is None or found.slope_low is None or found.slope_high is None:
         return f"calibration is not known: {found.reason}"
-    slope = f"slope {found.slope:.2f} ({found.slope_low:.2f} to {found.slope_high:.2f})"
+    slope = f"slope {found.slope:.2f}, {found.slope_low:.2f} to {found.slope_high:.2f}"
     if not found.slope_low <= 1 <= found.slope_high:
-        return f"the score is not calibrated: {slope}"
+        return f"the score is not calibrated ({slope})"
     low, large, high = found.intercept_large_low, found.intercept_large, found.intercept_large_high
     if low is not None and high is not None and not low <= 0 <= high:
-        return f"the score is not calibrated: in the large {large:.2f} ({low:.2f} to {high:.2f})"
+        return f"the score is not calibrated (in the large {large:.2f}, {low:.2f} to {high:.2f})"
     if found.slope_low < _POOR_SLOPES[0] or found.slope_high > _POOR_SLOPES[1]:
-        return f"the score is not shown to be calibrated: {slope}"
+        return f"the score is not shown to be calibrated ({slope})"
     return None
 
 
