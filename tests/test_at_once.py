@@ -37,6 +37,7 @@ def train(study, at_once):
     return seen
 
 
+@pytest.mark.long
 def test_folds_trained_at_once_give_the_same_bytes_and_report_every_epoch(tmp_path):
     alone, together = (tiny_study(tmp_path / name, SHORT) for name in ("alone", "together"))
     expected = train(alone, 1)

@@ -247,6 +247,7 @@ def within_folds(found, labels, name_of):
     return float(np.mean([auc([truth[c] for c in one], list(one.values())) for one in values]))
 
 
+@pytest.mark.long
 def test_with_shuffled_labels_whatever_was_chosen_knows_nothing_and_the_naive_choice_seems_to():
     chance = np.random.default_rng(11)
     nested, naive = [], []

@@ -142,6 +142,7 @@ def test_nor_where_it_fails(named, tmp_path):
     assert [secret for secret in secrets if secret.lower() in shown.lower()] == []
 
 
+@pytest.mark.long
 def test_real_studies_leave_nothing_either(real_dicom, tmp_path):
     """STS_001 and the prostate, with all that their headers say of patients, places, devices and moments."""
     for name in ("sts001_raw_T1_T2FS_rtstruct", "prostatex0000_t2tra_t2sag_missing_slice"):

@@ -259,6 +259,7 @@ def test_what_is_left_out(tmp_path, tags, why):
     assert found.role == "" and found.why.startswith(why)
 
 
+@pytest.mark.long
 def test_real_studies(shared_data):
     """STS_001 without TR and TE, the prostate in two planes with a missing slice, what a known converter refuses."""
     found = found_in(shared_data / "dicom")

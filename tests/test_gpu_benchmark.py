@@ -79,6 +79,7 @@ def test_every_part_can_be_found(gpu):
         assert f"\ndef {function}(setting: Setting) -> Part:" in path.read_text()
 
 
+@pytest.mark.long
 def test_the_command_runs_to_its_end_on_a_cpu(tmp_path):
     out = tmp_path / "gpu.json"
     words = ["--device", "cpu", "--small", "--only", "augmentation", "-o", str(out)]

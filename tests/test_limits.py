@@ -339,6 +339,7 @@ def test_a_fault_of_ours_is_not_called_want_of_memory():
 COMMAND = f"{sys.executable} -m autodls"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("shell", "status"),
     [

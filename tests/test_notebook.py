@@ -32,6 +32,7 @@ def test_the_notebook_is_kept_without_results():
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
 
 
+@pytest.mark.long
 def test_several_workers_start_from_a_cell(tmp_path):
     lines = [
         "from pathlib import Path",

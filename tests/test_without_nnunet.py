@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 EXTRA = "pip install 'autodls[segmentation]'"
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
