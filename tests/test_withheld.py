@@ -79,6 +79,11 @@ def test_small_groups_say_so_and_the_report_shows_the_table_until_evaluate(train
     assert autodls("report", *trained.place()).status == 0
     assert "Each sequence withheld" in workspace.report.read_text()
     assert autodls("verify", trained.workspace).status == 0
+    table, sealed = workspace.table("withheld"), workspace.table("withheld").read_bytes()
+    table.write_bytes(sealed.replace(b"T2WI", b"T9WI"))
+    answer = autodls("verify", trained.workspace)
+    assert answer.status != 0 and "run 'autodls benchmark sequences'" in answer.err, "a changed table is found"
+    table.write_bytes(sealed)
     assert Study(trained.dataset, trained.workspace).benchmark_sequences().withheld[0].with_it.value is None
     trained.run("evaluate", "evaluate", *trained.place())
     assert not workspace.table("withheld").exists()

@@ -23,7 +23,7 @@ _DERIVED = (
     "report --figures",
 )  # a plan may be edited
 _AGAIN = {"train": "train fold all", "segment": "segment fold all", "report --figures": "report --figures FORMAT"}
-_ELSEWHERE = ("report -o", "report -o --figures")
+_MAY_BE_GONE = ("report -o", "report -o --figures", "benchmark sequences")  # taken elsewhere, or removed by evaluate
 _RUN_AGAIN = "run 'autodls evaluate', 'explain' and 'report' again"
 _EVALUATED = ("dataset.json", "clinical.csv", "clinical.xlsx")
 _NOT_REPEATED = Link(
@@ -60,7 +60,7 @@ def _noted_faults(path: Path, dataset: Mapping[str, Path]) -> Iterator[str]:
         if name in _DERIVED:
             yield from changed(path.parent, made.files, repair)
             yield from (f"{name}: {fault}; {repair}" for fault in _other_sources(path.parent, made, dataset))
-        elif name in _ELSEWHERE:  # it may have been taken elsewhere
+        elif name in _MAY_BE_GONE:
             there = {file: sha256 for file, sha256 in made.files.items() if (path.parent / file).is_file()}
             yield from changed(path.parent, there, repair)
 
