@@ -313,6 +313,13 @@ def test_a_reader_of_the_paper_is_told_too_and_cohorts_are_called_by_their_label
     assert "external" not in page[page.index('id="images-title"') : page.index('id="plan"')]
 
 
+def test_the_label_of_a_cohort_does_not_rename_a_kind_of_artefact():
+    found = recorded(noise=judged(*made_up(), out_of_fold=False))
+    with labelled(Labels(cohorts={"noise": "Klinik B"})):
+        titles = [axes.get_title(loc="left") for axes in images_figure(found).figure.axes]
+    assert any(title.endswith("noise") for title in titles) and not any("Klinik B" in title for title in titles)
+
+
 # -- the command -------------------------------------------------------------------------------------------------------
 
 

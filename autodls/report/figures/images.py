@@ -42,7 +42,7 @@ def images_figure(found: ImageBenchmark) -> Drawn:
     drawn: list[tuple[Axes, Axes]] = []
     for position, (panel, kind) in enumerate(zip(panel_grid(len(kinds), height_mm), kinds, strict=True)):
         upper, lower = _two(panel)
-        panel_title(upper, position, len(kinds), found.kinds[kind].word)
+        panel_title(upper, position, len(kinds), found.kinds[kind].word, called=str)
         of_kind = {name: [one for one in found.cohorts[name].changes if one.kind == kind and one.cases]
                    for name in cohorts}  # fmt: skip
         if not any(of_kind.values()):

@@ -1,6 +1,6 @@
 """Panels of a figure, one for each cohort: every length is in mm, so that nothing overlaps whatever the names are."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from matplotlib.artist import Artist
@@ -73,16 +73,26 @@ def _figure_width_mm(panels: int) -> float:
 
 def head_mm(cohorts: Collection[str], lines: Iterable[Sequence[str]] = ()) -> float:
     """Height of the heads of panels, one for each of `cohorts`, whatever is long in the names or in the `lines`."""
-    names = max((len(_name_lines(name, len(cohorts))) for name in cohorts), default=1)
+    names = max((len(_name_lines(cohort_label(name), len(cohorts))) for name in cohorts), default=1)
     below = max((len(_head_lines(one, len(cohorts))) for one in lines), default=0)
     return TITLE_MM + LINE_MM * (names - 1 + max(below - _LINES_IN_TITLE, 0))
 
 
-def panel_title(axes: Axes, position: int, panels: int, name: str, lines: Sequence[str] = ()) -> None:
-    """Letter and name of the cohort of a panel in bold, `lines` below them; a lone panel has no letter."""
+def panel_title(
+    axes: Axes,
+    position: int,
+    panels: int,
+    name: str,
+    lines: Sequence[str] = (),
+    called: Callable[[str], str] = cohort_label,
+) -> None:
+    """Letter and name of a panel in bold, `lines` below them; a lone panel has no letter.
+
+    The name is that of a cohort, unless `called` says otherwise what is shown for it.
+    """
     letter = f"{chr(ord('a') + position)}  " if 1 < panels <= 26 else ""
     below = _head_lines(lines, panels)
-    title = letter + "\n".join(_name_lines(name, panels))
+    title = letter + "\n".join(_name_lines(called(name), panels))
     axes.set_title(title, fontweight="bold", pad=5.0 + 10.0 * len(below))
     for row, line in enumerate(reversed(below)):
         axes.annotate(
@@ -96,7 +106,7 @@ def panel_title(axes: Axes, position: int, panels: int, name: str, lines: Sequen
 
 
 def _name_lines(name: str, panels: int) -> list[str]:
-    return in_two_lines(cohort_label(name), plot_width_mm(panels) / 1.1 - 3, bold=True)
+    return in_two_lines(name, plot_width_mm(panels) / 1.1 - 3, bold=True)
 
 
 def _head_lines(lines: Sequence[str], panels: int) -> list[str]:
