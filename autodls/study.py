@@ -169,15 +169,8 @@ class Study(StudyBenchmarks):
         """
         from autodls.stages.update import update
 
-        return update(
-            self.dataset,
-            None if output is None else Path(output),
-            model=Path(model),
-            method=method,
-            device=device,
-            workers=workers,
-            watch=self.watch,
-        )
+        place = (self.dataset, path_of(output))
+        return update(*place, model=Path(model), method=method, device=device, workers=workers, watch=self.watch)
 
     def export(
         self,
