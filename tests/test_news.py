@@ -62,7 +62,9 @@ def test_a_sequence_or_a_baseline_above_the_model_is_told() -> None:
     assert any(text.startswith("cohort external: T1WI alone reaches an AUC of 1.000, dls 0.") for text in told)
     [baseline] = [text for text in told if "baseline" in text]
     assert "'age' reaches an out-of-fold AUC of 0.900 without the images, more than the model" in baseline
-    assert "not shown to be better" in news(study(0), [Gain("age", 0.8, 0.05, -0.03, 0.13)])[0]
+    assert "not shown to be better (gain 0.050" in news(study(0), [Gain("age", 0.8, 0.05, -0.03, 0.13)])[0]
+    below_chance = Gain("age", 0.443, 0.136, -0.2, 0.5, over_chance=True)
+    assert "better (gain over chance 0.136" in news(study(0), [below_chance])[0]
 
 
 def test_calibration_far_off_is_told_of_held_out_cohorts_alone() -> None:

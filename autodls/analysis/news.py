@@ -27,13 +27,17 @@ _RATES = ("sensitivity", "specificity")
 
 @dataclass(frozen=True)
 class Gain:
-    """How far the AUC of the deep-learning score lies above that of a `baseline` without images, on the same cases."""
+    """How far the AUC of the deep-learning score lies above that of a `baseline` without images, on the same cases.
+
+    With `over_chance` above 0.5, as the baseline lies below it: to be worse than chance is no merit.
+    """
 
     baseline: str
     auc: float | None
     delta: float | None
     low: float | None
     high: float | None
+    over_chance: bool = False
 
 
 def news(metrics: Metrics, gains: Iterable[Gain] = ()) -> list[str]:
@@ -109,7 +113,8 @@ def _not_gained(gains: Iterable[Gain]) -> Iterator[str]:
         reached = f"the baseline '{gain.baseline}' reaches an out-of-fold AUC of {number(gain.auc)} without the images"
         shown = with_limits(gain.delta, gain.low, gain.high)
         verdict = "more than the model" if gain.delta < 0 else "and the model is not shown to be better"
-        yield f"{reached}, {verdict} (gain {shown})"
+        over = " over chance" if gain.over_chance else ""
+        yield f"{reached}, {verdict} (gain{over} {shown})"
 
 
 def _uncalibrated(score: ScoreMetrics) -> Iterator[str]:

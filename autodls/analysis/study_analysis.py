@@ -47,7 +47,10 @@ def study_analysis(study: ScoredStudy) -> StudyAnalysis:
     """Everything that is computed of a study; the same study gives the same numbers to the last digit."""
     metrics = study_metrics(study)
     shortcuts, left_out = _shortcuts(study)
-    gains = [Gain(one.name, one.auc.value, one.delta.delta, one.delta.low, one.delta.high) for one in shortcuts]
+    gains = [
+        Gain(one.name, one.auc.value, one.delta.delta, one.delta.low, one.delta.high, one.delta_over == "0.5")
+        for one in shortcuts
+    ]
     return StudyAnalysis(
         metrics=metrics,
         auc=tuple(auc_rows(study, metrics)),

@@ -12,6 +12,7 @@ from autodls.records.cells import read_number
 from autodls.records.words import plural
 from autodls.report.artefacts import ARTEFACTS, Artefacts
 from autodls.report.html.learning import learning_warnings
+from autodls.report.html.reprint import is_below_chance
 from autodls.report.naming import cohort_label, score_label, sequence_label
 
 
@@ -50,10 +51,10 @@ def _gains(study: Artefacts) -> Iterator[Gain]:
     """How far the model lies above each baseline, of the saved table."""
     for line in study.tables.get("shortcuts", ()):
         try:
-            values = [read_number(line[name]) for name in ("auc", "delta", "delta_low", "delta_high")]
+            auc, delta, low, high = (read_number(line[name]) for name in ("auc", "delta", "delta_low", "delta_high"))
         except (KeyError, ValueError):
             continue
-        yield Gain(line.get("baseline", ""), *values)
+        yield Gain(line.get("baseline", ""), auc, delta, low, high, is_below_chance(line))
 
 
 def _stale(study: Artefacts) -> Iterator[str]:
