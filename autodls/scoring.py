@@ -184,7 +184,14 @@ class Model:
             raise ArgumentError(f"{self.folder}: a locked candidate is not updated; update a model of networks")
         target, device = None if output is None else Path(output), str(self._open.device)
         return update(
-            Path(dataset), target, model=self.folder, method=method, device=device, workers=workers, watch=watch
+            Path(dataset),
+            target,
+            model=self.folder,
+            method=method,
+            device=device,
+            workers=workers,
+            watch=watch,
+            verified=self._sha256,
         )
 
     def export(
@@ -207,7 +214,16 @@ class Model:
 
         cases = None if images is None else Path(images)
         drawn = None if rois is None else Path(rois)
-        return export(Path(output), model=self.folder, to=to, images=cases, rois=drawn, workers=workers, watch=watch)
+        return export(
+            Path(output),
+            model=self.folder,
+            to=to,
+            images=cases,
+            rois=drawn,
+            workers=workers,
+            watch=watch,
+            verified=self._sha256,
+        )
 
     def __repr__(self) -> str:
         if self.candidate is not None:

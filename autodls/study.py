@@ -184,8 +184,9 @@ class Study(StudyBenchmarks):
         """Write this study's model for another runtime, as `autodls export`: `record.shown` says how equal it is."""
         from autodls.stages import export, session
 
-        model, given = session.model_of(self.workspace, drawn=False), {"images": path_of(images), "rois": path_of(rois)}
-        return export.export(Path(output), model=model, to=to, **given, workers=workers, watch=self.watch)
+        model, cases, drawn = session.model_of(self.workspace, drawn=False), path_of(images), path_of(rois)
+        place, watch = Path(output), self.watch
+        return export.export(place, model=model, to=to, images=cases, rois=drawn, workers=workers, watch=watch)
 
     def explain(
         self,

@@ -15,6 +15,8 @@ from tiny_models import tiny_model
 from autodls.dicom.results import RESEARCH
 from autodls.dicom.studies import holds_dicom
 from autodls.records.files import sha256_of_file
+from autodls.records.model import ModelRecord
+from autodls.stages import predict_dicom
 
 STUDIES = {"1.2.3.1": "case_00", "1.2.3.2": "case_01"}
 KINDS = {"roi.dcm": "SEG", "score.dcm": "SR", "page.dcm": "DOC", "heatmap_1.dcm": "OT", "heatmap_2.dcm": "OT"}
@@ -118,6 +120,22 @@ def test_the_same_study_gives_the_same_bytes_alone_or_with_others(given, model, 
         {path.name: sha256_of_file(path) for path in (root / "dicom" / "P0001").iterdir()} for root in (done, tmp_path)
     )
     assert first == second and first.keys() == KINDS.keys()
+
+
+def test_a_model_that_is_exchanged_while_studies_are_read_does_not_score(given, tmp_path, monkeypatch):
+    """Series would be chosen by one record and scored by another."""
+    folder = tmp_path / "model"
+    write_model_folder(folder, tiny_model(small_volume_plan()))
+
+    def exchanged(*_from, **_how):
+        record = ModelRecord.load(folder / "model.json", "")
+        record.model_copy(update={"cutoff": 0.75}).sealed().save(folder / "model.json")
+        return scored(*_from, **_how)
+
+    scored = predict_dicom.predict
+    monkeypatch.setattr(predict_dicom, "predict", exchanged)
+    answer = run(given, folder, tmp_path / "out")
+    assert answer.status == 2 and "model.json: was exchanged after it was verified" in answer.complaint
 
 
 def test_results_of_ours_are_replaced_with_overwrite_alone(given, model, done):

@@ -289,6 +289,18 @@ def test_a_record_that_is_exchanged_after_its_signature_was_checked(tmp_path, ke
     assert answer.status == 2 and "was exchanged after it was verified" in answer.complaint
 
 
+@pytest.mark.parametrize("made", ["update", "export"])
+def test_a_model_that_is_exchanged_after_it_was_loaded_is_not_built_on(tmp_path, made, make_dataset):
+    data, folder = make_dataset(tmp_path / "data", training=24, held_out=0), tmp_path / "model"
+    write_model_folder(folder)
+    model = package.load_model(folder, "cpu")
+    record_changed(folder, None, None)
+    given = {"update": (data, tmp_path / "out"), "export": (tmp_path / "out",)}[made]
+    with pytest.raises(ModelFolderError, match=r"model.json: was exchanged after it was verified"):
+        getattr(model, made)(*given)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("folder", ["candidate", "integrated"], indirect=True)
 @pytest.mark.parametrize("signed", [True, False])
 def test_a_candidate_that_is_exchanged_after_it_was_loaded_does_not_score(

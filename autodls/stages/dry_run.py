@@ -102,7 +102,7 @@ def dry_predict(
     from autodls.records.results_folder import ResultsFolder
     from autodls.stages.places import require_output
     from autodls.stages.predict_candidate import open_candidate, require_no_table
-    from autodls.stages.predict_dicom import dry_predict_dicom, record_of, require_images_alone, takes_dicom
+    from autodls.stages.predict_dicom import dry_predict_dicom, open_record, require_images_alone, takes_dicom
     from autodls.verify.signature import require_signed
 
     if key is not None:
@@ -110,7 +110,7 @@ def dry_predict(
     require_output(output, read=[path for path in (images, rois, clinical) if path is not None])
     ResultsFolder(output, "scores.csv", finished_rows(prediction_of(output)).name, overwrite).require_free()
     drawn_by_hand, dicom = rois is not None or bool(roi_names), bool(series or roi_names) or takes_dicom(images)
-    record, _ = record_of(model, rois=drawn_by_hand, joined=bool(roi_names))
+    record, _ = open_record(model, rois=drawn_by_hand, joined=bool(roi_names))
     if dicom:
         require_images_alone(record, clinical)
     if isinstance(record, LockedCandidate):

@@ -20,6 +20,7 @@ from autodls.records.results_folder import ResultsFolder, clear_unfinished
 from autodls.stages.places import require_output
 from autodls.stages.predict_candidate import is_candidate
 from autodls.stages.provenance import files_below, note_output
+from autodls.verify.signature import require_same_record
 from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
@@ -46,12 +47,14 @@ def export(
     rois: Path | None = None,
     workers: int = 1,
     watch: Watch = SILENT,
+    verified: str | None = None,
 ) -> Exported:
     """Write the locked model in folder `model` into the new folder `output`, for onnxruntime or `monai.bundle`.
 
     What is written is run there, on made-up cases with every pattern of missing sequences, and on the cases of `images`
     with their `rois` where these are given, and has to give the scores of AutoDLS: log-odds within 1e-4, the same calls
-    where the cut-off is farther than that. Golden inputs that are kept are the made-up ones alone.
+    where the cut-off is farther than that. Golden inputs that are kept are the made-up ones alone. A model that was
+    loaded before has to be the one that was `verified` then, by the SHA-256 of its record.
 
     Raises AutoDLSError where scores differ; ArgumentError where results cannot lie, for a locked candidate, where a
     package of the extra is missing, and for a model too large for the form; DatasetError where a case given cannot be
@@ -68,6 +71,7 @@ def export(
 
         require_onnx()
     checked = check_model_folder(model)
+    require_same_record(model, checked.sha256, verified)
     if (output / EXPORT).is_file():
         raise ArgumentError(f"-o {output}: holds an export already, which is never replaced; give a new folder")
     require_output(output, read=[place for place in (images, rois, model) if place is not None])

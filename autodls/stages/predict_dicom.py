@@ -14,8 +14,6 @@ from autodls.errors import ArgumentError, DatasetError
 from autodls.inference.inputs import Beforehand
 from autodls.inference.model_files import check_model_folder
 from autodls.records.dicom_folder import DicomFolder
-from autodls.records.locked_candidate import CANDIDATE
-from autodls.records.model_folders import ModelFolder
 from autodls.records.preprocessing_plan import require_one_value
 from autodls.records.results_folder import ResultsFolder
 from autodls.records.words import plural
@@ -23,7 +21,7 @@ from autodls.stages.dicom_results import ResultWriter, bare, write_back
 from autodls.stages.places import real_place, require_output
 from autodls.stages.predict import Given, predict
 from autodls.stages.predict_candidate import candidate_record, is_candidate
-from autodls.verify.signature import require_signed
+from autodls.verify.signature import record_of, require_same_record, require_signed
 from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
@@ -105,11 +103,11 @@ def predict_dicom(
     """
     if rois is not None and roi_names:
         raise ArgumentError("--rois gives ROIs as images, --roi-name those of the studies; leave one of them out")
-    if key is not None:
-        require_signed(model, key)
+    signed = None if key is None else require_signed(model, key)
     folder = None if dicom is None else _free_folder(dicom, output, [images, *([rois] if rois else [])], overwrite)
     drawn_by_hand, joined = rois is not None or bool(roi_names), bool(roi_names)
-    record, file = record_of(model, rois=drawn_by_hand, heatmaps=heatmaps, joined=joined)
+    record, sha256 = open_record(model, rois=drawn_by_hand, heatmaps=heatmaps, joined=joined)
+    require_same_record(model, sha256, signed)
     require_images_alone(record)
     with _found_studies(images, workers, watch) as found, tempfile.TemporaryDirectory(prefix="autodls-") as work:
         studies, refused = _read_studies(found, record, series)
@@ -122,7 +120,7 @@ def predict_dicom(
             places[0],
             output,
             model=model,
-            key=key,
+            verified=sha256,
             rois=drawn,
             heatmaps=heatmaps,
             overwrite=overwrite,
@@ -134,7 +132,7 @@ def predict_dicom(
         if folder is None:
             return PredictedStudies(prediction)
         writer = ResultWriter(record, record.dataset, prediction, readable, output, drawn, heatmaps)
-        written = write_back(folder, writer, watch, file)
+        written = write_back(folder, writer, watch, record_of(model))
     return PredictedStudies(prediction, written.objects, written.unwritten)
 
 
@@ -198,20 +196,20 @@ def _free_folder(dicom: Path, output: Path, read: Sequence[Path], overwrite: boo
     return results
 
 
-def record_of(model: Path, *, rois: bool, heatmaps: bool = False, joined: bool = False) -> "tuple[Recorded, Path]":
-    """The record of a model, or of a locked candidate, and its file; raises as `candidate_record`, ModelFolderError.
+def open_record(model: Path, *, rois: bool, heatmaps: bool = False, joined: bool = False) -> "tuple[Recorded, str]":
+    """The record of a model, or of a locked candidate, and its SHA-256; raises as `candidate_record`, ModelFolderError.
 
     Raises ArgumentError where ROIs are `joined` to one value, and the networks tell lesions apart by values.
     """
     if is_candidate(model):
-        candidate = candidate_record(model, rois=rois, heatmaps=heatmaps)[0]
+        candidate, sha256 = candidate_record(model, rois=rois, heatmaps=heatmaps)
         if joined and candidate.networks_sha256:
             require_one_value(candidate.preprocessing.lesions, *_JOINED)
-        return candidate, model / CANDIDATE
+        return candidate, sha256
     checked = check_model_folder(model)
     if joined:
         require_one_value(checked.plan.preprocessing.lesions, *_JOINED)
-    return checked.record, ModelFolder(model).record
+    return checked.record, checked.sha256
 
 
 def require_images_alone(record: "Recorded | None", clinical: Path | None = None) -> None:

@@ -23,6 +23,7 @@ from autodls.records.update import Method, ModelUpdate
 from autodls.records.workspace import Workspace, finished_rows
 from autodls.stages.places import require_output
 from autodls.stages.provenance import files_below, note_output
+from autodls.verify.signature import require_same_record
 from autodls.watch import SILENT, Watch
 
 if TYPE_CHECKING:
@@ -54,17 +55,20 @@ def update(
     device: str = "auto",
     workers: int = 1,
     watch: Watch = SILENT,
+    verified: str | None = None,
 ) -> Updated:
     """Score the training cohort of `dataset` by a locked model, and fit the model's probability and cut-off to it.
 
     Networks stay as they are. Without a `method` the closed test of `analysis/updating.py` chooses, also that nothing
     is needed. Every figure of the updated model is cross-fitted. Other cohorts of the dataset are not looked at: they
     may judge what comes out. The new model goes into folder `output`; nothing is written where none is given or needed.
+    A model that was loaded before has to be the one that was `verified` then, by the SHA-256 of its record.
 
     Raises DatasetError where the dataset asks something else than the model answers, or holds too few patients of a
     class; ArgumentError where results cannot lie; ModelFolderError where the model is not whole.
     """
     checked, cohort = check_model_folder(model), read_cohort(dataset)
+    require_same_record(model, checked.sha256, verified)
     _require_same_question(checked, cohort)
     _require_other_cases(checked, cohort, workers)
     run = _Run(checked, cohort, method, device, workers, watch)
