@@ -93,6 +93,8 @@ def test_the_sdist_has_what_it_is_installed_with(release):
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "SECURITY.md", "requirements.txt"} <= names
     assert not [name for name in names if name.startswith(("tests", ".ci", "benchmarks"))]
+    linked = re.findall(r"\]\((?!https?:|#)([^)#]+)\)", (ROOT / "README.md").read_text())
+    assert linked and {name for name in linked if name.startswith("docs/")} <= names
 
 
 # -- what it is made of ------------------------------------------------------------------------------------------------

@@ -343,6 +343,15 @@ def test_what_mlflow_refuses_is_one_line(study, tmp_path, client, monkeypatch):
     assert answer.status == 1 and answer.complaint.endswith(f"--mlflow {tmp_path / 'mlruns'}: no such thing")
 
 
+def test_a_workspace_that_is_named_is_enough(study, tmp_path, monkeypatch):
+    data, workspace = study
+    workspace.root.rename(tmp_path / "workspace")
+    shutil.rmtree(data)
+    monkeypatch.chdir(tmp_path)
+    answer = autodls("track", "-w", "workspace", "--tensorboard", "runs")
+    assert answer.status == 0 and "tracked 12 epochs of 4 networks" in answer.out, answer.err
+
+
 def test_without_a_plan_it_says_what_to_run(tmp_path, make_dataset):
     data = make_dataset(tmp_path / "data", training=4, held_out=0)
     answer = autodls("track", "-d", data, "--tensorboard", tmp_path / "runs")

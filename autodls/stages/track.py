@@ -10,7 +10,7 @@ from autodls.records.model_folders import RoiKind
 from autodls.records.plan import Plan
 from autodls.records.workspace import Workspace
 from autodls.stages.places import require_folder, require_output
-from autodls.stages.session import planned_workspace
+from autodls.stages.session import planned, planned_workspace, workspace_of
 from autodls.tracking.curves import Curve, aucs_of, curves_of, parameters_of
 from autodls.tracking.event_files import require_tensorboard, write_events
 from autodls.tracking.mlflow_store import is_elsewhere, require_mlflow, track_run
@@ -43,12 +43,12 @@ def track(
 
     That store, a folder unless `remote` allows a server, also gets the settings of the plan and, after `evaluate`, the
     AUCs. What is there is brought up to the logs; with `follow` again and again until every fold is trained. The
-    workspace is only read.
+    workspace, which is all that is needed where it is named, is only read.
 
     Raises ArgumentError where neither is asked for, a package is missing, files cannot lie in a folder, or the store is
     not on this machine; PlanError without a plan; AutoDLSError where MLflow refuses.
     """
-    place = planned_workspace(dataset, workspace)
+    place = planned_workspace(dataset, None) if workspace is None else workspace_of(dataset, workspace)
     plan = _checked(place, tensorboard, mlflow, remote)
     while True:
         tracked = _track_once(place, plan, tensorboard, mlflow)
@@ -77,7 +77,7 @@ def _checked(place: Workspace, tensorboard: Path | None, mlflow: str | None, rem
         if not is_elsewhere(mlflow):
             require_folder(Path(mlflow), "--mlflow")
             require_output(Path(mlflow), option="--mlflow")
-    return Plan.load(place.plan, "run 'autodls plan'")
+    return planned(place)
 
 
 def _track_once(place: Workspace, plan: Plan, tensorboard: Path | None, mlflow: str | None) -> Tracked:

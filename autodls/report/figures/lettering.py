@@ -72,7 +72,7 @@ def undrawable_caution(kind: str, name: str, shown: str) -> str:
     """The sentence that ties the stand-in `shown` of the figures to the `name` that it stands for; see `told_of`."""
     return (
         f"no installed font has all signs of the {kind} name '{name}': the figures call it '{shown}'; install a font "
-        "that has them, such as Noto Sans CJK, and run 'autodls evaluate' again"
+        "that has them, such as Noto Sans CJK, and have them drawn again"
     )
 
 
