@@ -31,6 +31,7 @@ from autodls.stages.session import Session
 from autodls.training.data import FoldRun, TrainingData, load_training_data
 from autodls.training.fine_tuning_stage import fine_tune
 from autodls.training.fold_scores import score_fold
+from autodls.training.keys import one_key
 
 EPOCHS = 8  # of the fine-tuning
 Floats = NDArray[np.float64]
@@ -46,7 +47,7 @@ def fine_tuned(data: TrainingData, fold: Fold, plan: Plan, folder: FoldFolder) -
         for stage in (*plan.sequences, "fusion"):
             link_or_copy(folder.sequence(stage), copy.sequence(stage))
         losses: list[float] = []
-        run = FoldRun(data, fold, tuned, copy, "benchmark")
+        run = FoldRun(data, fold, tuned, copy, one_key(tuned, "benchmark"))
         fine_tune(run, lambda epoch: losses.append(epoch.inner_loss))
         kept = sha256_of_file(copy.fine_tuned.fusion) == sha256_of_file(copy.fusion)
         scores = score_fold(run, load_fold(copy.fine_tuned, tuned, data.pixels.device))
