@@ -7,6 +7,7 @@ a busy machine slows all of them alike; medians are printed.
 """
 
 import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -114,6 +115,7 @@ def time_bootstrap(n: int = 115, models: int = 4, resamples: int = 2000) -> bool
 
 def main() -> int:
     """Run all; exit status 1 where results differ."""
+    ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
     peers = {"MLstatkit": mlstatkit_delong} if Delong_test else {}
     if not peers:
         print("MLstatkit is not installed: its column is left out")

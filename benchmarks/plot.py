@@ -7,7 +7,7 @@ empty). Nothing is drawn that is not in the table.
 """
 
 import csv
-import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 import matplotlib
@@ -52,9 +52,11 @@ def draw(ratios: list[tuple[str, float, float | None]], picture: Path) -> None:
 
 def main() -> None:
     """Draw the picture."""
-    if len(sys.argv) != 3:
-        raise SystemExit(__doc__)
-    draw(read_ratios(Path(sys.argv[1])), Path(sys.argv[2]))
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("ratios", metavar="RATIOS.csv", type=Path)
+    parser.add_argument("picture", metavar="PICTURE.png", type=Path)
+    asked = parser.parse_args()
+    draw(read_ratios(asked.ratios), asked.picture)
 
 
 if __name__ == "__main__":
