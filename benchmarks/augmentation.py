@@ -14,6 +14,7 @@ pixels of 256 cases that both make must have the same mean and standard deviatio
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from itertools import count
 
@@ -23,7 +24,8 @@ from side_by_side import OURS, in_process, interleaved, machine, show
 from torch import Tensor
 from torch.nn.functional import group_norm
 
-from autodls.training.augmentation import augment_nnunet, augment_paper
+from autodls.training.augmentation import augment_paper
+from autodls.training.nnunet_augmentation import augment_nnunet
 
 CASES, PLANES, SIDE, SIZE_PX = 32, 3, 256, 224
 
@@ -135,8 +137,7 @@ def compare_nnunet(pixels: Tensor, rounds: int) -> bool:
     limit = deviation_there / 20
     alike = bool((mean - mean_there).abs() < limit and (deviation - deviation_there).abs() < limit)
     competitors = {
-        name: in_process(lambda augment=augment: augment(pixels))
-        for name, augment in ((OURS, ours), ("batchgenerators", theirs))
+        name: in_process(partial(augment, pixels)) for name, augment in ((OURS, ours), ("batchgenerators", theirs))
     }
     note = "is right" if alike and made[0].shape == made[1].shape else "IS WRONG"
     show("nnU-Net's policy on a batch, one core", interleaved(competitors, rounds), {OURS: note})
@@ -158,7 +159,7 @@ def main() -> int:
             augmentations[name] = make()
     notes = {name: "is right" if is_right(augment) else "IS WRONG" for name, augment in augmentations.items()}
     pixels = torch.randn(CASES, PLANES, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
-    competitors = {name: in_process(lambda augment=augment: augment(pixels)) for name, augment in augmentations.items()}
+    competitors = {name: in_process(partial(augment, pixels)) for name, augment in augmentations.items()}
     show("Augmentation of a batch, one core", interleaved(competitors, rounds), notes)
     right = set(notes.values()) == {"is right"}
     if find_spec("batchgenerators") is None:

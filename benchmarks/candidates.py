@@ -50,7 +50,8 @@ def _judged(asked: argparse.Namespace, seed: int) -> dict[str, object]:
     outside = {NETWORKS: _interval(metrics["cohorts"][EXTERNAL_COHORT]["scores"]["dls"]["auc"])}
     locked = asked.candidates if asked.candidates is not None else list(found.candidates)
     for name in locked:
-        if name != NETWORKS and found.candidates[name].auc.value > 0.5:  # worse than chance is not locked
+        auc = found.candidates[name].auc.value
+        if name != NETWORKS and auc is not None and auc > 0.5:  # worse than chance is not locked
             study.compare(lock=name, workers=asked.workers)
             outside[name] = _elsewhere(study, Workspace(place), dataset, asked.workers)
     outside["chosen"] = outside.get(found.chosen.name, "not scored")

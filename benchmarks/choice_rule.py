@@ -76,7 +76,7 @@ def main():
     given = options.parse_args()
     rules = ("best", *MARGINS)
     print("cases simple networks |", *(f"{rule!s:>5}" for rule in rules), "| simple both networks (true AUC)")
-    lost = {rule: [] for rule in rules}
+    lost: dict[str | float, list[float]] = {rule: [] for rule in rules}
     for cases, positives in COHORTS:
         for aucs in scenes(given.more):
             chance = np.random.default_rng((given.seed, cases, *(int(100 * value) for value in aucs)))

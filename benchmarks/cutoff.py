@@ -59,6 +59,7 @@ def trial(seed: int, cases: int, folds: int, *, skewed: bool) -> NDArray[np.floa
     found = []
     for rule in RULES.values():
         cutoff = rule(labels, pooled)
+        assert cutoff is not None, "both classes are among the cases"
         alone = np.mean([rates(new_labels, row, cutoff) for row in single], axis=0)
         found.append((rates(labels, pooled, cutoff), alone, rates(new_labels, single.mean(axis=0), cutoff)))
     return np.array(found)

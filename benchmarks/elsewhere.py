@@ -73,8 +73,15 @@ def _scored(study: Study, place: Workspace, drawn: Path, names: list[str], worke
             for path in (drawn / part).glob(f"{name}[_.]*"):
                 (elsewhere / part).mkdir(parents=True, exist_ok=True)
                 link_or_copy(path, elsewhere / part / path.name)
-    folders = {"rois": elsewhere / "labelsTr", "clinical": drawn / "clinical.csv", "model": place.candidate}
-    found = study.predict(elsewhere / "imagesTr", elsewhere / "out", overwrite=True, workers=workers, **folders)
+    found = study.predict(
+        elsewhere / "imagesTr",
+        elsewhere / "out",
+        rois=elsewhere / "labelsTr",
+        clinical=drawn / "clinical.csv",
+        model=place.candidate,
+        overwrite=True,
+        workers=workers,
+    )
     return [case for case in found.cases if case.dls is not None]
 
 

@@ -73,7 +73,8 @@ class Run:
         self.events: list[tuple[float, int, int, JobName]] = []
         self.ready: deque[tuple[float, JobName]] = deque()
         self.left: dict[tuple[int, int], int] = {}
-        self.next_study, self.open = 0, {}
+        self.next_study = 0
+        self.open: dict[int, int] = {}
 
     def go(self) -> "Run":
         """Until every study is done."""

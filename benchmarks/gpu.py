@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 for place in (ROOT, Path(__file__).resolve().parent):  # also where the package is not installed, and in all processes
@@ -104,7 +105,7 @@ class Record:
 
     def __init__(self, path: Path, content: dict[str, object]) -> None:
         self.path, self.content = path, content
-        self.parts: dict[str, Figures] = {}
+        self.parts: dict[str, dict[str, Any]] = {}
         self.left_out: dict[str, str] = {}
         content |= {"parts": self.parts, "left_out": self.left_out}
 
@@ -231,7 +232,7 @@ def describe(worker: Worker, setting: Setting, record: Record) -> Setting:
     if end.kind != "done":
         raise SystemExit(f"error: {end.why}")
     record.content["machine"] = machine
-    setting = replace(setting, device=machine["device"], small=setting.small or machine["device"] == "cpu")
+    setting = replace(setting, device=str(machine["device"]), small=setting.small or machine["device"] == "cpu")
     record.content["small"] = setting.small
     record.save()
     size = "a small size, which measures nothing" if setting.small else "full size"

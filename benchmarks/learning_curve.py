@@ -20,6 +20,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from autodls.evaluation.delong import auc
 from autodls.evaluation.learning_curve import FoldRows, curve_of, draw_subsets, extrapolate
+from autodls.evaluation.results import Estimate
 from autodls.phantom.generative import ExpressionModel, draw_patient
 from autodls.phantom.settings import CPS_CUTOFF, PhantomSettings
 
@@ -55,13 +56,19 @@ def _world(name: str, draw: Draw, n: int, options: argparse.Namespace, new: int)
         names = [str(row) for row in range(n)]
         subsets = draw_subsets(labels, names, chance, options.repeats, folds)
         curve = curve_of(labels, names, subsets, [refit(one.fitted, one.scored) for one in subsets])
-        found = [extrapolate(curve, target, chance) for target in targets]
-        held.append([one.low <= value <= one.high for one, value in zip(found, truth, strict=True)])
-        moved.append([one.value - value for one, value in zip(found, truth, strict=True)])
-        width.append([one.high - one.low for one in found])
+        found = [_band(extrapolate(curve, target, chance)) for target in targets]
+        held.append([low <= value <= high for (low, _, high), value in zip(found, truth, strict=True)])
+        moved.append([middle - value for (_, middle, _), value in zip(found, truth, strict=True)])
+        width.append([high - low for low, _, high in found])
     parts = (truth, np.mean(held, axis=0), np.mean(moved, axis=0), np.mean(width, axis=0))
     texts = (", ".join(f"{value:.3f}" for value in part) for part in parts)
     print(f"{name}, {n} cases; truth | held | moved | width: {' | '.join(texts)}", flush=True)
+
+
+def _band(found: Estimate) -> tuple[float, float, float]:
+    """Its lower limit, middle and upper limit, all of which are there."""
+    assert found.low is not None and found.value is not None and found.high is not None, found.reason
+    return found.low, found.value, found.high
 
 
 def _fixed(labels: np.ndarray, chance: np.random.Generator) -> list[FoldRows]:
@@ -102,7 +109,7 @@ def _fit(features: np.ndarray, labels: np.ndarray) -> LogisticRegression:
 def _mean_auc(draw: Draw, n: int, new: int, chance: np.random.Generator) -> float:
     features, labels = draw(new, chance)
     found = [auc(labels, _fit(*draw(n, chance)).decision_function(features)) for _ in range(FITS)]
-    return float(np.mean(found))
+    return float(np.mean(np.array(found, dtype=np.float64)))
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ from autodls.models.fold_files import load_fold
 from autodls.models.network import FoldModel, class_logit
 from autodls.models.recalibration import fit_scale
 from autodls.phantom.cohort import PhantomSettings, write_cohort
+from autodls.phantom.settings import SecondTumour
 from autodls.preprocessing.stage import preprocess_cases
 from autodls.records.case import Case
 from autodls.records.plan import Plan
@@ -247,7 +248,7 @@ def cohort(folder: Path, settings: PhantomSettings, *, lesions: bool) -> Path:
     return other
 
 
-def run(out: Path, shows: str, seed: int, options: argparse.Namespace) -> dict[str, float]:
+def run(out: Path, shows: SecondTumour, seed: int, options: argparse.Namespace) -> dict[str, float]:
     """All AUCs of one cohort."""
     settings = PhantomSettings(
         cases=options.cases, external_cases=options.external, seed=seed, matrix_factor=0.6,

@@ -31,6 +31,11 @@ class Bottleneck(nn.Module):
 class PlainResNet101(nn.Module):
     """Three planes in, two logits out."""
 
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+    layer4: nn.Sequential
+
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))

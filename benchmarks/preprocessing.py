@@ -147,9 +147,19 @@ def in_one_process(folder: Path, rounds: int) -> bool:
             continue
         agrees, notes[name] = agrees_with_ours(paths[1], *resampled(paths[1]))
         agreed = agreed and agrees
-        competitors[name] = in_process(lambda resampled=resampled: [resampled(path) for path in paths])
+        competitors[name] = in_process(partial(resample_all, resampled, paths))
     show("One case in one process, imports excluded", interleaved(competitors, rounds), notes)
     return agreed
+
+
+def resample_all(resampled: Callable[[Path], object], paths: list[Path]) -> list[object]:
+    """One after the other; all are kept."""
+    return [resampled(path) for path in paths]
+
+
+def unpack_all(unpack: Callable[[bytes], object], paths: list[Path]) -> list[object]:
+    """One after the other; all are kept."""
+    return [unpack(path.read_bytes()) for path in paths]
 
 
 def beside_the_floor(folder: Path, rounds: int) -> bool:
@@ -166,7 +176,7 @@ def beside_the_floor(folder: Path, rounds: int) -> bool:
     unpacked = {bytes(unpack(paths[0].read_bytes())) for unpack in unpackers.values()}
     competitors = {OURS: in_process(partial(by_autodls, folder))}
     for name, unpack in unpackers.items():
-        competitors[name] = in_process(lambda unpack=unpack: [unpack(path.read_bytes()) for path in paths])
+        competitors[name] = in_process(partial(unpack_all, unpack, paths))
     show("Unpacking alone", interleaved(competitors, 4 * rounds), {})
     return len(unpacked) == 1
 

@@ -37,7 +37,8 @@ def grid() -> Geometry:
 def scan(motion: Matrix, contrast: float, chance: np.random.Generator) -> Volume:
     """The head after `motion` [4, 4], with noise; a negative `contrast` turns the order of its tissues round."""
     index = np.moveaxis(np.indices(SIZE_XYZ[::-1])[::-1], 0, -1)
-    x, y, z = np.moveaxis(transform_points(np.linalg.inv(motion), grid().index_to_physical(index)), -1, 0)
+    back = np.asarray(np.linalg.inv(motion), dtype=np.float64)
+    x, y, z = np.moveaxis(transform_points(back, grid().index_to_physical(index)), -1, 0)
     head = (x / 75) ** 2 + (y / 88) ** 2 + (z / 90) ** 2 < 1
     tissue = np.cos(x / 11) * np.cos(y / 13 + 0.3) + np.sin(z / 15 + x / 30) + (np.hypot(x - 20, y + 24) < 20)
     image = head * (5 + contrast * tissue) + 0.2 * chance.normal(size=head.shape)

@@ -55,21 +55,23 @@ class WithTokens(FusionTransformer):
         self.patch_px, self.missing, self.position = plain.patch_px, plain.missing, plain.position
         self.encoder, self.decoder = plain.encoder, plain.decoder
         self.widths = widths
-        self.more = nn.ModuleList(nn.Linear(numbers, width) for numbers in widths)
+        layers = [nn.Linear(numbers, width) for numbers in widths]
+        self.more = nn.ModuleList(layers)
         self.lacking = nn.Parameter(torch.zeros(len(widths), width))
-        for layer in self.more:
+        for layer in layers:
             nn.init.trunc_normal_(layer.weight, std=0.02, generator=torch.Generator().manual_seed(0))
             nn.init.zeros_(layer.bias)
 
-    def forward(self, maps: Tensor, present: Tensor, numbers: Tensor, known: Tensor) -> Tensor:
-        """Logits [case, class]; `numbers` [case, all widths], `known` (bool) [case, token]."""
+    def forward(self, maps: Tensor, present: Tensor, *tokens: Tensor) -> Tensor:
+        """Logits [case, class]; `tokens` are numbers [case, all widths] and whether they are known [case, token]."""
+        numbers, known = tokens
         with attention_kernel(maps.device):
             maps = torch.where(present[:, :, None, None, None], maps, self.missing[:, :, None, None])
-            tokens = functional.pixel_unshuffle(self._whole_patches(maps.flatten(1, 2)), self.patch_px)
-            parts = torch.split(numbers, self.widths, dim=1)
+            patches = functional.pixel_unshuffle(self._whole_patches(maps.flatten(1, 2)), self.patch_px)
+            parts = torch.split(numbers, list(self.widths), dim=1)
             more = torch.stack([layer(part) for layer, part in zip(self.more, parts, strict=True)], dim=1)
             more = torch.where(known[:, :, None], more, self.lacking)
-            hidden = self.encoder(torch.cat([tokens.flatten(2).transpose(1, 2) + self.position, more], dim=1))
+            hidden = self.encoder(torch.cat([patches.flatten(2).transpose(1, 2) + self.position, more], dim=1))
             logits: Tensor = self.decoder(hidden.mean(dim=1))
             return logits
 
@@ -78,6 +80,7 @@ class WithTokens(FusionTransformer):
 class TokenTask(FusionTask):
     """Fit the transformer with tokens: `numbers` and `inner_numbers` are [case, all widths]."""
 
+    model: WithTokens
     numbers: Tensor
     inner_numbers: Tensor
 

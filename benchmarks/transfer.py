@@ -17,7 +17,7 @@ from autodls.evaluation.score_aucs import out_of_fold_aucs
 from autodls.phantom.cohort import PhantomSettings, write_cohort
 from autodls.records.workspace import Workspace
 
-ARMS = {
+ARMS: dict[str, dict[str, object]] = {
     "frozen": {"network.encoder_weights": "imagenet", "network.encoder_frozen": True},
     "fitted": {"network.encoder_weights": "imagenet"},
     "random": {"network.encoder_weights": "random", "network.roi_guided": False},

@@ -24,10 +24,10 @@ from autodls.analysis.updating import Update, choose_method, fit_update, has_eno
 from autodls.evaluation.calibration import calibration
 from autodls.phantom.cohort import PhantomSettings, write_cohort
 from autodls.records.table import read_table
-from autodls.records.update import Figure
+from autodls.records.update import Figure, Method
 from autodls.scoring import Model, load_model
 
-METHODS = ("none", "intercept", "intercept+slope")
+METHODS: tuple[Method, ...] = ("none", "intercept", "intercept+slope")
 
 
 def main() -> None:
@@ -160,8 +160,8 @@ def _excess(update: Update, truth: tuple[np.ndarray, ...]) -> float:
     )
 
 
-def _holds(figure: Figure, value: float) -> float:
-    if figure.low is None or figure.high is None:
+def _holds(figure: Figure, value: float | None) -> float:
+    if figure.low is None or figure.high is None or value is None:
         return np.nan
     return float(figure.low <= value <= figure.high)
 

@@ -6,13 +6,14 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from autodls.cli.app import main
 from autodls.phantom.cohort import PhantomSettings, write_cohort
 
 SEQUENCES = ("T2WI", "CE-T1WI")
-PRESET = {
+PRESET: dict[str, Any] = {
     "name": "test",
     "given": {
         "preprocessing.input_size_px": 32,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from cross_validation import SEQUENCES, make_samples
+from pydantic import JsonValue
 
 from autodls.machine import usable_memory_gib
 from autodls.models.network import has_bf16
@@ -14,6 +15,7 @@ from autodls.planning.splits import make_splits
 from autodls.records.case import Case
 from autodls.records.fingerprint import Fingerprint, Quantiles, SequenceFingerprint, TumourFingerprint
 from autodls.records.plan import Plan
+from autodls.records.plane_names import PlaneName
 from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
 from autodls.training.data import FoldRun, TrainingData, load_training_data
@@ -42,10 +44,10 @@ class Study:
         return [FoldRun(data, fold, by, target.fold(fold.index), keys) for fold in self.splits.folds]
 
 
-_SMALL = {"network.encoder": "resnet8", "network.pca_dims": 8}
+_SMALL: dict[str, JsonValue] = {"network.encoder": "resnet8", "network.pca_dims": 8}
 
 
-def new_study(setting: Setting, name: str, preset: str, cases: int, px: int, **given: object) -> Study:
+def new_study(setting: Setting, name: str, preset: str, cases: int, px: int, **given: JsonValue) -> Study:
     """A study of three sequences at `px`; `given` goes before the preset, with "__" for the dot of a field's
     name. In small, the network is small too.
     """
@@ -60,7 +62,7 @@ def new_study(setting: Setting, name: str, preset: str, cases: int, px: int, **g
     }
     device = torch.device(setting.device)
     total_gib = torch.cuda.mem_get_info()[1] / 2**30 if setting.on_gpu else usable_memory_gib()
-    resources = Resources(total_gib, setting.device, has_bf16(device), cores=1)
+    resources = Resources(total_gib, "cuda" if setting.on_gpu else "cpu", has_bf16(device), cores=1)
     plan = derive_plan(_fingerprint(cases), Preset(name=f"{preset}, made up", given=values), resources)
     workspace = Workspace(setting.folder / name)
     made = make_samples(workspace, plan, cases)
@@ -80,7 +82,7 @@ def _fingerprint(cases: int) -> Fingerprint:
         obliqueness_deg=_all(0.0), foreground_percentiles=None, roi_percentiles={"50": _all(100.0)},
         same_grid_as_roi=1.0, overlap_with_roi=1.0,
     )  # fmt: skip
-    extent = {"axial": _all(60.0), "coronal": _all(30.0), "sagittal": _all(20.0)}
+    extent: dict[PlaneName, Quantiles] = {"axial": _all(60.0), "coronal": _all(30.0), "sagittal": _all(20.0)}
     return Fingerprint(
         dataset="made-up", roi_channel=SEQUENCES[-1], cases=cases, patients=cases, positives=-(-cases // 3), sites={},
         cohort_sha256="", inputs_sha256="", sequences=dict.fromkeys(SEQUENCES, sequence),

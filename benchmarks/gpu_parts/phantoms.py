@@ -110,8 +110,9 @@ def _cohort(setting: Setting, name: str, cases: int, external: int) -> tuple[Pat
     """The folder of a phantom cohort, which is made once; its truth; and the seconds that it took."""
     if find_spec("SimpleITK") is None:
         raise LeftOutError("SimpleITK is not installed: no phantom can be written")
-    sizes = {"cases": cases, "external_cases": external, "matrix_factor": setting.pick(1.0, 0.4)}
-    settings = PhantomSettings(seed=7, prevalence=0.322, **sizes)
+    settings = PhantomSettings(
+        seed=7, prevalence=0.322, cases=cases, external_cases=external, matrix_factor=setting.pick(1.0, 0.4)
+    )
     started = time.perf_counter()
     folder = setting.folder / name
     truth = write_cohort(folder, settings, workers=workers())

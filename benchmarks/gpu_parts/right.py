@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from pydantic import JsonValue
 
 from autodls.models.device import prepare_torch
 from autodls.models.encoder import new_encoder
@@ -43,13 +44,13 @@ def _fitted(run: FoldRun, *, bf16: bool) -> Figures:
     plan, sequence, data = run.plan, run.plan.sequences[0], run.data
     model = new_encoder(plan)
     model.start_from_random(torch.Generator().manual_seed(0))
-    model.to(data.pixels.device).to(memory_format=torch.channels_last)
+    model.to(data.pixels.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     train, inner = (data.rows(part) for part in (run.fold.train, run.fold.inner))
     task = SequenceTask(model, data.pixels[:, 0], data.labels, Bags.of_rows(train), Bags.of_rows(inner), plan)
     settings = replace(fit_settings(plan, sequence, run.fold.index), bf16=bf16)
     epochs = fit(task, settings, "key", run.folder.root / "none", lambda _epoch: None).history
-    of_each = (_labels(data.labels[rows]) for rows in (train, inner))
-    judged = judge(epochs, *of_each, plan.training.focal_gamma, plan.training.focal_alpha)
+    fitted_on, held_out = (_labels(data.labels[rows]) for rows in (train, inner))
+    judged = judge(epochs, fitted_on, held_out, plan.training.focal_gamma, plan.training.focal_alpha)
     return {
         "fault": "not judged" if judged is None else judged.fault or "none",
         "guess_train_loss": None if judged is None else judged.guess_train_loss,
@@ -107,7 +108,7 @@ def same_bytes(setting: Setting) -> Part:
         yield {f"{name}_twice": found[0] == found[1], f"{name}_3_at_once": found[0] == found[2]}
 
 
-def _small_study(setting: Setting, name: str, **given: object) -> Study:
+def _small_study(setting: Setting, name: str, **given: JsonValue) -> Study:
     """Two folds of a network that a CPU trains in seconds too; fewer components than cases, so that all are defined."""
     cases, px, encoder = setting.pick((36, 64, "resnet18"), (16, 32, "resnet8"))
     return new_study(

@@ -1,7 +1,7 @@
 """Single steps: of one network, of several side by side, of the augmentation, and the memory that they take."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
@@ -138,7 +138,7 @@ def new_step(step: Step, device: torch.device, record: Recorder | None) -> Calla
     """A training step on one batch of random images, as the loop takes it; recorded where it can be."""
     model = SequenceEncoder(step.encoder, 0.0, 0.1, roi_guided=step.roi_guided)
     model.start_from_random(torch.Generator().manual_seed(0))
-    model.to(device).to(memory_format=torch.channels_last)
+    model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     shape = (step.batch_size, input_channels(roi_guided=step.roi_guided), step.input_px, step.input_px)
     planes = torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(device)
     planes = planes.contiguous(memory_format=torch.channels_last)
@@ -152,7 +152,7 @@ def new_step(step: Step, device: torch.device, record: Recorder | None) -> Calla
     return partial(Recorded("step", take, record and recording_steps(record, optimizer), 3), labels, planes)
 
 
-def repeated(work: Callable[[], object], times: int) -> Iterator[bool]:
+def repeated(work: Callable[[], object], times: int) -> Generator[bool, None, None]:
     """As a fit: it yields after each step that it has launched."""
     for _ in range(times):
         work()

@@ -45,8 +45,7 @@ class Worker:
 
     def run(self, part: str, setting: Setting, limit_s: float, keep: Callable[[Figures], None]) -> End:
         """Run `part` for at most `limit_s`; figures go to `keep`, also those of a part that fails later."""
-        if self._process is None:
-            self._start()
+        process = self._start() if self._process is None else self._process
         until = time.monotonic() + limit_s
         try:
             self._pipe.send((part, setting))
@@ -59,8 +58,8 @@ class Worker:
                     self.close()
                 return told
         except (EOFError, OSError):
-            self._process.join(1)
-            status = self._process.exitcode
+            process.join(1)
+            status = process.exitcode
             self.close()
             return End("failed", f"its process ended with status {status}")
         self.close()
@@ -68,7 +67,7 @@ class Worker:
 
     def close(self) -> None:
         """End the process and all that it has started."""
-        if self._process is None:
+        if self._process is None or self._process.pid is None:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -76,12 +75,13 @@ class Worker:
         self._process.join()
         self._process = None
 
-    def _start(self) -> None:
+    def _start(self) -> multiprocessing.process.BaseProcess:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,))
-        self._process.start()
+        self._process = process = context.Process(target=_serve, args=(theirs,))
+        process.start()
         theirs.close()
+        return process
 
 
 def _serve(pipe: Connection) -> None:
@@ -90,7 +90,8 @@ def _serve(pipe: Connection) -> None:
     begin_worker()
     with contextlib.suppress(EOFError):
         while True:
-            pipe.send(_run(*pipe.recv(), pipe.send))
+            part, setting = pipe.recv()
+            pipe.send(_run(part, setting, pipe.send))
 
 
 def _run(part: str, setting: Setting, keep: Callable[[Figures], None]) -> End:

@@ -5,6 +5,7 @@ computed here; after: what the package prints.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,11 +109,15 @@ def _clustered_rates() -> Iterator[Row]:
             after.append(bool((found.low or 0.0) <= share <= (found.high or 0.0)))
             if not right.all():
                 hits = right.astype(float)
-                resampled = bootstrap(lambda counts, hits=hits: counts @ hits / counts.sum(axis=1), names, rng, 500)
+                resampled = bootstrap(partial(_resampled_rate, hits), names, rng, 500)
                 low, high = np.quantile(resampled, [0.025, 0.975])
                 before.append(bool(low <= share <= high))
         what = f"rate of {share:g}, three rows a patient (correlation {correlation:g}): coverage"
         yield what, f"{patients} patients", percent(before), percent(after), ">= 93 %"
+
+
+def _resampled_rate(hits: Floats, counts: Floats) -> Floats:
+    return np.asarray(counts @ hits / counts.sum(axis=1))
 
 
 def _slope() -> Iterator[Row]:
@@ -207,7 +212,7 @@ def _icc() -> Iterator[Row]:
         for size in (200_000, *[n] * 500):
             log_odds = rng.normal(0, 2, (size, 1)) + 2 + rng.normal(0, 1, (size, 2))
             table = expit(log_odds)
-            found = {"before": icc(table), "after": score_agreement(*table.T, (0.5, 0.5)).icc}
+            found = {"before": icc(table), "after": score_agreement(table[:, 0], table[:, 1], (0.5, 0.5)).icc}
             if size > n:
                 truth["before"] = found["before"].value or 0.0
                 continue

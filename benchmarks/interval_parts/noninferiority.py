@@ -11,6 +11,7 @@ from autodls.evaluation.results import Estimate
 from interval_parts import Row
 from interval_parts.linear_study import Bools, Design, Floats, cross_validated
 
+Pair = tuple[Floats, Floats]
 MARGIN = 0.05
 _FEATURES, _INFORMATIVE = 30, 5
 _FORMER_FEWEST = 10
@@ -40,20 +41,22 @@ def error_out_of_fold(design: Design, kept: float, studies: int, setting: str) -
     new, reference = (cross_validated(design, view, part) for view, part in zip(views, (gap * kept, gap), strict=True))
     true_loss = float(new.truth.mean() - reference.truth.mean())
     pairs = list(zip(new.scores, reference.scores, strict=True))
-    said = [
+    before, after = (
         _share_above(design.labels, pairs, true_loss, fewest, out_of_fold=kind)
         for fewest, kind in ((_FORMER_FEWEST, False), (FEWEST_FOR_NONINFERIORITY, True))
-    ]
-    return Row("'not inferior' out of fold, at the margin", setting, *said, most=3.5)
+    )
+    return Row("'not inferior' out of fold, at the margin", setting, before, after, most=3.5)
 
 
 def _error_held_out(cases: int, positives: int, auc: float, studies: int) -> Row:
     rng = np.random.default_rng(cases)
     labels = np.arange(cases) < positives
     pairs = [two_scores(labels, (auc - MARGIN, auc), 0.8, rng) for _ in range(studies)]
-    said = [_share_above(labels, pairs, -MARGIN, fewest) for fewest in (_FORMER_FEWEST, FEWEST_FOR_NONINFERIORITY)]
+    before, after = (
+        _share_above(labels, pairs, -MARGIN, fewest) for fewest in (_FORMER_FEWEST, FEWEST_FOR_NONINFERIORITY)
+    )
     setting = f"{cases} cases, {positives} positive, AUC {auc:g}"
-    return Row("'not inferior' held out, at the margin", setting, *said, most=5)
+    return Row("'not inferior' held out, at the margin", setting, before, after, most=5)
 
 
 def _power(auc: float, correlation: float, studies: int) -> Row:
@@ -67,25 +70,27 @@ def _power(auc: float, correlation: float, studies: int) -> Row:
         pairs = [two_scores(held, (auc, auc), correlation, rng) for _ in range(studies)]
         shares.append(_share_above(held, pairs, -MARGIN, 0))
     setting = f"AUC {auc:g}, correlation {correlation:g}: {needed} cases"
-    return Row("'not inferior' of equal scores at 'cases needed'", setting, *shares, least=74, most=87)
+    before, after = shares
+    return Row("'not inferior' of equal scores at 'cases needed'", setting, before, after, least=74, most=87)
 
 
-def two_scores(labels: Bools, aucs: tuple[float, float], correlation: float, rng: np.random.Generator) -> list[Floats]:
+def two_scores(labels: Bools, aucs: tuple[float, float], correlation: float, rng: np.random.Generator) -> Pair:
     """Two normal scores [case] of known AUCs."""
     common, *own = rng.normal(size=(3, len(labels)))
-    return [
+    first, second = (
         np.sqrt(correlation) * common + np.sqrt(1 - correlation) * noise + np.sqrt(2) * ndtri(auc) * labels
         for noise, auc in zip(own, aucs, strict=True)
-    ]
+    )
+    return first, second
 
 
-def _difference(labels: Bools, pair: list[Floats]) -> Estimate:
+def _difference(labels: Bools, pair: Pair) -> Estimate:
     found = compare_aucs(labels, *pair)
     return Estimate(value=found.delta, low=found.low, high=found.high)
 
 
 def _share_above(
-    labels: Bools, pairs: list[list[Floats]], limit: float, fewest: int, *, out_of_fold: bool = False
+    labels: Bools, pairs: list[Pair], limit: float, fewest: int, *, out_of_fold: bool = False
 ) -> float | None:
     """Percentage of pairs whose interval lies above `limit`; None where a class is too small for an answer."""
     if min(labels.sum(), (~labels).sum()) < fewest:

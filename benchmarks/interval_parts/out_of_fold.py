@@ -51,28 +51,28 @@ def of_interval(design: Design, models: list[Studies], setting: str, *, alarm: b
     scores, ensemble = (np.concatenate([getattr(one, name) for one in models]) for name in ("scores", "ensemble"))
     truth = np.full(len(scores), np.mean([one.truth for one in models]))
     limits = [_limits(design, scores, out_of_fold=kind) for kind in (False, True)]
-    yield Row(
-        "interval holds the AUC of models trained so", setting, *(_covers(one, truth) for one in limits), least=93
-    )
-    yield Row("  the AUC of the ensemble, which it is not of", setting, *(_covers(one, ensemble) for one in limits))
+    before, after = (_covers(one, truth) for one in limits)
+    yield Row("interval holds the AUC of models trained so", setting, before, after, least=93)
+    before, after = (_covers(one, ensemble) for one in limits)
+    yield Row("  the AUC of the ensemble, which it is not of", setting, before, after)
     if alarm:
-        shares = [100 * np.mean([is_below_chance(None, high) for _, high in one]) for one in limits]
-        yield Row("'below chance, inverted?' said of an empty study", setting, *shares, most=3)
+        before, after = (100 * float(np.mean([is_below_chance(None, high) for _, high in one])) for one in limits)
+        yield Row("'below chance, inverted?' said of an empty study", setting, before, after, most=3)
 
 
 def of_tests(design: Design, models: list[Studies], setting: str) -> Iterator[Row]:
     """How often models that are equally good are told apart."""
     pairs = list(combinations([one.scores for one in models], 2))
-    errors = [
+    before, after = (
         _share(
             [compare_aucs(design.labels, *two, out_of_fold=kind).p for pair in pairs for two in zip(*pair, strict=True)]
         )
         for kind in (False, True)
-    ]
-    yield Row("P < .05 between two equal scores", setting, *errors, most=6)
+    )
+    yield Row("P < .05 between two equal scores", setting, before, after, most=6)
     stacked = np.stack([one.scores for one in models], axis=1)
-    errors = [_share([_overall(design, of_study, kind) for of_study in stacked]) for kind in (False, True)]
-    yield Row(f"P < .05 of all {len(models)} equal scores", setting, *errors, most=6)
+    before, after = (_share([_overall(design, of_study, kind) for of_study in stacked]) for kind in (False, True))
+    yield Row(f"P < .05 of all {len(models)} equal scores", setting, before, after, most=6)
 
 
 def _overall(design: Design, scores: Floats, out_of_fold: bool) -> float | None:
@@ -101,7 +101,8 @@ def over_patients(design: Design, strength: float, studies: int, setting: str) -
                 (np.nan if printed.low is None else printed.low, np.nan if printed.high is None else printed.high)
             )
         covered.append(_covers(np.array(limits), np.full(studies, found.truth.mean())))
-    return Row("interval over patients holds the AUC of such models", setting, *covered, least=93)
+    before, after = covered
+    return Row("interval over patients holds the AUC of such models", setting, before, after, least=93)
 
 
 def _limits(design: Design, scores: Floats, *, out_of_fold: bool) -> Floats:

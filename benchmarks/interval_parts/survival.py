@@ -50,7 +50,9 @@ def chosen_cutoff(rule: str, studies: int, *, benefit: bool, out_of_fold: bool, 
 
     The label is benefit beyond the landmark, or has a hazard ratio of 2.5.
     """
-    rng, wrong, printed = np.random.default_rng(11), [], []
+    rng = np.random.default_rng(11)
+    wrong: list[bool] = []
+    printed: list[bool] = []
     for _ in range(studies):
         cohort = _cohort(rng, cases, benefit=benefit, out_of_fold=out_of_fold)
         if cohort.labels is None or cohort.times is None or cohort.events is None:
@@ -133,13 +135,13 @@ def bounds(depends: float, studies: int, cases: int = 94) -> Row:
         benefit = times > LANDMARK
         known = benefit | events
         complete, limits = auc(truth > LANDMARK, score), auc_bounds(benefit, known, score)
-        ends = auc(benefit | ~known, score), auc(benefit, score)
-        if complete is not None and limits is not None and ends[0] is not None and ends[1] is not None:
-            before.append(min(ends) <= complete <= max(ends))
+        one, other = auc(benefit | ~known, score), auc(benefit, score)
+        if complete is not None and limits is not None and one is not None and other is not None:
+            before.append(min(one, other) <= complete <= max(one, other))
             after.append(limits[0] <= complete + 1e-12 and complete <= limits[1] + 1e-12)
     setting = f"{cases}, censoring by exp({depends:g} x score)"
-    shares = (100 * float(np.mean(held)) for held in (before, after))
-    return Row("landmark AUC without censoring within limits", setting, *shares, least=100)
+    old, new = (100 * float(np.mean(held)) for held in (before, after))
+    return Row("landmark AUC without censoring within limits", setting, old, new, least=100)
 
 
 def _told(depends: float, studies: int) -> Row:
