@@ -30,7 +30,7 @@ from autodls.inference.copies import with_copies_flagged
 from autodls.inference.prediction import CaseScore, Prediction
 from autodls.planning.check import check_dataset
 from autodls.planning.fingerprint import extract_fingerprint
-from autodls.planning.ood import ood_flags
+from autodls.planning.ood import ood_flags, tumour_flags
 from autodls.planning.sequence_measure import SequenceMeasure
 from autodls.preprocessing.planes import find_planes
 from autodls.preprocessing.sampling import sample_points
@@ -222,6 +222,14 @@ class TestUnlikeTraining:
             flags = ood_flags({"T2WI": case["CE-T1WI"], "CE-T1WI": case["T2WI"]}, fingerprint.sequences)
             assert "T2WI and CE-T1WI look swapped, by their contrast in training" in flags
 
+    @pytest.mark.parametrize(("times_as_large", "told"), [(1.0, False), (0.001, True), (1000.0, True)])
+    def test_an_roi_of_another_size(self, looks, times_as_large, told):
+        """A voxel in the place of a tumour, or the whole head."""
+        seen = looks[0].tumour
+        flags = tumour_flags(seen.volume_ml.median * times_as_large, seen, looks[0].cases)
+        assert [flag.startswith("the ROI is unlike those of the training cases: ") for flag in flags] == [True] * told
+        assert tumour_flags(seen.volume_ml.median * times_as_large, seen, 4) == []
+
     def test_few_training_cases_say_nothing(self, looks):
         fingerprint, cases = looks
         few = {name: one.model_copy(update={"cases": 4}) for name, one in fingerprint.sequences.items()}
@@ -243,6 +251,18 @@ class TestUnlikeTraining:
         assert all("field of view 4" in flag for flag in itertools.chain(*flagged))
 
 
+def one_voxel(path):
+    """Leave one voxel of the ROI at `path`, in its middle."""
+    drawn = sitk.ReadImage(str(path))
+    array = sitk.GetArrayFromImage(drawn)
+    inside = np.argwhere(array)
+    array[...] = 0
+    array[tuple(inside[len(inside) // 2])] = 1
+    point = sitk.GetImageFromArray(array)
+    point.CopyInformation(drawn)
+    sitk.WriteImage(point, str(path))
+
+
 class TestPredictSays:
     """`predict` writes what differs, case by case, into scores.csv and predict.json."""
 
@@ -254,13 +274,16 @@ class TestPredictSays:
         record = ModelRecord.load(model.record, "")
         hashed = {"fingerprint_sha256": sha256_of_file(model.fingerprint)}
         record.model_copy(update=hashed).sealed().save(model.record)
+        point = dataset / "labelsTr" / "case_09.nii.gz"
+        one_voxel(point)
         odd = dataset / "imagesTr" / "case_08_0001.nii.gz"
         found = sitk.ReadImage(str(odd))
         sitk.WriteImage(found * 1000, str(odd))
         words = ("-i", dataset / "imagesTr", "--rois", dataset / "labelsTr", "-o", tmp_path / "out")
         assert autodls("predict", "-m", model.root, *words).status == 0
         told = json.loads((tmp_path / "out" / "predict.json").read_text())["cases"]
-        assert [case["case"] for case in told if case["flags"]] == ["case_08"]
+        assert [case["case"] for case in told if case["flags"]] == ["case_08", "case_09"]
+        assert "the ROI is unlike those of the training cases: " in " ".join(told[9]["flags"])
         assert not any("a guess" in flag for case in told for flag in case["flags"])
         (dataset / "imagesTr" / "case_00_0001.nii.gz").write_bytes(
             (dataset / "imagesTr/case_00_0000.nii.gz").read_bytes()

@@ -6,8 +6,9 @@ from autodls.imaging.geometry import Volume
 from autodls.imaging.volumes import read_roi
 from autodls.inference.rois import UsedRoi
 from autodls.planning.measure import TumourLocation, measure_sequence
-from autodls.planning.ood import ood_flags
+from autodls.planning.ood import ood_flags, tumour_flags
 from autodls.planning.sequence_measure import SequenceMeasure
+from autodls.planning.tumour import volume_ml
 from autodls.records.fingerprint import Fingerprint
 
 
@@ -22,16 +23,22 @@ class OodMonitor:
     roi: UsedRoi
     measures: dict[str, SequenceMeasure] = field(default_factory=dict)
     _place: TumourLocation | None = None
+    _volume_ml: float = 0.0
 
     def look(self, sequence: str, volume: Volume) -> None:
         """Measure the volume of `sequence`."""
         if self.fingerprint is None:
             return
         if self._place is None:
-            self._place = TumourLocation.of(read_roi(self.roi.path, self.roi.labels))
+            drawn = read_roi(self.roi.path, self.roi.labels)
+            self._place, self._volume_ml = TumourLocation.of(drawn), volume_ml(drawn)
         self.measures[sequence] = measure_sequence(volume, self._place)
 
     @property
     def flags(self) -> tuple[str, ...]:
         """What sets the case apart from the training cohort; empty for a case of its kind."""
-        return () if self.fingerprint is None else tuple(ood_flags(self.measures, self.fingerprint.sequences))
+        seen = self.fingerprint
+        if seen is None or self._place is None:
+            return ()
+        images = ood_flags(self.measures, seen.sequences)
+        return (*tumour_flags(self._volume_ml, seen.tumour, seen.cases), *images)

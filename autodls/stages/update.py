@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autodls.errors import DatasetError, InputError, PlanError
+from autodls.errors import ArgumentError, DatasetError, InputError, PlanError
 from autodls.inference.model_files import CheckedFolder, check_model_folder
 from autodls.records.case import Case
 from autodls.records.cohort import Cohort, read_cohort
@@ -22,6 +22,7 @@ from autodls.records.splits import Splits
 from autodls.records.update import Method, ModelUpdate
 from autodls.records.workspace import Workspace, finished_rows
 from autodls.stages.places import require_output
+from autodls.stages.predict_candidate import is_candidate
 from autodls.stages.provenance import files_below, note_output
 from autodls.verify.signature import require_same_record
 from autodls.watch import SILENT, Watch
@@ -65,8 +66,14 @@ def update(
     A model that was loaded before has to be the one that was `verified` then, by the SHA-256 of its record.
 
     Raises DatasetError where the dataset asks something else than the model answers, or holds too few patients of a
-    class; ArgumentError where results cannot lie; ModelFolderError where the model is not whole.
+    class; ArgumentError for a locked candidate, and where results cannot lie; ModelFolderError where the model is not
+    whole.
     """
+    if is_candidate(model):
+        raise ArgumentError(
+            f"{model}: a locked candidate cannot be updated, only a model of networks; give the folder model/ of the "
+            "workspace that it comes from, or run 'autodls compare' on your own cases"
+        )
     checked, cohort = check_model_folder(model), read_cohort(dataset)
     require_same_record(model, checked.sha256, verified)
     _require_same_question(checked, cohort)
