@@ -3,9 +3,11 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from command_line import autodls, edit_text
 from tiny_comparison import TRAINING, command, compared_study, make_telling, new_cases, use_quick_candidates
 
@@ -16,8 +18,10 @@ from autodls.candidates.nested import fit_choosing
 from autodls.errors import ArgumentError
 from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
 from autodls.models.recalibration import WEAK_PRIOR_SD, fit_scale
+from autodls.planning.fingerprint import extract_fingerprint
 from autodls.records.cohort import read_cohort
 from autodls.records.files import sha256_of_file
+from autodls.records.fingerprint import Fingerprint
 from autodls.records.locked_candidate import CANDIDATE, CARD, DEEP, NETWORKS, LockedCandidate, log_odds_of
 from autodls.records.plan import Plan
 from autodls.records.workspace import Workspace
@@ -98,6 +102,27 @@ def test_a_locked_candidate_scores_new_cases_as_its_record_says_and_verify_check
         assert case["call"] == ("high" if case["dls"] >= record.cutoff else "low")
         assert case["spread"] is None and f"the locked candidate '{name}'" in case["flags"][-1]
         assert ("clinical" in told["inputs"][case["case"]]) == bool(record.clinical_columns)
+
+
+@pytest.mark.parametrize("name", ["volume", "radiomics"])
+def test_a_case_unlike_the_training_cases_is_flagged_without_networks_too(telling, tmp_path, name):
+    """Images times 1000 where they are measured, and an ROI of the whole image."""
+    dataset, place = telling
+    record = lock(dataset, place, name)
+    made_up = Fingerprint.load(place.fingerprint, "")
+    assert made_up.inputs_sha256 and record.fingerprint == made_up.travelling()
+    real = extract_fingerprint(read_cohort(dataset)).travelling()
+    record.model_copy(update={"fingerprint": real}).sealed().save(place.candidate / CANDIDATE)
+    images, rois = (Path(word) for word in new_cases(dataset, tmp_path)[1::2])
+    for path in images.glob(f"{HELD_OUT[0]}_*"):
+        sitk.WriteImage(sitk.Cast(sitk.ReadImage(str(path)), sitk.sitkFloat32) * 1000, str(path))
+    drawn = rois / f"{HELD_OUT[0]}.nii.gz"
+    sitk.WriteImage(sitk.ReadImage(str(drawn)) * 0 + 1, str(drawn))
+    odd, plain = package.load_model(place.candidate).predict(images, rois).cases
+    told = "; ".join(odd.flags)
+    assert "the ROI is unlike those of the training cases" in told
+    assert ("is unlike the training images: median intensity" in told) == (name == "radiomics")
+    assert not any("the ROI is unlike" in flag or "median intensity" in flag for flag in plain.flags)
 
 
 def test_an_integrated_candidate_is_its_parts(telling, tmp_path):

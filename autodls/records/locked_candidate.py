@@ -11,6 +11,7 @@ from autodls.errors import InputError, ModelFolderError
 from autodls.records.base import Record
 from autodls.records.clinical_column import ClinicalColumn
 from autodls.records.dataset import ChannelNames, FileEnding, Target
+from autodls.records.fingerprint import Fingerprint
 from autodls.records.forest import read_tree, share_of_trees
 from autodls.records.preprocessing_plan import PreprocessingPlan
 from autodls.records.roi_labels import RoiLabels
@@ -25,7 +26,7 @@ DEEP = "deep"
 Probability = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern="^(volume|clinical|radiomics|integrated(_clinical|_radiomics|_volume)?)$")]
 Spread = Annotated[float, Field(gt=0)]
-_NEWER = ("columns", "trees", "lowest", "highest", "missing", "parts", "networks_sha256", "card_sha256")
+_NEWER = ("columns", "trees", "lowest", "highest", "missing", "parts", "networks_sha256", "card_sha256", "fingerprint")
 _PER_FEATURE = ("middle", "spread", "coefficients", "lowest", "highest")
 
 
@@ -136,6 +137,9 @@ class LockedCandidate(Record):
     training_positives: int
     out_of_fold_auc: dict[str, float | None] = Field(description="value, low, high of this candidate on the folds")
     splits_sha256: str
+    fingerprint: Fingerprint | None = Field(
+        default=None, description="of the training cohort, where images or ROIs are measured; absent from older ones"
+    )
     versions: dict[str, str]
     card_sha256: str | None = Field(default=None, description="of MODEL_CARD.md; absent from older candidates")
     record_sha256: str = Field(default="", description="SHA-256 of this record with this field empty")

@@ -76,10 +76,29 @@ def scored_by(candidate: OpenCandidate, case: InputCase) -> tuple[CaseScore | Ca
         values, flags = measured(locked, candidate, case)
         without = "networks" if locked.needs_roi else "networks, image or ROI"
         said = f"scored by the locked candidate '{locked.candidate}', without {without}"
-        score = _score(candidate, case.id, values, (*case.told, *flags, said))
+        score = _score(candidate, case.id, values, (*case.told, *flags, *_unlike(locked, case), said))
         return score, inputs
     except AutoDLSError as failure:
         return _failure(case, failure), {}
+
+
+def _unlike(locked: LockedCandidate, case: InputCase) -> tuple[str, ...]:
+    """What sets the ROI of a case apart from those of training, and its images where they are measured."""
+    seen = locked.fingerprint
+    if seen is None or case.roi is None or not locked.needs_roi:
+        return ()
+    from autodls.imaging.volumes import read_roi, read_volume
+    from autodls.inference.ood import OodMonitor
+    from autodls.inference.rois import UsedRoi
+    from autodls.planning.ood import tumour_flags
+    from autodls.planning.tumour import volume_ml
+
+    if locked.candidate == "volume":
+        return tuple(tumour_flags(volume_ml(read_roi(case.roi, locked.mask_labels)), seen.tumour, seen.cases))
+    monitor = OodMonitor(seen, UsedRoi(case.roi, locked.mask_labels, "manual", ()))
+    for sequence, path in case.images.items():
+        monitor.look(sequence, read_volume(path))
+    return monitor.flags
 
 
 def _integrated(

@@ -12,13 +12,14 @@ from autodls.candidates.learners import Learner
 from autodls.candidates.locking import SIMPLE, fit_candidate, fit_integrated
 from autodls.candidates.nested import Part
 from autodls.candidates.terms import Terms
-from autodls.errors import ArgumentError
+from autodls.errors import ArgumentError, StaleRecordError
 from autodls.evaluation.binary import class_medians_cutoff, youden_cutoff
 from autodls.inference.model_copy import card_of, write_with_networks_of
 from autodls.inference.model_files import check_model_folder
 from autodls.models.recalibration import WEAK_PRIOR_SD, fit_scale
 from autodls.records.comparison import FoldComparison
 from autodls.records.files import sha256_of_bytes, write_text
+from autodls.records.fingerprint import Fingerprint
 from autodls.records.locked_candidate import CANDIDATE, CARD, NETWORKS, CandidatePart, LockedCandidate
 from autodls.records.model_folders import ModelFolder
 from autodls.records.plan import Plan
@@ -104,6 +105,9 @@ def lock_candidate(name: str, given: Locking) -> Path:
 def _simple(name: str, given: Locking) -> LockedCandidate:
     part = _part(name, given)
     fields = {key: getattr(part, key) for key in CandidatePart.model_fields if key != "candidate"}
+    if name != "clinical":
+        seen = Fingerprint.load(given.session.workspace.fingerprint, "run 'autodls plan'", StaleRecordError)
+        fields["fingerprint"] = seen.travelling()
     return _record(name, given, fields, given.out_of_fold(name), "out-of-fold")
 
 

@@ -10,7 +10,7 @@ _CASE = {
     "dls": "calibrated probability of the positive class: the deep learning score",
     "call": "`high` where `dls` is at or above the cut-off, else `low`",
     "cutoff": "the locked cut-off",
-    "spread": "standard deviation of the folds' log-odds; empty for a candidate that is one model",
+    "spread": "standard deviation of the folds' calibrated probabilities; empty for a candidate that is one model",
     "dls_raw": "the networks' softmax output before calibration, which focal loss pulls towards one half",
     SEQUENCE: "the score of that sequence alone; empty where the case lacks it",
     "present": "the sequences that the case has, separated by spaces",
