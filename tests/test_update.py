@@ -21,6 +21,7 @@ from autodls.planning.fingerprint import inputs_sha256
 from autodls.planning.splits import make_splits
 from autodls.records.cohort import read_cohort
 from autodls.records.files import sha256_of_file
+from autodls.records.locked_candidate import CANDIDATE
 from autodls.records.model import ModelRecord
 from autodls.records.model_folders import PROVENANCE
 from autodls.records.plan import Plan
@@ -378,6 +379,13 @@ def test_the_cohort_that_it_was_trained_on_is_known_again_wherever_its_workspace
     record.sealed().save(model.record)
     with pytest.raises(DatasetError, match="trained on this very cohort"):
         updated(model.root, dataset, tmp_path / "new")
+
+
+def test_a_locked_candidate_is_not_updated_and_that_is_said(copied, tmp_path):
+    (tmp_path / "candidate").mkdir()
+    (tmp_path / "candidate" / CANDIDATE).write_text("{}")
+    answer = autodls("update", "-m", tmp_path / "candidate", "-d", copied[1])
+    assert answer.status == 2 and "a locked candidate cannot be updated" in answer.complaint
 
 
 def test_a_folder_with_results_is_not_written_over(copied):

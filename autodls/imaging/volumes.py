@@ -89,7 +89,8 @@ def read_roi(path: Path, labels: frozenset[int], *, keep_values: bool = False) -
         also = f", others {sorted(others)}" if others else ""
         raise DatasetError(
             f"{path}: label {min(unknown)} is not in dataset.json (tumour {sorted(labels)}{also}); name it in 'labels' "
-            f"(and in autodls.tumor which of them are tumour), or remove it from the ROI"
+            f"(and in autodls.tumor which of them are tumour), or, for a model that is locked, give the tumour a value "
+            f"that it knows, or remove it from the ROI"
         )
     if found and not found & labels:
         raise DatasetError(

@@ -42,7 +42,7 @@ def ood_flags(case: Mapping[str, SequenceMeasure], seen: Mapping[str, SequenceFi
 
 
 def tumour_flags(volume_ml: float, seen: TumourFingerprint, cases: int) -> list[str]:
-    """What sets an ROI of `volume_ml` apart from those of the `cases` training cases; of fewer than `LEAST_CASES` nothing.
+    """What sets an ROI of `volume_ml` apart from those of the `cases` training cases; nothing for few of them.
 
     Volumes are told apart by ratios: one is unlike where it leaves the cohort's range by more than the root of its
     width, and by a factor of 2 at least. Measured, each case left out in turn: none of 96 phantom cases, nor of 79
