@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
+from scipy.stats import norm
 
 from autodls.evaluation.binary import brier
 from autodls.evaluation.calibration import calibration, calibration_curve
@@ -80,3 +82,27 @@ def test_curve_counts_every_case_once_in_rising_order(rows):
 def test_equal_scores_stay_together():
     assert [group.n for group in calibration_curve([0, 1, 0, 1, 1, 1], [0.2, 0.2, 0.2, 0.2, 0.2, 0.9])] == [5, 1]
     assert calibration_curve([], []) == []
+
+
+@pytest.mark.parametrize("too_extreme", [1.0, 3.0])
+def test_limits_in_the_large_hold_also_where_the_slope_is_wrong(too_extreme):
+    """By the model's own variance they held in four of five cohorts of probabilities that are three times too extreme.
+
+    Truth: the classes are alike in number and the log-odds symmetric, so the intercept at slope 1 is 0.
+    """
+    rng, held = np.random.default_rng(0), []
+    for _ in range(300):
+        log_odds = 1.3 * rng.normal(size=100)
+        found = calibration(rng.random(100) < expit(log_odds), expit(too_extreme * log_odds))
+        held.append(found.intercept_large_low <= 0 <= found.intercept_large_high)
+    assert 0.915 <= np.mean(held) <= 0.985
+
+
+def test_limits_in_the_large_are_those_of_the_robust_variance_of_statsmodels():
+    case = CASES[0]
+    labels, log_odds = np.array(case["labels"], dtype=float), logit(np.array(case["probability"]))
+    family = sm.families.Binomial()
+    fitted = sm.GLM(labels, np.ones((len(labels), 1)), family, offset=log_odds).fit(cov_type="HC0")
+    width = 2 * norm.ppf(0.975) * fitted.bse[0] * np.sqrt(len(labels) / (len(labels) - 1))
+    found = calibration(case["labels"], case["probability"])
+    assert found.intercept_large_high - found.intercept_large_low == pytest.approx(width, rel=1e-6)

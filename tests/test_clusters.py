@@ -205,7 +205,9 @@ def test_full_separation_has_no_interval_over_patients_either():
 
 
 def test_one_row_has_no_interval_of_its_error():
-    assert brier_interval(np.array([True]), np.array([0.4])).reason == "fewer than two cases"
+    few = brier_interval(np.arange(30) < 9, np.linspace(0.9, 0.1, 30))
+    assert (few.low, few.value is None) == (None, False) and few.reason.startswith("9 positive patients, fewer than")
+    assert brier_interval(np.arange(30) < 10, np.linspace(0.9, 0.1, 30)).low is not None
 
 
 def test_survival_takes_the_mean_score_of_a_patient_and_leaves_out_who_contradicts():

@@ -128,6 +128,16 @@ def test_few_cases_or_a_constant_score_answer_nothing(counts, change, why):
     assert found.reason in found.sentence
 
 
+def test_patients_are_counted_not_their_cases():
+    """The bootstrap's limits of 5 and 5 patients, 4 cases each, miss a difference of 0 in one of eight cohorts."""
+    labels = np.repeat([True, False], 76)
+    rng = np.random.default_rng(0)
+    reference = labels + rng.normal(0, 0.3, labels.size)
+    patients = [str(at // 4) for at in range(labels.size)]
+    found = noninferiority(labels, (reference, reference), ("auto", "manual"), patients, MARGIN, rng)
+    assert found.verdict == "not answerable" and "19 positive patients, fewer than the 20" in found.reason
+
+
 def test_the_same_ranking_of_a_score_that_is_worth_something_is_not_inferior():
     labels, _, reference = cohort(60)
     assert judge(labels, 2 * reference + 1, reference).verdict == "not inferior"

@@ -95,12 +95,29 @@ def test_limits_over_patients_move_as_well():
     assert found[True].low < found[False].low < found[False].high < found[True].high < 1
 
 
-def test_few_cases_are_not_tested_against_each_other():
+@pytest.mark.parametrize("out_of_fold", [False, True])
+def test_few_cases_are_not_tested_against_each_other(out_of_fold):
+    """In no cohort: of 5 positives beside 50 negatives, equal AUCs had P < .05 in one of ten."""
     first, second = scores()
-    few = np.arange(60) < 9
-    assert compare_aucs(few, first, second).p is not None
-    found = compare_aucs(few, first, second, out_of_fold=True)
+    found = compare_aucs(np.arange(60) < 9, first, second, out_of_fold=out_of_fold)
     assert (found.p, found.low) == (None, None) and "9 positive" in found.reason
+    assert compare_aucs(np.arange(60) < 10, first, second, out_of_fold=out_of_fold).p is not None
+
+
+@pytest.mark.parametrize("cases_each", [1, 3])
+def test_few_patients_are_few_however_many_their_cases(cases_each):
+    first, second = (np.repeat(values, cases_each) for values in scores())
+    patients = [str(at) for at in np.repeat(np.arange(60), cases_each)]
+    found = compare_aucs(np.repeat(np.arange(60) < 9, cases_each), first, second, patients=patients)
+    assert found.p is None and "9 positive" in found.reason
+
+
+@pytest.mark.parametrize(("positives", "told"), [(9, True), (10, False)])
+def test_an_interval_of_few_of_a_class_is_called_too_narrow(positives, told):
+    first, _ = scores()
+    table = ScoreTable(("dls",), {"external": CohortTable(60, {"dls": first}, np.arange(60) < positives)})
+    warnings = evaluate_table(table, Choices({"dls": 0.5})).warnings
+    assert any("may be too narrow" in one and "9 cases of the rarer class" in one for one in warnings) is told
 
 
 def test_only_the_cohort_that_is_named_is_out_of_fold():

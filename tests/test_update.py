@@ -9,7 +9,7 @@ import pytest
 import statsmodels.api as sm
 from command_line import autodls
 from scipy.special import expit, logit
-from scipy.stats import chi2
+from scipy.stats import chi2, norm
 from tiny_model_folder import write_model_folder
 
 from autodls import Study, load_model
@@ -138,6 +138,18 @@ def test_no_update_leaves_the_first_models_figures():
     _, told = update_of(Site("x", labels, expit(log_odds), folds_of(labels).tolist()), FirstModel("", 0.4, "youden", 0))
     assert told.method == "none" and told.before == told.after and told.cutoff == told.cutoff_before == 0.4
     assert told.brier_gain.value == 0
+
+
+def test_limits_of_the_brier_gain_are_of_twice_the_variance_that_the_cases_show():
+    """As of all scores out of fold: a case teaches the folds that score the others. Plain limits held in 84 to 93 %."""
+    labels, log_odds = site(400, prevalence=0.7, slope=0.5)
+    given = Site("x", labels, expit(log_odds), folds_of(labels).tolist())
+    told = update_of(given, FirstModel("", 0.4, "youden", 0))[1]
+    after = cross_fit(labels, log_odds, given.folds, "youden", 0.4).probabilities
+    gains = (expit(log_odds) - labels) ** 2 - (after - labels) ** 2
+    assert told.brier_gain.value == pytest.approx(gains.mean())
+    error = (told.brier_gain.high - told.brier_gain.low) / (2 * norm.ppf(0.975))
+    assert error == pytest.approx(np.sqrt(2 * gains.var() / len(gains)), rel=0.06)
 
 
 def test_an_update_that_is_needed_mends_calibration_where_it_did_not_fit():

@@ -29,6 +29,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("optimistic", OPTIMISTIC),
     ("apparent", OPTIMISTIC),
     ("interval of the AUC is wide", UNSURE),
+    ("interval of the AUC may be too narrow", UNSURE),
     ("events for one variable", UNSURE),
     ("take these for independent", UNSURE),
     ("Cox regression", UNSURE),

@@ -20,6 +20,7 @@ from autodls.evaluation.calibration import calibration
 from autodls.evaluation.delong import auc_with_ci
 from autodls.evaluation.intervals import brier_interval, printed_rates
 from autodls.evaluation.results import Estimate
+from autodls.evaluation.widened import widened_difference
 from autodls.records.update import Figure, Method, ModelUpdate, UpdateFigures
 from autodls.seeding import generator
 
@@ -91,12 +92,17 @@ def _figures(labels: Bools, scores: Floats, called: Bools, seed: int) -> UpdateF
 
 
 def _brier_gain(labels: Bools, before: Floats, after: Floats, seed: int) -> Figure:
-    """Brier score of `before` (n,) less that of `after` (n,) on the same cases; percentile limits over patients."""
+    """Brier score of `before` (n,) less that of `after` (n,) on the same cases; percentile limits over patients.
+
+    `after` is cross-fitted: each case teaches the folds that score the others, and the resamples take all scores for
+    fixed. So the variance is doubled, as that of any out-of-fold difference (`shared_folds`). By simulation the plain
+    limits hold the gain of the updated model in 84 to 93 %.
+    """
     gains = (before - labels) ** 2 - (after - labels) ** 2
     if not gains.any():
         return Figure(value=0.0, reason="both score alike")
     drawn = bootstrap(lambda counts: counts @ gains / len(gains), len(gains), generator(seed, "update", "brier"))
-    return _figure(percentile_interval(float(gains.mean()), drawn))
+    return _figure(widened_difference(percentile_interval(float(gains.mean()), drawn)))
 
 
 def _figure(found: Estimate) -> Figure:

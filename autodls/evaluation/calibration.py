@@ -10,6 +10,7 @@ References
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +59,9 @@ def calibration(labels: ArrayLike, probabilities: ArrayLike, patients: Patients 
     Perfect calibration has slope 1 and both intercepts 0. Every value is None for scores outside 0..1 or exactly 0 or
     1 (their logit is infinite, and clipping would invent one) and with one class; slope and intercept are None for a
     constant score, for separated classes, and where the fit does not converge. Limits are Wald's, 95 %; where
-    `patients` (n,) names several rows of a patient, by the sandwich variance over patients [4]_.
+    `patients` (n,) names several rows of a patient, by the sandwich variance over patients [4]_. So are those of the
+    intercept at slope 1 always: its model variance takes the slope for right, and where probabilities are two or three
+    times too extreme its limits hold in 90 or 80 %, however many the cases (the sandwich's in 94 to 96 %, simulated).
     """
     positive, values = checked_pair(labels, probabilities)
     if reason := _no_calibration(positive, values):
@@ -66,7 +69,8 @@ def calibration(labels: ArrayLike, probabilities: ArrayLike, patients: Patients 
     logits = logit(values)
     ones = np.ones((len(logits), 1))
     large = intercept_at_slope_one(positive, logits)
-    low, high = _wald(large, _half_width(positive, ones, expit(large + logits), patients))
+    each = range(len(positive)) if patients is None else patients
+    low, high = _wald(large, _half_width(positive, ones, expit(large + logits), each))
     in_large = Calibration(intercept_large=large, intercept_large_low=low, intercept_large_high=high)
     if reason := _no_slope(positive, logits):
         return in_large.model_copy(update={"reason": reason})
@@ -75,7 +79,8 @@ def calibration(labels: ArrayLike, probabilities: ArrayLike, patients: Patients 
     if fitted is None:
         return in_large.model_copy(update={"reason": _NO_MAXIMUM})
     intercept, slope = float(fitted[0]), float(fitted[1])
-    low, high = _wald(slope, _half_width(positive, design, expit(intercept + slope * logits), patients))
+    clusters = patients if is_clustered(patients) else None
+    low, high = _wald(slope, _half_width(positive, design, expit(intercept + slope * logits), clusters))
     of_slope = {"slope": slope, "slope_low": low, "slope_high": high, "intercept": intercept}
     return in_large.model_copy(update=of_slope)
 
@@ -166,17 +171,20 @@ def _wald(value: float, half: float | None) -> tuple[float | None, float | None]
     return (None, None) if half is None else (value - half, value + half)
 
 
-def _half_width(positive: Bools, design: Floats, fitted: Floats, patients: Patients) -> float | None:
+def _half_width(
+    positive: Bools, design: Floats, fitted: Floats, clusters: Sequence[str] | Sequence[int] | None
+) -> float | None:
     """Half the 95 % interval of the last coefficient of a logistic regression with `fitted` probabilities (n,).
 
+    By the sandwich variance over `clusters` (n,), by that of the model where there are none.
     None where all of them are 0 or 1 to the last digit, which leaves no information.
     """
     information = (design * (fitted * (1 - fitted))[:, None]).T @ design
     if not np.linalg.cond(information) < _SINGULAR:
         return None
     inverse = np.linalg.inv(information)
-    if patients is not None and is_clustered(patients):
-        unique, member = np.unique(np.asarray(patients), return_inverse=True)
+    if clusters is not None:
+        unique, member = np.unique(np.asarray(clusters), return_inverse=True)
         scores = np.zeros((len(unique), design.shape[1]))
         np.add.at(scores, member, design * (positive - fitted)[:, None])
         inverse = inverse @ (scores.T @ scores) @ inverse * len(unique) / (len(unique) - 1)

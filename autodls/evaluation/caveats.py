@@ -8,6 +8,7 @@ from scipy.special import logit
 from autodls.evaluation.metrics_record import CohortMetrics
 from autodls.evaluation.results import HazardRatio, Landmark, ScoreMetrics, Survival
 from autodls.evaluation.score_auc import OUT_OF_FOLD, ScoreAuc
+from autodls.evaluation.shared_folds import FEWEST_FOR_TESTS
 from autodls.records.words import plural
 
 WIDE_INTERVAL = 0.2  # an AUC interval this wide cannot tell a moderate model from a good one
@@ -120,6 +121,9 @@ def _of_score(score: ScoreMetrics) -> Iterator[str]:
         yield f"AUC: {score.auc.reason}"
     if score.auc.low is not None and score.auc.high is not None and score.auc.high - score.auc.low > WIDE_INTERVAL:
         yield f"the 95% interval of the AUC is wide ({score.auc.low:.2f} to {score.auc.high:.2f})"
+    rarer = min(score.positives or 0, (score.n or 0) - (score.positives or 0))
+    if score.auc.low is not None and score.auc.method == "delong-logit" and rarer < FEWEST_FOR_TESTS:
+        yield f"the 95% interval of the AUC may be too narrow ({plural(rarer, 'case')} of the rarer class)"
     if is_below_chance(score.auc.value, score.auc.high):
         yield f"the AUC is below chance (up to {score.auc.high or 0.0:.2f}): {INVERTED}"
     if score.calibration.reason and score.auc.value is not None:

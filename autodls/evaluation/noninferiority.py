@@ -26,7 +26,7 @@ from autodls.errors import ArgumentError
 from autodls.evaluation.agreement_records import NonInferiority, Verdict
 from autodls.evaluation.arrays import Floats
 from autodls.evaluation.bootstrap import bootstrap_aucs, percentile_interval, resample_counts
-from autodls.evaluation.clusters import is_clustered
+from autodls.evaluation.clusters import few_of_a_class, is_clustered
 from autodls.evaluation.delong import auc_with_ci, compare_aucs
 from autodls.evaluation.results import Comparison, Estimate
 from autodls.evaluation.shared_folds import comparison_method
@@ -73,7 +73,7 @@ def noninferiority(
         bootstrap=bootstrap,
         decided_by="bootstrap" if clustered else "delong",
         reference=_reference(labels, scores[1], aucs[1] if clustered and aucs is not None else None, out_of_fold),
-        reason=_unanswerable(labels, scores, names),
+        reason=_unanswerable(labels, scores, names, patients),
         verdict="not answerable",
         sentence="",
     )
@@ -89,15 +89,13 @@ def _answer(found: NonInferiority) -> Verdict:
     return "not answerable" if answer == "not inferior" and not _beats_chance(found.reference) else answer
 
 
-def _unanswerable(labels: ArrayLike, scores: tuple[ArrayLike, ArrayLike], names: tuple[str, str]) -> str | None:
-    """Why no interval of these scores could be relied on; None where one can."""
-    positive = np.asarray(labels, dtype=bool)
-    for word, count in (("positive", int(positive.sum())), ("negative", int((~positive).sum()))):
-        if count < FEWEST_FOR_NONINFERIORITY:
-            return (
-                f"{count} {word}, fewer than the {FEWEST_FOR_NONINFERIORITY} of a class that an interval can be relied "
-                "on for"
-            )
+def _unanswerable(
+    labels: ArrayLike, scores: tuple[ArrayLike, ArrayLike], names: tuple[str, str], patients: Sequence[str]
+) -> str | None:
+    """Why no interval of these scores could be relied on; None where one can. Several cases of a patient are one."""
+    if few := few_of_a_class(np.asarray(labels, dtype=bool), patients, FEWEST_FOR_NONINFERIORITY):
+        who = f"{few} patients" if is_clustered(patients) else few
+        return f"{who}, fewer than the {FEWEST_FOR_NONINFERIORITY} of a class that an interval can be relied on for"
     for name, values in zip(names, scores, strict=True):
         if np.ptp(np.asarray(values, dtype=np.float64)) == 0:
             return f"the score of {name} is the same for all cases"
