@@ -105,7 +105,7 @@ class Calibration(Record):
     intercept_large: float | None = Field(
         default=None, description="calibration in the large: with the slope fixed at 1"
     )
-    intercept_large_low: float | None = Field(default=None, description="Wald's 95 % limit")
+    intercept_large_low: float | None = Field(default=None, description="95 % limit, by the sandwich variance")
     intercept_large_high: float | None = Field(default=None, description="the upper one")
     cross_fitted: bool = Field(
         default=False,
