@@ -57,12 +57,8 @@ def test_auc_and_variance_agree_with_proc(case):
 def test_comparison_agrees_with_proc(case, test):
     first, second = case["scores"][test["a"]], case["scores"][test["b"]]
     comparison = compare_aucs(case["labels"], first, second)
-    aucs, covariance = delong(case["labels"], [first, second])
+    _, covariance = delong(case["labels"], [first, second])
     assert covariance[0, 1] == pytest.approx(test["covariance"], abs=1e-12)
-    if min(sum(case["labels"]), len(case["labels"]) - sum(case["labels"])) < 10:
-        z = (aucs[0] - aucs[1]) / np.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-        assert (comparison.p, z) == (None, pytest.approx(test["z"], abs=1e-9))
-        return
     assert comparison.z == pytest.approx(test["z"], abs=1e-9)
     assert comparison.p == pytest.approx(test["p"], abs=1e-9)
 

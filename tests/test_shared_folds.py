@@ -99,16 +99,19 @@ def test_limits_over_patients_move_as_well():
 def test_few_cases_are_not_tested_against_each_other(out_of_fold):
     """In no cohort: of 5 positives beside 50 negatives, equal AUCs had P < .05 in one of ten."""
     first, second = scores()
-    found = compare_aucs(np.arange(60) < 9, first, second, out_of_fold=out_of_fold)
-    assert (found.p, found.low) == (None, None) and "9 positive" in found.reason
-    assert compare_aucs(np.arange(60) < 10, first, second, out_of_fold=out_of_fold).p is not None
+    name = "train" if out_of_fold else "external"
+    for positives, tested in ((9, False), (10, True)):
+        held = {name: CohortTable(60, {"a": first, "b": second}, np.arange(60) < positives, out_of_fold=out_of_fold)}
+        [found] = evaluate_table(ScoreTable(("a", "b"), held), Choices({"a": 0.5, "b": 0.5})).cohorts[name].comparisons
+        assert found.delta is not None and (found.p is not None, found.low is not None) == (tested, tested)
+        assert tested or "9 positive" in found.reason
 
 
 @pytest.mark.parametrize("cases_each", [1, 3])
 def test_few_patients_are_few_however_many_their_cases(cases_each):
     first, second = (np.repeat(values, cases_each) for values in scores())
     patients = [str(at) for at in np.repeat(np.arange(60), cases_each)]
-    found = compare_aucs(np.repeat(np.arange(60) < 9, cases_each), first, second, patients=patients)
+    found = compare_aucs(np.repeat(np.arange(60) < 9, cases_each), first, second, patients=patients, fewest=10)
     assert found.p is None and "9 positive" in found.reason
 
 

@@ -10,6 +10,7 @@ from autodls.evaluation.delong import auc_with_ci, compare_aucs
 from autodls.evaluation.intervals import printed_auc
 from autodls.evaluation.results import Auc, Estimate
 from autodls.evaluation.score_agreement import bland_altman, changed_calls, icc, log_odds
+from autodls.evaluation.shared_folds import FEWEST_FOR_TESTS
 from autodls.imaging.degradation import SCALES
 from autodls.inference.image_robustness import DegradedScore
 from autodls.inference.rescoring import PairedCase
@@ -110,6 +111,6 @@ def _auc(cases: Sequence[DegradedCase], scores: Sequence[float] | Floats, out_of
 
 
 def _delta(cases: Sequence[DegradedCase], after: Floats, before: Floats, out_of_fold: bool) -> Estimate:
-    labels, patients = [bool(case.label) for case in cases], [case.patient for case in cases]
-    found = compare_aucs(np.array(labels, dtype=bool), after, before, patients=patients, out_of_fold=out_of_fold)
+    labels, patients = np.array([bool(case.label) for case in cases]), [case.patient for case in cases]
+    found = compare_aucs(labels, after, before, patients=patients, out_of_fold=out_of_fold, fewest=FEWEST_FOR_TESTS)
     return Estimate(value=found.delta, low=found.low, high=found.high, reason=found.reason)

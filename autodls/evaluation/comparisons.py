@@ -7,7 +7,7 @@ from autodls.evaluation.cohort_table import CohortTable
 from autodls.evaluation.delong import compare_aucs, holm
 from autodls.evaluation.overall import aucs_differ
 from autodls.evaluation.results import ChiSquare, Comparison
-from autodls.evaluation.shared_folds import comparison_method
+from autodls.evaluation.shared_folds import FEWEST_FOR_TESTS, comparison_method
 from autodls.evaluation.subsets import judged_by
 
 NO_LABEL = "no case of the cohort has a label"
@@ -28,7 +28,8 @@ def _compare(cohort: CohortTable, first: str, second: str) -> Comparison:
     if not {first, second} <= set(held.scores):
         return Comparison(a=first, b=second, reason=NO_SCORE)
     pair = (held.scores[first], held.scores[second])
-    test = compare_aucs(held.labels, *pair, patients=held.patients, out_of_fold=held.out_of_fold)
+    patients, out_of_fold = held.patients, held.out_of_fold
+    test = compare_aucs(held.labels, *pair, patients=patients, out_of_fold=out_of_fold, fewest=FEWEST_FOR_TESTS)
     return Comparison(
         a=first,
         b=second,

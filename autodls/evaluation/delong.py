@@ -151,13 +151,15 @@ def compare_aucs(
     patients: Patients = None,
     *,
     out_of_fold: bool = False,
+    fewest: int = 0,
 ) -> AucComparison:
     """Paired DeLong test of two models on the same cases; the limits of the difference stay within -1 and 1.
 
     Models that rank alike have a difference of zero without variance: z = 0, p = 1. A difference other than zero
-    without variance (a perfect against a constant score) has no test, nor have scores with fewer than
-    `FEWEST_FOR_TESTS` patients of a class: of 3 to 7 positives beside 30 to 100 negatives, equal AUCs have P < .05 in 7
-    to 15 % (simulated). `out_of_fold` scores are tested by the doubled variance.
+    without variance (a perfect against a constant score) has no test, nor have scores with less than `fewest` patients
+    of a class: of 3 to 7 positives beside 30 to 100 negatives, equal AUCs have P < .05 in 7 to 15 % (simulated); so
+    what is printed asks for `FEWEST_FOR_TESTS`. `out_of_fold` scores always need as many, and are tested by the
+    doubled variance.
     """
     positive, values = checked_pair(labels, first)
     _, others = checked_pair(labels, second)
@@ -170,8 +172,9 @@ def compare_aucs(
     variance = _variance(positive, difference, patients)
     if variance < _ROUND_OFF:
         return _without_variance(delta)
-    if few := few_of_a_class(positive, patients, FEWEST_FOR_TESTS):
-        return AucComparison(delta, reason=f"{few}, fewer than the {FEWEST_FOR_TESTS} that a test of two AUCs needs")
+    needed = max(fewest, FEWEST_FOR_TESTS if out_of_fold else 0)
+    if few := few_of_a_class(positive, patients, needed):
+        return AucComparison(delta, reason=f"{few}, fewer than the {needed} that a test of two AUCs needs")
     error = float(np.sqrt(variance * _ratio(out_of_fold)))
     half = _quantile(level) * error
     low, high = max(delta - half, -1.0), min(delta + half, 1.0)

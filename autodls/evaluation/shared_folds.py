@@ -36,7 +36,7 @@ OUT_OF_FOLD_VARIANCE = 2.0
 """Variance of a pooled out-of-fold AUC, and of a difference of two, in units of DeLong's."""
 
 FEWEST_FOR_TESTS = 10
-"""Patients of each class below which two AUCs are not tested against each other, in any cohort."""
+"""Patients of each class below which no test of two AUCs is printed, of any cohort."""
 
 MEANING = (
     "Out of fold, an interval is of the AUC on new patients of models trained as these: its variance is twice "
