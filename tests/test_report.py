@@ -18,6 +18,7 @@ from autodls.evaluation.score_auc import OUT_OF_FOLD
 from autodls.preprocessing.shown import LEFT_OUT
 from autodls.records.model import ModelRecord
 from autodls.records.plan import Plan
+from autodls.records.provenance import record_run
 from autodls.records.scores import without_formula
 from autodls.records.table import read_table
 from autodls.records.training_log import told_of
@@ -27,6 +28,7 @@ from autodls.report.html.document import render, write_report
 from autodls.report.html.page import Markup, data_table, el, escaped, joined
 from autodls.report.html.reprint import reprinted
 from autodls.report.reading import raw, read_study
+from autodls.stages.report import report
 
 VOID = {"meta", "link", "img", "input"}
 PICTURE = Picture(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml")
@@ -339,3 +341,15 @@ def test_heat_maps_come_with_their_checks() -> None:
 @pytest.mark.parametrize("text", ["=1+1", "-1.5", "T1WI", "@x", "'quoted'", ""])
 def test_cells_are_read_as_they_were_before_they_were_disarmed(text: str) -> None:
     assert raw(without_formula(text)) == text
+
+
+@pytest.mark.parametrize("command", ["evaluate", "compare", "benchmark patients"])
+def test_results_of_a_table_that_has_changed_since_are_said_to_be_so(tmp_path, make_dataset, edit_table, command):
+    dataset = make_dataset(tmp_path / "dataset", training=2, held_out=0)
+    place, _ = write_workspace(dataset / "autodls")
+    record_run(place.provenance, command, ["autodls", command], None, [dataset / "clinical.csv"], [])
+    (place.root / ".lock").touch()
+    told = f"clinical.csv changed after 'autodls {command}' was run"
+    assert told not in html.unescape(report(dataset).read_text())
+    edit_table(dataset, "case_00", age="71")
+    assert told in html.unescape(report(dataset).read_text())

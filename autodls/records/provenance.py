@@ -102,6 +102,15 @@ class Provenance(Record):
     def _content_sha256(self) -> str:
         return self.model_copy(update={"record_sha256": None}).sha256()
 
+    def changed_for(self, root: Path, paths: Iterable[Path]) -> dict[str, tuple[str, ...]]:
+        """By command, those of the files `paths` that it was made from, in the folder `root`, and that are others now."""
+        now = hashes_of(root, paths)
+        changed = {
+            name: tuple(one for one, sha256 in now.items() if made.made_from.get(one, sha256) != sha256)
+            for name, made in self.commands.items()
+        }
+        return {name: files for name, files in changed.items() if files}
+
     @classmethod
     def beside(cls, path: Path) -> "Provenance":
         """What `path` holds; nothing where there is none that can be read, or it was altered since it was sealed."""

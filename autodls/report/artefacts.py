@@ -81,6 +81,7 @@ class Artefacts:
 
     `plan` and `fingerprint` are those that the model was locked with, where there is a model: what was trained. Those
     that lie in the workspace now are `plan_now` and `fingerprint_now`. `paths` says of these where they were read.
+    `outdated` names, by command, files of the dataset that have changed since it made its results.
     Results of anybody's scores, which have no workspace, name `of_table`, the file with the scores.
     """
 
@@ -110,6 +111,7 @@ class Artefacts:
     logs: Mapping[int, tuple[LoggedStage, ...]] = field(default_factory=dict)
     paths: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
+    outdated: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def path_of(self, name: str) -> str:
         """Where the artefact `name` of ARTEFACTS was read, below the workspace."""

@@ -27,11 +27,18 @@ from autodls.records.workspace import EXPERIMENTS, Workspace, safe_name
 from autodls.report.artefacts import ARTEFACTS, Artefacts, Line, Picture, ReportedCase
 
 R = TypeVar("R", bound=Record)
+_OF_TABLES = ("evaluate", "compare", "benchmark patients")  # made from the table of the dataset, and shown
 
 
-def read_study(workspace: Workspace, description: DatasetDescription | None = None) -> Artefacts:
-    """Read what lies in `workspace`; a file that cannot be read is named in `faults` and counts as missing."""
+def read_study(
+    workspace: Workspace, description: DatasetDescription | None = None, tables: Sequence[Path] = ()
+) -> Artefacts:
+    """Read what lies in `workspace`; a file that cannot be read is named in `faults` and counts as missing.
+
+    `tables` are the files of the dataset that results were made from besides images, to see whether they still are.
+    """
     reading = _Reading(workspace)
+    provenance = reading.record(workspace.provenance, Provenance)
     scores = reading.scores(workspace.oof_scores)
     metrics = reading.record(workspace.metrics, Metrics)
     cohorts = {safe_name(name): name for name in metrics.cohorts} if metrics else {}
@@ -62,7 +69,7 @@ def read_study(workspace: Workspace, description: DatasetDescription | None = No
         comparison=reading.record(workspace.comparison, Comparison),
         patients=reading.record(workspace.learning_curve, PatientsBenchmark),
         candidate=reading.record(workspace.candidate / CANDIDATE, LockedCandidate),
-        provenance=reading.record(workspace.provenance, Provenance),
+        provenance=provenance,
         heatmaps=_pictures(workspace.home, "results/heatmaps"),
         heatmap_tables=reading.tables("results/heatmaps"),
         hashes=_hashes(workspace),
@@ -71,7 +78,16 @@ def read_study(workspace: Workspace, description: DatasetDescription | None = No
             name: path.relative_to(workspace.home).as_posix() for name, (record, path) in of_model.items() if record
         },
         faults=tuple(reading.faults),
+        outdated=_outdated(workspace, provenance, tables),
     )
+
+
+def _outdated(
+    workspace: Workspace, provenance: Provenance | None, tables: Sequence[Path]
+) -> dict[str, tuple[str, ...]]:
+    """The `tables` that are others now, by the command whose results a report shows."""
+    changed = provenance.changed_for(workspace.home, tables) if provenance else {}
+    return {name: files for name, files in changed.items() if name in _OF_TABLES}
 
 
 def read_results(folder: Path, table: Path) -> Artefacts:

@@ -58,7 +58,12 @@ def _gains(study: Artefacts) -> Iterator[Gain]:
 
 
 def _stale(study: Artefacts) -> Iterator[str]:
-    """Records that are no longer those that the model was locked with."""
+    """Tables that are no longer those of the results, and records that are no longer those of the locked model."""
+    for command, files in study.outdated.items():
+        yield (
+            f"{' and '.join(files)} changed after 'autodls {command}' was run, whose results are of what stood there "
+            "before, and which has to be run again."
+        )
     if study.model is None:
         if study.metrics is not None and study.of_table is None:
             yield f"The model of {ARTEFACTS['metrics'].path} is not there: the plan here may not be what was trained."

@@ -49,7 +49,12 @@ def kept_study(dataset: Path, workspace: Workspace) -> "ScoredStudy":
 
 def evaluated_from(dataset: Path, workspace: Workspace) -> list[Path]:
     """What an evaluation is made from, besides images."""
-    return [dataset / "dataset.json", table_path(dataset), workspace.oof_scores, workspace.model.record]
+    return [*tables_of(dataset), workspace.oof_scores, workspace.model.record]
+
+
+def tables_of(dataset: Path) -> list[Path]:
+    """The description of the dataset and the table of its cases."""
+    return [dataset / "dataset.json", table_path(dataset)]
 
 
 def locked_records(session: Session) -> tuple[ModelRecord, Plan]:

@@ -13,7 +13,7 @@ from autodls.records.model_folders import RoiKind
 from autodls.records.rows import training_cohorts
 from autodls.records.workspace import Workspace
 from autodls.stages.journal import Shown, journal_folder, journal_results, labelling, replace_journal, require_names
-from autodls.stages.kept_study import evaluated_from, kept_study
+from autodls.stages.kept_study import evaluated_from, kept_study, tables_of
 from autodls.stages.places import real_place, require_folder, require_no_input, require_own
 from autodls.stages.provenance import note_run
 from autodls.stages.session import trained_rois, workspace_of
@@ -88,7 +88,7 @@ def _write(
     from autodls.report.html.document import write_page
     from autodls.report.reading import read_study
 
-    labels, study = shown.read_labels(), read_study(folder, read_description(dataset))
+    labels, study = shown.read_labels(), read_study(folder, read_description(dataset), tables_of(dataset))
     journal: list[Path] = []
     pictures: dict[str, bytes] = {}
     with labelling(labels):
