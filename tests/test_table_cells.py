@@ -19,6 +19,7 @@ from autodls.errors import ArgumentError, DatasetError
 from autodls.evaluation.baseline import baseline_table
 from autodls.evaluation.scores_table import Columns, read_scores
 from autodls.planning.check_columns import column_problems
+from autodls.planning.check_telling import telling_problems
 from autodls.planning.fingerprint import extract_fingerprint
 from autodls.records.case import cohort_sha256
 from autodls.records.cohort import join_cohort, read_cohort
@@ -52,7 +53,8 @@ def with_column(folder: Path, name: str, *cells: str) -> None:
 def told(folder: Path) -> list[str]:
     """What `check` says of the table."""
     joined = join_cohort(folder)
-    found = [*joined.problems, *column_problems(joined.cohort.cases, joined.cohort.description)]
+    cases, description = joined.cohort.cases, joined.cohort.description
+    found = [*joined.problems, *column_problems(cases, description), *telling_problems(cases, description)]
     return [str(problem) for problem in found]
 
 
@@ -541,3 +543,88 @@ def test_doubtful_cells_of_a_table_of_scores(tmp_path: Path) -> None:
     path.write_text("c,s,y\nTrain,0.5,1\ntrain,0.25,0\n")
     with pytest.raises(ArgumentError, match="holds 'Train' and 'train', which look alike: one cohort would be two"):
         read_scores(path, columns)
+
+
+# The outcome: classes by another word, codes beside 0 and 1, and columns that are the outcome
+
+
+def target(folder: Path, positive: object, *cells: str) -> None:
+    """Make the column `result` the target."""
+    with_column(folder, "result", *cells)
+    settings(folder, clinical=["age"], target={"name": "high", "column": "result", "positive": positive})
+
+
+@pytest.mark.parametrize(
+    ("positive", "cell", "is_told"),
+    [
+        (["positive"], "Pos", True),
+        (["pos"], "positive (weak)", True),
+        (["high"], "1", True),
+        (["2", "3"], "2+", True),
+        (["T1"], "T10", False),
+        (["low"], "high", False),
+        (["high"], "low", False),
+        (["G3"], "G2", False),
+    ],
+)
+def test_a_class_that_may_be_the_positive_one_by_another_word_is_told(
+    tmp_path: Path, make_dataset: Make, positive: list[str], cell: str, is_told: bool
+) -> None:
+    folder = make_dataset(tmp_path, training=4, held_out=0)
+    target(folder, positive, positive[0], cell, positive[0], "zzz")
+    found = [line for line in told(folder) if "which counts as negative: positive is" in line]
+    assert len(found) == is_told
+    assert not is_told or f"'{cell}' (row 3)" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "cells", "is_told"),
+    [
+        ("== 1", ("0", "1", "2", "1"), "'2' (row 4) beside 0 and 1, which count as negative"),
+        ("!= 0", ("0", "1", "2", "1"), "'2' (row 4) beside 0 and 1, which count as positive"),
+        ("== 1", ("0", "1", "0", "1"), ""),
+        ("== 3", ("1", "2", "3", "3"), ""),
+        (">= 1", ("0", "1", "2", "1"), ""),
+    ],
+)
+def test_codes_beside_0_and_1_are_told(
+    tmp_path: Path, make_dataset: Make, rule: str, cells: tuple[str, ...], is_told: str
+) -> None:
+    folder = make_dataset(tmp_path, training=4, held_out=0)
+    target(folder, rule, *cells)
+    found = "\n".join(line for line in told(folder) if "beside 0 and 1" in line)
+    assert bool(found) == bool(is_told) and is_told in found
+
+
+EVEN_IS_POSITIVE = ("a", "b") * 6
+
+
+@pytest.mark.parametrize(
+    ("cells", "is_told"),
+    [
+        (EVEN_IS_POSITIVE, "tells the outcome of all 12 training cases: positive where it is 'a', negative"),
+        (("30", "5.5") * 5 + ("44", "7"), "positive from 30 on"),
+        (("3.5", "50") * 4 + ("4", "70", "9", "81"), "positive up to 9"),
+        (("", "b", "", "c") * 3, "positive where it is 'missing'"),
+        (("", "5.1", "", "8") * 3, "positive where it is 'missing', negative where it is 'known'"),
+        ((*EVEN_IS_POSITIVE[:-1], "a"), ""),
+        (tuple(f"id {at}" for at in range(12)), ""),
+        (("x",) * 12, "holds 'x' in every training case"),
+        (("7.5",) * 12, "holds 7.5 in every training case"),
+        (("",) * 12, "has no value in any training case"),
+    ],
+)
+def test_a_clinical_column_that_tells_nothing_or_all_is_told(
+    tmp_path: Path, make_dataset: Make, cells: tuple[str, ...], is_told: str
+) -> None:
+    folder = make_dataset(tmp_path, training=12, held_out=2)
+    with_column(folder, "mark", *cells, "y", "y")
+    settings(folder, clinical=["mark"])
+    found = "\n".join(line for line in told(folder) if "training case" in line)
+    assert bool(found) == bool(is_told) and is_told in found
+
+
+def test_a_column_that_parts_four_cases_of_a_class_is_not_told(tmp_path: Path, make_dataset: Make) -> None:
+    folder = make_dataset(tmp_path, training=8, held_out=2)
+    with_column(folder, "mark", *("a", "b") * 5)
+    assert not [line for line in told(folder) if "tells the outcome" in line]

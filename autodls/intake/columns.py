@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from autodls.errors import DatasetError
 from autodls.records.base import some_of
-from autodls.records.cells import is_missing
+from autodls.records.cells import POSITIVE_TEXTS, is_missing
 from autodls.records.columns import number_in
 
 NO_COLUMN = "none"
@@ -18,7 +18,6 @@ _CLINICAL = (
     "age", "sex", "gender", "bmi", "ecog", "smoking", "alcohol", "hpv", "grade", "stage", "t_stage", "n_stage",
     "m_stage", "tnm_stage", "tumor_site", "tumour_site", "laterality", "side",
 )  # fmt: skip
-_POSITIVE = ("1", "yes", "y", "true", "positive", "pos", "high", "present", "malignant", "mutant", "mutated", "+")
 _NEGATIVE = ("0", "no", "n", "false", "negative", "neg", "low", "absent", "benign", "wildtype", "wild-type", "wt", "-")
 _MOST_COHORTS = 6
 _MOST_LEVELS = 12
@@ -61,7 +60,7 @@ def positive_of(cells: Sequence[str], column: str, table: str) -> Proposed:
     if numbers == {0.0, 1.0}:
         return Proposed("== 1", f"{column} holds 0 and 1")
     lower = {cell.lower(): cell for cell in known}
-    says = [cell for word, cell in lower.items() if word in _POSITIVE]
+    says = [cell for word, cell in lower.items() if word in POSITIVE_TEXTS]
     if (
         len(known) == len(lower) == 2
         and len(says) == 1

@@ -10,6 +10,7 @@ from autodls.planning.check_columns import column_problems
 from autodls.planning.check_images import CaseTask, check_case, unused_roi_problems
 from autodls.planning.check_looks import look_problems
 from autodls.planning.check_table import label_problems, patient_problems, survival_problems
+from autodls.planning.check_telling import telling_problems
 from autodls.planning.copies import copy_problems
 from autodls.records.case import Case
 from autodls.records.cohort import Cohort, join_cohort
@@ -78,6 +79,7 @@ def check_dataset(folder: Path, workers: int = 1, advance: Advance = no_advance)
         *patient_problems(cohort.cases),
         *survival_problems(cohort.cases, description),
         *column_problems(cohort.cases, description),
+        *telling_problems(cohort.cases, description),
         *(problem for finding in findings for problem in finding.problems),
         *copy_problems(finding.voxels for finding in findings),
         *unused_roi_problems(cohort.cases),

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from autodls.records.case import Case
 from autodls.records.case_id import look_alikes
-from autodls.records.cells import is_missing
+from autodls.records.cells import POSITIVE_TEXTS, is_missing
 from autodls.records.columns import Column, is_missing_level, number_in, read_column, suspected_codes
 from autodls.records.csv_grid import with_decimal_point
-from autodls.records.dataset import DatasetDescription
+from autodls.records.dataset import DatasetDescription, Target
 from autodls.records.problems import Problem, warning
 from autodls.records.rows import training_cohorts
 
@@ -34,7 +34,8 @@ def column_problems(cases: Sequence[Case], description: DatasetDescription) -> l
         cells = _Cells(name, cases, coded=name in settings.missing, deciding=[one.cohort in training for one in cases])
         found += [*_kind(cells), *_words(cells), *_alike(cells), *_dates(cells), *_codes(cells)]
     if not settings.target.classes:
-        found += _codes(_Cells(settings.target.column, cases, coded=settings.target.column in settings.missing))
+        target = _Cells(settings.target.column, cases, coded=settings.target.column in settings.missing)
+        found += [*_codes(target), *_third_codes(target, settings.target.condition)]
     else:
         found += _classes(_Cells(settings.target.column, cases), description)
     if settings.survival:
@@ -148,3 +149,33 @@ def _classes(cells: _Cells, description: DatasetDescription) -> Iterable[Problem
         if not target.is_positive_class(text):
             what = f"column '{target.column}' holds {_listed({text: rows})}, which counts as negative"
             yield warning("", what, _missing(target.column, text, "it means that nothing is known"))
+    twins = cells.where(lambda text: text in counts and not target.is_positive_class(text) and _is_twin(text, target))
+    if twins:
+        names = " or ".join(f"'{name}'" for name in target.classes)
+        what = f"column '{target.column}' holds {_listed(twins)}, which counts as negative: positive is {names} alone"
+        yield warning("", what, "name them in target.positive if they are positive; nothing to repair if they are not")
+
+
+def _is_twin(text: str, target: Target) -> bool:
+    """Whether a class that is not positive may be a positive one by another word: Pos beside positive, 1 beside yes."""
+    word, names = text.casefold(), [name.casefold() for name in target.classes]
+    synonym = word in POSITIVE_TEXTS and any(name in POSITIVE_TEXTS for name in names)
+    return synonym or any(_begins(*sorted((word, name), key=len)) for name in names)
+
+
+def _begins(short: str, long: str) -> bool:
+    """Whether the word `long` begins with the word `short`; 10 is no longer word for 1."""
+    return long.startswith(short) and not (short[-1:].isdigit() and long[len(short) :][:1].isdigit())
+
+
+def _third_codes(cells: _Cells, condition: str) -> Iterable[Problem]:
+    """Codes beside 0 and 1, which a rule such as == 1 makes negative, whatever they mean."""
+    numbers = {number for text in cells.texts if (number := number_in(text)) is not None}
+    if condition.replace(" ", "") not in ("==1", "!=0") or not numbers > {0.0, 1.0}:
+        return
+    side = "negative" if condition.startswith("==") else "positive"
+    codes = suspected_codes(number for text in cells.texts if (number := number_in(text)) is not None)
+    others = numbers - {0.0, 1.0} - (frozenset() if cells.coded else codes)
+    if found := cells.where(lambda text: number_in(text) in others):
+        what = f"column '{cells.name}' holds {_listed(found)} beside 0 and 1, which count as {side} by '{condition}'"
+        yield warning("", what, _missing(cells.name, next(iter(found)), "it means that nothing is known"))

@@ -4,6 +4,9 @@ import math
 from collections.abc import Mapping
 
 MISSING_TEXTS = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "-", "--", "?", "."})
+POSITIVE_TEXTS = frozenset(
+    {"1", "yes", "y", "true", "positive", "pos", "high", "present", "malignant", "mutant", "mutated", "+"}
+)  # cells that mean the positive class where nothing else is said
 
 
 class TableRow(dict[str, str]):
