@@ -305,7 +305,7 @@ class TestMistakes:
         answer = run(place, "-o", place / "new")
         assert answer.status == 2 and said in answer.complaint and not (place / "new").exists()
 
-    @pytest.mark.parametrize(("cell", "said"), [("P 01", "holds ' '"), ("P02", "no column has another id")])
+    @pytest.mark.parametrize(("cell", "said"), [("P 01", "holds ' '"), ("P02", "holds 'P02' in rows 2, 3; keep one row a case")])
     def test_of_ids(self, place, cell, said):
         table(place / "patients.csv", [{**ROWS[0], "id": cell}, *ROWS[1:]])
         answer = run(place, "-o", place / "new", "--case", "id") if " " in cell else run(place, "-o", place / "new")
@@ -425,3 +425,34 @@ def test_any_table_and_any_names_are_a_dataset_or_one_line(tmp_path_factory, col
         assert "\n" not in str(refused) and not (root / "new").exists()
     else:
         assert made.dataset == root / "new"
+
+
+class TestACaseInTwoRows:
+    """It has images, whatever is wrong with the table: it is not left out without a word of that."""
+
+    @pytest.fixture
+    def twice(self, place):
+        """The second case again, written P2 where its files say P02, as a spreadsheet has numbers."""
+        rows = [{**row, "id": f"P{int(row['id'][1:])}"} for row in ROWS]
+        table(place / "patients.csv", [*rows, rows[1]])
+        return place
+
+    def test_the_column_that_names_the_files_is_told_with_the_rows(self, twice):
+        done = run(twice, "-o", twice / "data")
+        assert done.status == 2
+        assert "column 'id' stands in the names of the files, but holds 'P2' in rows 3, 8" in done.complaint
+
+    def test_named_as_the_column_of_ids_it_is_an_error_of_that_case(self, twice):
+        done = run(twice, "--case", "id", "-o", twice / "data")
+        assert "have no image" not in done.out + done.err
+        found = Study(twice / "data").check()
+        assert [problem.case for problem in found.errors] == ["P2"] and "2 rows" in found.errors[0].what
+
+
+def test_rows_whose_ids_look_alike_are_said_to_be_so_where_no_file_has_their_spelling(place):
+    rows = [{**row, "id": f"P{int(row['id'][1:])}"} for row in ROWS]
+    table(place / "patients.csv", [*rows, {**rows[1], "id": "P002"}])
+    done = run(place, "--case", "id", "-o", place / "data")
+    told = " ".join((done.out + done.err).split())
+    assert "2 rows are left out, as their ids look alike, and no file is called so: P002, P2" in told
+    assert "have no image" not in told

@@ -26,6 +26,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("is shown others", NEWS),
     ("poorly calibrated", NEWS),
     ("calibration-in-the-large", NEWS),
+    ("is it on another scale", NEWS),
     ("optimistic", OPTIMISTIC),
     ("apparent", OPTIMISTIC),
     ("interval of the AUC is wide", UNSURE),

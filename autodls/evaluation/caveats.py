@@ -126,6 +126,11 @@ def _of_score(score: ScoreMetrics) -> Iterator[str]:
         yield f"the 95% interval of the AUC may be too narrow ({plural(rarer, 'case')} of the rarer class)"
     if is_below_chance(score.auc.value, score.auc.high):
         yield f"the AUC is below chance (up to {score.auc.high or 0.0:.2f}): {INVERTED}"
+    if score.confusion and score.cutoff.source == "given" and score.cutoff.value is not None:
+        called, calls = score.confusion.tp + score.confusion.fp, score.confusion
+        if called in (0, called + calls.fn + calls.tn):
+            who = "every case" if called else "no case"
+            yield f"{who} is at or above the cut-off of {score.cutoff.value:g} that was given: is it on another scale?"
     if score.calibration.reason and score.auc.value is not None:
         yield f"no full calibration: {score.calibration.reason}"
 

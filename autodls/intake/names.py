@@ -40,8 +40,11 @@ class Ids:
 
     @classmethod
     def of(cls, ids: Iterable[str]) -> "Ids":
-        """Those of the rows of a table; one that looks like another is found by its own spelling alone."""
-        names = list(ids)
+        """Those of the rows of a table; one that looks like another is found by its own spelling alone.
+
+        An id that stands in two rows is one id: that it does is for `check` to say.
+        """
+        names = list(dict.fromkeys(ids))
         counts = Counter(map(skeleton, names))
         alike = {skeleton(name): name for name in names if counts[skeleton(name)] == 1}
         return cls({name.casefold(): name for name in names}, alike)

@@ -10,7 +10,7 @@ from autodls.intake.channels import channel_names, in_order, sequence_of
 from autodls.intake.columns import NO_COLUMN, Proposed, require_column
 from autodls.intake.scan import Roles, Scan, main_roi, same_grids
 from autodls.records.base import some_of
-from autodls.records.case_id import case_id_fault
+from autodls.records.case_id import case_id_fault, look_alikes
 from autodls.records.dataset import DatasetDescription
 from autodls.records.listing import IMAGES, LABELS
 
@@ -254,7 +254,13 @@ def _files(
 def _notes(scan: Scan, case: str, roles: Roles) -> list[str]:
     """Rows and files that are left out."""
     notes = list(scan.rows.notes)
-    if bare := [row[case] for row in scan.rows if row[case] not in roles.cases]:
+    bare = [row[case] for row in scan.rows if row[case] not in roles.cases]
+    for group in look_alikes(row[case] for row in scan.rows):
+        if lost := [name for name in bare if name in group]:
+            bare = [name for name in bare if name not in group]
+            alike = some_of(group, 5)
+            notes.append(f"{len(lost)} rows are left out, as their ids look alike, and no file is called so: {alike}")
+    if bare:
         notes.append(f"{len(bare)} of {len(scan.rows)} rows have no image and are left out: {some_of(bare, 5)}")
     if roles.others:
         names = some_of([str(path.relative_to(scan.folder)) for path in roles.others], 3)

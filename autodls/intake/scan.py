@@ -18,6 +18,7 @@ from autodls.records.listing import IMAGES
 from autodls.records.table import Table, read_table
 
 _LOOKED_AT = 12  # cases whose grids say which channel an ROI was drawn on
+_MOSTLY = 0.5  # of rows or ids: a column of case ids with a slip in it
 _OF_CASES = ("case", "case_id", "id", "image", "image_id", "study_id", "patient", "patient_id", "subject", "subject_id")
 
 
@@ -88,7 +89,18 @@ class Scan:
         return sorted(named, key=lambda name: (-named[name], rank[name]))
 
     def no_case_column(self) -> DatasetError:
-        """That no column names the files."""
+        """That no column names the files, or that the one which does names some case twice."""
+        for name in self.rows[0]:
+            counts = Counter(row[name] for row in self.rows if row[name])
+            twice = next((cell for cell, count in counts.items() if count > 1), None)
+            if twice is None or len(counts) <= _MOSTLY * len(self.rows):
+                continue
+            if len({file.case for file in self.files(name)[0]}) > _MOSTLY * len(counts):
+                rows = some_of([str(row.number) for row in self.rows if row[name] == twice], 5)
+                return DatasetError(
+                    f"{self.table}: column '{name}' stands in the names of the files, but holds {twice!r} in rows "
+                    f"{rows}; keep one row a case, or name another column of case ids with --case"
+                )
         files = some_of([str(path.relative_to(self.folder)) for path in self.paths], 3)
         return DatasetError(
             f"{self.table}: no column has another id in every row that stands in the names of the files or folders of "

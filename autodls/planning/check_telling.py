@@ -1,4 +1,4 @@
-"""Clinical columns of the training cases that tell nothing, or all of the outcome; of held-out cases nothing is read."""
+"""Clinical columns of the training cases that tell nothing, or all of the outcome; held-out cases have no part."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,7 +15,7 @@ _MISSING = "missing"
 
 
 def telling_problems(cases: Iterable[Case], description: DatasetDescription) -> list[Problem]:
-    """Clinical variables that are the same in every training case, and those by which the classes part without a rest."""
+    """Clinical variables that are the same in every training case, and those that part its classes without a rest."""
     settings = description.autodls
     training = [one for one in cases if one.cohort in training_cohorts(description) and one.label is not None]
     labels = [bool(one.label) for one in training]
