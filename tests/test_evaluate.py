@@ -388,3 +388,11 @@ def test_blank_lines_of_a_table_are_counted_in_row_numbers(tmp_path):
     table.write_text("y,dls\n0,0.1\n\n,\n1,high\n")
     with pytest.raises(InputError, match="row 5, column 'dls': 'high'"):
         read_scores(table, Columns(scores=("dls",), label="y"))
+
+
+@pytest.mark.parametrize(("cutoff", "told"), [(50.0, "no case is"), (-3.0, "every case is"), (0.5, "")])
+def test_a_cut_off_on_another_scale_than_the_scores_is_told(cutoff, told):
+    found = evaluated(study(), cutoffs={"dls": cutoff, "t1": 0.5}).warnings
+    about = [text for text in found if "is it on another scale" in text]
+    assert len(about) == (2 if told else 0)
+    assert all(f"dls: {told} at or above the cut-off of {cutoff:g} that was given" in text for text in about)

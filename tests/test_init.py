@@ -305,7 +305,9 @@ class TestMistakes:
         answer = run(place, "-o", place / "new")
         assert answer.status == 2 and said in answer.complaint and not (place / "new").exists()
 
-    @pytest.mark.parametrize(("cell", "said"), [("P 01", "holds ' '"), ("P02", "holds 'P02' in rows 2, 3; keep one row a case")])
+    @pytest.mark.parametrize(
+        ("cell", "said"), [("P 01", "holds ' '"), ("P02", "holds 'P02' in rows 2, 3; keep one row a case")]
+    )
     def test_of_ids(self, place, cell, said):
         table(place / "patients.csv", [{**ROWS[0], "id": cell}, *ROWS[1:]])
         answer = run(place, "-o", place / "new", "--case", "id") if " " in cell else run(place, "-o", place / "new")
