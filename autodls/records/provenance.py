@@ -103,7 +103,7 @@ class Provenance(Record):
         return self.model_copy(update={"record_sha256": None}).sha256()
 
     def changed_for(self, root: Path, paths: Iterable[Path]) -> dict[str, tuple[str, ...]]:
-        """By command, those of the files `paths` that it was made from and that are others now; `root` is the folder."""
+        """By command, those of `paths` that it was made from and that are others now; `root` is the folder."""
         now = hashes_of(root, paths)
         changed = {
             name: tuple(one for one, sha256 in now.items() if made.made_from.get(one, sha256) != sha256)
