@@ -223,6 +223,13 @@ def test_each_score_is_judged_on_all_cases_that_have_it(make_study):
     assert (entries["external"].n, entries["external"].auc.value) == (14, auc(labels, t1wi))
 
 
+@pytest.mark.parametrize(("lacking", "told"), [(20, True), (19, False)])
+def test_a_sequence_that_no_case_of_a_cohort_has_is_told(make_study, lacking, told):
+    """The score of that cohort is another one than that of the training cases."""
+    warnings = study_metrics(without(make_study(external=external()), "external", lacking)).warnings
+    assert ("cohort external: no case has T1WI: dls rests on T2WI alone there" in warnings) is told
+
+
 def test_the_score_is_shown_by_the_sequences_that_were_there(make_study):
     study = without(make_study(external=external(60)), "external", 28)
     metrics = study_metrics(study)

@@ -15,6 +15,7 @@ from tiny_model_folder import write_model_folder
 from autodls import Study, load_model
 from autodls.analysis import updating
 from autodls.analysis.update_figures import FirstModel, Site, update_of
+from autodls.analysis.updated_model import doubts
 from autodls.analysis.updating import Choice, choose_method, cross_fit, fit_update, has_enough_for_slope, log_odds_of
 from autodls.errors import ArgumentError, DatasetError
 from autodls.planning.fingerprint import inputs_sha256
@@ -150,6 +151,19 @@ def test_limits_of_the_brier_gain_are_of_twice_the_variance_that_the_cases_show(
     assert told.brier_gain.value == pytest.approx(gains.mean())
     error = (told.brier_gain.high - told.brier_gain.low) / (2 * norm.ppf(0.975))
     assert error == pytest.approx(np.sqrt(2 * gains.var() / len(gains)), rel=0.06)
+
+
+@pytest.mark.parametrize("chosen", ["none", "intercept"])
+@pytest.mark.parametrize("of_folds", [("intercept", "none", "intercept", "intercept+slope", "intercept"), ()])
+def test_folds_that_choose_another_update_are_told(chosen, of_folds):
+    labels, log_odds = site(400, prevalence=0.7)
+    given = Site("x", labels, expit(log_odds), folds_of(labels).tolist())
+    told = update_of(given, FirstModel("", 0.4, "youden", 0), "intercept")[1]
+    told = told.model_copy(update={"method": chosen, "fold_methods": of_folds or (chosen,) * 5})
+    said = [one for one in doubts(told) if "chose another update" in one]
+    assert len(said) == (bool(of_folds) and chosen != "none")
+    expected = "2 of 5 folds chose another update (none, intercept+slope) than all cases do (intercept)"
+    assert all(expected in one for one in said)
 
 
 def test_an_update_that_is_needed_mends_calibration_where_it_did_not_fit():

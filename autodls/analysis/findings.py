@@ -27,6 +27,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("poorly calibrated", NEWS),
     ("calibration-in-the-large", NEWS),
     ("is it on another scale", NEWS),
+    (" alone there", NEWS),
     ("optimistic", OPTIMISTIC),
     ("apparent", OPTIMISTIC),
     ("interval of the AUC is wide", UNSURE),

@@ -116,6 +116,10 @@ def _caveats(study: ScoredStudy) -> Iterator[str]:
 
 def _of_cohort(study: ScoredStudy, cohort: ScoredCohort) -> Iterator[str]:
     yield from (f"case {case} is not scored: {reason}" for case, reason in cohort.unscored.items())
+    has = {name for one in cohort.cases for name in one.scores}
+    if cohort.cases and (nowhere := [name for name in study.sequences if name not in has]):
+        rest = " and ".join(name for name in study.sequences if name in has)
+        yield f"no case has {' or '.join(nowhere)}: {FUSED} rests on {rest} alone there"
     if doubt := doubts(cohort.drawn):
         yield f"{doubt}; the flags stand beside the scores"
     for scored in cohort.cases:

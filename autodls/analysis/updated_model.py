@@ -57,18 +57,25 @@ def _cautions(what: ModelUpdate) -> tuple[str, ...]:
     )
 
 
-def small_sample(what: ModelUpdate) -> str | None:
-    """What to know of an update on few cases; None from a hundred of each class on.
+def doubts(what: ModelUpdate) -> list[str]:
+    """What to know of an update on fewer than a hundred of a class, and of one that not every fold chose.
 
     Vergouwe et al., J Clin Epidemiol 2005;58:475-483; Collins et al., Stat Med 2016;35:214-226.
     """
-    rarer = min(what.positives, what.cases - what.positives)
-    if rarer >= ADVISED_OF_A_CLASS:
-        return None
-    return (
-        f"{rarer} cases of the rarer class: to judge a model at a site, {ADVISED_OF_A_CLASS} of each are advised; with "
-        "fewer, read the intervals, not the numbers"
-    )
+    told, rarer = [], min(what.positives, what.cases - what.positives)
+    if rarer < ADVISED_OF_A_CLASS:
+        told.append(
+            f"{rarer} cases of the rarer class: to judge a model at a site, {ADVISED_OF_A_CLASS} of each are advised; "
+            "with fewer, read the intervals, not the numbers"
+        )
+    others = [name for name in what.fold_methods if name != what.method]
+    if others and what.method != "none":
+        told.append(
+            f"{len(others)} of {what.folds} folds chose another update ({', '.join(dict.fromkeys(others))}) than all "
+            f"cases do ({what.method}): the figures of the updated model are of those folds, and their limits of "
+            "calibration are too narrow (of 95 %, they hold in 67 to 89 %, simulated)"
+        )
+    return told
 
 
 def why(what: ModelUpdate) -> str:
@@ -91,10 +98,9 @@ def updated_card(record: ModelRecord, old_card: str) -> str:
     if what is None:
         return old_card
     rows = "\n".join(f"| {' | '.join(row)} |" for row in table(what.before, what.after))
-    few = small_sample(what)
     chose = "" if what.asked else "chose the method, "
     map_of = LogisticScale(slope=what.slope, intercept=what.intercept)
-    cautions = "".join(f"\n**Caution**: {as_markdown(one)}.\n" for one in (*_cautions(what), *([few] if few else [])))
+    cautions = "".join(f"\n**Caution**: {as_markdown(one)}.\n" for one in (*_cautions(what), *doubts(what)))
     return f"""# Model card: {as_markdown(record.target.name)}, updated at a second site
 
 For research; not a medical device.

@@ -1,6 +1,6 @@
 """`update`, as a person sees it: both models' figures beside each other."""
 
-from autodls.analysis.updated_model import WHAT, small_sample, table, why
+from autodls.analysis.updated_model import WHAT, doubts, table, why
 from autodls.cli.console import say, say_json, show_table
 from autodls.records.formatting import estimate
 from autodls.stages.update import Updated
@@ -16,8 +16,8 @@ def show_updated(found: Updated, *, asked_for: bool, as_json: bool) -> None:
     show_table(title, ["", "first model", "updated, cross-fitted"], table(what.before, what.after))
     say(f"updated: {WHAT[what.method]} ({why(what)})")
     say(f"Brier score of the first model less that of the updated one: {estimate(what.brier_gain, 4)}")
-    if few := small_sample(what):
-        say(few)
+    for doubt in doubts(what):
+        say(doubt)
     say(_outcome(found, asked_for=asked_for))
 
 

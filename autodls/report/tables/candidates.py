@@ -71,8 +71,8 @@ def cost_sentence(found: Comparison) -> str:
     cost = found.cost
     return (
         f"What choosing cost: {found.chosen.name} looks best out of fold with {number(found.naive.value)}, which is "
-        f"flattered, as it was chosen by it; the nested choice has {number(found.chosen.auc.value)}, "
-        f"{with_limits(cost.delta, cost.low, cost.high)} less."
+        f"flattered, as it was chosen by it; the nested choice has {number(found.chosen.auc.value)}; the first less "
+        f"the second is {with_limits(cost.delta, cost.low, cost.high)}."
     )
 
 
