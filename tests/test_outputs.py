@@ -332,6 +332,14 @@ class TestKilledWhileResultsAreExchanged:
             write_text(stage / "metrics.json", "new")
         assert snapshot(tmp_path) == {"metrics.json": b"new", "tables/a.csv": b"new"}
 
+    def test_no_empty_folder_stays_of_an_old_set(self, tmp_path):
+        names = ("candidate.json", "model/model.json", "model/nnunet/fold_0/weights")
+        for name in names:
+            write_text(tmp_path / name, "old")
+        with renewed(tmp_path, "candidate.json", [tmp_path / name for name in names]) as stage:
+            write_text(stage / "candidate.json", "new")
+        assert [path.name for path in tmp_path.rglob("*")] == ["candidate.json"]
+
     @pytest.mark.parametrize("step", range(8))
     def test_nothing_of_an_old_set_in_a_workspace_stays_beside_the_new(self, tmp_path, monkeypatch, step):
         """Not even what its caller does not name: three files are removed, and three are renamed into their places."""

@@ -345,6 +345,11 @@ class TestCopiesInPredict:
             "c": (),
         }
 
+    def test_one_file_under_many_ids_is_one_flag_each(self):
+        told = self.flags(**{f"case_{number}": {"T2WI": "1"} for number in range(40)})
+        assert told["case_7"] == ("T2WI is the same file as T2WI of case case_0 and 38 more",)
+        assert {len(flags) for flags in told.values()} == {1}
+
 
 class TestCheckSays:
     """`check` finds what no single file shows."""

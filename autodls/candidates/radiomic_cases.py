@@ -113,7 +113,7 @@ def _measured(task: _Task) -> tuple[dict[str, float], list[str]]:
     channel = task.images.get(task.plan.roi_channel)
     drawn = read_roi_on(task.roi, task.labels, None if channel is None else read_geometry(channel)).volume
     if not drawn.array.any():
-        raise DatasetError(f"{task.roi}: the ROI is empty; draw the tumour, or take the case out of the table")
+        raise DatasetError(f"{task.roi}: the ROI is empty; draw the tumour, or leave the case out")
     points_mm, inside = tumour_points(drawn)
     if int(inside.sum()) < LEAST_VOXELS:
         return {}, [f"tumour of {int(inside.sum())} voxels of {SPACING_MM:g} mm: too small for radiomic features"]

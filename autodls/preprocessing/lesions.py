@@ -51,7 +51,7 @@ def targets_of(drawn: Volume, plan: PreprocessingPlan, flags: list[str]) -> list
     if plan.lesions is None:
         return [_target(drawn, plan)]
     if not drawn.array.any():
-        raise DatasetError("the ROI is empty; draw the tumour, or take the case out of the table")
+        raise DatasetError("the ROI is empty; draw the tumour, or leave the case out")
     lesions = tell_lesions(drawn, plan.lesions.told_by, plan.lesions.least_mm3)
     _require_few(lesions, plan.lesions)
     flags += _told(lesions, plan.lesions)

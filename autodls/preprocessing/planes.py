@@ -133,7 +133,7 @@ def choose_planes(roi: NDArray[np.bool_], grid: Geometry, spacing_mm: float, cro
     if crop_mm < spacing_mm:
         raise ArgumentError(f"crop of {crop_mm:g} mm on a grid of {spacing_mm:g} mm: it must hold a sample at least")
     if not roi.any():
-        raise DatasetError("the ROI is empty; draw the tumour, or take the case out of the table")
+        raise DatasetError("the ROI is empty; draw the tumour, or leave the case out")
     frame = isotropic_frame(grid, spacing_mm)
     sections = sections_of(roi, grid, frame)
     side = round(crop_mm / spacing_mm)

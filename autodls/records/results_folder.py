@@ -130,7 +130,8 @@ def _exchange(root: Path, stage: Path, old: Sequence[Path], order: Sequence[Path
         require_held(target)
         path.replace(target)
     _discard(stage)
-    for folder in {path.parent for path in old} - {root}:
+    emptied = {above for path in old for above in path.parents if root in above.parents}
+    for folder in sorted(emptied, reverse=True):  # what lies deeper first
         with suppress(OSError):  # it still has files
             folder.rmdir()
 
