@@ -16,8 +16,8 @@ demo: $(VENV)/installed  ## a phantom cohort through every stage, minutes on two
 test: $(VENV)/installed-dev  ## the tests, some ten minutes on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-test-long: $(VENV)/installed-dev  ## what takes ten seconds to two minutes each: kills, two folds at once, what a pickle would do
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m long -n 2 --dist loadfile
+test-long: $(VENV)/installed-dev  ## what trains, locks, kills or starts other programs: up to two minutes a test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "long and not slow" -n 2 --dist loadfile
 
 test-slow: $(VENV)/installed-dev  ## what takes longer: the leak alarm, learning from real images
 	$(BIN)/python -m pytest -q -m slow --durations=5

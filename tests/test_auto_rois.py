@@ -23,6 +23,8 @@ from autodls.records.workspace import Workspace
 from autodls.stages.benchmark_cohorts import usable_models
 from autodls.stages.session import Session
 
+pytestmark = pytest.mark.long
+
 DOUBTFUL = "PH0003"
 
 

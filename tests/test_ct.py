@@ -18,6 +18,8 @@ from autodls.records.plan import Plan
 from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
 
+pytestmark = pytest.mark.long
+
 STEPS = ("check", "plan", "train", "evaluate", "explain", "report", "predict", "verify", "verify model")
 
 

@@ -18,6 +18,8 @@ from command_line import SEQUENCES, Answer, autodls, edit_json, snapshot, write_
 
 from autodls.records.files import sha256_of_file
 
+pytestmark = pytest.mark.long
+
 CASES, EXTERNAL = 16, 3
 HELD_OUT_IMAGE = "imagesTr/EX0001_0001.nii.gz"
 

@@ -13,6 +13,8 @@ from autodls.records.training_log import log_lines
 from autodls.records.workspace import Workspace
 from autodls.stages.experiments import experiment_place
 
+pytestmark = pytest.mark.long
+
 LOCK = {".lock"}
 
 

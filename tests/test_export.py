@@ -35,6 +35,8 @@ from autodls.stages.export import export
 
 pytest.importorskip("onnxruntime", reason="the extra 'export' is not installed: pip install 'autodls[export]'")
 
+pytestmark = pytest.mark.long
+
 
 def model_of(plan, *, fused_by="transformer", folds=2, encoder=None):
     """Folds whose scales and fusion differ; with `encoder`, of that family, all weights of which show."""

@@ -22,6 +22,8 @@ from autodls.training.locking import lock_model
 from autodls.training.loss import UNKNOWN
 from autodls.training.standing import stages_of
 
+pytestmark = pytest.mark.long
+
 FITTED = {*(f"{name}.safetensors" for name in SEQUENCES), "fusion.safetensors"}
 
 

@@ -80,6 +80,7 @@ def test_heat_maps_are_those_of_the_cpu(device, tmp_path):
         np.testing.assert_allclose(maps[0].by_sequence[name], maps[1].by_sequence[name], atol=1e-4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("training", [{}, {"precision": "bf16"}, {"optimizer": "adamw", "learning_rate": 1e-3}])
 def test_the_same_bytes_twice_and_with_other_networks_beside(device, tmp_path, training):
     study = study_on(device, tmp_path, **training, fine_tuning_epochs=1)

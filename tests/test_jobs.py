@@ -34,6 +34,8 @@ from autodls.stages.session import Session
 from autodls.training.cohort import training_cohort
 from autodls.training.fold import open_fold
 
+pytestmark = pytest.mark.long
+
 SHORT = {"epochs": 1, "fusion_epochs": 1}
 
 
@@ -203,7 +205,6 @@ def test_the_default_is_this_machine(tmp_path):
     assert len(seen) == 3 and study.workspace.fold(1).scores.is_file() and not study.workspace.fold(0).root.exists()
 
 
-@pytest.mark.long
 class TestFoldsOfNnunet:
     """In the default suite beside a pool that does a job in a folder of its own; on a cluster: `test_cluster.py`."""
 

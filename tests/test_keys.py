@@ -166,6 +166,7 @@ def logged(study):
     return [(line.split('"stage":')[1].split(",")[0], '"epoch"' in line) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [

@@ -31,6 +31,8 @@ from autodls.stages.compare import compare
 from autodls.stages.compare_sources import part_of
 from autodls.stages.predict_candidate import MEASURED
 
+pytestmark = pytest.mark.long
+
 ALL = ["volume", "clinical", "radiomics", "integrated_clinical", "integrated_radiomics", "integrated"]
 HELD_OUT = [f"case_{TRAINING}", f"case_{TRAINING + 1}"]
 

@@ -18,6 +18,8 @@ from autodls.records.files import sha256_of_file
 from autodls.records.model import ModelRecord
 from autodls.stages import predict_dicom
 
+pytestmark = pytest.mark.long
+
 STUDIES = {"1.2.3.1": "case_00", "1.2.3.2": "case_01"}
 KINDS = {"roi.dcm": "SEG", "score.dcm": "SR", "page.dcm": "DOC", "heatmap_1.dcm": "OT", "heatmap_2.dcm": "OT"}
 

@@ -19,6 +19,8 @@ from autodls.records.formatting import estimate
 from autodls.report.html.document import write_report
 from autodls.report.reading import read_study
 
+pytestmark = pytest.mark.long
+
 SECTIONS = [
     "glance", "warnings", "cohorts", "learning", "performance", "cutoff", "survival", "optimism", "candidates",
     "heatmaps", "plan", "cases", "checklists", "provenance",

@@ -23,6 +23,8 @@ from autodls.records.splits import Splits
 from autodls.records.workspace import Workspace
 from autodls.training.cohort import train_folds
 
+pytestmark = pytest.mark.long
+
 PERSON, MACHINE = "anna.privat", "scanner-room-7"
 NETWORK = (
     "socket.connect",

@@ -75,6 +75,7 @@ def sound(**counts):
     return mock.MagicMock(errors=(), warnings=(), **counts)
 
 
+@pytest.mark.long
 class TestFromTheBeginning:
     def test_it_does_all_stages_in_their_order_to_the_report(self, begun):
         answer = begun.answers["run"]

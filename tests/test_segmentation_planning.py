@@ -14,6 +14,8 @@ from autodls.segmentation.segmenter import mirror_axes_of
 from autodls.segmentation.stage import prepare_cohort
 from autodls.segmentation.weights import save_weights
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(autouse=True)
 def with_nnunet():

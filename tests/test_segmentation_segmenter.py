@@ -19,6 +19,8 @@ from autodls.records.segmentation_folders import SegmenterFolder
 from autodls.records.segmenter import SegmenterRecord
 from autodls.segmentation.segmenter import Segmenter, export_segmenter
 
+pytestmark = pytest.mark.long
+
 CPU = torch.device("cpu")
 
 

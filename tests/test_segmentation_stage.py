@@ -19,6 +19,8 @@ from autodls.segmentation.out_of_fold import draw_masks
 from autodls.segmentation.run import is_trained, throw_away
 from autodls.segmentation.stage import predicted_minutes, prepare_cohort, train_networks
 
+pytestmark = pytest.mark.long
+
 
 class KilledError(Exception):
     """Stands for Ctrl-C or a power cut."""

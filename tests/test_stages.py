@@ -15,6 +15,8 @@ from autodls.stages.preprocess import preprocess
 from autodls.stages.train import train
 from autodls.watch import SILENT, KeepingWatch
 
+pytestmark = pytest.mark.long
+
 
 class Bar:
     def __init__(self, words):

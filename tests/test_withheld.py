@@ -19,6 +19,8 @@ from autodls.records.table import read_table
 from autodls.records.workspace import Workspace
 from autodls.stages.benchmark_sequences import benchmark_sequences
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
