@@ -10,7 +10,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from interval_parts import Row, added_value, expectation, noninferiority, out_of_fold, survival
+from interval_parts import Row, added_value, expectation, few_cases, noninferiority, out_of_fold, survival
 
 Texts = tuple[str, str, str, str, str]
 Part = Callable[[int], Iterable[Row | Texts]]
@@ -19,6 +19,7 @@ PARTS: Mapping[str, Part] = {
     "noninferiority": noninferiority.rows,
     "expectation": expectation.rows,
     "survival": survival.rows,
+    "few_cases": few_cases.rows,
     "added_value": lambda _studies: added_value.rows(),  # with numbers of studies and aims of its own
 }
 

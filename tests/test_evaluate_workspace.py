@@ -14,6 +14,7 @@ from tiny_workspace import made_up_scores, tiny_workspace
 
 from autodls.analysis.apparent import Entry
 from autodls.analysis.endpoint import endpoint_name
+from autodls.analysis.findings import merged
 from autodls.analysis.out_of_fold import with_probabilities
 from autodls.analysis.scored_study import MEAN, ScoredCase, ScoredCohort, ScoredStudy, cohort_name, follow_up
 from autodls.analysis.sequence_patterns import sequence_patterns
@@ -228,6 +229,9 @@ def test_a_sequence_that_no_case_of_a_cohort_has_is_told(make_study, lacking, to
     """The score of that cohort is another one than that of the training cases."""
     warnings = study_metrics(without(make_study(external=external()), "external", lacking)).warnings
     assert ("cohort external: no case has T1WI: dls rests on T2WI alone there" in warnings) is told
+    names = {"T1WI": "T1", "T2WI": "T2", "dls": "DLS", "external": "Köln"}
+    found = merged(warnings, ["external"], ["dls", "T1WI", "T2WI"], (names.__getitem__, names.__getitem__))
+    assert ("Cohort Köln: no case has T1: DLS rests on T2 alone there." in {one.text for one in found}) is told
 
 
 def test_the_score_is_shown_by_the_sequences_that_were_there(make_study):

@@ -18,6 +18,7 @@ from autodls.candidates.covariates import covariates_of
 from autodls.errors import ArgumentError, DatasetError
 from autodls.evaluation.baseline import baseline_table
 from autodls.evaluation.scores_table import Columns, read_scores
+from autodls.planning.check import check_dataset
 from autodls.planning.check_columns import column_problems
 from autodls.planning.check_telling import telling_problems
 from autodls.planning.fingerprint import extract_fingerprint
@@ -56,6 +57,13 @@ def told(folder: Path) -> list[str]:
     cases, description = joined.cohort.cases, joined.cohort.description
     found = [*joined.problems, *column_problems(cases, description), *telling_problems(cases, description)]
     return [str(problem) for problem in found]
+
+
+def test_check_says_all_that_is_said_of_the_columns(tmp_path: Path, make_dataset: Make) -> None:
+    folder = make_dataset(tmp_path, training=12, held_out=2)
+    with_column(folder, "mark", *EVEN_IS_POSITIVE, "y", "y")
+    assert any("tells the outcome" in line for line in told(folder))
+    assert {*told(folder)} <= {str(problem) for problem in check_dataset(folder).problems}
 
 
 # Text: separators, titles, decimal commas

@@ -51,6 +51,7 @@ _DETAIL = re.compile(r"(?P<claim>.*?) \((?P<detail>[^()]*)\)")
 _OUTDONE = re.compile(
     r"(?P<one>.+)(?P<reached> alone reaches an AUC of [\d.]+), (?P<other>.+?)(?P<rest> [\d.]+(, P .*)?)"
 )
+_LACKING = re.compile(r"no case has (?P<gone>.+): (?P<score>.+) rests on (?P<rest>.+) alone there")
 
 Call = Callable[[str], str]
 
@@ -139,6 +140,11 @@ def _called(text: str, cohort: str | None, scores: Sequence[str], called: tuple[
     rest = text.removeprefix(f"cohort {cohort}: ")
     if (found := _OUTDONE.fullmatch(rest)) and {found["one"], found["other"]} <= set(scores):
         rest = f"{called[1](found['one'])}{found['reached']}, {called[1](found['other'])}{found['rest']}"
+    if found := _LACKING.fullmatch(rest):
+        gone, held = found["gone"].split(" or "), found["rest"].split(" and ")
+        if {*gone, found["score"], *held} <= set(scores):
+            shown = [" or ".join(map(called[1], gone)), called[1](found["score"]), " and ".join(map(called[1], held))]
+            rest = f"no case has {shown[0]}: {shown[1]} rests on {shown[2]} alone there"
     return f"cohort {called[0](cohort)}: {rest}"
 
 

@@ -61,7 +61,7 @@ def calibration(labels: ArrayLike, probabilities: ArrayLike, patients: Patients 
     constant score, for separated classes, and where the fit does not converge. Limits are Wald's, 95 %; where
     `patients` (n,) names several rows of a patient, by the sandwich variance over patients [4]_. So are those of the
     intercept at slope 1 always: its model variance takes the slope for right, and where probabilities are two or three
-    times too extreme its limits hold in 90 or 80 %, however many the cases (the sandwich's in 94 to 96 %, simulated).
+    times too extreme its limits hold in 88 or 81 %, however many the cases (the sandwich's in 94 to 96 %, simulated).
     """
     positive, values = checked_pair(labels, probabilities)
     if reason := _no_calibration(positive, values):

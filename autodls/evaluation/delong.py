@@ -157,9 +157,9 @@ def compare_aucs(
 
     Models that rank alike have a difference of zero without variance: z = 0, p = 1. A difference other than zero
     without variance (a perfect against a constant score) has no test, nor have scores with less than `fewest` patients
-    of a class: of 3 to 7 positives beside 30 to 100 negatives, equal AUCs have P < .05 in 7 to 15 % (simulated); so
-    what is printed asks for `FEWEST_FOR_TESTS`. `out_of_fold` scores always need as many, and are tested by the
-    doubled variance.
+    of a class: of 2 to 7 positives beside 20 to 100 negatives, equal AUCs of 0.6 have P < .05 in 8 to 15 % (simulated
+    by `benchmarks/intervals.py`; of 10 beside 50 in 7 %), so what is printed asks for `FEWEST_FOR_TESTS`.
+    `out_of_fold` scores always need as many, and are tested by the doubled variance.
     """
     positive, values = checked_pair(labels, first)
     _, others = checked_pair(labels, second)

@@ -82,8 +82,8 @@ def _patients_worth(member: Indices) -> float:
 def brier_interval(labels: Bools, probabilities: Floats, patients: Patients = None, seed: int = 0) -> PatientsInterval:
     """The mean squared error with the limits of a bootstrap over patients; `probabilities` (n,) lie within 0..1.
 
-    None with fewer than `FEWEST_OF_CLASS` patients of a class: of 10 cases, or with 5 positives among 100, they hold in
-    90 %, of 5 cases in 80 % (simulated).
+    None with fewer than `FEWEST_OF_CLASS` patients of a class: of 10 cases they hold in 89 %, of 5
+    in 78 % (simulated by `benchmarks/intervals.py`).
     """
     errors = (probabilities - labels) ** 2
     if few := few_of_a_class(np.asarray(labels, dtype=bool), patients, FEWEST_OF_CLASS):
